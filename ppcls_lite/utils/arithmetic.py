@@ -1,0 +1,40 @@
+"""Numbers that configs write as sums, such as `scale: 1.0/255.0`, computed without `eval`."""
+
+import ast
+import operator
+
+from ppcls_lite.utils.errors import UserError
+
+_BINARY = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+}
+_UNARY = {ast.UAdd: operator.pos, ast.USub: operator.neg}
+_LONGEST = 100  # characters; a number in a config is short, and deep nesting would only cost time
+
+
+def number(value, where="value"):
+    """`value` as an int or float; text may use + - * / and brackets, and nothing else.
+
+    Raises UserError for anything that is not a finite number or such a sum.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        raise UserError(f"{where}: expected a number or a sum such as 1.0/255.0, found {value!r:.80}")
+    try:
+        return _compute(ast.parse(value.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError) as error:
+        raise UserError(f"{where}: expected a number or a sum such as 1.0/255.0, found {value!r}") from error
+
+
+def _compute(node):
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+        return node.value
+    if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+        return _BINARY[type(node.op)](_compute(node.left), _compute(node.right))
+    if isinstance(node, ast.UnaryOp) and type(node.op) in _UNARY:
+        return _UNARY[type(node.op)](_compute(node.operand))
+    raise ValueError("not arithmetic")

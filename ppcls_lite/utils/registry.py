@@ -1,0 +1,46 @@
+"""A name-to-builder table that is filled by a decorator, so that a test can walk over all of it."""
+
+from ppcls_lite.utils.errors import UserError, nearest
+
+
+class Registry:
+    """Builders of one kind ("network", "transform", ...), each under its own Python name."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self._entries = {}
+
+    def register(self, builder):
+        """Decorator. Raises ValueError when the name is taken: two things must not share one."""
+        name = builder.__name__
+        if name in self._entries:
+            raise ValueError(f"{self.kind} '{name}' is registered twice")
+        self._entries[name] = builder
+        return builder
+
+    def __contains__(self, name):
+        return name in self._entries
+
+    def names(self):
+        """All registered names, sorted."""
+        return sorted(self._entries)
+
+    def get(self, name, where=""):
+        """The builder called `name`; raises UserError with the nearest name. `where` says who asked."""
+        if name not in self._entries:
+            place = f"{where}: " if where else ""
+            raise UserError(
+                f"{place}unknown {self.kind} '{name}'{nearest(name, self._entries)}; "
+                f"known: {', '.join(self.names())}"
+            )
+        return self._entries[name]
+
+    def build(self, name, params=None, where=""):
+        """Call the builder with `params` (a dict or None); wrong parameters raise UserError."""
+        builder = self.get(name, where)
+        if params is not None and not isinstance(params, dict):
+            raise UserError(f"{where or self.kind}: {name} takes a mapping of options, found {params!r}")
+        try:
+            return builder(**(params or {}))
+        except TypeError as error:
+            raise UserError(f"{where or self.kind}: {name}: {error}") from error

@@ -1,0 +1,1 @@
+"""Helpers for the scripts that make data sets."""

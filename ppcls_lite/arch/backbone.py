@@ -1,0 +1,70 @@
+"""Feature maps of any network here, for detection, segmentation and whatever else wants more than logits."""
+
+from paddle import nn
+
+from ppcls_lite.arch.registry import build_model
+from ppcls_lite.utils.errors import UserError
+
+_USUAL_STRIDES = (4, 8, 16, 32)
+
+
+def default_indices(trunk):
+    """The index of the last feature map at each of the strides 4, 8, 16 and 32."""
+    last = {node.stride: node.index for node in trunk if node.index is not None}
+    return [last[stride] for stride in _USUAL_STRIDES]
+
+
+class Backbone(nn.Layer):
+    """The trunk of `network` up to the last map asked for: images [N, 3, H, W] to a list of feature maps.
+
+    Its state-dict entries keep the official names, so official weights and checkpoints of the classifier fit.
+
+    Attributes:
+        out_indices: the indices of the maps, ascending, in the order in which they are returned.
+        channels: channels of each map.
+        strides: the size of the image over the size of each map.
+    """
+
+    def __init__(self, network, out_indices=None):
+        super().__init__()
+        nodes = {node.index: node for node in network.trunk if node.index is not None}
+        wanted = default_indices(network.trunk) if out_indices is None else list(out_indices)
+        if not wanted or wanted != sorted(set(wanted)) or not set(wanted) <= set(nodes):
+            raise UserError(f"out_indices: expected ascending numbers out of {sorted(nodes)}, found {out_indices!r}")
+        self.out_indices = wanted
+        self.channels = [nodes[index].channels for index in wanted]
+        self.strides = [nodes[index].stride for index in wanted]
+        names = {id(layer): name for name, layer in network.named_sublayers()}
+        self._steps = []
+        for index, layer, _, _ in network.trunk:
+            self._steps.append((layer, index in wanted))
+            _register(self, names[id(layer)], layer)
+            if index == wanted[-1]:
+                break
+
+    def forward(self, x):
+        maps = []
+        for step, is_wanted in self._steps:
+            x = step(x)
+            if is_wanted:
+                maps.append(x)
+        return maps
+
+
+def _register(root, dotted_name, layer):
+    """Put `layer` at `dotted_name` below `root`, with plain layers in between."""
+    *parents, leaf = dotted_name.split(".")
+    for parent in parents:
+        children = root._sub_layers
+        root = children[parent] if parent in children else root.add_sublayer(parent, nn.Layer())
+    root.add_sublayer(leaf, layer)
+
+
+def build_backbone(name, out_indices=None, pretrained=False, use_ssld=False, **options):
+    """The network `name` as a Backbone; `out_indices` None takes the last map at 1/4, 1/8, 1/16 and 1/32.
+
+    Indices follow PaddleDetection: the stem is 1 and the blocks are 2, 3, ... (for MobileNetV3_large_x1_0 the
+    default is [4, 7, 13, 16]). `pretrained`, `use_ssld` and `options` as for `build_model`. Raises UserError for
+    an unknown name, a wrong option, or an index that the network does not have.
+    """
+    return Backbone(build_model(name, pretrained=pretrained, use_ssld=use_ssld, **options), out_indices)

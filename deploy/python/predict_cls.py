@@ -1,0 +1,45 @@
+"""Classify images with an exported model and Paddle Inference; run from the folder `deploy`.
+
+    python3 python/predict_cls.py -c configs/inference_cls.yaml \
+        -o Global.inference_model_dir=models/MobileNetV3_small_x1_0_infer -o Global.infer_imgs=../test_images
+
+Global.infer_imgs is an image, a folder or a list file. Prints one line an image.
+Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from ppcls_lite.infer.postprocess import format_line
+from ppcls_lite.utils.config import load_config, parse_args, require
+from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.log import setup_logging
+from ppcls_lite.utils.schema import DEPLOY
+
+
+def main():
+    args = parse_args(__doc__)
+    config = load_config(args.config, args.override, DEPLOY)
+    source = require(config, "Global.infer_imgs", args.config)
+    model_dir = require(config, "Global.inference_model_dir", args.config)
+    from ppcls_lite.infer.model_config import build_processing
+    from ppcls_lite.infer.paddle_engine import EngineOptions, PaddleEngine
+    from ppcls_lite.infer.predict import Predictor
+
+    setup_logging(stream=sys.stderr)  # standard output is for predictions
+    options = EngineOptions.from_config(config["Global"])
+    engine = PaddleEngine(model_dir, options)
+    transforms, postprocess = build_processing(model_dir, config)
+    predictor = Predictor(engine, transforms, postprocess, config["Global"].get("batch_size") or 1)
+    for batch in predictor.predict(source):
+        for path, result in batch:
+            print(format_line(result, path))
+    if config["Global"].get("benchmark") or config["Global"].get("enable_benchmark"):
+        print(f"benchmark: {options}; {predictor.timing()}")
+    return 1 if predictor.failed else 0
+
+
+if __name__ == "__main__":
+    run_main(main)

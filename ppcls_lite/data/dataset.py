@@ -1,0 +1,89 @@
+"""Labelled images from a list file; a sample depends on (seed, epoch, index) and on nothing else."""
+
+import os
+
+import numpy as np
+
+from ppcls_lite.data.image_lists import ListLine, list_images, read_list
+from ppcls_lite.data.transforms import Compose, build_transforms
+from ppcls_lite.utils.errors import UserError
+
+__all__ = ["ImageNetDataset", "ListLine", "list_images", "read_list"]
+
+
+class ImageNetDataset:
+    """Map-style data set of `image_root` and a list file of `<path> <label>` lines.
+
+    `dataset[i]`, or `dataset[epoch, i]`, is (image [3, H, W] float32, label int64). `transform_ops` is a
+    config's list or a Compose; after it, channels are moved first unless a transform did that. Without it
+    the decoded image is returned. `relabel` renumbers the labels that occur 0, 1, ... in their order.
+    The random transforms draw from `np.random.default_rng([seed, epoch, i])`: workers, resuming and
+    restarting change no sample.
+
+    Raises UserError on construction for faults of the list (see `read_list`), for missing images and, with
+    `class_num`, for labels out of range; on access for a file that is not a decodable image.
+    """
+
+    def __init__(
+        self,
+        image_root,
+        cls_label_path,
+        transform_ops=None,
+        delimiter=None,
+        relabel=False,
+        seed=0,
+        class_num=None,
+    ):
+        self.image_root = str(image_root)
+        self.cls_label_path = str(cls_label_path)
+        self.seed = seed
+        entries = read_list(self.cls_label_path, delimiter or None)
+        if relabel:
+            order = {label: new for new, label in enumerate(sorted({entry.label for entry in entries}))}
+            entries = [entry._replace(label=order[entry.label]) for entry in entries]
+        self._check_labels(entries, class_num)
+        self.paths = [os.path.join(self.image_root, entry.path) for entry in entries]
+        self._check_files(entries)
+        self.labels = np.array([entry.label for entry in entries], np.int64)
+        if not isinstance(transform_ops, Compose):
+            transform_ops = build_transforms(transform_ops or [], "transform_ops")
+        self.transforms = transform_ops
+
+    def _check_labels(self, entries, class_num):
+        for entry in entries:
+            if class_num is not None and entry.label >= class_num:
+                raise UserError(
+                    f"{self.cls_label_path}:{entry.line}: label {entry.label} is not below class_num {class_num}"
+                )
+
+    def _check_files(self, entries):
+        if not os.path.isdir(self.image_root):
+            raise UserError(f"{self.image_root}: no such folder (image_root of {self.cls_label_path})")
+        missing = [index for index, path in enumerate(self.paths) if not os.path.isfile(path)]
+        if missing:
+            first = missing[0]
+            raise UserError(
+                f"{self.cls_label_path}:{entries[first].line}: {len(missing)} of {len(entries)} images are missing, "
+                f"the first is {self.paths[first]}"
+            )
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, key):
+        epoch, index = key if isinstance(key, tuple) else (0, key)
+        path = self.paths[index]
+        try:
+            with open(path, "rb") as stream:
+                data = stream.read()
+            return self._transformed(data, epoch, index), self.labels[index]
+        except OSError as error:
+            raise UserError(f"{path}: cannot read: {error.strerror}") from error
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+
+    def _transformed(self, data, epoch, index):
+        image = self.transforms(data, np.random.default_rng([self.seed, epoch, index]))
+        if not self.transforms.makes_chw:
+            image = image.transpose(2, 0, 1)
+        return image.astype(np.float32) if image.dtype == np.uint8 else image

@@ -1,0 +1,256 @@
+"""Batches for a training or an evaluation, from a config's `DataLoader.Train` or `DataLoader.Eval`."""
+
+import os
+import shutil
+import threading
+import time
+import traceback
+
+import cv2
+import numpy as np
+import paddle
+from paddle.base.multiprocess_utils import _cleanup_mmap
+from paddle.io import DataLoader
+
+from ppcls_lite.data.batch_ops import build_batch_op
+from ppcls_lite.data.dataset import ImageNetDataset
+from ppcls_lite.data.sampler import EpochBatchSampler
+from ppcls_lite.data.transforms import build_transforms, options
+from ppcls_lite.data.transforms.compose import check_options
+from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.log import logger
+
+_SAMPLERS = ("distributedbatchsampler", "batchsampler")
+_PREFETCH = 2  # batches that each worker prepares ahead
+_ENOUGH_FOR_WORKERS = 4  # processors a rank from which a training on the CPU gets worker processes
+_SHARED_MEMORY = "/dev/shm"
+
+
+def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, where="DataLoader.Train"):
+    """A `Loader` from the mapping `section` (`dataset`, `sampler`, `loader`); `mode` is Train or Eval.
+
+    Training pads the ranks to equal lengths; evaluation gives every image to one rank, once. `num_workers`
+    is an upper limit: more workers than processors (or than batches) would only slow the training down, and
+    a training on a CPU with fewer than 4 processors a rank loads in one thread (measured on 2 processors:
+    it waits 1 % of the time for data, with 2 workers 4 to 5 %, since the workers start anew every epoch).
+    Raises UserError for every fault of the config, the list file and the folder.
+    """
+    training = options.choice("mode", mode, ("train", "eval")) == "train"
+    _check_keys(section, ("dataset", "sampler", "loader"), where)
+    given = _section(section, "dataset", where)
+    place = f"{where}.dataset"
+    batch_op = build_batch_op(given.pop("batch_transform_ops", None), f"{place}.batch_transform_ops", class_num)
+    dataset = _build_dataset(given, seed, class_num, place)
+    sampler = _build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
+    sampler.seed, sampler.rank, sampler.world_size = seed, rank, world_size
+    if len(sampler) == 0 and training:
+        raise UserError(f"{where}.sampler: {len(dataset)} images make no full batch of {sampler.batch_size}")
+    workers, shared = _read_loader(_section(section, "loader", where), f"{where}.loader")
+    workers = _sensible_workers(workers, len(sampler), world_size, where)
+    return Loader(dataset, sampler, batch_op, workers, shared)
+
+
+def _section(section, name, where):
+    value = section.get(name) or {}
+    if not isinstance(value, dict):
+        raise UserError(f"{where}.{name}: expected a mapping, found {value!r:.80}")
+    return dict(value)
+
+
+def _check_keys(given, known, place):
+    for key in given:
+        if key not in known:
+            raise UserError(f"{place}.{key}: no such option{nearest(key, known)}; known: {', '.join(known)}")
+
+
+def _build_dataset(given, seed, class_num, place):
+    options.choice(f"{place}.name", given.pop("name", "ImageNetDataset"), ("imagenetdataset",))
+    for reserved in ("seed", "class_num"):  # these come from Global and Arch
+        if reserved in given:
+            raise UserError(f"{place}.{reserved}: no such option")
+    check_options(ImageNetDataset, given, place)
+    transforms = build_transforms(given.pop("transform_ops", None) or [], f"{place}.transform_ops")
+    options.boolean(f"{place}.relabel", given.get("relabel", False))
+    if not isinstance(given.get("delimiter", ""), (str, type(None))):
+        raise options.wrong(f"{place}.delimiter", "text", given["delimiter"])
+    return ImageNetDataset(transform_ops=transforms, seed=seed, class_num=class_num, **given)
+
+
+def _build_sampler(given, place, dataset, training):
+    options.choice(f"{place}.name", given.pop("name", "BatchSampler"), _SAMPLERS)
+    _check_keys(given, ("batch_size", "drop_last", "shuffle"), place)
+    if "batch_size" not in given:
+        raise UserError(f"{place}.batch_size: this option is required")
+    return EpochBatchSampler(
+        len(dataset),
+        options.whole(f"{place}.batch_size", given["batch_size"]),
+        options.boolean(f"{place}.shuffle", given.get("shuffle", False)),
+        options.boolean(f"{place}.drop_last", given.get("drop_last", False)),
+        pad=training,
+    )
+
+
+def _read_loader(given, place):
+    _check_keys(given, ("num_workers", "use_shared_memory"), place)
+    workers = options.whole(f"{place}.num_workers", given.get("num_workers", 0), low=0)
+    return workers, options.boolean(f"{place}.use_shared_memory", given.get("use_shared_memory", True))
+
+
+def _sensible_workers(wanted, batches, world_size, where):
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    on_this_machine = int(os.environ.get("PADDLE_LOCAL_SIZE") or world_size)
+    limit = max(1, processors // max(1, on_this_machine))
+    if limit < _ENOUGH_FOR_WORKERS and paddle.device.get_device() == "cpu":
+        limit = 0  # the training fills the processors itself: a thread waits less than fresh processes do
+    if wanted > limit:
+        instead = f"{limit} data workers" if limit else "one data thread"
+        logger.info(f"{where}: {instead} instead of {wanted} workers: {processors} processors")
+    return min(wanted, limit, batches)
+
+
+class Loader:
+    """Iterate over the batches of the epoch chosen by `loader.batch_sampler.set_epoch(epoch)`.
+
+    A batch is a list of tensors: `[images, labels]`, or `[images, labels_a, labels_b, lam]` when a batch
+    transform mixed it (see batch_ops.py); images [N, 3, H, W] float32, labels [N] int64, lam [1] float32.
+    `len(loader)` is the number of batches an epoch.
+
+    Workers start with every epoch and are gone after it, also when the loop is left early. Starting them
+    takes about 40 ms; Paddle's persistent workers take 500 ms an epoch (a fixed sleep in their reset).
+    A fault in a worker is raised here: UserError as it was, anything else as RuntimeError with the trace.
+    """
+
+    def __init__(self, dataset, batch_sampler, batch_op=None, num_workers=0, use_shared_memory=True):
+        self.dataset = dataset
+        self.batch_sampler = batch_sampler
+        self.num_workers = num_workers
+        self._loader = DataLoader(
+            _Guarded(dataset),
+            batch_sampler=batch_sampler,
+            collate_fn=_Collate(batch_op, dataset.seed),
+            num_workers=num_workers,
+            prefetch_factor=_PREFETCH,
+            use_shared_memory=use_shared_memory and self._fits_shared_memory(),
+            worker_init_fn=_start_worker,
+            timeout=1,  # how often Paddle's thread looks up: a dead worker is noticed, an ended epoch let go
+        )
+
+    def _fits_shared_memory(self):
+        """Whether the batches in flight fit: a full /dev/shm (64 MB in Docker) kills workers without a word."""
+        if self.num_workers == 0 or not os.path.isdir(_SHARED_MEMORY):
+            return True
+        try:
+            image, _ = self.dataset[0]
+        except UserError:  # said again, and better, when the batch is asked for
+            return True
+        needed = image.nbytes * self.batch_sampler.batch_size * (self.num_workers * _PREFETCH + 2)
+        free = shutil.disk_usage(_SHARED_MEMORY).free
+        if needed > free:
+            logger.info(f"data workers use pipes: {needed >> 20} MB do not fit {_SHARED_MEMORY} ({free >> 20} MB)")
+        return needed <= free
+
+    def __len__(self):
+        return len(self.batch_sampler)
+
+    def __iter__(self):
+        if len(self) == 0:  # a rank that has no image of a small evaluation set
+            return
+        batches = iter(self._loader)
+        try:
+            for batch in _alive(batches):
+                if isinstance(batch, dict):
+                    _raise_failure(batch)
+                yield list(batch)
+        finally:
+            # Paddle's own end comes with the last batch; after `break` its thread would keep the workers alive
+            batches._try_shutdown_all()
+
+
+def _alive(batches):
+    """`batches`, with a clear error when a worker process was killed from outside."""
+    while True:
+        try:
+            batch = next(batches)
+        except StopIteration:
+            return
+        except SystemError as error:  # Paddle's "Blocking queue is killed"
+            raise UserError(
+                "a data worker was killed, most likely for want of memory: lower num_workers or batch_size"
+            ) from error
+        yield batch
+
+
+class _Failure:
+    """An exception of a worker on its way to the main process; raising it there would only kill the queue."""
+
+    def __init__(self, error):
+        self.expected = isinstance(error, UserError)
+        self.text = str(error) if self.expected else traceback.format_exc()
+
+
+def _raise_failure(batch):
+    text = batch["text"].numpy().tobytes().decode()
+    raise UserError(text) if batch["expected"].numpy().all() else RuntimeError(f"in a data worker:\n{text}")
+
+
+class _Guarded:
+    """The data set with its exceptions as values; samples keep their (epoch, index)."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, key):
+        try:
+            return (*self.dataset[key], key)
+        except Exception as error:
+            return _Failure(error)
+
+
+class _Collate:
+    """Samples to one batch of arrays. A batch transform draws from the batch's first (epoch, index)."""
+
+    def __init__(self, batch_op, seed):
+        self.batch_op, self.seed = batch_op, seed
+
+    def __call__(self, samples):
+        try:
+            failure = next((sample for sample in samples if isinstance(sample, _Failure)), None)
+            return self._batch(samples) if failure is None else _as_arrays(failure)
+        except Exception as error:
+            return _as_arrays(_Failure(error))
+
+    def _batch(self, samples):
+        images, labels, keys = zip(*samples)
+        shapes = {image.shape for image in images}
+        if len(shapes) > 1:
+            found = " and ".join(str(shape) for shape in sorted(shapes)[:2])
+            raise UserError(f"images of one batch differ in shape, {found}: a crop or a resize to one size is missing")
+        images, labels = np.stack(images), np.array(labels, np.int64)
+        if self.batch_op is None:
+            return [images, labels]
+        epoch, first = keys[0]
+        rng = np.random.default_rng([self.seed, epoch, first, len(samples)])
+        return list(self.batch_op(images, labels, rng))
+
+
+def _as_arrays(failure):
+    return {
+        "text": np.frombuffer(failure.text.encode() or b" ", np.uint8).copy(),
+        "expected": np.array([failure.expected]),
+    }
+
+
+def _start_worker(_):
+    cv2.setNumThreads(0)  # the processors belong to the training, and OpenCV's threads do not survive a fork
+    threading.Thread(target=_leave_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _leave_with_parent(parent):
+    """End this worker when its parent was killed: Paddle's worker waits for orders for ever."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    _cleanup_mmap()  # batches in shared memory that nobody will fetch
+    os._exit(1)

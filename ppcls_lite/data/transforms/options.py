@@ -1,0 +1,75 @@
+"""Checks of the options in a config: each returns the value to use or raises a one-line UserError.
+
+The messages begin with the option's name; `build_transforms` puts the place in the config before it.
+"""
+
+from ppcls_lite.utils.arithmetic import number
+from ppcls_lite.utils.errors import UserError, nearest
+
+
+def wrong(option, expected, found):
+    """The error for one option; raise what this returns."""
+    return UserError(f"{option}: expected {expected}, found {found!r:.80}")
+
+
+def boolean(option, value):
+    """True or False; text such as `Fasle` is an error."""
+    if not isinstance(value, bool):
+        raise wrong(option, "True or False", value)
+    return value
+
+
+def whole(option, value, low=1):
+    """A whole number not below `low`."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+        raise wrong(option, f"a whole number from {low} up", value)
+    return value
+
+
+def real(option, value, low=None, high=None):
+    """A number, or text such as `1.0/3.0`, within [low, high]."""
+    value = number(value, option)
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = f"from {low} up" if high is None else f"from {low} to {high}"
+        raise wrong(option, f"a number {bounds}", value)
+    return value
+
+
+def positive(option, value):
+    """A number above zero."""
+    value = number(value, option)
+    if value <= 0:
+        raise wrong(option, "a number above 0", value)
+    return value
+
+
+def reals(option, value, count):
+    """A list of `count` numbers."""
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        raise wrong(option, f"a list of {count} numbers", value)
+    return [number(item, option) for item in value]
+
+
+def span(option, value):
+    """[low, high] with 0 < low <= high."""
+    low, high = reals(option, value, 2)
+    if not 0 < low <= high:
+        raise wrong(option, "[low, high] with 0 < low <= high", value)
+    return low, high
+
+
+def width_height(option, value):
+    """(width, height) from one whole number or from [width, height]."""
+    if isinstance(value, (list, tuple)) and len(value) == 2:
+        return whole(option, value[0]), whole(option, value[1])
+    if isinstance(value, (list, tuple)):
+        raise wrong(option, "a whole number or [width, height]", value)
+    return (whole(option, value),) * 2
+
+
+def choice(option, value, allowed):
+    """One of the texts in `allowed`, upper and lower case alike."""
+    if not isinstance(value, str) or value.lower() not in allowed:
+        names = ", ".join(repr(name) for name in allowed)
+        raise UserError(f"{option}: expected one of {names}, found {value!r:.80}{nearest(value, allowed)}")
+    return value.lower()

@@ -1,0 +1,68 @@
+"""`inference.yml`: the preprocessing and post-processing that belong to an exported model, and travel with it."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from ppcls_lite.data.transforms import build_transforms
+from ppcls_lite.infer.postprocess import build_postprocess
+from ppcls_lite.utils.config import read_yaml
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import atomic_write, find_file
+from ppcls_lite.utils.log import logger
+
+NAME = "inference.yml"
+LABELS = "label_list.txt"
+
+
+def write_model_config(folder, config, paddle_version):
+    """Write `inference.yml` and the label names beside a model, from the `Infer` section of its training config."""
+    infer = config["Infer"]
+    post = dict(infer.get("PostProcess") or {"name": "Topk", "topk": 5})
+    labels = post.get("class_id_map_file")
+    if labels:
+        shutil.copyfile(find_file(labels), Path(folder) / LABELS)
+        post["class_id_map_file"] = LABELS
+    content = {
+        "Global": {
+            "model_name": config["Arch"]["name"],
+            "image_shape": config["Global"]["image_shape"],
+            "exported_with": f"paddlepaddle {paddle_version}",
+        },
+        "PreProcess": {"transform_ops": infer["transforms"]},
+        "PostProcess": post,
+    }
+    with atomic_write(Path(folder) / NAME) as stream:
+        yaml.safe_dump(content, stream, sort_keys=False, allow_unicode=True)
+
+
+def build_processing(model_dir, config=None):
+    """(transforms, post-processing) for the exported model in `model_dir`.
+
+    They are the model's own (`inference.yml`). What the prediction config states itself takes their place, and a
+    difference between the two is said aloud, because it is the usual cause of predictions that disagree.
+    Raises UserError when neither has them.
+    """
+    own_path = Path(model_dir) / NAME
+    own = read_yaml(own_path) if own_path.is_file() else {}
+    stated = config or {}
+    ops = _choose("PreProcess", own, stated, own_path)
+    post = dict(_choose("PostProcess", own, stated, own_path))
+    labels = post.get("class_id_map_file")
+    if labels and not (stated.get("PostProcess") or {}).get("class_id_map_file"):
+        post["class_id_map_file"] = str(Path(model_dir) / labels)
+    where = "PreProcess.transform_ops"
+    return build_transforms(ops.get("transform_ops"), where), build_postprocess(post)
+
+
+def _choose(section, own, stated, own_path):
+    mine, theirs = own.get(section) or {}, stated.get(section) or {}
+    theirs = {key: value for key, value in theirs.items() if value is not None}
+    for key, value in theirs.items():
+        if key in mine and mine[key] != value and key != "topk":
+            logger.warning(f"{section}.{key} of the prediction config is used; {own_path} has another")
+    chosen = {**mine, **theirs}
+    if not chosen and section == "PreProcess":
+        raise UserError(f"{own_path}: not there, and the prediction config has no PreProcess.transform_ops either")
+    return chosen

@@ -1,0 +1,81 @@
+"""From scores to readable predictions: the only top-k and the only result formats of this project."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import find_file
+
+
+class Topk:
+    """The k best classes of each row of scores [N, C], best first; equal scores keep the order of their ids.
+
+    `class_id_map_file` has a line `<id> <name>` for each class; without it no names are given.
+    """
+
+    def __init__(self, topk=5, class_id_map_file=None):
+        if not isinstance(topk, int) or topk < 1:
+            raise UserError(f"PostProcess.topk: expected a whole number of at least 1, found {topk!r}")
+        self.topk = topk
+        self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
+
+    def __call__(self, scores):
+        """One dict a row: class_ids, scores (5 decimals) and label_names."""
+        order = np.argsort(-scores, axis=1, kind="stable")[:, : self.topk]
+        return [
+            {
+                "class_ids": ids.tolist(),
+                "scores": np.around(row[ids].astype(np.float64), 5).tolist(),
+                "label_names": [self.names[i] for i in ids.tolist() if i in self.names],
+            }
+            for row, ids in zip(scores, order)
+        ]
+
+
+def build_postprocess(section):
+    """The post-processing of a config's `PostProcess` section; `Topk` is the one that classifiers use."""
+    params = dict(section or {})
+    name = params.pop("name", "Topk")
+    if name != "Topk":
+        raise UserError(f"PostProcess.name: expected Topk, found {name!r}")
+    unknown = set(params) - {"topk", "class_id_map_file"}
+    if unknown:
+        raise UserError(f"PostProcess: unknown key '{sorted(unknown)[0]}'; known: class_id_map_file, name, topk")
+    return Topk(**{key: value for key, value in params.items() if value is not None})
+
+
+def read_label_names(path):
+    """{class id: name} from lines `<id> <name>`; UserError names the line that is not one."""
+    path = find_file(Path(path))
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: class_id_map_file cannot be read ({error})") from None
+    names = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            label, _, name = line.strip().partition(" ")
+            if not label.isdigit():
+                raise UserError(f"{path}:{number}: expected '<id> <name>', found {line!r}")
+            names[int(label)] = name.strip()
+    return names
+
+
+def format_record(result, path):
+    """A prediction as the training engine's script prints it (a dict), the file given in full."""
+    return {
+        "class_ids": result["class_ids"],
+        "scores": result["scores"],
+        "file_name": str(path),
+        "label_names": result["label_names"],
+    }
+
+
+def format_line(result, path):
+    """A prediction as `predict_cls.py` prints it, one line an image."""
+    scores = ", ".join(f"{score:.2f}" for score in result["scores"])
+    return (
+        f"{Path(path).name}: class id(s): {result['class_ids']}, score(s): [{scores}], "
+        f"label_name(s): {result['label_names']}"
+    )

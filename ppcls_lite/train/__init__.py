@@ -1,0 +1,1 @@
+"""Training and evaluation: loss, metric, optimizer, checkpoints and the loop."""

@@ -1,0 +1,95 @@
+"""Checkpoints that a kill cannot tear: `latest`, `best_model` and `epoch_N`.
+
+A checkpoint is three files that belong together (`.pdparams`, `.pdopt`, `.pdstates`), and three renames are not one.
+So each is written to a folder of its own, and a single rename of a link makes all three current at once:
+
+    latest.pdparams -> .checkpoints/latest/latest.pdparams
+    .checkpoints/latest -> latest-000012        (the link that moves)
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import paddle
+
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.safe_load import load_arrays, load_plain, set_weights, with_suffix
+
+_SUFFIXES = (".pdparams", ".pdopt", ".pdstates")
+
+
+def save_checkpoint(output_dir, name, model, optimizer, states):
+    """Write `output_dir/name.{pdparams,pdopt,pdstates}`; whatever happens meanwhile, the previous three stay whole.
+
+    `states` is a dict of plain values (epoch, seed, best metric). Raises UserError when the disk refuses.
+    """
+    store = Path(output_dir) / ".checkpoints"
+    fresh = store / f"{name}-{states['epoch']:06d}.{os.getpid()}"
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        for suffix, content in zip(_SUFFIXES, (model.state_dict(), optimizer.state_dict(), states)):
+            path = fresh / (name + suffix)
+            paddle.save(content, str(path))
+            _sync(path)
+        _point(store / name, fresh.name)
+        for suffix in _SUFFIXES:
+            _point(Path(output_dir) / (name + suffix), f".checkpoints/{name}/{name}{suffix}")
+        _sync(store)
+    except OSError as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise UserError(f"{Path(output_dir) / name}: checkpoint not written ({error.strerror})") from error
+    for old in store.glob(f"{name}-*"):
+        if old.name != fresh.name:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _point(link, target):
+    """Make `link` a symbolic link to `target` in one step."""
+    if link.is_symlink() and os.readlink(link) == target:
+        return
+    fresh = link.with_name(f"{link.name}.{os.getpid()}.new")
+    fresh.unlink(missing_ok=True)
+    fresh.symlink_to(target)
+    os.replace(fresh, link)
+
+
+def _sync(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def load_checkpoint(prefix, model, optimizer):
+    """Put the checkpoint at `prefix` (`output/latest`) into model and optimizer; returns its states.
+
+    Raises UserError when one of the three files is missing, damaged, or of another network.
+    """
+    prefix = str(prefix)
+    for suffix in _SUFFIXES:
+        if prefix.endswith(suffix):
+            prefix = prefix[: -len(suffix)]
+    states = load_plain(with_suffix(prefix, ".pdstates"))
+    if not isinstance(states, dict) or not isinstance(states.get("epoch"), int):
+        raise UserError(f"{prefix}.pdstates: expected the states of a training, found {type(states).__name__}")
+    moments = load_plain(with_suffix(prefix, ".pdopt"))
+    set_weights(model, load_arrays(prefix), prefix + ".pdparams")
+    _check_moments(moments, model, prefix)
+    optimizer.set_state_dict(
+        {key: value if isinstance(value, dict) else paddle.to_tensor(value) for key, value in moments.items()}
+    )
+    return states
+
+
+def _check_moments(moments, model, prefix):
+    names = [parameter.name for parameter in model.parameters() if not parameter.stop_gradient]
+    if not isinstance(moments, dict):
+        raise UserError(f"{prefix}.pdopt: expected an optimizer's state, found {type(moments).__name__}")
+    missing = [name for name in names if not any(key.startswith(name + "_") for key in moments)]
+    if missing:
+        raise UserError(
+            f"{prefix}.pdopt: holds nothing for {len(missing)} of {len(names)} parameters, e.g. {missing[0]}"
+        )

@@ -1,0 +1,210 @@
+"""Training, evaluation and their entry points, from a config alone."""
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import paddle
+
+from ppcls_lite.arch.from_config import build_network, class_count, load_network
+from ppcls_lite.data.loader import build_loader
+from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
+from ppcls_lite.train.evaluate import Evaluator, describe
+from ppcls_lite.train.losses import WeightedLosses
+from ppcls_lite.train.metrics import build_metric
+from ppcls_lite.train.optimizer import build_optimizer, build_schedule
+from ppcls_lite.train.progress import Progress
+from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes
+from ppcls_lite.utils.config import require
+from ppcls_lite.utils.device import choose_device
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger, setup_logging
+from ppcls_lite.utils.safe_load import load_arrays, set_weights
+
+LOG_NAME = "log_train.txt"
+
+
+def train(config, overrides=()):
+    """Train as the config says; leaves checkpoints and `log_train.txt` in `Global.output_dir`."""
+    options = config["Global"]
+    output_dir = Path(options.get("output_dir") or "./output")
+    rank, world = start_processes()
+    resume = options.get("checkpoints")
+    log_file = output_dir / LOG_NAME if rank == 0 else None
+    setup_logging(log_file, append=bool(resume), quiet=rank > 0)
+    device = choose_device(config, overrides)
+    trainer = Trainer(config, device, rank, world)
+    first = trainer.resume(resume) if resume else 0
+    epochs = trainer.epochs
+    if first >= epochs:
+        logger.info(f"{resume} has all {epochs} epochs already: nothing left to train")
+        return
+    logger.info(
+        f"training {require(config, 'Arch.name')} on {device}: epochs {first + 1} to {epochs} of "
+        f"{trainer.steps_per_epoch} iterations, batch size {trainer.batch_size} x {world}, seed {trainer.seed}"
+    )
+    for epoch in range(first + 1, epochs + 1):
+        trainer.run_epoch(epoch)
+        trainer.evaluate_and_save(epoch, output_dir)
+    best = trainer.best
+    logger.info(f"training ended, {'best: ' + describe(best) if best else 'no evaluation was asked for'}")
+
+
+class Trainer:
+    """Everything that one training holds, built from the config; epochs count from 1."""
+
+    def __init__(self, config, device, rank=0, world=1):
+        options = config["Global"]
+        self.config, self.rank, self.world = config, rank, world
+        self.epochs = _positive(options, "epochs")
+        self.every = _positive(options, "print_batch_step", 10)
+        self.save_interval = _positive(options, "save_interval", 1)
+        self.eval_interval = _positive(options, "eval_interval", 1)
+        self.evaluates = options.get("eval_during_train", True)
+        self.seed = choose_seed(options.get("seed"), rank, world)
+        self.best = None
+        seed_epoch(self.seed, 0)
+        self.model = build_network(config)
+        if options.get("pretrained_model"):
+            set_weights(self.model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
+        self.optimizer = build_optimizer(require(config, "Optimizer"), self.model.parameters())
+        self.loss = WeightedLosses(require(config, "Loss").get("Train"), "Loss.Train")
+        self._build_loaders()
+        self.lr = build_schedule(require(config, "Optimizer.lr"), self.epochs, self.steps_per_epoch)
+        self.progress = Progress(
+            self.steps_per_epoch,
+            self.epochs,
+            self.every,
+            build_metric((config.get("Metric") or {}).get("Train"), "Metric.Train"),
+        )
+        self.amp = Precision(config.get("AMP") or {}, device)
+        self.network = self._trained_form(options)
+
+    def _build_loaders(self):
+        sections, class_num = self.config["DataLoader"], class_count(self.config)
+        self.loader = build_loader(
+            sections["Train"], "Train", self.seed, self.rank, self.world, class_num, "DataLoader.Train"
+        )
+        self.steps_per_epoch = len(self.loader)
+        if self.steps_per_epoch == 0:
+            raise UserError("DataLoader.Train.sampler: drop_last leaves no batch; use a smaller batch_size")
+        self.batch_size = require(self.config, "DataLoader.Train.sampler.batch_size")
+        self.evaluator = None
+        if self.evaluates:
+            loader = build_loader(
+                sections["Eval"], "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval"
+            )
+            self.evaluator = Evaluator(self.config, loader)
+
+    def _trained_form(self, options):
+        """The model as the loop calls it; its weights are always reached through `self.model`."""
+        network = self.model
+        if options.get("to_static"):
+            network = paddle.jit.to_static(network)
+        if self.world > 1:
+            network = paddle.DataParallel(network)
+        return network
+
+    def resume(self, prefix):
+        """Load the checkpoint at `prefix`; returns the number of epochs that it has seen."""
+        states = load_checkpoint(prefix, self.model, self.optimizer)
+        seed = states.get("seed", self.seed)
+        if self.config["Global"].get("seed") not in (None, seed):
+            logger.warning(f"Global.seed is ignored: {prefix} was begun with seed {seed}")
+        if seed != self.seed:
+            self.seed = seed
+            self._build_loaders()
+        self.best = states.get("best")
+        logger.info(f"resumed from {prefix} after epoch {states['epoch']}")
+        return states["epoch"]
+
+    def run_epoch(self, epoch):
+        """One pass over the training list."""
+        self.network.train()
+        self.loader.batch_sampler.set_epoch(epoch)
+        seed_epoch(self.seed, epoch, self.rank)
+        self.progress.start()
+        for step, (images, *target) in enumerate(self.loader):
+            self.progress.data_ready()
+            lr = self.lr((epoch - 1) * self.steps_per_epoch + step)
+            self.optimizer.set_lr(lr)
+            target = target[0] if len(target) == 1 else target
+            with self.amp.autocast():
+                logits = self.network(images)
+                loss = self.loss(logits, target)
+            self.amp.step(loss, self.optimizer)
+            self.optimizer.clear_grad()
+            labels = target if paddle.is_tensor(target) else None
+            self.progress.step_done(epoch, step, lr, loss.detach(), logits.detach(), labels)
+
+    def evaluate_and_save(self, epoch, output_dir):
+        """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
+        improved = False
+        if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
+            results = self.evaluator.run(self.network)
+            improved = self.best is None or _score(results) > _score(self.best)
+            if improved:
+                self.best = results
+            logger.info(f"[Eval][Epoch {epoch}] {describe(results)}, best: {_score(self.best):.5f}")
+        if self.rank > 0:
+            return
+        names = ["latest"]
+        if improved:
+            names.append("best_model")
+        if epoch % self.save_interval == 0:
+            names.append(f"epoch_{epoch}")
+        states = {"epoch": epoch, "seed": self.seed, "best": self.best}
+        for name in names:
+            save_checkpoint(output_dir, name, self.model, self.optimizer, states)
+
+
+class Precision:
+    """Automatic mixed precision where a GPU can use it; plain FP32 otherwise."""
+
+    def __init__(self, section, device):
+        wanted = section.get("use_amp", False)
+        self.active = wanted and device.startswith("gpu")
+        if wanted and not self.active:
+            logger.info("AMP.use_amp is set, but mixed precision needs a GPU: training in FP32")
+        self.level = section.get("level", "O1")
+        if self.active:
+            self.scaler = paddle.amp.GradScaler(
+                init_loss_scaling=section.get("scale_loss", 1.0),
+                use_dynamic_loss_scaling=section.get("use_dynamic_loss_scaling", False),
+            )
+
+    def autocast(self):
+        return paddle.amp.auto_cast(level=self.level) if self.active else nullcontext()
+
+    def step(self, loss, optimizer):
+        """Backward pass and update."""
+        if self.active:
+            scaled = self.scaler.scale(loss)
+            scaled.backward()
+            self.scaler.minimize(optimizer, scaled)
+        else:
+            loss.backward()
+            optimizer.step()
+
+
+def evaluate(config, overrides=()):
+    """Evaluate `Global.pretrained_model` on `DataLoader.Eval`; logs and returns {"loss": …, "top1": …}."""
+    rank, world = start_processes()
+    setup_logging(quiet=rank > 0)
+    choose_device(config, overrides)
+    model = load_network(config)
+    section = require(config, "DataLoader.Eval")
+    loader = build_loader(section, "Eval", 0, rank, world, class_count(config), "DataLoader.Eval")
+    results = Evaluator(config, loader).run(model)
+    logger.info(f"[Eval][Avg] {describe(results)}, images: {len(loader.dataset)}")
+    return results
+
+
+def _score(results):
+    return results.get("top1", -results["loss"])
+
+
+def _positive(options, key, default=None):
+    value = options.get(key, default)
+    if not isinstance(value, int) or value < 1:
+        raise UserError(f"Global.{key}: expected a whole number of at least 1, found {value!r}")
+    return value

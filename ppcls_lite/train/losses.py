@@ -1,0 +1,62 @@
+"""Training and evaluation losses, in the form that configs list them: `- CELoss: {weight: 1.0, epsilon: 0.1}`."""
+
+import paddle
+import paddle.nn.functional as F
+
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.registry import Registry
+
+LOSSES = Registry("loss")
+
+
+@LOSSES.register
+class CELoss:
+    """Cross entropy of logits [N, C], averaged over N, with label smoothing when `epsilon` is given.
+
+    Labels are int64 class ids [N], or distributions [N, C]. Smoothing as in Szegedy et al., "Rethinking the
+    Inception Architecture" (2015), section 7: (1 - epsilon) * target + epsilon / C.
+    """
+
+    def __init__(self, epsilon=None):
+        if epsilon is not None and not 0 <= epsilon <= 1:
+            raise UserError(f"CELoss.epsilon: expected a number from 0 to 1, found {epsilon!r}")
+        self.epsilon = epsilon
+
+    def __call__(self, logits, labels):
+        if not self.epsilon:
+            return F.cross_entropy(logits, labels, soft_label=labels.ndim == 2)
+        if labels.ndim == 1:
+            labels = F.one_hot(labels, logits.shape[-1])
+        smooth = F.label_smooth(labels, epsilon=self.epsilon)
+        return -paddle.sum(F.log_softmax(logits, axis=-1) * smooth, axis=-1).mean()
+
+
+class WeightedLosses:
+    """The weighted sum of a config's losses."""
+
+    def __init__(self, items, where):
+        if not items:
+            raise UserError(f"{where}: expected a list of losses such as '- CELoss: {{weight: 1.0}}'")
+        self.terms = []
+        for index, item in enumerate(items):
+            place = f"{where}[{index}]"
+            if not isinstance(item, dict) or len(item) != 1:
+                raise UserError(f"{place}: expected one loss such as 'CELoss: {{weight: 1.0}}', found {item!r}")
+            ((name, params),) = item.items()
+            params = dict(params or {})
+            weight = params.pop("weight", 1.0)
+            self.terms.append((name, weight, LOSSES.build(name, params, place)))
+
+    def __call__(self, logits, target):
+        """`target` is labels, or (labels, other labels, share of the first) after Mixup or CutMix."""
+        total = 0.0
+        for _, weight, loss in self.terms:
+            total = total + weight * _mixed(loss, logits, target)
+        return total
+
+
+def _mixed(loss, logits, target):
+    if not isinstance(target, (tuple, list)):
+        return loss(logits, target)
+    labels, others, share = target
+    return share * loss(logits, labels) + (1 - share) * loss(logits, others)

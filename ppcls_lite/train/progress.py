@@ -1,0 +1,71 @@
+"""The training log's lines, in the form that checkers of the Training and Inference Pipeline Certification parse."""
+
+import datetime
+import math
+import time
+
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
+
+
+class Progress:
+    """Averages since the last line: reader cost is waiting for data, batch cost is that plus the step itself."""
+
+    def __init__(self, steps_per_epoch, epochs, every, metric=None):
+        self.steps_per_epoch, self.epochs, self.every, self.metric = steps_per_epoch, epochs, every, metric
+        self._run_seconds, self._run_steps = 0.0, 0
+        self._reset()
+
+    def _reset(self):
+        self._reader = self._batch = 0.0
+        self._samples = self._steps = 0
+        self._losses = []
+        self._outputs = []
+
+    def start(self):
+        """Call before an epoch's first batch is asked for."""
+        self._clock = time.perf_counter()
+
+    def data_ready(self):
+        """Call when a batch has arrived."""
+        self._waited = time.perf_counter() - self._clock
+
+    def step_done(self, epoch, step, lr, loss, logits, labels):
+        """Call after each step; `labels` is None for mixed targets. Logs every `every` steps and at the epoch's end."""
+        now = time.perf_counter()
+        self._reader += self._waited
+        self._batch += now - self._clock
+        self._run_seconds += now - self._clock
+        self._run_steps += 1
+        self._samples += len(logits)
+        self._steps += 1
+        self._losses.append(loss)
+        if self.metric and labels is not None:
+            self._outputs.append((logits, labels))
+        if (step + 1) % self.every == 0 or step + 1 == self.steps_per_epoch:
+            self._log(epoch, step, lr)
+        self._clock = time.perf_counter()
+
+    def _log(self, epoch, step, lr):
+        loss = sum(float(value) for value in self._losses) / len(self._losses)
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss} in epoch {epoch}, iteration {step + 1}: "
+                "a smaller Optimizer.lr.learning_rate or a longer warm-up may help"
+            )
+        accuracy = ""
+        if self._outputs:
+            self.metric.reset()
+            for logits, labels in self._outputs:
+                self.metric.update(logits.numpy(), labels.numpy())
+            accuracy = "".join(f"{name}: {value:.5f}, " for name, value in self.metric.values().items())
+        reader, batch = self._reader / self._steps, self._batch / self._steps
+        left = (self.epochs - epoch) * self.steps_per_epoch + self.steps_per_epoch - step - 1
+        eta = datetime.timedelta(seconds=round(left * self._run_seconds / self._run_steps))
+        logger.info(
+            f"[Train][Epoch {epoch}/{self.epochs}][Iter: {step + 1}/{self.steps_per_epoch}] "
+            f"lr: {lr:.8f}, {accuracy}loss: {loss:.5f}, avg_reader_cost: {reader:.5f} sec, "
+            f"avg_batch_cost: {batch:.5f} sec, avg_samples: {self._samples / self._steps:.5g}, "
+            f"avg_ips: {self._samples / self._batch:.5f} images/sec, eta: {eta}"
+        )
+        self._reset()

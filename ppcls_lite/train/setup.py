@@ -1,0 +1,36 @@
+"""What a training or an evaluation stands on: processes and seeds."""
+
+import os
+import random
+import secrets
+
+import numpy as np
+import paddle
+
+
+def start_processes():
+    """(rank, world size), after joining the others when paddle.distributed.launch started this process."""
+    world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
+    if world > 1:
+        paddle.distributed.init_parallel_env()
+    return paddle.distributed.get_rank(), world
+
+
+def choose_seed(seed, rank=0, world=1):
+    """`seed`, or a fresh one that all processes share when the config has none."""
+    if seed is not None:
+        return seed
+    seed = secrets.randbelow(2**31)
+    if world > 1:
+        shared = paddle.to_tensor([seed])
+        paddle.distributed.broadcast(shared, src=0)
+        seed = int(shared)
+    return seed
+
+
+def seed_epoch(seed, epoch, rank=0):
+    """Seed every generator for one epoch: a resumed run needs no generator state then, only the epoch's number."""
+    (value,) = np.random.SeedSequence([seed, epoch, rank]).generate_state(1)
+    random.seed(int(value))
+    np.random.seed(int(value))
+    paddle.seed(int(value))

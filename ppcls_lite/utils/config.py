@@ -1,0 +1,220 @@
+"""YAML configs in PaddleClas's schema, and `-o Section.key=value` on top of them."""
+
+import argparse
+from pathlib import Path
+
+import yaml
+
+from ppcls_lite.utils import schema as schemas
+from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.files import find_file
+
+_NAMES = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    list: "a list",
+    dict: "a mapping",
+}
+_TRUTH = {"true": True, "false": False}
+_MISSING = object()
+
+
+def parse_args(description, argv=None):
+    """The `-c CONFIG -o KEY=VALUE …` command line that all entry scripts share."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_config_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def add_config_arguments(parser):
+    """Add `-c` and `-o` to an argparse parser."""
+    parser.add_argument("-c", "--config", required=True, help="YAML config file")
+    parser.add_argument(
+        "-o",
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="replace one config value, e.g. -o Global.epochs=2 (lists by index); may be repeated",
+    )
+
+
+def load_config(path, overrides=(), schema=schemas.TRAIN):
+    """Read the YAML at `path`, apply `overrides` ("A.b.c=value" texts) and check names and types.
+
+    Returns nested dicts and lists. Raises UserError that names the file and line or the key, what was found
+    and what was expected.
+    """
+    path = find_file(path)
+    config = read_yaml(path)
+    for section in config:
+        if section not in schema[""]:
+            raise UserError(f"{path}: unknown section '{section}'{nearest(section, schema[''])}")
+    _check_types(config, schema, path)
+    for text in overrides:
+        _override(config, text, schema, path)
+    return config
+
+
+def read_yaml(path):
+    """The mapping in the YAML file at `path`; duplicate keys and anything but a mapping raise UserError."""
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: expected a YAML file, found a folder")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such config file") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}:{line}: not UTF-8 text (byte 0x{error.object[error.start]:02x})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        config = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}" if mark else path
+        raise UserError(f"{place}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(config, dict):
+        found = "an empty file" if config is None else type(config).__name__
+        raise UserError(f"{path}: expected sections such as Global, found {found}")
+    return config
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys and says nothing; a config must not hide a line that way."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            name = getattr(key, "value", None)
+            if isinstance(name, str):
+                if name in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"key '{name}' stands twice", problem_mark=key.start_mark
+                    )
+                seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def parse_value(text):
+    """The YAML scalar or flow list that `text` spells; `1e-3` is a number here, as people mean it."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return text
+    return value if isinstance(value, (bool, int, float, list, dict, type(None))) else text
+
+
+def _check_types(config, schema, path):
+    """Types of the keys that the schema knows; YAML's own unknown keys are left to whoever reads the section."""
+    for section, kinds in schema.items():
+        node = _section(config, section)
+        if isinstance(node, dict):
+            for key, value in node.items():
+                if key in kinds:
+                    name = f"{section}.{key}" if section else key
+                    node[key] = _typed(value, kinds[key], f"{path}: {name}")
+
+
+def _section(config, dotted):
+    node = config
+    for part in dotted.split(".") if dotted else ():
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def _typed(value, kind, where):
+    """`value` if it is of `kind` (None always is: a key set to null), else UserError."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if value is None or (type(value) in kinds):
+        return value
+    if float in kinds and type(value) is int:
+        return float(value)
+    if float in kinds and isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        number = parse_value(value)
+        if isinstance(number, (int, float)) and not isinstance(number, bool):
+            return float(number)
+    if str in kinds and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    expected = " or ".join(_NAMES[k] for k in kinds)
+    hint = nearest(value, ("True", "False")) if bool in kinds and isinstance(value, str) else ""
+    raise UserError(f"{where}: expected {expected}, found {value!r}{hint}")
+
+
+def _override(config, text, schema, path):
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise UserError(f"-o {text}: expected KEY=VALUE, e.g. -o Global.epochs=2")
+    parts = key.strip().split(".")
+    node, where = config, ""
+    for depth, part in enumerate(parts[:-1]):
+        child = _child(node, part, where, schema, key, path)
+        if child is _MISSING or child is None:
+            child = node[_index(node, part, key)] = {}
+        if not isinstance(child, (dict, list)):
+            name = ".".join(parts[: depth + 1])
+            raise UserError(f"-o {text}: '{name}' is the value {child!r}, which has no key '{parts[depth + 1]}'")
+        node, where = child, f"{where}.{part}" if where else part
+    last = parts[-1]
+    old = _child(node, last, where, schema, key, path)
+    kind = schema.get(where, {}).get(last)
+    if kind is None:
+        kind = type(old) if old is not _MISSING and old is not None else None
+    node[_index(node, last, key)] = _override_value(raw, kind, f"-o {key}")
+
+
+def _child(node, part, where, schema, key, path):
+    if isinstance(node, list):
+        index = _index(node, part, key)
+        return node[index]
+    if part in node:
+        return node[part]
+    known = schema.get(where)
+    if known is not None and part not in known:
+        names = sorted(set(known) | {str(name) for name in node})
+        hint = nearest(part, names) or f"; known here: {', '.join(names)}"
+        raise UserError(f"-o {key}: unknown key '{part}' in {where or path}{hint}")
+    return _MISSING
+
+
+def _index(node, part, key):
+    if not isinstance(node, list):
+        return part
+    if not part.isdigit() or int(part) >= len(node):
+        raise UserError(f"-o {key}: expected a list index from 0 to {len(node) - 1}, found '{part}'")
+    return int(part)
+
+
+def _override_value(raw, kind, where):
+    if kind is None or kind is type(None):
+        return parse_value(raw)
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    if raw.strip().lower() in ("null", "none", ""):
+        return None
+    if bool in kinds and raw.strip().lower() in _TRUTH:
+        return _TRUTH[raw.strip().lower()]
+    if str in kinds:
+        return raw
+    value = parse_value(raw)
+    return _typed(value, kind, where)
+
+
+def require(config, dotted, path="config"):
+    """The value at `dotted` ("Arch.name"); UserError when it is absent or null."""
+    value = _section(config, dotted)
+    if value is None:
+        raise UserError(f"{path}: '{dotted}' is missing")
+    return value

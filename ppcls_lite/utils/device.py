@@ -1,0 +1,34 @@
+"""Which device a run uses. Imports Paddle only when asked."""
+
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
+
+
+def choose_device(config, overrides=()):
+    """Set Paddle's device to the config's `Global.device` ("gpu", "gpu:1", "cpu"); returns the one in use.
+
+    Official configs say `gpu` throughout, so without a GPU that means the CPU, and the log says so; when the user
+    demands a GPU with `-o Global.device=gpu`, UserError is raised instead.
+    """
+    import paddle
+
+    name = (config["Global"].get("device") or "gpu").lower()
+    if name.split(":")[0] not in ("gpu", "cpu"):
+        raise UserError(f"Global.device: expected gpu or cpu, found '{name}'")
+    lacking = why_no_gpu(paddle) if name.startswith("gpu") else ""
+    if lacking:
+        if any(text.startswith("Global.device=") for text in overrides):
+            raise UserError(f"-o Global.device={name}: {lacking}; use -o Global.device=cpu")
+        logger.info(f"Global.device is {name}, but {lacking}: running on the CPU")
+        name = "cpu"
+    paddle.set_device(name)
+    return name
+
+
+def why_no_gpu(paddle):
+    """Why no GPU can be used, or an empty string when one can."""
+    if not paddle.is_compiled_with_cuda():
+        return "this Paddle is the CPU build"
+    if paddle.device.cuda.device_count() == 0:
+        return "no GPU is visible"
+    return ""

@@ -1,0 +1,55 @@
+"""Paths of this repository and files that are whole or not there at all."""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+def find_file(path):
+    """`path` itself, or its twin under `ppcls_lite/` when an official config says `ppcls/…` and that is absent.
+
+    PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here.
+    """
+    path = Path(path)
+    if path.exists():
+        return path
+    parts = path.parts
+    if "ppcls" in parts:
+        at = parts.index("ppcls")
+        twin = Path(*parts[:at], "ppcls_lite", *parts[at + 1 :])
+        if twin.exists():
+            return twin
+        inside = REPO / Path("ppcls_lite", *parts[at + 1 :])
+        if inside.exists():
+            return inside
+    return path
+
+
+@contextmanager
+def atomic_write(path, mode="w"):
+    """Open a temporary file beside `path` and move it over `path` once the block has ended well.
+
+    A kill, an exception or a full disk leaves what was at `path` before.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,125 @@
+"""The keys of PaddleClas's two config schemas and the type of each; what is not here needs no check of its own.
+
+A section's own options (a network's, a transform's) are checked by the thing that takes them.
+"""
+
+PATH = str  # a key that may be null, and then names a file or a folder
+
+_LOADER = {
+    "dataset": dict,
+    "sampler": dict,
+    "loader": dict,
+}
+
+TRAIN = {
+    "": {
+        "Global": dict,
+        "AMP": dict,
+        "Arch": dict,
+        "Loss": dict,
+        "Optimizer": dict,
+        "DataLoader": dict,
+        "Infer": dict,
+        "Metric": dict,
+        "profiler_options": dict,
+    },
+    "Global": {
+        "checkpoints": PATH,
+        "pretrained_model": PATH,
+        "output_dir": PATH,
+        "device": str,
+        "save_interval": int,
+        "eval_during_train": bool,
+        "eval_interval": int,
+        "epochs": int,
+        "print_batch_step": int,
+        "use_visualdl": bool,
+        "image_shape": list,
+        "save_inference_dir": PATH,
+        "to_static": bool,
+        "use_dali": bool,
+        "class_num": int,
+        "seed": int,
+    },
+    "AMP": {
+        "use_amp": bool,
+        "use_fp16_test": bool,
+        "scale_loss": float,
+        "use_dynamic_loss_scaling": bool,
+        "use_promote": bool,
+        "level": str,
+    },
+    "Arch": {
+        "name": str,
+        "class_num": int,
+        "pretrained": (bool, str),
+        "use_ssld": bool,
+    },
+    "Loss": {"Train": list, "Eval": list},
+    "Optimizer": {
+        "name": str,
+        "momentum": float,
+        "use_nesterov": bool,
+        "beta1": float,
+        "beta2": float,
+        "epsilon": float,
+        "clip_norm": float,
+        "lr": dict,
+        "regularizer": dict,
+    },
+    "Optimizer.lr": {
+        "name": str,
+        "learning_rate": float,
+        "warmup_epoch": float,
+        "warmup_start_lr": float,
+        "eta_min": float,
+        "by_epoch": bool,
+        "decay_epochs": list,
+        "values": list,
+    },
+    "Optimizer.regularizer": {"name": str, "coeff": float},
+    "DataLoader": {"Train": dict, "Eval": dict},
+    "DataLoader.Train": _LOADER,
+    "DataLoader.Eval": _LOADER,
+    "Infer": {"infer_imgs": PATH, "batch_size": int, "transforms": list, "PostProcess": dict},
+    "Infer.PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH},
+    "Metric": {"Train": list, "Eval": list},
+}
+for _mode in ("Train", "Eval"):
+    TRAIN[f"DataLoader.{_mode}.dataset"] = {
+        "name": str,
+        "image_root": PATH,
+        "cls_label_path": PATH,
+        "transform_ops": list,
+        "batch_transform_ops": list,
+        "delimiter": str,
+        "relabel": bool,
+    }
+    TRAIN[f"DataLoader.{_mode}.sampler"] = {
+        "name": str,
+        "batch_size": int,
+        "drop_last": bool,
+        "shuffle": bool,
+    }
+    TRAIN[f"DataLoader.{_mode}.loader"] = {"num_workers": int, "use_shared_memory": bool}
+
+DEPLOY = {
+    "": {"Global": dict, "PreProcess": dict, "PostProcess": dict},
+    "Global": {
+        "infer_imgs": PATH,
+        "inference_model_dir": PATH,
+        "batch_size": int,
+        "use_gpu": bool,
+        "gpu_mem": int,
+        "gpu_id": int,
+        "enable_mkldnn": bool,
+        "cpu_num_threads": int,
+        "ir_optim": bool,
+        "use_tensorrt": bool,
+        "use_fp16": bool,
+        "enable_benchmark": bool,
+        "benchmark": bool,
+    },
+    "PreProcess": {"transform_ops": list},
+    "PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH},
+}

@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# Make ready what a chain needs: the Python environment, the data, the provided weights.
+#
+#   bash test_tipc/prepare.sh CONFIG MODE
+#   bash test_tipc/prepare.sh test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt lite_train_lite_infer
+#
+# Builds .venv with the pinned packages of requirements.txt; whatever is ready already is left alone, and what was
+# interrupted is made again. TIPC_PYTHON=/path/to/python uses that interpreter's environment as it is.
+# Exit code: 0 everything is there, 1 something could not be made ready (one line says what).
+
+# shellcheck source=test_tipc/common_func.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
+
+VENV=$ROOT/.venv
+PYTHONS=(python3.11 python3.12 python3.10 python3.13 python3.9 python3 python)
+MODULES=(paddle cv2 numpy yaml PIL matplotlib tqdm) # what a foreign environment must have
+
+main() {
+    (($# == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE"
+    check_text_file "$1"
+    is_mode "$2" || die "unknown mode '$2'; expected one of: ${MODES[*]}"
+    local config=$1 mode=$2
+    prepare_python
+    find_python
+    prepare_data "$config" "$mode"
+    [[ $mode != whole_infer ]] || prepare_weights "$config"
+}
+
+# -------------------------------------------------------------------------------------------------- environment
+
+prepare_python() {
+    if [[ -n ${TIPC_PYTHON:-} ]]; then
+        find_python
+        check_foreign_python
+    elif ! venv_is_ready; then
+        take_lock "$VENV.lock" ".venv is being set up"
+        trap 'free_lock "$VENV.lock"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM HUP
+        venv_is_ready || build_venv
+    fi
+}
+
+check_foreign_python() {
+    local missing
+    missing=$("$PYTHON" - "${MODULES[@]}" <<'PY'
+import importlib.util
+import sys
+
+print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
+PY
+    ) || die "TIPC_PYTHON=$PYTHON: this is no Python that runs"
+    [[ -z $missing ]] || die "TIPC_PYTHON=$PYTHON has no $missing; install with: $PYTHON -m pip install -r requirements.txt"
+}
+
+venv_is_ready() { # the marker is written last, and names what was installed
+    [[ -f $VENV/ready && $(<"$VENV/ready") == "$(venv_stamp)" ]] && "$VENV/bin/python" -c '' 2>/dev/null
+}
+
+venv_stamp() {
+    cksum <"$ROOT/requirements.txt"
+}
+
+build_venv() {
+    local base log=$ROOT/.venv.log
+    base=$(suitable_python) || exit 1
+    echo "setting up .venv with $("$base" -V 2>&1): a few minutes the first time, log in .venv.log"
+    rm -rf "$VENV"
+    {
+        "$base" -m venv "$VENV" &&
+            "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input -r "$ROOT/requirements.txt"
+    } >"$log" 2>&1 || {
+        tail -n 5 "$log" >&2
+        die "setting up .venv failed; the whole story is in .venv.log"
+    }
+    { venv_stamp >"$VENV/ready.new" && mv "$VENV/ready.new" "$VENV/ready"; } || die "$VENV/ready: cannot be written"
+}
+
+suitable_python() { # the first interpreter from 3.9 to 3.13 that can make environments
+    local name found='' usable=''
+    for name in "${PYTHONS[@]}"; do
+        command -v "$name" >/dev/null || continue
+        found=$("$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+        case $found in
+            3.9 | 3.10 | 3.11 | 3.12 | 3.13) ;;
+            *) continue ;;
+        esac
+        usable=$found
+        "$name" -c 'import ensurepip, venv' 2>/dev/null || continue
+        command -v "$name"
+        return
+    done
+    [[ -z $usable ]] || die "Python $usable has no venv module; on Debian and Ubuntu: apt-get install python$usable-venv"
+    die "no Python from 3.9 to 3.13 found (the last one seen is ${found:-none}); install one, or set TIPC_PYTHON"
+}
+
+# --------------------------------------------------------------------------------------------- data and weights
+
+prepare_data() { # CONFIG MODE
+    if [[ $2 == whole_* ]]; then
+        "$PYTHON" "$ROOT/tools/make_digits.py" --output "$ROOT/dataset/digits" || exit 1
+    fi
+    # Official configs read ImageNet from dataset/ILSVRC2012. Where that is not there, lite_data stands in for it.
+    if [[ ! -e $ROOT/dataset/ILSVRC2012 ]]; then
+        local fresh=$ROOT/dataset/.ILSVRC2012.$$
+        { mkdir -p "$fresh" && stand_in "$fresh"; } || die "$ROOT/dataset: cannot be written"
+        # -T: where another run was faster, its folder stays
+        mv -T "$fresh" "$ROOT/dataset/ILSVRC2012" 2>/dev/null || rm -rf "$fresh"
+    fi
+}
+
+stand_in() { # FOLDER: lite_data under the names that official configs use
+    local lite=$ROOT/lite_data path
+    mkdir "$1/val" &&
+        ln -s ../../lite_data/train ../../lite_data/train_list.txt ../../lite_data/val_list.txt "$1/" || return
+    for path in "$lite"/val/*; do ln -s "../../../lite_data/val/${path##*/}" "$1/val/" || return; done
+    path=$(find "$lite/val" -name '*.jpg' | LC_ALL=C sort | head -n 1)
+    # the one picture that official configs predict
+    ln -s "../../../lite_data/${path#"$lite/"}" "$1/val/ILSVRC2012_val_00000001.JPEG"
+}
+
+prepare_weights() { # CONFIG: the weights that whole_infer uses must be here, since nothing is downloaded
+    local weights
+    weights=$(provided_weights "$1") || exit 1
+    [[ -f $ROOT/$weights ]] || die "$1: the provided weights are not there; put them at $weights"
+}
+
+main "$@"

@@ -1,0 +1,68 @@
+"""Prove that the training engine and the inference engine predict the same on a whole list of images.
+
+    python tools/compare_engines.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+        -o Global.pretrained_model=output/small/best_model --inference_model_dir output/small_infer
+
+Each way reads the images with its own settings: the training engine with Infer.transforms of the config, Paddle
+Inference with what predict_cls.py uses. Without optimisations (oneDNN and IR passes off) the probabilities must be
+equal bit by bit; with the settings that people use, within 1e-4 and with the same top-5.
+Exit code: 0 all agree, 1 they do not, or something cannot be used, 130 interrupted.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ppcls_lite.utils.config import add_config_arguments, load_config, require
+from ppcls_lite.utils.errors import UserError, run_main
+from ppcls_lite.utils.files import REPO, atomic_write
+from ppcls_lite.utils.log import setup_logging
+from ppcls_lite.utils.schema import DEPLOY
+
+
+def parse(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config_arguments(parser)
+    parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
+    parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
+    parser.add_argument("--images", help="image, folder or list; default: the config's validation list")
+    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--save", help="write the result as JSON to this file")
+    return parser.parse_args(argv)
+
+
+def main():
+    args = parse()
+    config = load_config(args.config, args.override)
+    inference = load_config(args.inference_config, schema=DEPLOY)
+    setup_logging()
+    from ppcls_lite.infer.compare import compare_engines  # imports Paddle, which a wrong config need not wait for
+    from ppcls_lite.utils.device import choose_device
+
+    choose_device(config, args.override)
+    images = listed_images(config, args.images)
+    agreements = compare_engines(config, args.inference_model_dir, inference, images, args.batch_size)
+    for agreement in agreements:
+        print(agreement)
+    if args.save:
+        with atomic_write(args.save) as stream:
+            json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
+    if not all(agreement.agrees for agreement in agreements):
+        raise UserError(f"{args.inference_model_dir}: its predictions are not those of the trained network")
+
+
+def listed_images(config, source):
+    """The images at `source`, or those of the config's validation list."""
+    from ppcls_lite.data.dataset import list_images
+
+    if source:
+        return list_images(source)[0]
+    dataset = require(config, "DataLoader.Eval.dataset")
+    return list_images(dataset["cls_label_path"], dataset["image_root"])[0]
+
+
+if __name__ == "__main__":
+    run_main(main)

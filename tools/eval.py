@@ -1,0 +1,28 @@
+"""Evaluate trained weights on the config's validation list.
+
+    python tools/eval.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+        -o Global.pretrained_model=output/small/best_model
+
+Prints the loss and the top-k accuracy over all images.
+Exit code: 0 evaluated, 1 the config, the weights or the data cannot be used, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ppcls_lite.utils.config import load_config, parse_args
+from ppcls_lite.utils.errors import run_main
+
+
+def main():
+    args = parse_args(__doc__)
+    config = load_config(args.config, args.override)
+    from ppcls_lite.train.loop import evaluate  # imports Paddle, which a wrong config need not wait for
+
+    evaluate(config, args.override)
+
+
+if __name__ == "__main__":
+    run_main(main)

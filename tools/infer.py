@@ -1,0 +1,42 @@
+"""Predict images with the training engine: the config's network and trained weights.
+
+    python tools/infer.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+        -o Global.pretrained_model=output/small/best_model -o Infer.infer_imgs=test_images
+
+Infer.infer_imgs is an image, a folder or a list file. Prints one list of predictions a batch.
+Exit code: 0 all predicted, 1 an image, the config or the weights cannot be used, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ppcls_lite.utils.config import load_config, parse_args, require
+from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.log import setup_logging
+
+
+def main():
+    args = parse_args(__doc__)
+    config = load_config(args.config, args.override)
+    source = require(config, "Infer.infer_imgs", args.config)
+    from ppcls_lite.data.transforms import build_transforms
+    from ppcls_lite.infer.postprocess import build_postprocess, format_record
+    from ppcls_lite.infer.predict import Predictor
+    from ppcls_lite.infer.training_engine import TrainingEngine
+    from ppcls_lite.utils.device import choose_device
+
+    setup_logging(stream=sys.stderr)  # standard output is for predictions
+    transforms = build_transforms(require(config, "Infer.transforms", args.config), "Infer.transforms")
+    postprocess = build_postprocess(config["Infer"].get("PostProcess"))
+    choose_device(config, args.override)
+    engine = TrainingEngine(config)
+    predictor = Predictor(engine, transforms, postprocess, config["Infer"].get("batch_size") or 1)
+    for batch in predictor.predict(source):
+        print([format_record(result, path) for path, result in batch])
+    return 1 if predictor.failed else 0
+
+
+if __name__ == "__main__":
+    run_main(main)

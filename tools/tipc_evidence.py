@@ -1,0 +1,98 @@
+"""Keep the evidence of a passed run of a chain under test_log/<model>/, for reviewers.
+
+    python tools/tipc_evidence.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \
+        --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer --renew
+
+Copies log_train.txt, the logs with both engines' predictions and the comparison, and the summary, and draws the loss
+and accuracy. Evidence that is there already is kept unless --renew is given. Other modes than lite_train_lite_infer
+have a folder of their own below test_log/<model>/.
+Exit code: 0 kept or written, 1 the run left no training log.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ppcls_lite.utils.errors import UserError, run_main
+from ppcls_lite.utils.files import REPO
+from ppcls_lite.utils.train_log import read_train_log
+
+# the name under test_log/ and the pattern of the run's own log
+LOGS = {
+    "predict_training_engine.log": "*_predict.log",
+    "predict_inference_engine.log": "python_infer_*.log",
+    "evaluate.log": "*_eval.log",
+    "agree.log": "*_agree.log",
+    "summary.json": "summary.json",
+}
+MAIN_MODE = "lite_train_lite_infer"
+
+
+def draw_curves(log, path, title):
+    """A PNG of loss and top-1 accuracy over iterations."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(8, 4.5), dpi=100)
+    axis.plot([p.iteration for p in log.train], [p.loss for p in log.train], color="tab:blue", label="training loss")
+    axis.set(title=title, xlabel="iteration", ylabel="training loss", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    lines = axis.get_lines()
+    if log.evals:
+        right = axis.twinx()
+        lines += right.plot(
+            [p.iteration for p in log.evals],
+            [p.top1 for p in log.evals],
+            color="tab:orange",
+            marker="o",
+            markersize=4,
+            label="validation top-1",
+        )
+        right.set(ylabel="validation top-1", ylim=(0, 1))
+    axis.legend(lines, [line.get_label() for line in lines], loc="center right")
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--mode", required=True)
+    parser.add_argument("--to", type=Path, default=REPO / "test_log")
+    parser.add_argument("--renew", action="store_true")
+    args = parser.parse_args()
+    target = args.to / args.model
+    if args.mode != MAIN_MODE:
+        target = target / args.mode
+    shown = target.relative_to(REPO) if target.is_relative_to(REPO) else target
+    if (target / "log_train.txt").is_file() and not args.renew:
+        print(f"evidence: {shown} is kept as it is; --evidence renews it")
+        return
+    logs = sorted(args.folder.glob("*/log_train.txt"))
+    if not logs:
+        raise UserError(f"{args.folder}: no log_train.txt to keep")
+    log = read_train_log(logs[0])
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".evidence.", dir=target) as fresh:
+        fresh = Path(fresh)
+        shutil.copyfile(logs[0], fresh / "log_train.txt")
+        for name, pattern in LOGS.items():
+            found = sorted(args.folder.glob(pattern))
+            if found:
+                shutil.copyfile(found[0], fresh / name)
+        draw_curves(log, fresh / "curves.png", f"{args.model}, {args.mode}")
+        for path in fresh.iterdir():
+            path.replace(target / path.name)
+    print(f"evidence: {shown}")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,29 @@
+"""Train a classifier from a YAML config in PaddleClas's schema.
+
+    python tools/train.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+        -o Global.epochs=20 -o Global.output_dir=output/small
+
+Leaves checkpoints (latest, best_model, epoch_N) and log_train.txt in Global.output_dir;
+-o Global.checkpoints=output/small/latest goes on where a training stopped.
+Exit code: 0 trained, 1 the config or the data cannot be used, 130 interrupted.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ppcls_lite.utils.config import load_config, parse_args
+from ppcls_lite.utils.errors import run_main
+
+
+def main():
+    args = parse_args(__doc__)
+    config = load_config(args.config, args.override)
+    from ppcls_lite.train.loop import train  # imports Paddle, which a wrong config need not wait for
+
+    train(config, args.override)
+
+
+if __name__ == "__main__":
+    run_main(main)

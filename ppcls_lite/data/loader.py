@@ -1,5 +1,6 @@
 """Batches for a training or an evaluation, from a config's `DataLoader.Train` or `DataLoader.Eval`."""
 
+import gc
 import os
 import shutil
 import threading
@@ -21,6 +22,7 @@ from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
 
 _SAMPLERS = ("distributedbatchsampler", "batchsampler")
+_SETTLE_SECONDS = 0.1
 _PREFETCH = 2  # batches that each worker prepares ahead
 _ENOUGH_FOR_WORKERS = 4  # processors a rank from which a training on the CPU gets worker processes
 _SHARED_MEMORY = "/dev/shm"
@@ -152,10 +154,20 @@ class Loader:
     def __len__(self):
         return len(self.batch_sampler)
 
+    def _start(self):
+        if self.num_workers == 0:
+            return iter(self._loader)
+        _settle()
+        gc.freeze()  # a worker that collects a finished loader of ours waits for threads that it does not have
+        try:
+            return iter(self._loader)
+        finally:
+            gc.unfreeze()
+
     def __iter__(self):
         if len(self) == 0:  # a rank that has no image of a small evaluation set
             return
-        batches = iter(self._loader)
+        batches = self._start()
         try:
             for batch in _alive(batches):
                 if isinstance(batch, dict):
@@ -164,6 +176,20 @@ class Loader:
         finally:
             # Paddle's own end comes with the last batch; after `break` its thread would keep the workers alive
             batches._try_shutdown_all()
+            _ended[0] = time.monotonic()
+
+
+_ended = [0.0]  # when a loader of this process last came to its end
+
+
+def _settle():
+    """Wait until the threads of a loader that has just ended are idle, then make this process fit to fork.
+
+    A worker inherits every lock that another thread holds at the fork, and nobody opens it there: Paddle's
+    reader threads hold one while they free the last batches, OpenCV's pool has its own.
+    """
+    time.sleep(max(0.0, _SETTLE_SECONDS - (time.monotonic() - _ended[0])))
+    cv2.setNumThreads(0)
 
 
 def _alive(batches):

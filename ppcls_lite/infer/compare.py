@@ -7,9 +7,11 @@ import numpy as np
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.model_config import build_processing
 from ppcls_lite.infer.paddle_engine import EngineOptions, PaddleEngine
-from ppcls_lite.infer.predict import read_image
+from ppcls_lite.infer.postprocess import build_postprocess
+from ppcls_lite.infer.predict import read_image, stack_images
 from ppcls_lite.infer.training_engine import TrainingEngine
 from ppcls_lite.utils.config import require
+from ppcls_lite.utils.errors import UserError
 
 TOLERANCE = 1e-4
 TOP = 5
@@ -67,6 +69,16 @@ def same_top(reference, scores, tolerance):
     return bool((np.abs(reference[first] - reference[second]) <= tolerance)[first != second].all())
 
 
+def check_names(expected, found, model_dir):
+    """Raise UserError unless both engines print the same name for every class (dicts of class id to name)."""
+    for label in sorted({*expected, *found}):
+        if expected.get(label) != found.get(label):
+            raise UserError(
+                f"{model_dir}: class {label} is {found.get(label)!r} there and {expected.get(label)!r} in the "
+                "training config's class_id_map_file"
+            )
+
+
 def compare_engines(config, model_dir, inference_config, images, batch_size=8):
     """One `Agreement` each for Paddle Inference without optimisations and as people use it.
 
@@ -75,21 +87,32 @@ def compare_engines(config, model_dir, inference_config, images, batch_size=8):
         model_dir: folder of the exported model.
         inference_config: config of `predict_cls.py`.
         images: paths of the images.
-    Every way reads the files with its own transforms, so a difference there shows too.
+    Every way reads the files with its own transforms, so a difference there shows too; class names that differ
+    raise UserError.
     """
+    if batch_size < 1:
+        raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
     reference = TrainingEngine(config)
     transforms = build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
-    deployed, _ = build_processing(model_dir, inference_config)
+    deployed, postprocess = build_processing(model_dir, inference_config)
+    check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
+    expected = list(_scores(TrainingEngine(config), transforms, images, batch_size))
     options = replace(EngineOptions.from_config(inference_config["Global"]), use_gpu=False)
     usual = "usual_onednn" if options.enable_mkldnn else "usual"
-    pairs = [
-        (PaddleEngine(model_dir, options.strict()), Agreement("strict", 0.0)),
-        (PaddleEngine(model_dir, options), Agreement(usual, TOLERANCE)),
-    ]
+    agreements = []
+    # One engine after the other: Paddle's number of threads is one for the whole process, and a change of it in
+    # between would change the last bits of the next engine's results.
+    for name, tolerance, setting in (("strict", 0.0, options.strict()), (usual, TOLERANCE, options)):
+        agreement = Agreement(name, tolerance)
+        for reference, scores in zip(
+            expected, _scores(PaddleEngine(model_dir, setting), deployed, images, batch_size)
+        ):
+            agreement.add(reference, scores)
+        agreements.append(agreement)
+    return agreements
+
+
+def _scores(engine, transforms, images, batch_size):
+    """The engine's probabilities, batch by batch."""
     for start in range(0, len(images), batch_size):
-        paths = images[start : start + batch_size]
-        expected = reference.run(np.stack([read_image(path, transforms) for path in paths]))
-        batch = np.stack([read_image(path, deployed) for path in paths])
-        for engine, agreement in pairs:
-            agreement.add(expected, engine.run(batch))
-    return [agreement for _, agreement in pairs]
+        yield engine.run(stack_images([read_image(path, transforms) for path in images[start : start + batch_size]]))

@@ -27,11 +27,18 @@ class EngineOptions:
     def from_config(cls, section):
         """The options among a config's `Global` values; keys set to null keep their default."""
         known = cls.__dataclass_fields__
+        if (section.get("cpu_num_threads") or 1) < 1:
+            raise UserError(f"Global.cpu_num_threads: expected at least 1, found {section['cpu_num_threads']}")
         return cls(**{key: value for key, value in section.items() if key in known and value is not None})
 
     def strict(self):
-        """The same without any optimisation that may change a bit of the result."""
-        return replace(self, enable_mkldnn=False, ir_optim=False, use_tensorrt=False, use_fp16=False)
+        """The same without any optimisation that may change a bit of the result.
+
+        One thread, as the training engine computes matrix products: MKL sums in another order with two.
+        """
+        return replace(
+            self, enable_mkldnn=False, ir_optim=False, use_tensorrt=False, use_fp16=False, cpu_num_threads=1
+        )
 
 
 class PaddleEngine:
@@ -54,7 +61,7 @@ class PaddleEngine:
         config.switch_use_feed_fetch_ops(False)
         if str(self.model_file).endswith(".pdmodel"):  # on .json models Paddle 3 has no such pass and fails
             config.enable_memory_optim()
-        self._predictor = inference.create_predictor(config)
+        self._predictor = _load(inference, config, model_dir)
         self._input = self._predictor.get_input_handle(self._predictor.get_input_names()[0])
         self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
 
@@ -63,6 +70,15 @@ class PaddleEngine:
         self._input.copy_from_cpu(images)
         self._predictor.run()
         return self._output.copy_to_cpu()
+
+
+def _load(inference, config, model_dir):
+    try:
+        return inference.create_predictor(config)
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:  # Paddle's own reasons fill a page
+        lines = [line.strip() for line in str(error).splitlines() if "Error: " in line or "Error) " in line]
+        reason = lines[-1] if lines else type(error).__name__
+        raise UserError(f"{model_dir}: Paddle Inference cannot load it: {reason:.200}") from error
 
 
 def _use_onednn(config, wanted):

@@ -60,8 +60,8 @@ def listed_images(config, source):
 
     if source:
         return list_images(source)[0]
-    dataset = require(config, "DataLoader.Eval.dataset")
-    return list_images(dataset["cls_label_path"], dataset["image_root"])[0]
+    paths = [require(config, f"DataLoader.Eval.dataset.{key}") for key in ("cls_label_path", "image_root")]
+    return list_images(*paths)[0]
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main():
     postprocess = build_postprocess(config["Infer"].get("PostProcess"))
     choose_device(config, args.override)
     engine = TrainingEngine(config)
-    predictor = Predictor(engine, transforms, postprocess, config["Infer"].get("batch_size") or 1)
+    predictor = Predictor(engine, transforms, postprocess, config["Infer"].get("batch_size", 1))
     for batch in predictor.predict(source):
         print([format_record(result, path) for path, result in batch])
     return 1 if predictor.failed else 0

@@ -8,7 +8,6 @@ Exit code: 0 every step that was run passed, 1 one failed or none was run.
 """
 
 import argparse
-import csv
 import json
 import re
 import sys
@@ -17,6 +16,7 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import atomic_write
 
 COLUMNS = ("tag", "name", "result", "seconds", "log", "reason")
@@ -27,6 +27,8 @@ FIGURES = {
     "evaluate": re.compile(r"(top1: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
+# characters that XML 1.0 cannot hold, not even escaped: a log's control codes and cut UTF-8
+NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LABELS = {"train": "final loss {}", "agree": "{} {}"}
 
 
@@ -35,8 +37,13 @@ def read_steps(folder):
     path = folder / "steps.tsv"
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [dict(zip(COLUMNS, row)) for row in csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)]
+    steps = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+        if line:
+            steps.append(dict(zip(COLUMNS, line.split("\t"))))
+            if len(steps[-1]) != len(COLUMNS) or not re.fullmatch(r"[\d.]+", steps[-1]["seconds"]):
+                raise UserError(f"{path}:{number}: expected {', '.join(COLUMNS)} between tabs, found {line!r:.80}")
+    return steps
 
 
 def entitle(steps):
@@ -94,6 +101,9 @@ def write_junit(path, steps, name):
         elif step["result"] != "passed":
             ElementTree.SubElement(case, "skipped", message=f"{step['result']}: {step['reason']}")
         ElementTree.SubElement(case, "system-out").text = step["figure"]
+    for element in suite.iter():
+        element.attrib.update({key: NOT_XML.sub("?", value) for key, value in element.attrib.items()})
+        element.text = element.text and NOT_XML.sub("?", element.text)
     with atomic_write(path, "wb") as stream:
         ElementTree.ElementTree(suite).write(stream, encoding="utf-8", xml_declaration=True)
 
@@ -131,4 +141,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_main(main)

@@ -30,9 +30,9 @@ def main():
 
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     options = EngineOptions.from_config(config["Global"])
-    engine = PaddleEngine(model_dir, options)
     transforms, postprocess = build_processing(model_dir, config)
-    predictor = Predictor(engine, transforms, postprocess, config["Global"].get("batch_size") or 1)
+    engine = PaddleEngine(model_dir, options)
+    predictor = Predictor(engine, transforms, postprocess, config["Global"].get("batch_size", 1))
     for batch in predictor.predict(source):
         for path, result in batch:
             print(format_line(result, path))

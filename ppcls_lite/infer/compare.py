@@ -92,7 +92,6 @@ def compare_engines(config, model_dir, inference_config, images, batch_size=8):
     """
     if batch_size < 1:
         raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
-    reference = TrainingEngine(config)
     transforms = build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
     deployed, postprocess = build_processing(model_dir, inference_config)
     check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)

@@ -1,6 +1,6 @@
 """Export of a trained network for Paddle Inference, Serving, Lite and Paddle2ONNX."""
 
-import shutil
+import os
 import tempfile
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def export(config):
                 raise UserError("export: start Python with FLAGS_enable_pir_api=0 to get inference.pdmodel")
             # the structure last: whoever finds it finds the weights that belong to it
             for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == "inference.pdmodel"):
-                shutil.move(str(path), folder / path.name)
+                os.replace(path, folder / path.name)
     except OSError as error:
         raise UserError(f"{folder}: the model was not exported ({error.strerror})") from error
     logger.info(f"exported {config['Arch']['name']} to {folder}")
@@ -58,6 +58,8 @@ def export(config):
 
 
 def _check_shape(shape, ops):
+    if len(shape) != 3 or not all(type(side) is int and side > 0 for side in shape):
+        raise UserError(f"Global.image_shape: expected [3, height, width], found {shape!r}")
     probe = np.zeros((shape[-2] + 13, shape[-1] + 29, 3), dtype=np.uint8)
     made = list(build_transforms(ops, "Infer.transforms")(probe).shape)
     if made != list(shape):

@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 
 from ppcls_lite.data.transforms import build_transforms
+from ppcls_lite.infer.paddle_engine import find_model
 from ppcls_lite.infer.postprocess import build_postprocess
 from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError
@@ -20,6 +21,7 @@ def write_model_config(folder, config, paddle_version):
     """Write `inference.yml` and the label names beside a model, from the `Infer` section of its training config."""
     infer = config["Infer"]
     post = dict(infer.get("PostProcess") or {"name": "Topk", "topk": 5})
+    build_postprocess(post)  # a fault in it should stop the export, not the first prediction
     labels = post.get("class_id_map_file")
     if labels:
         shutil.copyfile(find_file(labels), Path(folder) / LABELS)
@@ -29,6 +31,7 @@ def write_model_config(folder, config, paddle_version):
             "model_name": config["Arch"]["name"],
             "image_shape": config["Global"]["image_shape"],
             "exported_with": f"paddlepaddle {paddle_version}",
+            "bytes": {path.name: path.stat().st_size for path in sorted(Path(folder).glob("inference.pd*"))},
         },
         "PreProcess": {"transform_ops": infer["transforms"]},
         "PostProcess": post,
@@ -42,10 +45,12 @@ def build_processing(model_dir, config=None):
 
     They are the model's own (`inference.yml`). What the prediction config states itself takes their place, and a
     difference between the two is said aloud, because it is the usual cause of predictions that disagree.
-    Raises UserError when neither has them.
+    Raises UserError when there is no model, when neither has them, and when a file of the model is cut.
     """
+    find_model(model_dir)
     own_path = Path(model_dir) / NAME
     own = read_yaml(own_path) if own_path.is_file() else {}
+    _check_sizes(model_dir, own)
     stated = config or {}
     ops = _choose("PreProcess", own, stated, own_path)
     post = dict(_choose("PostProcess", own, stated, own_path))
@@ -54,6 +59,15 @@ def build_processing(model_dir, config=None):
         post["class_id_map_file"] = str(Path(model_dir) / labels)
     where = "PreProcess.transform_ops"
     return build_transforms(ops.get("transform_ops"), where), build_postprocess(post)
+
+
+def _check_sizes(model_dir, own):
+    """Paddle loads a cut weights file without a word and reads stray memory instead, so the sizes are compared."""
+    for name, expected in ((own.get("Global") or {}).get("bytes") or {}).items():
+        path = Path(model_dir, Path(name).name)
+        found = path.stat().st_size if path.is_file() else 0
+        if found != expected:
+            raise UserError(f"{path}: has {found} bytes, and its export had {expected}: the file is damaged or foreign")
 
 
 def _choose(section, own, stated, own_path):

@@ -27,9 +27,10 @@ class EngineOptions:
     def from_config(cls, section):
         """The options among a config's `Global` values; keys set to null keep their default."""
         known = cls.__dataclass_fields__
-        if (section.get("cpu_num_threads") or 1) < 1:
-            raise UserError(f"Global.cpu_num_threads: expected at least 1, found {section['cpu_num_threads']}")
-        return cls(**{key: value for key, value in section.items() if key in known and value is not None})
+        options = cls(**{key: value for key, value in section.items() if key in known and value is not None})
+        if options.cpu_num_threads < 1:
+            raise UserError(f"Global.cpu_num_threads: expected at least 1, found {options.cpu_num_threads}")
+        return options
 
     def strict(self):
         """The same without any optimisation that may change a bit of the result.

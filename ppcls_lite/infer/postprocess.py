@@ -27,7 +27,8 @@ class Topk:
             {
                 "class_ids": ids.tolist(),
                 "scores": np.around(row[ids].astype(np.float64), 5).tolist(),
-                "label_names": [self.names[i] for i in ids.tolist() if i in self.names],
+                # a class without a name gets an empty one, so that names and ids stay side by side
+                "label_names": [self.names.get(i, "") for i in ids.tolist()] if self.names else [],
             }
             for row, ids in zip(scores, order)
         ]
@@ -49,16 +50,20 @@ def read_label_names(path):
     """{class id: name} from lines `<id> <name>`; UserError names the line that is not one."""
     path = find_file(Path(path))
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: class_id_map_file cannot be read ({error})") from None
     names = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
             label, _, name = line.strip().partition(" ")
-            if not label.isdigit():
-                raise UserError(f"{path}:{number}: expected '<id> <name>', found {line!r}")
+            if not label.isdecimal():
+                raise UserError(f"{path}:{number}: expected '<id> <name>', found {line!r:.80}")
+            if int(label) in names:
+                raise UserError(f"{path}:{number}: class {label} has a name already: {names[int(label)]!r}")
             names[int(label)] = name.strip()
+    if not names:
+        raise UserError(f"{path}: expected lines '<id> <name>', found none")
     return names
 
 

@@ -14,11 +14,28 @@ from ppcls_lite.utils.log import logger
 def read_image(path, transforms):
     """The file at `path` as the network's input [3, H, W] float32; UserError names a file that is no picture."""
     try:
-        return transforms(Path(path).read_bytes())
+        image = transforms(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.float32:
+        raise UserError(
+            f"{path}: the transforms make {list(image.shape)} {image.dtype}, and a network takes [3, H, W] float32: "
+            "is NormalizeImage or ToCHWImage missing?"
+        )
+    return image
+
+
+def stack_images(images):
+    """One batch [N, 3, H, W] of images; UserError when their sizes differ."""
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) > 1:
+        raise UserError(
+            f"images of one batch differ in shape, {shapes[0]} and {shapes[1]}: the transforms lack a crop or a resize "
+            "to one size (or use batch_size=1)"
+        )
+    return np.stack(images)
 
 
 class Predictor:
@@ -54,7 +71,7 @@ class Predictor:
             clock = self._lap("preprocess", clock)
             if not kept:
                 continue
-            scores = self.engine.run(np.stack(images))
+            scores = self.engine.run(stack_images(images))
             clock = self._lap("inference", clock)
             results = self.postprocess(scores)
             self._lap("postprocess", clock)

@@ -8,9 +8,12 @@ So each is written to a folder of its own, and a single rename of a link makes a
 """
 
 import os
+import re
+import secrets
 import shutil
 from pathlib import Path
 
+import numpy as np
 import paddle
 
 from ppcls_lite.utils.errors import UserError
@@ -25,9 +28,9 @@ def save_checkpoint(output_dir, name, model, optimizer, states):
     `states` is a dict of plain values (epoch, seed, best metric). Raises UserError when the disk refuses.
     """
     store = Path(output_dir) / ".checkpoints"
-    fresh = store / f"{name}-{states['epoch']:06d}.{os.getpid()}"
+    # a name that was never used: a process id would repeat in containers, and the old folder may be the current one
+    fresh = store / f"{name}-{states['epoch']:06d}.{secrets.token_hex(4)}"
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
         for suffix, content in zip(_SUFFIXES, (model.state_dict(), optimizer.state_dict(), states)):
             path = fresh / (name + suffix)
@@ -79,17 +82,24 @@ def load_checkpoint(prefix, model, optimizer):
     set_weights(model, load_arrays(prefix), prefix + ".pdparams")
     _check_moments(moments, model, prefix)
     optimizer.set_state_dict(
-        {key: value if isinstance(value, dict) else paddle.to_tensor(value) for key, value in moments.items()}
+        {key: paddle.to_tensor(value) if isinstance(value, np.ndarray) else value for key, value in moments.items()}
     )
     return states
 
 
 def _check_moments(moments, model, prefix):
-    names = [parameter.name for parameter in model.parameters() if not parameter.stop_gradient]
+    shapes = {parameter.name: list(parameter.shape) for parameter in model.parameters() if not parameter.stop_gradient}
     if not isinstance(moments, dict):
         raise UserError(f"{prefix}.pdopt: expected an optimizer's state, found {type(moments).__name__}")
-    missing = [name for name in names if not any(key.startswith(name + "_") for key in moments)]
+    found = set()
+    for key, value in moments.items():
+        name = re.sub(r"_[a-z]\w*_\d+$", "", str(key))  # conv2d_0.w_0_velocity_0 is the velocity of conv2d_0.w_0
+        if name in shapes:
+            found.add(name)
+            if not isinstance(value, np.ndarray) or (value.size > 1 and list(value.shape) != shapes[name]):
+                raise UserError(f"{prefix}.pdopt: {key} is no array of the parameter's shape {shapes[name]}")
+    missing = [name for name in shapes if name not in found]
     if missing:
         raise UserError(
-            f"{prefix}.pdopt: holds nothing for {len(missing)} of {len(names)} parameters, e.g. {missing[0]}"
+            f"{prefix}.pdopt: holds nothing for {len(missing)} of {len(shapes)} parameters, e.g. {missing[0]}"
         )

@@ -80,9 +80,10 @@ class Trainer:
         self.network = self._trained_form(options)
 
     def _build_loaders(self):
-        sections, class_num = self.config["DataLoader"], class_count(self.config)
+        class_num = class_count(self.config)
+        section = require(self.config, "DataLoader.Train")
         self.loader = build_loader(
-            sections["Train"], "Train", self.seed, self.rank, self.world, class_num, "DataLoader.Train"
+            section, "Train", self.seed, self.rank, self.world, class_num, "DataLoader.Train"
         )
         self.steps_per_epoch = len(self.loader)
         if self.steps_per_epoch == 0:
@@ -90,8 +91,9 @@ class Trainer:
         self.batch_size = require(self.config, "DataLoader.Train.sampler.batch_size")
         self.evaluator = None
         if self.evaluates:
+            section = require(self.config, "DataLoader.Eval")
             loader = build_loader(
-                sections["Eval"], "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval"
+                section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval"
             )
             self.evaluator = Evaluator(self.config, loader)
 
@@ -177,13 +179,16 @@ class Precision:
 
     def step(self, loss, optimizer):
         """Backward pass and update."""
-        if self.active:
-            scaled = self.scaler.scale(loss)
-            scaled.backward()
-            self.scaler.minimize(optimizer, scaled)
-        else:
-            loss.backward()
-            optimizer.step()
+        # the first update names the moments; without the guard a second training in this process would call them
+        # otherwise, and its checkpoints and those of the first would not fit each other
+        with paddle.utils.unique_name.guard():
+            if self.active:
+                scaled = self.scaler.scale(loss)
+                scaled.backward()
+                self.scaler.minimize(optimizer, scaled)
+            else:
+                loss.backward()
+                optimizer.step()
 
 
 def evaluate(config, overrides=()):

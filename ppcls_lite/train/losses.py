@@ -3,6 +3,7 @@
 import paddle
 import paddle.nn.functional as F
 
+from ppcls_lite.utils.arithmetic import number
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -18,7 +19,7 @@ class CELoss:
     """
 
     def __init__(self, epsilon=None):
-        if epsilon is not None and not 0 <= epsilon <= 1:
+        if epsilon is not None and not 0 <= number(epsilon, "CELoss.epsilon") <= 1:
             raise UserError(f"CELoss.epsilon: expected a number from 0 to 1, found {epsilon!r}")
         self.epsilon = epsilon
 
@@ -43,8 +44,10 @@ class WeightedLosses:
             if not isinstance(item, dict) or len(item) != 1:
                 raise UserError(f"{place}: expected one loss such as 'CELoss: {{weight: 1.0}}', found {item!r}")
             ((name, params),) = item.items()
+            if params is not None and not isinstance(params, dict):
+                raise UserError(f"{place}: {name} takes a mapping of options, found {params!r}")
             params = dict(params or {})
-            weight = params.pop("weight", 1.0)
+            weight = number(params.pop("weight", 1.0), f"{place}.{name}.weight")
             self.terms.append((name, weight, LOSSES.build(name, params, place)))
 
     def __call__(self, logits, target):
@@ -59,4 +62,5 @@ def _mixed(loss, logits, target):
     if not isinstance(target, (tuple, list)):
         return loss(logits, target)
     labels, others, share = target
+    share = share.reshape([])  # the loader's [1] would make the loss a list of one
     return share * loss(logits, labels) + (1 - share) * loss(logits, others)

@@ -3,8 +3,12 @@
 import numpy as np
 
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.registry import Registry
+
+METRICS = Registry("metric")
 
 
+@METRICS.register
 class TopkAcc:
     """Top-k accuracy: the share of images whose label is among the k best scores.
 
@@ -36,7 +40,8 @@ class TopkAcc:
 def build_metric(items, where):
     """The metric of a config's `Metric.Train` or `Metric.Eval` list; None when there is none."""
     for index, item in enumerate(items or []):
-        if not isinstance(item, dict) or list(item) != ["TopkAcc"]:
+        if not isinstance(item, dict) or len(item) != 1 or next(iter(item)) not in METRICS:
             raise UserError(f"{where}[{index}]: expected 'TopkAcc: {{topk: [1, 5]}}', found {item!r}")
-        return TopkAcc(**(item["TopkAcc"] or {}))
+        ((name, params),) = item.items()
+        return METRICS.build(name, params, f"{where}[{index}]")
     return None

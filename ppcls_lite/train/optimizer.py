@@ -54,7 +54,7 @@ def build_schedule(section, epochs, steps_per_epoch):
     params = dict(section)
     name = params.pop("name", "Constant")
     base = params.get("learning_rate")
-    if base is None or base < 0:
+    if base is None or not 0 <= base < math.inf:
         raise UserError(f"Optimizer.lr.learning_rate: expected a number of at least 0, found {base!r}")
     warmup_epoch = params.pop("warmup_epoch", 0) or 0
     start = params.pop("warmup_start_lr", 0.0) or 0.0

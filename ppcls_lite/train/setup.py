@@ -7,6 +7,8 @@ import secrets
 import numpy as np
 import paddle
 
+from ppcls_lite.utils.errors import UserError
+
 
 def start_processes():
     """(rank, world size), after joining the others when paddle.distributed.launch started this process."""
@@ -19,6 +21,8 @@ def start_processes():
 def choose_seed(seed, rank=0, world=1):
     """`seed`, or a fresh one that all processes share when the config has none."""
     if seed is not None:
+        if seed < 0:
+            raise UserError(f"Global.seed: expected a whole number of at least 0, found {seed}")
         return seed
     seed = secrets.randbelow(2**31)
     if world > 1:

@@ -1,6 +1,7 @@
 """Numbers that configs write as sums, such as `scale: 1.0/255.0`, computed without `eval`."""
 
 import ast
+import math
 import operator
 
 from ppcls_lite.utils.errors import UserError
@@ -20,14 +21,19 @@ def number(value, where="value"):
 
     Raises UserError for anything that is not a finite number or such a sum.
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value
-    if not isinstance(value, str) or len(value) > _LONGEST:
-        raise UserError(f"{where}: expected a number or a sum such as 1.0/255.0, found {value!r:.80}")
     try:
-        return _compute(ast.parse(value.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError) as error:
-        raise UserError(f"{where}: expected a number or a sum such as 1.0/255.0, found {value!r}") from error
+        result = value if type(value) in (int, float) else _parse(value)
+        if math.isfinite(result):
+            return result
+    except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
+        pass  # the same answer to all of them: it is no number
+    raise UserError(f"{where}: expected a number or a sum such as 1.0/255.0, found {value!r:.80}")
+
+
+def _parse(text):
+    if not isinstance(text, str) or len(text) > _LONGEST:
+        raise ValueError("not a short text")
+    return _compute(ast.parse(text.strip(), mode="eval").body)
 
 
 def _compute(node):

@@ -57,6 +57,9 @@ def load_config(path, overrides=(), schema=schemas.TRAIN):
     _check_types(config, schema, path)
     for text in overrides:
         _override(config, text, schema, path)
+    for section in ("Global", "Arch"):  # what no script can do without
+        if section in schema[""]:
+            require(config, section, path)
     return config
 
 
@@ -80,7 +83,7 @@ def read_yaml(path):
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}" if mark else path
         raise UserError(f"{place}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2024-13-45
         raise UserError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
     if not isinstance(config, dict):
         found = "an empty file" if config is None else type(config).__name__
@@ -108,7 +111,7 @@ def parse_value(text):
     """The YAML scalar or flow list that `text` spells; `1e-3` is a number here, as people mean it."""
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text
     if isinstance(value, str):
         try:
@@ -139,7 +142,8 @@ def _section(config, dotted):
 def _typed(value, kind, where):
     """`value` if it is of `kind` (None always is: a key set to null), else UserError."""
     kinds = kind if isinstance(kind, tuple) else (kind,)
-    if value is None or (type(value) in kinds):
+    hint = nearest(value, ("True", "False")) if bool in kinds and isinstance(value, str) else ""
+    if value is None or (type(value) in kinds and not hint):
         return value
     if float in kinds and type(value) is int:
         return float(value)
@@ -150,7 +154,6 @@ def _typed(value, kind, where):
     if str in kinds and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     expected = " or ".join(_NAMES[k] for k in kinds)
-    hint = nearest(value, ("True", "False")) if bool in kinds and isinstance(value, str) else ""
     raise UserError(f"{where}: expected {expected}, found {value!r}{hint}")
 
 
@@ -171,8 +174,8 @@ def _override(config, text, schema, path):
     last = parts[-1]
     old = _child(node, last, where, schema, key, path)
     kind = schema.get(where, {}).get(last)
-    if kind is None:
-        kind = type(old) if old is not _MISSING and old is not None else None
+    if kind is None and type(old) in (bool, str):  # a number may become a list (`size`): its reader checks it
+        kind = type(old)
     node[_index(node, last, key)] = _override_value(raw, kind, f"-o {key}")
 
 
@@ -193,23 +196,20 @@ def _child(node, part, where, schema, key, path):
 def _index(node, part, key):
     if not isinstance(node, list):
         return part
-    if not part.isdigit() or int(part) >= len(node):
+    if not part.isdecimal() or int(part) >= len(node):
         raise UserError(f"-o {key}: expected a list index from 0 to {len(node) - 1}, found '{part}'")
     return int(part)
 
 
 def _override_value(raw, kind, where):
-    if kind is None or kind is type(None):
+    if kind is None:
         return parse_value(raw)
     kinds = kind if isinstance(kind, tuple) else (kind,)
     if raw.strip().lower() in ("null", "none", ""):
         return None
     if bool in kinds and raw.strip().lower() in _TRUTH:
         return _TRUTH[raw.strip().lower()]
-    if str in kinds:
-        return raw
-    value = parse_value(raw)
-    return _typed(value, kind, where)
+    return _typed(raw if str in kinds else parse_value(raw), kind, where)
 
 
 def require(config, dotted, path="config"):

@@ -4,25 +4,49 @@ import logging
 import sys
 from pathlib import Path
 
+from ppcls_lite.utils.errors import UserError
+
 logger = logging.getLogger("ppcls_lite")
 _FORMAT = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%Y/%m/%d %H:%M:%S")
 
 
 def setup_logging(log_file=None, append=False, quiet=False, stream=None):
-    """Send INFO and above to `stream` (standard output by default), unless `quiet`, and to `log_file` if given."""
+    """Send INFO and above to `stream` (standard output by default), unless `quiet`, and to `log_file` if given.
+
+    Raises UserError when the file cannot be written, now or later (a full disk).
+    """
     logger.setLevel(logging.INFO)
     logger.propagate = False
     for handler in list(logger.handlers):
         handler.close()
         logger.removeHandler(handler)
     if not quiet:
-        _add(logging.StreamHandler(stream or sys.stdout))
+        _add(_Screen(stream or sys.stdout))
     if log_file:
-        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-        _add(logging.FileHandler(log_file, mode="a" if append else "w", encoding="utf-8"))
+        try:
+            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+            _add(_File(log_file, mode="a" if append else "w", encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{log_file}: cannot be written ({error.strerror})") from None
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
     return logger
+
+
+class _Screen(logging.StreamHandler):
+    """Lets a write's error end the program; logging itself would print a traceback for each line."""
+
+    def handleError(self, record):
+        error = sys.exc_info()[1]
+        if isinstance(error, BrokenPipeError):  # `| head` has left: run_main knows what to do
+            raise error
+        raise UserError(f"the screen's output cannot be written ({getattr(error, 'strerror', error)})") from error
+
+
+class _File(logging.FileHandler):
+    def handleError(self, record):
+        error = sys.exc_info()[1]
+        raise UserError(f"{self.baseFilename}: cannot be written ({getattr(error, 'strerror', error)})") from error
 
 
 def _add(handler):

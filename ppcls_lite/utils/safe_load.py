@@ -58,8 +58,6 @@ def load_plain(path):
         raise UserError(
             f"{path}: refused: the file asks to load '{refused}', and a weights file may hold arrays only"
         ) from None
-    except MemoryError:
-        raise
     except Exception as error:  # damaged bytes make the unpickler raise nearly any type
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: not a Paddle weights file, or a damaged one ({detail})") from None

@@ -53,7 +53,9 @@ TRAIN = {
         "name": str,
         "class_num": int,
         "pretrained": (bool, str),
-        "use_ssld": bool,
+        "use_ssld": (bool, str),
+        "dropout_prob": float,
+        "lr_mult_list": list,
     },
     "Loss": {"Train": list, "Eval": list},
     "Optimizer": {

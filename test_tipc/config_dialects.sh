@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# What each line of a train_infer_python.txt means, in the two dialects that people have files in: PaddleClas's and
-# that of PaddlePaddle/models. Sourced by test_train_inference_python.sh after common_func.sh.
+# What each line of a train_infer_python.txt means, in the dialects that people have files in: PaddleClas's, with its
+# older form that insightface has, and that of PaddlePaddle/models. Sourced by test_train_inference_python.sh after common_func.sh.
 
-# shellcheck disable=SC2034,SC2154 # shared with the script that sources it
+# shellcheck disable=SC2034,SC2153,SC2154 # shared with the script that sources it
 
 name_config() { # name the lines of the config after their meaning, whichever dialect it is in
     local block train_lines
@@ -13,14 +13,13 @@ name_config() { # name the lines of the config after their meaning, whichever di
     elif ((train_lines == 10)); then
         name_models_dialect "$block"
     else
-        local last=$((BLOCK_FIRST[block] + train_lines - 1))
-        die "$CONFIG_FILE:${LINE_NUMBER[last]:-1}: train_params has $train_lines lines;" \
+        die "$CONFIG_FILE:$(line_number $((BLOCK_FIRST[block] + train_lines - 1))): train_params has $train_lines lines;" \
             "expected 12 (PaddleClas) or 10 (models)"
     fi
-    MODEL=${VALUE[model_name]}
-    [[ $MODEL =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] ||
-        die "$CONFIG_FILE:${LINE[model_name]}: model_name becomes a folder's name: letters, digits, . _ + -, found '$MODEL'"
+    check_fixed_keys model_name gpu_list train_model_name trainer eval norm_export infer_export inference
+    take_values_for_mode
     check_values
+    MODEL=${VALUE[model_name]}
 }
 
 name_paddleclas_dialect() { # TRAIN_BLOCK
@@ -31,10 +30,18 @@ name_paddleclas_dialect() { # TRAIN_BLOCK
     block=$(find_block eval_params) || exit 1
     name_fields "$block" eval eval_free
     block=$(find_block infer_params) || exit 1
-    name_fields "$block" save_inference_dir export_weights norm_export pact_export fpgm_export distill_export kl_quant \
-        free_export provided_weights infer_model infer_export infer_quant inference use_gpu enable_mkldnn cpu_threads \
-        infer_batch_size use_tensorrt use_fp16 model_dir image save_log_path benchmark infer_free
-    INFER_FOLDER=deploy
+    local -a export_lines=(save_inference_dir export_weights norm_export pact_export fpgm_export distill_export kl_quant
+        free_export)
+    local -a infer_lines=(infer_export infer_quant inference use_gpu enable_mkldnn cpu_threads infer_batch_size
+        use_tensorrt use_fp16 model_dir image save_log_path benchmark infer_free)
+    if ((BLOCK_LINES[block] == ${#export_lines[@]})); then # the older form: a separator, and no URL
+        name_fields "$block" "${export_lines[@]}"
+        name_fields $((block + 1)) provided_weights "${infer_lines[@]}"
+        INFER_FOLDER=.
+    else
+        name_fields "$block" "${export_lines[@]}" provided_weights infer_model "${infer_lines[@]}"
+        INFER_FOLDER=deploy
+    fi
 }
 
 name_models_dialect() { # TRAIN_BLOCK
@@ -51,25 +58,117 @@ name_models_dialect() { # TRAIN_BLOCK
     INFER_FOLDER=.
 }
 
-check_values() { # what can be told to be wrong before anything is run
+# ------------------------------------------------------------- what can be told to be wrong before anything is run
+
+check_fixed_keys() { # FIELD...: lines whose key is the same in every config; another one means that lines are shifted
+    local field
+    for field in "$@"; do
+        [[ ${KEY[$field]} == "$field" ]] ||
+            die "$CONFIG_FILE:${LINE[$field]}: expected '$field:…', found '${KEY[$field]}:…'; is a line missing or added?"
+    done
+}
+
+take_values_for_mode() { # of every value that is a `mode=value|mode=value` list, keep the part for MODE
     local field value
-    for field in model_name gpu_list trainer inference; do
+    local training=' gpu_list autocast epochs batch_size trainer norm_train pact_train fpgm_train distill_train '
+    for field in "${FIELDS[@]}"; do
+        if value=$(for_mode "$field" "$MODE"); then
+            VALUE["$field"]=$value
+        elif [[ $MODE == whole_infer && $training == *" $field "* ]]; then
+            VALUE["$field"]=null # nothing is trained
+        else
+            die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value for the mode $MODE"
+        fi
+    done
+}
+
+check_values() {
+    local field
+    local -a needed=(model_name inference)
+    [[ $MODE == whole_infer ]] || needed+=(gpu_list trainer)
+    for field in "${needed[@]}"; do
         is_set "$field" || die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value"
     done
+    [[ ${VALUE[model_name]} =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] ||
+        die "$CONFIG_FILE:${LINE[model_name]}: model_name becomes a folder's name: letters, digits, . _ + -," \
+            "found '${VALUE[model_name]:0:200}'"
+    check_quotes
+    check_list gpu_list '(-1|([^;]+;)?[0-9]+(,[0-9]+)*)' 'such as -1, 0 or 0,1 or ip1,ip2;0,1'
+    check_list autocast '(fp32|amp|fp16)' 'fp32, amp or fp16'
+    for field in epochs batch_size cpu_threads infer_batch_size; do
+        check_list "$field" '0*[1-9][0-9]{0,8}' 'a whole number above 0'
+    done
     for field in infer_quant use_gpu enable_mkldnn use_tensorrt use_fp16; do
-        [[ -n ${VALUE[$field]:-} ]] || continue
-        while IFS= read -r value; do
-            case $value in
-                True | False | true | false | null | gpu | cpu | '') ;;
-                # 518 of the official configs say so
-                Fasle) echo "note: $CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}:Fasle' is read as False" ;;
-                *) die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}': expected True or False, found '$value'" ;;
-            esac
-        done < <(split_list "${VALUE[$field]}")
+        normalise_booleans "$field"
     done
-    local -a per_mode=(eval norm_export inference image)
-    [[ $MODE == whole_infer ]] || per_mode+=(norm_train epochs batch_size)
-    for field in "${per_mode[@]}"; do
-        value=$(for_mode "$field" "$MODE") || exit 1
+    for field in infer_quant enable_mkldnn use_tensorrt; do check_list "$field" '(True|False)' 'True or False'; done
+    check_list use_gpu '(True|False|gpu|cpu)' 'True or False'
+    check_list use_fp16 '(True|False|fp32|fp16|int8)' 'True or False, or fp32, fp16 or int8'
+}
+
+check_quotes() { # in keys, and in values that are commands
+    local field
+    for field in "${FIELDS[@]}"; do
+        split_words "${KEY[$field]}" || die "$CONFIG_FILE:${LINE[$field]}: the key has a quote that is not closed"
+        [[ $field =~ ^(.*_train|to_static_train|eval|.*_export|inference)$ ]] || continue
+        split_words "${VALUE[$field]}" ||
+            die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has a quote that is not closed"
     done
+}
+
+check_list() { # FIELD REGEX EXPECTED: every entry of the list is null or fits
+    local value
+    [[ -n ${VALUE[$1]:-} ]] || return 0
+    while IFS= read -r value; do
+        [[ -z $value || $value == null || $value =~ ^$2$ ]] ||
+            die "$CONFIG_FILE:${LINE[$1]}: '${KEY[$1]}': expected $3, found '${value:0:200}'"
+    done < <(split_list "${VALUE[$1]}")
+}
+
+normalise_booleans() { # FIELD
+    local value list=''
+    [[ -n ${VALUE[$1]:-} ]] || return 0
+    while IFS= read -r value; do
+        case $value in
+            true) value=True ;;
+            false) value=False ;;
+            Fasle) # 518 of the official configs say so
+                echo "note: $CONFIG_FILE:${LINE[$1]}: '${KEY[$1]}:Fasle' is read as False"
+                value=False
+                ;;
+        esac
+        list+="|$value"
+    done < <(split_list "${VALUE[$1]}")
+    VALUE[$1]=${list#|}
+}
+
+# ---------------------------------------------------------------------------------------- what the lines are used for
+
+choose_trainer() { # TRAINER: which lines hold its commands; fails when the config gives none
+    local name
+    TRAIN_FIELD=norm_train EXPORT_FIELD=norm_export TRAIN_EXTRA=''
+    for name in pact fpgm distill free; do
+        [[ ${KEY[${name}_train]:-} == "$1" && $1 != null ]] && TRAIN_FIELD=${name}_train EXPORT_FIELD=${name}_export
+    done
+    if [[ ${KEY[to_static_train]:-} == "$1" ]]; then
+        is_set to_static_train || return 1
+        TRAIN_EXTRA=${VALUE[to_static_train]} # options added to norm_train
+    elif [[ $TRAIN_FIELD == norm_train && ${KEY[norm_train]} != "$1" ]]; then
+        return 1
+    fi
+    is_set "$TRAIN_FIELD"
+}
+
+from_root() { # PATH as the inference command sees it -> the same from the repository's root
+    if [[ $INFER_FOLDER == . || $1 == /* ]]; then
+        echo "$1"
+    elif [[ $1 == ../* ]]; then
+        echo "${1#../}"
+    else
+        echo "$INFER_FOLDER/$1"
+    fi
+}
+
+from_infer_folder() { # PATH from the repository's root -> the same as the inference command sees it
+    if [[ $INFER_FOLDER == . || $1 == /* ]]; then echo "$1"; else echo "../$1"; fi
 }

@@ -17,13 +17,13 @@ MODULES=(paddle cv2 numpy yaml PIL matplotlib tqdm) # what a foreign environment
 
 main() {
     (($# == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE"
-    check_text_file "$1"
     is_mode "$2" || die "unknown mode '$2'; expected one of: ${MODES[*]}"
-    local config=$1 mode=$2
+    find_config "$1"
+    local mode=$2
     prepare_python
     find_python
-    prepare_data "$config" "$mode"
-    [[ $mode != whole_infer ]] || prepare_weights "$config"
+    prepare_data "$mode"
+    [[ $mode != whole_infer ]] || prepare_weights "$CONFIG"
 }
 
 # -------------------------------------------------------------------------------------------------- environment
@@ -34,22 +34,21 @@ prepare_python() {
         check_foreign_python
     elif ! venv_is_ready; then
         take_lock "$VENV.lock" ".venv is being set up"
-        trap 'free_lock "$VENV.lock"' EXIT
-        trap 'exit 130' INT
-        trap 'exit 143' TERM HUP
+        guard "$VENV.lock"
         venv_is_ready || build_venv
     fi
 }
 
 check_foreign_python() {
     local missing
-    missing=$("$PYTHON" - "${MODULES[@]}" <<'PY'
+    missing=$("$PYTHON" - "${MODULES[@]}" 2>/dev/null <<'PY'
 import importlib.util
 import sys
 
-print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
+print("missing:", *(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
 PY
-    ) || die "TIPC_PYTHON=$PYTHON: this is no Python that runs"
+    ) && [[ $missing == missing:* ]] || die "TIPC_PYTHON=$PYTHON: this is no Python that runs"
+    missing=$(trim "${missing#*:}")
     [[ -z $missing ]] || die "TIPC_PYTHON=$PYTHON has no $missing; install with: $PYTHON -m pip install -r requirements.txt"
 }
 
@@ -66,14 +65,16 @@ build_venv() {
     base=$(suitable_python) || exit 1
     echo "setting up .venv with $("$base" -V 2>&1): a few minutes the first time, log in .venv.log"
     rm -rf "$VENV"
-    {
-        "$base" -m venv "$VENV" &&
-            "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input -r "$ROOT/requirements.txt"
-    } >"$log" 2>&1 || {
+    if ! run_in_group 1 2 install_packages "$base" >"$log" 2>&1; then
         tail -n 5 "$log" >&2
         die "setting up .venv failed; the whole story is in .venv.log"
-    }
+    fi
     { venv_stamp >"$VENV/ready.new" && mv "$VENV/ready.new" "$VENV/ready"; } || die "$VENV/ready: cannot be written"
+}
+
+install_packages() { # PYTHON
+    "$1" -m venv "$VENV" &&
+        "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input -r "$ROOT/requirements.txt"
 }
 
 suitable_python() { # the first interpreter from 3.9 to 3.13 that can make environments
@@ -96,14 +97,14 @@ suitable_python() { # the first interpreter from 3.9 to 3.13 that can make envir
 
 # --------------------------------------------------------------------------------------------- data and weights
 
-prepare_data() { # CONFIG MODE
-    if [[ $2 == whole_* ]]; then
+prepare_data() { # MODE
+    if [[ $1 == whole_* ]]; then
         "$PYTHON" "$ROOT/tools/make_digits.py" --output "$ROOT/dataset/digits" || exit 1
     fi
     # Official configs read ImageNet from dataset/ILSVRC2012. Where that is not there, lite_data stands in for it.
     if [[ ! -e $ROOT/dataset/ILSVRC2012 ]]; then
         local fresh=$ROOT/dataset/.ILSVRC2012.$$
-        { mkdir -p "$fresh" && stand_in "$fresh"; } || die "$ROOT/dataset: cannot be written"
+        { mkdir -p "$fresh" && stand_in "$fresh"; } 2>/dev/null || die "$ROOT/dataset: cannot be written"
         # -T: where another run was faster, its folder stays
         mv -T "$fresh" "$ROOT/dataset/ILSVRC2012" 2>/dev/null || rm -rf "$fresh"
     fi

@@ -11,7 +11,8 @@
 #       whole_infer             no training: the provided weights
 # Stages: 0 prepare, 1 train, 2 evaluate, 3 predict, 4 export, 5 infer, 6 agree. --stage and --stop_stage choose from
 # them; earlier stages must have left their files. --evidence renews test_log/<model> from this run.
-# TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output.
+# TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is
+# kept with --evidence only).
 # Leaves logs, results_python.log, summary.json and junit.xml in test_tipc/output/<model>/<mode>/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 
@@ -21,19 +22,20 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$ROOT/test_tipc/config_dialects.sh"
 
 PREPARE=0 TRAIN=1 EVALUATE=2 PREDICT=3 EXPORT=4 INFER=5 AGREE=6
+STEP_NAMES=(prepare 'train|converge|weights' evaluate predict export infer agree) # by stage
 
 main() {
     parse_arguments "$@"
     read_config "$CONFIG"
     name_config
-    cd "$ROOT" || die "$ROOT: cannot be entered"
-    open_output "${TIPC_OUTPUT:-test_tipc/output}/$MODEL/$MODE"
+    open_output "$OUTPUT/$MODEL/$MODE"
     if ((FIRST_STAGE == PREPARE)); then
         start_record "$OUT/results_python.log"
     else
-        continue_record "$OUT/results_python.log"
+        continue_record "$OUT/results_python.log" "$(IFS='|' && echo "${STEP_NAMES[*]:FIRST_STAGE}")"
     fi
     in_stage $PREPARE && { prepare || exit 1; }
+    ((LAST_STAGE > PREPARE)) || exit 0
     find_python
     describe_environment
     if [[ $MODE == whole_infer ]]; then
@@ -65,13 +67,13 @@ parse_arguments() {
         shift
     done
     ((${#words[@]} == 2)) || die "usage: bash test_tipc/test_train_inference_python.sh CONFIG MODE (see --help)"
+    ((FIRST_STAGE <= LAST_STAGE)) || die "--stop_stage $LAST_STAGE comes before --stage $FIRST_STAGE"
     MODE=${words[1]}
     is_mode "$MODE" || die "unknown mode '$MODE'; expected one of: ${MODES[*]}"
-    CONFIG=${words[0]}
-    [[ -e $CONFIG || ! -e $ROOT/$CONFIG ]] || CONFIG=$ROOT/$CONFIG
-    [[ $CONFIG == /* || ! -e $CONFIG ]] || CONFIG=$PWD/$CONFIG
-    CONFIG=${CONFIG#"$ROOT/"}
-    [[ -e $CONFIG ]] || cd "$ROOT" || die "$ROOT: cannot be entered"
+    OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
+    [[ $OUTPUT != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
+    [[ -z ${TIPC_OUTPUT:-} || $OUTPUT == /* ]] || OUTPUT=$PWD/$OUTPUT
+    find_config "${words[0]}"
 }
 
 in_stage() { # NUMBER
@@ -84,7 +86,7 @@ prepare() {
     local status start
     echo "==== prepare ===="
     start=$(now)
-    bash test_tipc/prepare.sh "$CONFIG" "$MODE"
+    run_in_group 1 2 bash test_tipc/prepare.sh "$CONFIG" "$MODE"
     status=$?
     if ((status == 0)); then
         record prepare passed "$(elapsed "$start")" '' ''
@@ -121,7 +123,7 @@ certify_training() { # GPU AUTOCAST TRAINER: one training and all that follows; 
     TAG=${TAG//[^A-Za-z0-9_,.;-]/_}
     RUN=$OUT/$TAG
     if ! choose_trainer "$3" || lacking=$(why_not_here); then
-        skip_step train "${lacking:-the config has no command for $3}"
+        ! in_stage $TRAIN || skip_step train "${lacking:-the config has no command for $3}"
         return 1
     fi
     if in_stage $TRAIN; then
@@ -141,8 +143,10 @@ certify_provided_weights() {
     if is_set kl_quant && [[ ${VALUE[kl_quant]} != False ]]; then
         skip_step quantise "post-training quantisation is no part of this repository"
     fi
+    # the models dialect has a command of its own here; False or null means that infer_model is an exported one
+    [[ ${VALUE[infer_export]} == True ]] || EXPORT_FIELD=infer_export
     WEIGHTS=$(provided_weights "$CONFIG") || exit 1
-    WEIGHTS=${WEIGHTS%.pdparams}
+    [[ $INFER_FOLDER == . ]] || WEIGHTS=${WEIGHTS%.pdparams} # PaddleClas's commands add it themselves
     certify_weights
 }
 
@@ -161,21 +165,6 @@ certify_weights() { # evaluate, predict, export, infer and compare the weights a
 }
 
 # --------------------------------------------------------------------------------------------------- single steps
-
-choose_trainer() { # TRAINER: which lines hold its commands; fails when the config gives none
-    local name
-    TRAIN_FIELD=norm_train EXPORT_FIELD=norm_export TRAIN_EXTRA=''
-    for name in pact fpgm distill free; do
-        [[ ${KEY[${name}_train]:-} == "$1" && $1 != null ]] && TRAIN_FIELD=${name}_train EXPORT_FIELD=${name}_export
-    done
-    if [[ ${KEY[to_static_train]:-} == "$1" ]]; then
-        is_set to_static_train || return 1
-        TRAIN_EXTRA=${VALUE[to_static_train]} # options added to norm_train
-    elif [[ $TRAIN_FIELD == norm_train && ${KEY[norm_train]} != "$1" ]]; then
-        return 1
-    fi
-    is_set "$TRAIN_FIELD"
-}
 
 why_not_here() { # the reason why this machine cannot train on GPU with AUTOCAST; fails when it can
     local -a wanted
@@ -198,9 +187,6 @@ node_count() { # GPU: 1, or the number of machines in an entry such as ip1,ip2;0
 }
 
 train() {
-    local epochs batch
-    epochs=$(for_mode epochs "$MODE") || exit 1
-    batch=$(for_mode batch_size "$MODE") || exit 1
     begin_command "$TRAIN_FIELD" "$TRAIN_EXTRA"
     unset CUDA_VISIBLE_DEVICES
     case $GPU in
@@ -211,9 +197,9 @@ train() {
     esac
     add_device
     add_field output_dir "$RUN"
-    add_field epochs "$epochs"
+    add_field epochs
     add_field pretrained
-    add_field batch_size "$batch"
+    add_field batch_size
     add_field train_free
     add_field data_path
     case $AUTOCAST in
@@ -249,14 +235,14 @@ check_convergence() {
     run_step converge "${RUN}_converge.log" . python tools/check_convergence.py "$log"
 }
 
-find_trained_weights() { # sets WEIGHTS to the path prefix of what the training left under train_model_name
-    local name=${VALUE[train_model_name]%.pdparams} folder
+find_trained_weights() { # sets WEIGHTS to what the training left under train_model_name, .pdparams or not as it says
+    local name=${VALUE[train_model_name]} folder
     for folder in "$RUN" "$RUN/$MODEL"; do
         WEIGHTS=$folder/$name
-        [[ -f $WEIGHTS.pdparams ]] && return
+        [[ -f $WEIGHTS || -f $WEIGHTS.pdparams ]] && return
     done
-    echo "error: the training left no $name.pdparams in $RUN"
-    record weights failed 0 "$RUN.log" "no $name.pdparams was left"
+    echo "error: the training left no ${name%.pdparams}.pdparams in $RUN"
+    record weights failed 0 "$RUN.log" "no ${name%.pdparams}.pdparams was left"
     not_run evaluate predict export infer agree "there are no weights"
     return 1
 }
@@ -284,17 +270,15 @@ evaluate() {
 }
 
 predict() { # with the training engine, the same images that the inference engine gets
-    local image
-    image=$(for_mode image "$MODE") || exit 1
     if begin_evaluation infer.py; then
-        run_step predict "${RUN}_predict.log" . "${COMMAND[@]}" -o "Infer.infer_imgs=$(from_root "$image")"
+        run_step predict "${RUN}_predict.log" . "${COMMAND[@]}" -o "Infer.infer_imgs=$(from_root "${VALUE[image]}")"
     else
         skip_step predict "the eval command is not tools/eval.py, so none is known for predicting"
     fi
 }
 
 export_model() {
-    if ! is_set "$EXPORT_FIELD"; then
+    if ! is_set "$EXPORT_FIELD" || [[ ${VALUE[$EXPORT_FIELD]} == False ]]; then
         skip_step export "the config has no export command"
         return
     fi
@@ -304,19 +288,7 @@ export_model() {
     run_step export "${RUN}_export.log" . "${COMMAND[@]}"
 }
 
-from_root() { # PATH as the inference command sees it -> the same from the repository's root
-    if [[ $INFER_FOLDER == . || $1 == /* ]]; then
-        echo "$1"
-    elif [[ $1 == ../* ]]; then
-        echo "${1#../}"
-    else
-        echo "$INFER_FOLDER/$1"
-    fi
-}
-
-from_infer_folder() { # PATH from the repository's root -> the same as the inference command sees it
-    if [[ $INFER_FOLDER == . || $1 == /* ]]; then echo "$1"; else echo "../$1"; fi
-}
+declare -A INFER_LOGS # of this run
 
 infer() { # with Paddle Inference, every combination that the config lists
     local use_gpu
@@ -336,7 +308,7 @@ infer_on_gpu() {
     fi
     combine use_tensorrt use_fp16 infer_batch_size
     while IFS=$'\t' read -r trt fp16 batch; do
-        [[ $fp16 != True || $trt == True ]] || continue # FP16 is a setting of TensorRT
+        [[ $fp16 =~ ^(False|fp32|null)$ || $trt == True ]] || continue # lower precision is a setting of TensorRT
         infer_once gpu "usetrt_${trt}_precision_${fp16}_batchsize_${batch}" \
             use_tensorrt "$trt" use_fp16 "$fp16" infer_batch_size "$batch"
     done <<<"$COMBINATIONS"
@@ -346,8 +318,8 @@ infer_on_cpu() {
     local mkldnn threads fp16 batch
     combine enable_mkldnn cpu_threads use_fp16 infer_batch_size
     while IFS=$'\t' read -r mkldnn threads fp16 batch; do
-        if [[ $fp16 == True ]]; then
-            skip_step "infer cpu fp16" "FP16 needs a GPU"
+        if ! [[ $fp16 =~ ^(False|fp32|null)$ ]]; then
+            skip_step "infer cpu precision_$fp16" "lower precision needs a GPU"
             continue
         fi
         infer_once cpu "usemkldnn_${mkldnn}_threads_${threads}_precision_${fp16}_batchsize_${batch}" \
@@ -370,11 +342,11 @@ combine() { # FIELD...: sets COMBINATIONS to one tab-separated line for each com
 }
 
 infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
-    local device=$1 settings=$2 log image
+    local device=$1 settings=$2 log
     shift 2
     log=$OUT/python_infer_${device}_gpus_${GPU}_$settings.log
-    [[ ! -e $log ]] || log=${RUN}_infer_${device}_$settings.log # the chain of another trainer was here
-    image=$(for_mode image "$MODE") || exit 1
+    [[ -z ${INFER_LOGS[$log]:-} ]] || log=${RUN}_infer_${device}_$settings.log # the chain of another trainer was here
+    INFER_LOGS[$log]=1
     begin_command inference
     add_field use_gpu "$([[ $device == gpu ]] && echo True || echo False)"
     while (($# > 0)); do
@@ -382,7 +354,7 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
         shift 2
     done
     add_field model_dir "$(from_infer_folder "$MODEL_DIR")"
-    add_field image "$image"
+    add_field image
     add_field benchmark
     add_field infer_free
     run_step "infer $device $settings" "$log" "$INFER_FOLDER" "${COMMAND[@]}"
@@ -405,14 +377,19 @@ agree() { # the whole validation list through both engines
 
 # ------------------------------------------------------------------------------------------------------ the end
 
-finish() { # the summary's own exit status is the script's
-    local status
-    rm -rf "${OUT:?}/.step"
+summarise() { # write and show the summary; fails unless all is well
+    [[ -n ${VERSIONS:-} ]] || return
     "$PYTHON" tools/tipc_report.py "$OUT" --model "$MODEL" --mode "$MODE" --versions "$VERSIONS" --commit "$COMMIT"
-    status=$?
-    if ((status == 0)) && [[ $MODE != whole_infer && $LAST_STAGE == "$AGREE" ]]; then
+}
+
+finish() { # the summary comes last; evidence is kept of a whole run that passed, in its usual place unless asked for
+    local status=0
+    summarise >"$OUT/summary.txt" || status=1
+    if ((status == 0 && LAST_STAGE == AGREE)) && [[ -n $EVIDENCE || -z ${TIPC_OUTPUT:-} ]] &&
+        compgen -G "$OUT/*/log_train.txt" >/dev/null; then
         "$PYTHON" tools/tipc_evidence.py "$OUT" --model "$MODEL" --mode "$MODE" ${EVIDENCE:+--renew} || status=1
     fi
+    cat "$OUT/summary.txt"
     exit "$status"
 }
 

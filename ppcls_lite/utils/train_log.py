@@ -6,15 +6,19 @@ from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError
 
-_TRAIN = re.compile(
-    r"\[Epoch (?P<epoch>\d+)/\d+\]\[Iter: (?P<step>\d+)/(?P<steps>\d+)\].*?"
-    r"\bloss: (?P<loss>[-+.\dinfa]+), avg_reader_cost: (?P<reader>[.\d]+) sec, avg_batch_cost: (?P<batch>[.\d]+) sec"
+# the format asks for the second part; the first is how our own lines begin
+_STEP = re.compile(r"\[Epoch (?P<epoch>\d+)/\d+\]\[Iter: (?P<step>\d+)/(?P<steps>\d+)\]")
+_COST = re.compile(
+    r"\bloss: (?P<loss>[-+.\deinfa]+),? avg_reader_cost: (?P<reader>[.\de-]+) sec,? "
+    r"avg_batch_cost: (?P<batch>[.\de-]+) sec"
 )
 _EVAL = re.compile(r"\[Eval\]\[Epoch (?P<epoch>\d+)\].*?\btop1: (?P<top1>[.\d]+)")
 
 
 class TrainPoint(NamedTuple):
-    """One line of training; `iteration` counts from the training's first step, costs are seconds a batch."""
+    """One line of training; `iteration` counts from the training's first step, or is the line's number where the
+    lines do not tell; costs are seconds a batch.
+    """
 
     iteration: int
     loss: float
@@ -45,9 +49,11 @@ def read_train_log(path):
         raise UserError(f"{path}: the training log cannot be read ({error.strerror})") from None
     train, evals, steps = {}, {}, 0
     for line in lines:
-        if match := _TRAIN.search(line):
-            steps = int(match["steps"])
-            iteration = (int(match["epoch"]) - 1) * steps + int(match["step"])
+        if match := _COST.search(line):
+            iteration = len(train) + 1
+            if step := _STEP.search(line):
+                steps = int(step["steps"])
+                iteration = (int(step["epoch"]) - 1) * steps + int(step["step"])
             train[iteration] = TrainPoint(
                 iteration, float(match["loss"]), float(match["reader"]), float(match["batch"])
             )

@@ -1,0 +1,183 @@
+#!/usr/bin/env bash
+# Read a config of test_tipc/configs and put commands together from it. Sourced by common_func.sh.
+#
+# Nothing here evaluates text from a config: words become array elements, and array elements become arguments.
+
+# shellcheck disable=SC2034,SC2153 # shared with the scripts that source it
+
+# A config is blocks of `key:value` lines; a title (====name====) or a separator (##) ends a block. After read_config,
+# BLOCK_TITLE[b] is block b's title (empty behind ##), BLOCK_FIRST[b] and BLOCK_LINES[b] say where its lines stand
+# in LINE_TEXT / LINE_NUMBER.
+declare -a BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER
+declare -A KEY VALUE LINE # by field name, filled by name_fields
+declare -a FIELDS=()      # the names in the order of the file
+
+read_config() { # FILE
+    CONFIG_FILE=$1
+    check_text_file "$CONFIG_FILE"
+    BLOCK_TITLE=() BLOCK_FIRST=() BLOCK_LINES=() LINE_TEXT=() LINE_NUMBER=()
+    local text number=0 block=-1
+    while IFS= read -r text || [[ -n $text ]]; do
+        number=$((number + 1))
+        ((number > 1)) || text=${text#$'\xef\xbb\xbf'} # some editors begin UTF-8 files with a mark
+        text=$(trim "$text")
+        if [[ $text =~ ^=+([A-Za-z0-9_]+)=+$ ]]; then
+            block=$((block + 1))
+            BLOCK_TITLE[block]=${BASH_REMATCH[1]} BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
+        elif [[ $text =~ ^#+$ ]]; then
+            # a separator directly before a title opens nothing
+            if ((block >= 0 && BLOCK_LINES[block] > 0)); then
+                block=$((block + 1))
+                BLOCK_TITLE[block]='' BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
+            fi
+        elif [[ -n $text ]]; then
+            ((block >= 0)) || die "$CONFIG_FILE:$number: expected a title such as ===train_params===, found '${text:0:99}'"
+            [[ $text == *:* && $text != \#* ]] || die "$CONFIG_FILE:$number: expected key:value, found '${text:0:200}'"
+            LINE_TEXT+=("$text") LINE_NUMBER+=("$number")
+            BLOCK_LINES[block]=$((BLOCK_LINES[block] + 1))
+        fi
+    done <"$CONFIG_FILE"
+    ((block >= 0)) || die "$CONFIG_FILE:1: the file is empty; expected sections such as ===train_params==="
+}
+
+check_text_file() { # FILE: a readable UTF-8 text with Unix line ends, or the end
+    [[ ! -d $1 ]] || die "$1: expected a config file, found a folder"
+    [[ -e $1 ]] || die "$1: no such config file"
+    [[ -r $1 ]] || die "$1: the config file cannot be read"
+    [[ -s $1 ]] || die "$1:1: the file is empty; expected sections such as ===train_params==="
+    local number
+    if ! number=$(first_bad_line "$1"); then
+        die "$1:$number: not UTF-8 text; save the file as UTF-8"
+    fi
+    if number=$(LC_ALL=C grep -n -m 1 $'\r$' "$1"); then
+        die "$1:${number%%:*}: the line ends in CR LF (Windows); convert with: sed -i 's/\\r\$//' $1"
+    fi
+}
+
+first_bad_line() { # FILE: succeeds for UTF-8 text, else prints the number of the first line that is not
+    iconv -f UTF-8 -t UTF-8 "$1" >/dev/null 2>&1 && ! LC_ALL=C grep -q -m 1 -a -P '\x00' "$1" && return 0
+    local text number=0
+    while IFS= read -r text || [[ -n $text ]]; do
+        number=$((number + 1))
+        printf '%s' "$text" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1 || break
+    done < <(LC_ALL=C tr '\000' '\377' <"$1")
+    echo "$number"
+    return 1
+}
+
+trim() { # TEXT: without blanks at either end
+    local text=$1
+    text=${text#"${text%%[![:space:]]*}"}
+    printf '%s' "${text%"${text##*[![:space:]]}"}"
+}
+
+find_block() { # TITLE: the number of the block under that title, or the end
+    local b
+    for b in "${!BLOCK_TITLE[@]}"; do
+        [[ ${BLOCK_TITLE[b]} == "$1" ]] && echo "$b" && return
+    done
+    die "$CONFIG_FILE:$(last_line): the section ===$1=== is missing"
+}
+
+last_line() { # where a reader would look for what is not there
+    line_number $((${#LINE_NUMBER[@]} - 1))
+}
+
+line_number() { # INDEX: where that line of LINE_TEXT stands in the file
+    if (($1 >= 0)); then echo "${LINE_NUMBER[$1]}"; else echo 1; fi
+}
+
+name_fields() { # BLOCK NAME...: give the lines of a block their names, in order; more lines than names are free
+    local block=$1 at name
+    shift
+    ((block < ${#BLOCK_TITLE[@]})) || die "$CONFIG_FILE:$(last_line): the file ends before the line '$1'"
+    at=${BLOCK_FIRST[block]}
+    local count=${BLOCK_LINES[block]}
+    if ((count < $#)); then
+        local missing=$((count + 1))
+        die "$CONFIG_FILE:$(line_number $((at + count - 1))): ${BLOCK_TITLE[block]:-this part} ends after $count lines;" \
+            "expected '${!missing}' next ($# lines in all)"
+    fi
+    for name in "$@"; do
+        KEY[$name]=$(trim "${LINE_TEXT[at]%%:*}")
+        VALUE[$name]=$(trim "${LINE_TEXT[at]#*:}")
+        LINE[$name]=${LINE_NUMBER[at]}
+        FIELDS+=("$name")
+        at=$((at + 1))
+    done
+}
+
+is_set() { # FIELD: whether its value is anything but null or empty
+    [[ -n ${VALUE[$1]:-} && ${VALUE[$1]} != null ]]
+}
+
+for_mode() { # FIELD MODE: the value, or the part of a `mode=value|mode=value` list that is for the mode; fails if none
+    local value=${VALUE[$1]} part near=''
+    if ! [[ $value =~ ^(lite_train|whole_train|whole_infer|whole)[a-z_]*= ]]; then
+        printf '%s' "$value"
+        return
+    fi
+    while IFS= read -r part; do
+        case ${part%%=*} in
+            "$2") printf '%s' "${part#*=}" && return ;;
+            # the short form speaks for every mode that begins so
+            lite_train | whole_train | whole) [[ $2 == "${part%%=*}"_* ]] && near=${near:-${part#*=}} ;;
+            # and each lite_train mode for the other one
+            lite_train_lite_infer | lite_train_whole_infer) [[ $2 == lite_train_* ]] && near=${near:-${part#*=}} ;;
+        esac
+    done < <(split_list "$value")
+    [[ -n $near ]] && printf '%s' "$near"
+}
+
+split_list() { # TEXT: the parts of a |-separated list, one a line, trimmed; a list of none gives one empty part
+    local text=$1'|' part
+    while [[ -n $text ]]; do
+        part=${text%%|*}
+        trim "$part"
+        echo
+        text=${text:${#part}+1}
+    done
+}
+
+split_words() { # TEXT: sets WORDS, split as a shell does with '…', "…" and \ ; nothing is expanded; fails at an open quote
+    local text=$1 word='' open='' piece
+    WORDS=()
+    while [[ -n $text ]]; do
+        piece=${text%%[\"\'\\[:space:]]*} # up to the next character that means something
+        text=${text:${#piece}}
+        word+=$piece open+=$piece
+        case $text in
+            [\"\']*)
+                piece=${text:1}
+                piece=${piece%%"${text:0:1}"*}
+                ((${#piece} + 1 < ${#text})) || return 1
+                word+=$piece open=1
+                text=${text:${#piece}+2}
+                ;;
+            \\*) word+=${text:1:1} open=1 text=${text:2} ;;
+            ?*)
+                [[ -z $open ]] || WORDS+=("$word")
+                word='' open='' text=${text:1}
+                ;;
+        esac
+    done
+    [[ -z $open ]] || WORDS+=("$word")
+}
+
+# A command is put together in the array COMMAND: begin_command, then add_option as often as needed.
+
+begin_command() { # FIELD [MORE]: COMMAND becomes `python` and the words of the field's value
+    split_words "${VALUE[$1]} ${2:-}"
+    COMMAND=(python "${WORDS[@]}")
+}
+
+add_option() { # KEY VALUE: append the option unless key or value is null: "-o A.b" gives -o A.b=VALUE
+    [[ -n $1 && $1 != null && -n $2 && $2 != null ]] || return 0
+    split_words "$1"
+    WORDS[-1]+="=$2"
+    COMMAND+=("${WORDS[@]}")
+}
+
+add_field() { # FIELD [VALUE]: the option of that line, where the dialect has the line
+    [[ -z ${KEY[$1]:-} ]] || add_option "${KEY[$1]}" "${2-${VALUE[$1]}}"
+}

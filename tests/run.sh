@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Set up and run all tests: shellcheck, ruff, the chain on the compatibility lane, pytest.
+#
+#   bash tests/run.sh [PYTEST_ARGUMENT...]
+#   bash tests/run.sh tests/test_config.py -k override      only these, without the rest
+#
+# Needs what the chains need (bash, git, a Python from 3.9 to 3.13). The compatibility lane runs where a Python 3.9 is
+# found, and is skipped with the reason where not.
+# Exit code: 0 all passed, 1 something failed.
+
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt
+LANE_CONFIG=test_tipc/configs/mobilenet_v3_small/train_infer_python.txt
+TOOLS=$PWD/.venv-tests
+COMPAT=$PWD/.venv-compat
+
+main() {
+    local failed=0
+    bash test_tipc/prepare.sh "$CONFIG" whole_train_whole_infer || exit 1
+    install_once "$TOOLS" tests/requirements.txt .venv/bin/python || exit 1
+    if (($# > 0)); then
+        run_pytest "$@"
+        exit
+    fi
+    title shellcheck
+    "$TOOLS/bin/shellcheck" -x test_tipc/*.sh tests/*.sh .ci/run && echo "no findings" || failed=1
+    title ruff
+    PYTHONPATH=$TOOLS "$TOOLS/bin/ruff" check . || failed=1
+    title "the chain on the compatibility lane"
+    compatibility_lane || failed=1
+    title pytest
+    run_pytest tests || failed=1
+    exit "$failed"
+}
+
+title() {
+    printf '\n==== %s ====\n' "$1"
+}
+
+run_pytest() {
+    PYTHONPATH=$TOOLS TIPC_PYTHON=$PWD/.venv/bin/python .venv/bin/python -m pytest -p no:cacheprovider "$@"
+}
+
+install_once() { # FOLDER REQUIREMENTS PYTHON: packages beside an environment, not in it; the marker is written last
+    local stamp
+    stamp=$("$3" -V) && stamp+=" $(cksum <"$2")"
+    [[ -f $1/ready && $(<"$1/ready") == "$stamp" ]] && return
+    echo "installing $2 into ${1##*/}"
+    rm -rf "$1"
+    "$3" -m pip install --quiet --disable-pip-version-check --no-input --target "$1" -r "$2" && echo "$stamp" >"$1/ready"
+}
+
+compatibility_lane() {
+    local base
+    base=$(find_python39) || { echo "skipped: no Python 3.9 found" && return; }
+    if [[ ! -f $COMPAT/ready || $(<"$COMPAT/ready") != "$(cksum <tests/requirements-compat.txt)" ]]; then
+        echo "installing tests/requirements-compat.txt into .venv-compat"
+        rm -rf "$COMPAT"
+        "$base" -m venv "$COMPAT" || return
+        "$COMPAT/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            -r tests/requirements-compat.txt || return
+        cksum <tests/requirements-compat.txt >"$COMPAT/ready"
+    fi
+    local output status
+    output=$(mktemp -d) || return
+    TIPC_PYTHON=$COMPAT/bin/python TIPC_OUTPUT=$output \
+        bash test_tipc/test_train_inference_python.sh "$LANE_CONFIG" lite_train_lite_infer >"$output/screen.log" 2>&1
+    status=$?
+    if ((status == 0)); then tail -n 12 "$output/screen.log"; else tail -n 60 "$output/screen.log"; fi
+    rm -rf "$output"
+    return "$status"
+}
+
+find_python39() {
+    local path
+    for path in "$(command -v python3.9)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.9.*/bin/python3.9; do
+        [[ -x $path ]] && "$path" -c 'import ensurepip, venv' 2>/dev/null && echo "$path" && return
+    done
+    return 1
+}
+
+main "$@"

@@ -160,7 +160,7 @@ def test_broken_image_among_good_ones(exported, run_here, tmp_path, engine):
     assert outcome.status == 1
     errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
     assert [line.split(": ")[1].rpartition("/")[2] for line in errors] == ["broken.jpg", "empty.png"]
-    assert "1 files are no images and are skipped" in outcome.err
+    assert "skipped what is no image: 1" in outcome.err
     assert "Traceback" not in outcome.err
 
 

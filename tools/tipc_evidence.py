@@ -55,8 +55,8 @@ def draw_curves(log, path, title):
             label="validation top-1",
         )
         right.set(ylabel="validation top-1", ylim=(0, 1))
-    axis.legend(lines, [line.get_label() for line in lines], loc="center right")
-    figure.tight_layout()
+    figure.legend(lines, [line.get_label() for line in lines], loc="lower center", ncols=2, frameon=False)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))  # the legend stands below, where it hides no line
     figure.savefig(path)
     pyplot.close(figure)
 

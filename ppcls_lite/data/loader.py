@@ -48,7 +48,7 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     if len(sampler) == 0 and training:
         raise UserError(f"{where}.sampler: {len(dataset)} images make no full batch of {sampler.batch_size}")
     workers, shared = _read_loader(_section(section, "loader", where), f"{where}.loader")
-    workers = _sensible_workers(workers, len(sampler), world_size, where)
+    workers = _sensible_workers(workers, len(sampler), world_size, where if training else None)
     return Loader(dataset, sampler, batch_op, workers, shared)
 
 
@@ -104,7 +104,7 @@ def _sensible_workers(wanted, batches, world_size, where):
     limit = max(1, processors // max(1, on_this_machine))
     if limit < _ENOUGH_FOR_WORKERS and paddle.device.get_device() == "cpu":
         limit = 0  # the training fills the processors itself: a thread waits less than fresh processes do
-    if wanted > limit:
+    if wanted > limit and where:  # an evaluation goes on as its training did
         instead = f"{limit} data workers" if limit else "one data thread"
         logger.info(f"{where}: {instead} instead of {wanted} workers: {processors} processors")
     return min(wanted, limit, batches)

@@ -57,7 +57,7 @@ class Predictor:
         """
         paths, skipped = list_images(source)
         if skipped:
-            logger.info(f"{source}: {skipped} files are no images and are skipped")
+            logger.info(f"{source}: skipped what is no image: {skipped}")
         for start in range(0, len(paths), self.batch_size):
             clock = time.perf_counter()
             kept, images = [], []

@@ -7,19 +7,21 @@ from ppcls_lite.utils.log import logger
 def choose_device(config, overrides=()):
     """Set Paddle's device to the config's `Global.device` ("gpu", "gpu:1", "cpu"); returns the one in use.
 
-    Official configs say `gpu` throughout, so without a GPU that means the CPU, and the log says so; when the user
-    demands a GPU with `-o Global.device=gpu`, UserError is raised instead.
+    Null means a GPU if there is one. Official configs say `gpu` throughout, so without a GPU that means the CPU, and
+    the log says so; when the user demands a GPU with `-o Global.device=gpu`, UserError is raised instead.
     """
     import paddle
 
-    name = (config["Global"].get("device") or "gpu").lower()
+    stated = config["Global"].get("device")
+    name = (stated or "gpu").lower()
     if name.split(":")[0] not in ("gpu", "cpu"):
         raise UserError(f"Global.device: expected gpu or cpu, found '{name}'")
     lacking = why_no_gpu(paddle) if name.startswith("gpu") else ""
     if lacking:
         if any(text.startswith("Global.device=") for text in overrides):
             raise UserError(f"-o Global.device={name}: {lacking}; use -o Global.device=cpu")
-        logger.info(f"Global.device is {name}, but {lacking}: running on the CPU")
+        if stated:
+            logger.info(f"Global.device is {name}, but {lacking}: running on the CPU")
         name = "cpu"
     paddle.set_device(name)
     return name

@@ -112,12 +112,21 @@ prepare_data() { # MODE
 
 stand_in() { # FOLDER: lite_data under the names that official configs use
     local lite=$ROOT/lite_data path
-    mkdir "$1/val" &&
-        ln -s ../../lite_data/train ../../lite_data/train_list.txt ../../lite_data/val_list.txt "$1/" || return
+    mkdir "$1/val" && ln -s ../../lite_data/train ../../lite_data/val_list.txt "$1/" || return
+    mixed_list "$lite/train_list.txt" >"$1/train_list.txt" || return # official configs do not shuffle
     for path in "$lite"/val/*; do ln -s "../../../lite_data/val/${path##*/}" "$1/val/" || return; done
     path=$(find "$lite/val" -name '*.jpg' | LC_ALL=C sort | head -n 1)
     # the one picture that official configs predict
     ln -s "../../../lite_data/${path#"$lite/"}" "$1/val/ILSVRC2012_val_00000001.JPEG"
+}
+
+mixed_list() { # FILE: its lines `<path> <label>`, the first of each class, then the second of each, and so on
+    local line
+    local -A seen=()
+    while IFS= read -r line; do
+        seen[${line##* }]=$((${seen[${line##* }]:-0} + 1))
+        printf '%d %s\n' "${seen[${line##* }]}" "$line"
+    done <"$1" | sort -n -s -k 1,1 | cut -d ' ' -f 2-
 }
 
 prepare_weights() { # CONFIG: the weights that whole_infer uses must be here, since nothing is downloaded

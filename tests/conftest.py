@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import yaml
 
+from ppcls_lite.utils import errors
+
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "MobileNetV3_small_x0_35"  # the fastest one with dropout
 NAMES = ("red", "green", "blue")
@@ -50,6 +52,7 @@ def run_here(monkeypatch, capsys):
         environment = dict(os.environ)
         spec.loader.exec_module(module)
         monkeypatch.setattr(sys, "argv", [script, *map(str, options)])
+        monkeypatch.setattr(errors, "leave", sys.exit)
         capsys.readouterr()
         if "paddle" in sys.modules:  # as in a fresh process: the last bits of a sum depend on the threads
             sys.modules["paddle"].base.core.set_num_threads(1)

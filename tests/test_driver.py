@@ -97,7 +97,8 @@ def test_the_models_dialect_runs_in_the_root_and_passes_flags(tree, tmp_path):
         "--batch-size=4",
         "--data-path=./lite_data",
     ]
-    assert chain.arguments("export")[2:] == [f"--pretrained={home}/latest.pdparams", f"--save-inference-dir={home}/inference"]
+    exported = [f"--pretrained={home}/latest.pdparams", f"--save-inference-dir={home}/inference"]
+    assert chain.arguments("export")[2:] == exported
     assert run.results["evaluate"] == "skipped"
     assert run.results["infer gpu"] == "skipped"
     assert "--use-gpu=False" in chain.arguments("infer")

@@ -110,7 +110,9 @@ def test_a_process_ends_with_one_line_and_status_one(exported):
         (3, 3, ""),
     ],
 )
-def test_how_scripts_end(capsys, raised, status, said):
+def test_how_scripts_end(capsys, monkeypatch, raised, status, said):
+    monkeypatch.setattr(errors, "leave", sys.exit)
+
     def main():
         if isinstance(raised, BaseException):
             raise raised

@@ -246,6 +246,9 @@ def test_lite_data_stands_in_for_imagenet(setup):
     for part in ("train", "val"):
         for line in (imagenet / f"{part}_list.txt").read_text().splitlines():
             assert (imagenet / line.split()[0]).is_file(), line
+    train = (imagenet / "train_list.txt").read_text().splitlines()
+    assert sorted(train) == sorted((setup.tree / "lite_data/train_list.txt").read_text().splitlines())
+    assert [line.split()[1] for line in train[:8]] == ["0", "1", "2", "3", "4", "5", "0", "1"]
     assert [path.name for path in (setup.tree / "dataset").iterdir()] == ["ILSVRC2012"]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.utils.config import add_config_arguments, load_config, require
-from ppcls_lite.utils.errors import UserError, run_main
+from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.files import REPO, atomic_write
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.schema import DEPLOY
@@ -39,7 +39,8 @@ def main():
     config = load_config(args.config, args.override)
     inference = load_config(args.inference_config, schema=DEPLOY)
     setup_logging()
-    from ppcls_lite.infer.compare import compare_engines  # imports Paddle, which a wrong config need not wait for
+    with quick_import():  # of Paddle, which a wrong config need not wait for
+        from ppcls_lite.infer.compare import compare_engines
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)

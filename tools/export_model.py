@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling; read when Paddle 3 is imported: write .pdmodel, not .json
 
 from ppcls_lite.utils.config import load_config, parse_args
-from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.errors import quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
 
@@ -23,7 +23,8 @@ def main():
     args = parse_args(__doc__)
     config = load_config(args.config, args.override)
     setup_logging()
-    from ppcls_lite.infer.export import export  # imports Paddle, which a wrong config need not wait for
+    with quick_import():  # of Paddle, which a wrong config need not wait for
+        from ppcls_lite.infer.export import export
 
     export(config)
 

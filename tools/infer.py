@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.utils.config import load_config, parse_args, require
-from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.errors import quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
 
@@ -21,10 +21,11 @@ def main():
     args = parse_args(__doc__)
     config = load_config(args.config, args.override)
     source = require(config, "Infer.infer_imgs", args.config)
-    from ppcls_lite.data.transforms import build_transforms
-    from ppcls_lite.infer.postprocess import build_postprocess, format_record
-    from ppcls_lite.infer.predict import Predictor
-    from ppcls_lite.infer.training_engine import TrainingEngine
+    with quick_import():  # of Paddle, which a wrong config need not wait for
+        from ppcls_lite.data.transforms import build_transforms
+        from ppcls_lite.infer.postprocess import build_postprocess, format_record
+        from ppcls_lite.infer.predict import Predictor
+        from ppcls_lite.infer.training_engine import TrainingEngine
     from ppcls_lite.utils.device import choose_device
 
     setup_logging(stream=sys.stderr)  # standard output is for predictions

@@ -14,13 +14,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.utils.config import load_config, parse_args
-from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.errors import quick_import, run_main
 
 
 def main():
     args = parse_args(__doc__)
     config = load_config(args.config, args.override)
-    from ppcls_lite.train.loop import train  # imports Paddle, which a wrong config need not wait for
+    with quick_import():  # of Paddle, which a wrong config need not wait for
+        from ppcls_lite.train.loop import train
 
     train(config, args.override)
 

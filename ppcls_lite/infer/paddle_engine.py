@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ppcls_lite.utils.device import why_no_gpu
-from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.errors import UserError, quick_import
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class PaddleEngine:
     def __init__(self, model_dir, options=None):
         options = options or EngineOptions()
         self.model_file, self.params_file = find_model(model_dir)
-        from paddle import inference  # costs a second: only when a model was found
+        with quick_import():  # costs a second: only when a model was found
+            from paddle import inference
 
         config = inference.Config(str(self.model_file), str(self.params_file))
         config.disable_glog_info()

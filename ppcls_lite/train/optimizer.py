@@ -49,7 +49,8 @@ def build_schedule(section, epochs, steps_per_epoch):
     """`lr(step) -> float` for the config's `Optimizer.lr`, step 0 being the first.
 
     The warm-up is linear from `warmup_start_lr` to `learning_rate` over `warmup_epoch` epochs; with `by_epoch`
-    the rate changes between epochs only.
+    the rate changes between epochs only. A trial of fewer epochs than the warm-up has is the beginning of the long
+    training: it stays on the slope.
     """
     params = dict(section)
     name = params.pop("name", "Constant")
@@ -59,11 +60,8 @@ def build_schedule(section, epochs, steps_per_epoch):
     warmup_epoch = params.pop("warmup_epoch", 0) or 0
     start = params.pop("warmup_start_lr", 0.0) or 0.0
     by_epoch = params.pop("by_epoch", False)
-    if not 0 <= warmup_epoch < epochs:
-        if warmup_epoch < 0:
-            raise UserError(f"Optimizer.lr.warmup_epoch: expected at least 0, found {warmup_epoch}")
-        # a trial of fewer epochs than the warm-up has: all of it is warm-up, nothing is left to decay
-        warmup_epoch = epochs
+    if warmup_epoch < 0:
+        raise UserError(f"Optimizer.lr.warmup_epoch: expected at least 0, found {warmup_epoch}")
     warmup_steps = int(round(warmup_epoch * steps_per_epoch))
     steps = max(epochs * steps_per_epoch, warmup_steps + 1)
     if name == "Piecewise":

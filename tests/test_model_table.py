@@ -8,7 +8,7 @@ from conftest import ROOT, assert_one_line
 from ppcls_lite.utils.config import read_yaml
 
 TABLE = "tools/model_table.py"
-DOCUMENT = ROOT / "docs/models.md"
+DOCUMENTS = (ROOT / "README.md", ROOT / "docs/models.md")
 QUOTED = read_yaml(ROOT / "docs/models.quoted.yaml")
 BEGIN, END = "<!-- model table: begin -->\n", "<!-- model table: end -->"
 
@@ -29,10 +29,12 @@ def table(monkeypatch, tmp_path):
     return model_table
 
 
-def test_document_has_what_the_command_prints(run_here):
+def test_documents_have_what_the_command_prints(run_here):
     outcome = run_here(TABLE, "--markdown")
     assert outcome.status == 0
-    assert block(DOCUMENT) == outcome.out, "run: python tools/model_table.py --measure --update docs/models.md"
+    for document in DOCUMENTS:
+        command = f"python tools/model_table.py --measure --update {document.relative_to(ROOT)}"
+        assert block(document) == outcome.out, f"run: {command}"
 
 
 def test_kept_measurements_belong_to_these_sources(table):
@@ -101,7 +103,7 @@ def test_update_keeps_the_rest_of_the_file(run_here, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"above\n\n{BEGIN}old\n{END}\n\nbelow\n")
     assert run_here(TABLE, "--update", page).status == 0
-    assert page.read_text() == f"above\n\n{BEGIN}{block(DOCUMENT)}{END}\n\nbelow\n"
+    assert page.read_text() == f"above\n\n{BEGIN}{block(DOCUMENTS[0])}{END}\n\nbelow\n"
 
 
 @pytest.mark.parametrize("text", ["none\n", f"{BEGIN}one\n", f"{END}\n{BEGIN}", f"{BEGIN}{END}\n{BEGIN}"])

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from ppcls_lite.utils import errors
+from ppcls_lite.utils.log import logger
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "MobileNetV3_small_x0_35"  # the fastest one with dropout
@@ -40,6 +41,14 @@ def run_process(script, *options, cwd=ROOT, timeout=120, **environment):
         timeout=timeout,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own():
+    """No test writes to the screen of an earlier one, which is closed."""
+    handlers, propagate = list(logger.handlers), logger.propagate
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
         chain.set(field, f"tools/{script}.py -c {tiny}")
     chain.set("gpu_list", "0|-1").set("-o Global.device", "gpu").set("-o Global.use_gpu", "True|False")
     chain.set("inference", "python/predict_cls.py -c configs/inference_cls.yaml")
-    assert_real_chain(chain.run())
+    assert_real_chain(chain.run("--evidence"))
     evidence = chain.tree / "test_log" / "small_net"
     assert {"log_train.txt", "curves.png", "summary.json"} <= {path.name for path in evidence.iterdir()}
     # another mean in the inference config: same commands, and the comparison says no

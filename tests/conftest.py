@@ -3,6 +3,7 @@
 import copy
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "MobileNetV3_small_x0_35"  # the fastest one with dropout
 NAMES = ("red", "green", "blue")
 _NORMALIZE = {"scale": "1.0/255.0", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "order": ""}
+
+# `nohup` and `&` ignore signals, and what is ignored stays so in every child; a handler ends with the process
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 
 class Outcome(NamedTuple):

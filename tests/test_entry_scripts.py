@@ -106,6 +106,7 @@ def test_a_process_ends_with_one_line_and_status_one(exported):
     [
         (errors.UserError("file:3: wrong"), 1, "error: file:3: wrong\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
+        (OSError(28, "Full", "a.json"), 1, "error: a.json: cannot be written (Full)\n"),
         (None, 0, ""),
         (3, 3, ""),
     ],
@@ -124,6 +125,18 @@ def test_how_scripts_end(capsys, monkeypatch, raised, status, said):
     assert capsys.readouterr().err == said
 
 
-def test_our_own_faults_keep_their_traceback():
-    with pytest.raises(ZeroDivisionError):
-        errors.run_main(lambda: 1 / 0)
+@pytest.mark.parametrize("fault", [ZeroDivisionError(), OSError(9, "Bad file descriptor")])
+def test_our_own_faults_keep_their_traceback(fault):
+    def main():
+        raise fault
+
+    with pytest.raises(type(fault)):
+        errors.run_main(main)
+
+
+def test_output_to_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "tools/print_features.py", "-m", "MobileNetV3_small_x0_35", "--size", "32"]
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "error: the output: cannot be written (No space left on device)\n"

@@ -333,6 +333,8 @@ def test_atomic_write(tmp_path):
         stream.write("one")
     with pytest.raises(ZeroDivisionError), atomic_write(path) as stream:
         stream.write(f"two {1 / 0}")
+    with pytest.raises(OSError, match=r"No space.*: '.*new/file\.txt'"), atomic_write(path) as stream:
+        raise OSError(28, "No space left on device")  # as a write to a full disk says it: without a name
     assert path.read_text() == "one"
     assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
 

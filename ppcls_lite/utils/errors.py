@@ -2,10 +2,13 @@
 
 import atexit
 import difflib
+import errno
 import gc
 import os
 import sys
 from contextlib import contextmanager
+
+_NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk's faults, not the program's
 
 
 class UserError(Exception):
@@ -19,7 +22,7 @@ def nearest(word, known):
 
 
 def run_main(main):
-    """Call an entry script's `main()` and exit: 0, 1 after a UserError (one line), 130 after Ctrl-C.
+    """Call an entry script's `main()` and exit: 0, 1 after a UserError or on a full disk (one line), 130 after Ctrl-C.
 
     Any other exception keeps its traceback, because then the fault is ours.
     """
@@ -33,9 +36,21 @@ def run_main(main):
         print("interrupted", file=sys.stderr)
         status = 130
     except BrokenPipeError:  # the reader (`| head`) has left: nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_output()
         status = 141
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        print(f"error: {error.filename or 'the output'}: cannot be written ({error.strerror})", file=sys.stderr)
+        if not error.filename:
+            _silence_output()
+        status = 1
     leave(status)
+
+
+def _silence_output():
+    """Send what standard output still holds nowhere: it could not be written, and ending would try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(status):

@@ -32,7 +32,7 @@ def find_file(path):
 def atomic_write(path, mode="w"):
     """Open a temporary file beside `path` and move it over `path` once the block has ended well.
 
-    A kill, an exception or a full disk leaves what was at `path` before.
+    A kill, an exception or a full disk leaves what was at `path` before. An OSError names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,8 +44,10 @@ def atomic_write(path, mode="w"):
             os.fsync(stream.fileno())
         os.chmod(name, 0o666 & ~_umask())
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and not error.filename:  # a full disk does not say which file did not fit
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 

@@ -123,7 +123,7 @@ on_signal() { # STATUS
     printf '\ninterrupted: ending what was started\n' >&2
     stop_step
     if [[ -n ${STATUS_LOG:-} ]]; then
-        record "${STEP_NAME:-run}" failed "$(elapsed "${STEP_START:-$(now)}")" "${STEP_LOG:-}" interrupted
+        (record "${STEP_NAME:-run}" failed "$(elapsed "${STEP_START:-$(now)}")" "${STEP_LOG:-}" interrupted)
     fi
     ! declare -F summarise >/dev/null || summarise
     exit "$1"
@@ -209,7 +209,8 @@ report_status() { # STATUS LOG COMMAND...: the line that existing checkers look 
 
 record() { # NAME RESULT SECONDS LOG REASON: one line of steps.tsv, which the summary is made from
     local IFS=$'\t'
-    printf '%s\n' "${TAG:-}"$'\t'"$*" >>"$OUT/steps.tsv"
+    # a failure that is not written down would end as a success
+    printf '%s\n' "${TAG:-}"$'\t'"$*" >>"$OUT/steps.tsv" || die "$OUT/steps.tsv: cannot be written; is the disk full?"
 }
 
 skip_step() { # NAME REASON

@@ -231,6 +231,14 @@ def test_the_exit_status_is_the_commands_own(tmp_path, command, status):
     assert (result, reason) == (("failed", f"exit code {status}") if status else ("passed", ""))
 
 
+def test_a_result_that_cannot_be_written_down_ends_the_run(tmp_path):
+    run = bash(STEP.replace("run_step", 'ln -sf /dev/full "$OUT/steps.tsv"; run_step'), tmp_path, "false")
+    assert run.status == 1
+    assert "error: " in run.err
+    assert "steps.tsv: cannot be written; is the disk full?" in run.err
+    assert "status" not in run.out
+
+
 def test_a_step_reads_nothing_from_the_terminal(tmp_path):
     assert "status 0" in step(tmp_path, "bash", "-c", "! read -r line").out
 

@@ -187,6 +187,12 @@ def test_unknown_name_and_option():
         build_model("MobileNetV3_small_x0_35", dropuot_prob=0.1)
 
 
+@pytest.mark.parametrize("rates", [[1.0], [1, 1, 1, 1, "1"], [1.0] * 6, 0.5])
+def test_wrong_learning_rate_factors(rates):
+    with pytest.raises(UserError, match=r"Arch.lr_mult_list: expected 5 numbers, .* found"):
+        build_model("PPHGNetV2_B0", lr_mult_list=rates)
+
+
 def test_paddleclas_name_without_suffix():
     assert entries(build_model("MobileNetV1")) == OFFICIAL["MobileNetV1_x1_0"]["state_dict"]
 

@@ -10,7 +10,13 @@ from ppcls_lite.utils.safe_load import load_arrays, set_weights
 
 def class_count(config):
     """The number of classes: `Arch.class_num`, or `Global.class_num` in older configs, or ImageNet's 1000."""
-    return config["Arch"].get("class_num") or config["Global"].get("class_num") or 1000
+    for section in ("Arch", "Global"):
+        count = config[section].get("class_num")
+        if count is not None and count < 1:
+            raise UserError(f"{section}.class_num: expected a whole number of at least 1, found {count}")
+        if count is not None:
+            return count
+    return 1000
 
 
 def build_network(config, **changes):

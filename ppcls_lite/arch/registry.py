@@ -1,11 +1,13 @@
 """The table of networks by name, and the two ways to build from it: a classifier or a backbone."""
 
+from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
 ARCH = Registry("network")
 
 # PaddleClas has no suffix here; configs written for it say "MobileNetV1".
 _ALIASES = {"MobileNetV1": "MobileNetV1_x1_0"}
+_RATES = 5  # one for the stem, one for each of the four stages
 
 
 def canonical_name(name):
@@ -26,9 +28,23 @@ def build_model(name, class_num=1000, pretrained=False, use_ssld=False, **option
     cannot be fetched, read or fitted.
     """
     name = canonical_name(name)
+    _check_ranges(options)
     model = ARCH.build(name, {"class_num": class_num, **options}, where="Arch")
     if pretrained:
         from ppcls_lite.arch.pretrained import load_pretrained  # most uses never need it
 
         load_pretrained(model, name, pretrained, use_ssld)
     return model
+
+
+def _check_ranges(options):
+    """Of options that the families share: Paddle notices a wrong value late, or never."""
+    dropout, rates = options.get("dropout_prob", 0.0), options.get("lr_mult_list", [1.0] * _RATES)
+    if not _is_number(dropout) or not 0 <= dropout <= 1:
+        raise UserError(f"Arch.dropout_prob: expected a number from 0 to 1, found {dropout!r}")
+    if not isinstance(rates, (list, tuple)) or len(rates) != _RATES or not all(map(_is_number, rates)):
+        raise UserError(f"Arch.lr_mult_list: expected {_RATES} numbers, for the stem and four stages, found {rates!r}")
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

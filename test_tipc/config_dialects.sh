@@ -93,6 +93,9 @@ check_values() {
         die "$CONFIG_FILE:${LINE[model_name]}: model_name becomes a folder's name: letters, digits, . _ + -," \
             "found '${VALUE[model_name]:0:200}'"
     check_quotes
+    check_trainers
+    [[ ! "|${VALUE[gpu_list]//[[:space:]]/}|" == *'||'* || $MODE == whole_infer ]] ||
+        die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': nothing stands beside a '|' in '${VALUE[gpu_list]:0:200}'"
     check_list gpu_list '(-1|([^;]+;)?[0-9]+(,[0-9]+)*)' 'such as -1, 0 or 0,1 or ip1,ip2;0,1'
     check_list autocast '(fp32|amp|fp16)' 'fp32, amp or fp16'
     for field in epochs batch_size cpu_threads infer_batch_size; do
@@ -104,6 +107,19 @@ check_values() {
     for field in infer_quant enable_mkldnn use_tensorrt; do check_list "$field" '(True|False)' 'True or False'; done
     check_list use_gpu '(True|False|gpu|cpu)' 'True or False'
     check_list use_fp16 '(True|False|fp32|fp16|int8)' 'True or False, or fp32, fp16 or int8'
+}
+
+check_trainers() { # each entry of the list is the key of one of the lines that follow it
+    local trainer field known
+    [[ $MODE != whole_infer ]] || return 0
+    while IFS= read -r trainer; do
+        known=' '
+        for field in norm_train pact_train fpgm_train distill_train to_static_train free_train; do
+            [[ ${KEY[$field]:-null} == null ]] || known+="${KEY[$field]} "
+        done
+        [[ $trainer == null || $known == *" $trainer "* ]] ||
+            die "$CONFIG_FILE:${LINE[trainer]}: 'trainer': no line '$trainer:…' follows; there are:${known% }"
+    done < <(split_list "${VALUE[trainer]}")
 }
 
 check_quotes() { # in keys, and in values that are commands

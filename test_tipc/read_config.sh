@@ -22,6 +22,8 @@ read_config() { # FILE
         ((number > 1)) || text=${text#$'\xef\xbb\xbf'} # some editors begin UTF-8 files with a mark
         text=$(trim "$text")
         if [[ $text =~ ^=+([A-Za-z0-9_]+)=+$ ]]; then
+            [[ " ${BLOCK_TITLE[*]} " != *" ${BASH_REMATCH[1]} "* ]] ||
+                echo "note: $CONFIG_FILE:$number: a second section ===${BASH_REMATCH[1]}===, which is not read"
             block=$((block + 1))
             BLOCK_TITLE[block]=${BASH_REMATCH[1]} BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
         elif [[ $text =~ ^#+$ ]]; then

@@ -224,6 +224,16 @@ def test_titles_without_lines(chain):
     assert_refused(chain, f"{chain.path}:1:", "train_params has 0 lines")
 
 
+def test_a_second_section_of_the_same_name_is_said(chain):
+    path = chain.folder / "twice.txt"
+    path.write_text(chain.text * 2)
+    once, _ = fields(CONFIGS / "paddleclas.txt")
+    found, notes = fields(path)
+    assert list(found) == list(once)
+    lines = len(chain.text.splitlines())
+    assert f"note: {path}:{lines + 1}: a second section ===train_params===, which is not read" in notes
+
+
 def test_a_file_that_ends_behind_a_section(chain):
     chain.text = chain.text[: chain.text.index("##")]
     assert_refused(chain, f"{chain.path}:13:", "ends before the line 'trainer'")
@@ -290,6 +300,10 @@ def test_an_unknown_mode_and_wrong_options(chain):
         ("model_name", "$(touch X)", "model_name becomes a folder's name"),
         ("model_name", "null", "'model_name' has no value"),
         ("gpu_list", "", "'gpu_list' has no value"),
+        ("gpu_list", "-1|", "'gpu_list': nothing stands beside a '|' in '-1|'"),
+        ("gpu_list", "0| |-1", "'gpu_list': nothing stands beside a '|'"),
+        ("trainer", "norm_trian", "no line 'norm_trian:…' follows; there are: norm_train pact_train"),
+        ("trainer", "norm_train|", "no line ':…' follows"),
         ("gpu_list", "0|one", "'gpu_list': expected such as -1, 0 or 0,1"),
         ("gpu_list", "0|../../x", "found '../../x'"),
         ("-o Global.auto_cast", "null|ampp", "'-o Global.auto_cast': expected fp32, amp or fp16, found 'ampp'"),

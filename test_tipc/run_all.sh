@@ -25,9 +25,11 @@ main() {
     local i
     parse_arguments "$@"
     find_configs
+    OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
+    [[ -z ${TIPC_OUTPUT:-} || $OUTPUT == /* ]] || OUTPUT=$PWD/$OUTPUT # for the chains, which are started in the root
+    [[ -z ${TIPC_OUTPUT:-} ]] || export TIPC_OUTPUT=$OUTPUT
     cd "$ROOT" || die "$ROOT: cannot be entered"
     name_models
-    OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
     open_output "$OUTPUT/.run_all"
     start_record "$OUT/results.log"
     prepare_environment

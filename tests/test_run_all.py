@@ -86,9 +86,10 @@ class Copy(NamedTuple):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("TIPC_")}
         return {**inherited, "TIPC_PYTHON": sys.executable}
 
-    def run(self, *words, cwd=None):
+    def run(self, *words, cwd=None, **more):
+        environment = {**self.environment, **more}
         done = subprocess.run(
-            self.command(*words), cwd=cwd or self.root, env=self.environment, capture_output=True, text=True, timeout=60
+            self.command(*words), cwd=cwd or self.root, env=environment, capture_output=True, text=True, timeout=60
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -207,6 +208,15 @@ def test_runs_only_what_is_named(copy, tmp_path):
     outcome = copy.run(MODE, "b", "own.txt", cwd=other)
     assert outcome.status == 0, outcome.out + outcome.err
     assert list(copy.rows) == ["b", "own"]
+
+
+def test_a_relative_output_folder_stands_in_the_working_folder(copy, tmp_path):
+    copy.add("a")
+    outcome = copy.run(MODE, "a", cwd=tmp_path, TIPC_OUTPUT="mine")
+    assert outcome.status == 0, outcome.out + outcome.err
+    assert (tmp_path / "mine/matrix.md").is_file()
+    assert (tmp_path / "mine/a" / MODE / "summary.json").is_file()
+    assert not (copy.root / "mine").exists()
 
 
 @pytest.mark.parametrize(

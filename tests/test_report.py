@@ -70,6 +70,13 @@ def test_good_run(report):
     assert table[2].endswith("  train.log")
 
 
+def test_a_training_too_short_to_judge_is_not_shown_as_converged(report):
+    log = "loss: 1.5 at first, 2.0 at last, over 20 iterations: too few to judge (at least 100)\n"
+    _, summary, _ = report(GOOD, {**LOGS, "converge.log": log})
+    figures = {step["name"]: step["figure"] for step in summary["steps"]}
+    assert figures["converge"] == "loss: 1.5 at first, 2.0 at last, over 20 iterations: too few to judge"
+
+
 def test_titles_tell_several_trainings_apart(report):
     steps = [*GOOD, *(("b", *step[1:]) for step in GOOD[1:4])]
     _, summary, _ = report(steps, LOGS)

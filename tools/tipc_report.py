@@ -23,7 +23,7 @@ COLUMNS = ("tag", "name", "result", "seconds", "log", "reason")
 # what a step's figure is: the last match in its log, by the first word of its name
 FIGURES = {
     "train": re.compile(r"\bloss: (\S+?),? avg_reader_cost"),
-    "converge": re.compile(r"(loss: \S+ at first, \S+ at last)"),
+    "converge": re.compile(r"(loss: \S+ at first, \S+ at last(?:, over \d+ iterations: too few to judge)?)"),
     "evaluate": re.compile(r"(top1: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }

@@ -49,7 +49,7 @@ install_once() { # FOLDER REQUIREMENTS PYTHON: packages beside an environment, n
     [[ -f $1/ready && $(<"$1/ready") == "$stamp" ]] && return
     echo "installing $2 into ${1##*/}"
     rm -rf "$1"
-    "$3" -m pip install --quiet --disable-pip-version-check --no-input --target "$1" -r "$2" && echo "$stamp" >"$1/ready"
+    "$3" -m pip install -qq --disable-pip-version-check --no-input --target "$1" -r "$2" && echo "$stamp" >"$1/ready"
 }
 
 compatibility_lane() {
@@ -59,7 +59,7 @@ compatibility_lane() {
         echo "installing tests/requirements-compat.txt into .venv-compat"
         rm -rf "$COMPAT"
         "$base" -m venv "$COMPAT" || return
-        "$COMPAT/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+        "$COMPAT/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             -r tests/requirements-compat.txt || return
         cksum <tests/requirements-compat.txt >"$COMPAT/ready"
     fi

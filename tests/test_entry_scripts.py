@@ -140,3 +140,13 @@ def test_output_to_a_full_disk_is_one_line():
         done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
     assert done.returncode == 1
     assert done.stderr == "error: the output: cannot be written (No space left on device)\n"
+
+
+def test_a_process_that_is_ended_says_nothing():
+    """Paddle's handler of SIGTERM would print a C++ traceback, at each Ctrl-C of a chain."""
+    program = (
+        "import os, signal, time\nfrom ppcls_lite.utils.errors import quick_import\n"
+        "with quick_import():\n    import paddle\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (-15, "", "")

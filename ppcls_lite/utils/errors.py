@@ -5,7 +5,9 @@ import difflib
 import errno
 import gc
 import os
+import signal
 import sys
+import threading
 from contextlib import contextmanager
 
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk's faults, not the program's
@@ -66,10 +68,15 @@ def leave(status):
 @contextmanager
 def quick_import():
     """Import Paddle within this: what an import makes lives as long as the process, so looking for garbage in it,
-    again and again, costs a third of a second for nothing."""
+    again and again, costs a third of a second for nothing.
+
+    To be ended (SIGTERM, as at Ctrl-C of a chain) is no fault: Paddle's own handler would print a C++ traceback."""
     gc.disable()
+    ended = signal.getsignal(signal.SIGTERM)
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
+        if ended is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ended)

@@ -164,11 +164,13 @@ def test_broken_image_among_good_ones(exported, run_here, tmp_path, engine):
     assert "Traceback" not in outcome.err
 
 
-def test_documented_command_from_the_deploy_folder(exported):
+@pytest.mark.parametrize("options", [(), ("-o", "Global.infer_imgs=images/ImageNet/")], ids=["default", "folder"])
+def test_documented_command_from_the_deploy_folder(exported, options):
     """As in the documents: from `deploy`, with relative paths; and it does not take the screen for its log."""
     outcome = run_process(
         "deploy/python/predict_cls.py",
         *("-c", "configs/inference_cls.yaml", "-o", f"Global.inference_model_dir={exported.model}"),
+        *options,
         cwd=ROOT / "deploy",
     )
     assert outcome.status == 0, outcome.err

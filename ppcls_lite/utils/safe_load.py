@@ -1,24 +1,21 @@
 """Read `.pdparams`, `.pdopt` and `.pdstates` files without running anything that they ask for.
 
 Paddle saves pickles, and a pickle may name any function to call. Paddle's own need nothing but NumPy's array
-constructors, so every other name is refused (the `pickle` documentation, "Restricting Globals").
+constructors, so every other name is refused (the `pickle` documentation, "Restricting Globals"). And those
+constructors are replaced by ones that check what they are given: NumPy's `dtype.__setstate__` believes a file that
+declares bytes to be Python objects, and such an array makes the interpreter follow the addresses in the file.
 """
 
-import collections
+import math
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
 
 from ppcls_lite.utils.errors import UserError
 
-_ALLOWED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("builtins", "tuple"): tuple,
-}
-_ARRAY_BUILDERS = {"_reconstruct", "scalar"}
+_NUMBERS = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
 _NAME_TABLE = "StructuredToParameterName@@"  # Paddle's own list of parameter names, no weight
 
 
@@ -26,12 +23,59 @@ class _Refused(Exception):
     pass
 
 
+class _Dtype:
+    """Stands for a `numpy.dtype` in a pickle: plain numbers only."""
+
+    def __init__(self, code, align=False, copy=False):
+        if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
+            raise _Refused(f"numpy.dtype({code!r:.40})")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state):
+        _, order, *rest = state
+        if order not in ("<", ">", "|", "=") or rest != [None, None, None, -1, -1, 0]:
+            raise _Refused(f"numpy.dtype.__setstate__({state!r:.80})")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array(np.ndarray):
+    """The array that a pickle builds in two steps: an empty one, then its state."""
+
+    def __setstate__(self, state):
+        _, shape, kind, fortran, data = state
+        if not isinstance(kind, _Dtype) or not isinstance(data, bytes):
+            raise ValueError("an array of something else than numbers")
+        if any(type(side) is not int or side < 0 for side in shape):
+            raise ValueError(f"an array of shape {shape!r:.40}")
+        if math.prod(shape) * kind.dtype.itemsize != len(data):
+            raise ValueError(f"an array of shape {shape!r:.40} in {len(data)} bytes")
+        super().__setstate__((1, shape, kind.dtype, bool(fortran), data))
+
+
+def _empty_array(kind, shape, code):
+    return np.ndarray.__new__(_Array, (0,), np.uint8)  # whatever was asked for: the state says it again
+
+
+def _scalar(kind, data):
+    (value,) = np.frombuffer(data, kind.dtype)
+    return value
+
+
+_ALLOWED = {
+    ("numpy", "ndarray"): None,  # only ever an argument
+    ("numpy", "dtype"): _Dtype,
+    ("collections", "OrderedDict"): dict,  # which keeps its order, too, and has no attributes to be replaced
+    ("builtins", "tuple"): tuple,
+}
+_ARRAY_BUILDERS = {"_reconstruct": _empty_array, "scalar": _scalar}
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module, name):
         if (module, name) in _ALLOWED:
             return _ALLOWED[module, name]
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in _ARRAY_BUILDERS:
-            return getattr(np.core.multiarray if np.__version__ < "2" else np._core.multiarray, name)
+            return _ARRAY_BUILDERS[name]
         if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells the bytes of an array
             return _encode_latin1
         raise _Refused(f"{module}.{name}")
@@ -53,7 +97,7 @@ def load_plain(path):
         raise UserError(f"{path}: no such weights file")
     try:
         with path.open("rb") as stream:
-            return _ArrayUnpickler(stream).load()
+            return _plain(_ArrayUnpickler(stream).load())
     except _Refused as refused:
         raise UserError(
             f"{path}: refused: the file asks to load '{refused}', and a weights file may hold arrays only"
@@ -77,9 +121,20 @@ def load_arrays(path):
         # tensors outside a state dict are kept as (name, array) pairs
         if isinstance(value, tuple) and len(value) == 2:
             value = arrays[name] = value[1]
-        if not isinstance(value, np.ndarray) or value.dtype.hasobject:
+        if not isinstance(value, np.ndarray):
             raise UserError(f"{path}: entry '{name}' is no array of numbers ({type(value).__name__})")
     return arrays
+
+
+def _plain(value):
+    """`value` with NumPy's own arrays in it; a container that holds itself raises RecursionError."""
+    if isinstance(value, _Array):
+        return value.view(np.ndarray)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    return value
 
 
 def with_suffix(path, suffix):

@@ -111,7 +111,7 @@ def test_killed_at_random_moments(killed_saver, tmp_path):
     way, save_and_kill = killed_saver
     prefix, rng, found = str(tmp_path / "out/latest"), np.random.default_rng(1), []
     save_and_kill(0.3)  # the first one is there
-    for _ in range(25):
+    while len(found) < 25 or (len(set(found)) <= 10 and len(found) < 250):  # a busy machine saves less between kills
         save_and_kill(0.02 + 0.06 * rng.random())
         found.append(whole(prefix))
     if way == "naive":

@@ -4,7 +4,8 @@
 #   bash test_tipc/prepare.sh CONFIG MODE
 #   bash test_tipc/prepare.sh test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt lite_train_lite_infer
 #
-# Builds .venv with the pinned packages of requirements.txt; whatever is ready already is left alone, and what was
+# MODE is one of the base chain's, or serving_infer.
+# Builds .venv with the pinned packages of requirements.txt (and requirements-serving.txt, to serve); whatever is ready already is left alone, and what was
 # interrupted is made again. TIPC_PYTHON=/path/to/python uses that interpreter's environment as it is.
 # Exit code: 0 everything is there, 1 something could not be made ready (one line says what).
 
@@ -14,13 +15,15 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 VENV=$ROOT/.venv
 PYTHONS=(python3.11 python3.12 python3.10 python3.13 python3.9 python3 python)
 MODULES=(paddle cv2 numpy yaml PIL matplotlib tqdm) # what a foreign environment must have
+SERVING_MODULES=(grpc flask func_timeout six pytest paddle_serving_server paddle_serving_app paddle_serving_client)
 
 main() {
     (($# == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE"
-    is_mode "$2" || die "unknown mode '$2'; expected one of: ${MODES[*]}"
+    is_mode "$2" || [[ $2 == serving_infer ]] || die "unknown mode '$2'; expected one of: ${MODES[*]} serving_infer"
     find_config "$1"
     local mode=$2
     prepare_python
+    [[ $mode != serving_infer ]] || prepare_serving
     find_python
     prepare_data "$mode"
     [[ $mode != whole_infer ]] || prepare_weights "$CONFIG"
@@ -40,8 +43,12 @@ prepare_python() {
 }
 
 check_foreign_python() {
+    check_modules "$PYTHON -m pip install -r requirements.txt" "${MODULES[@]}"
+}
+
+check_modules() { # INSTALL_COMMAND MODULE...: the end unless TIPC_PYTHON has them all
     local missing
-    missing=$("$PYTHON" - "${MODULES[@]}" 2>/dev/null <<'PY'
+    missing=$("$PYTHON" - "${@:2}" 2>/dev/null <<'PY'
 import importlib.util
 import sys
 
@@ -49,7 +56,7 @@ print("missing:", *(name for name in sys.argv[1:] if importlib.util.find_spec(na
 PY
     ) && [[ $missing == missing:* ]] || die "TIPC_PYTHON=$PYTHON: this is no Python that runs"
     missing=$(trim "${missing#*:}")
-    [[ -z $missing ]] || die "TIPC_PYTHON=$PYTHON has no $missing; install with: $PYTHON -m pip install -r requirements.txt"
+    [[ -z $missing ]] || die "TIPC_PYTHON=$PYTHON has no $missing; install with: $1"
 }
 
 venv_is_ready() { # the marker is written last, and names what was installed
@@ -77,6 +84,40 @@ install_packages() { # PYTHON
         "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input -r "$ROOT/requirements.txt"
 }
 
+prepare_serving() { # Paddle Serving, in .venv, or looked for in the environment of TIPC_PYTHON
+    local lock=$VENV.lock
+    if [[ -n ${TIPC_PYTHON:-} ]]; then
+        check_modules "bash test_tipc/install_serving.sh $PYTHON" "${SERVING_MODULES[@]}"
+    elif ! serving_is_ready; then
+        [[ ${GUARDED_LOCK:-} == "$lock" ]] || { take_lock "$lock" ".venv is being set up" && guard "$lock"; }
+        serving_is_ready || install_serving
+    fi
+}
+
+serving_is_ready() {
+    [[ -f $VENV/ready-serving && $(<"$VENV/ready-serving") == "$(serving_stamp)" ]]
+}
+
+serving_stamp() {
+    cat "$ROOT/requirements-serving.txt" "$ROOT/test_tipc/install_serving.sh" | cksum
+}
+
+install_serving() {
+    local log=$ROOT/.venv.log
+    # the pins of requirements.txt stay as they are
+    local -a options=(-c "$ROOT/requirements.txt")
+    # what was cut off may look installed, and be half there
+    [[ ! -e $VENV/serving-began ]] || options+=(--force-reinstall)
+    echo "installing Paddle Serving into .venv: about a minute the first time, log in .venv.log"
+    { rm -f "$VENV/ready-serving" && touch "$VENV/serving-began"; } || die "$VENV: cannot be written"
+    if ! run_in_group 1 2 bash "$ROOT/test_tipc/install_serving.sh" "$VENV/bin/python" "${options[@]}" >>"$log" 2>&1; then
+        tail -n 5 "$log" >&2
+        die "installing Paddle Serving failed; the whole story is in .venv.log"
+    fi
+    { serving_stamp >"$VENV/ready-serving.new" && mv "$VENV/ready-serving.new" "$VENV/ready-serving" &&
+        rm "$VENV/serving-began"; } || die "$VENV/ready-serving: cannot be written"
+}
+
 suitable_python() { # the first interpreter from 3.9 to 3.13 that can make environments
     local name found='' usable=''
     for name in "${PYTHONS[@]}"; do
@@ -98,7 +139,7 @@ suitable_python() { # the first interpreter from 3.9 to 3.13 that can make envir
 # --------------------------------------------------------------------------------------------- data and weights
 
 prepare_data() { # MODE
-    if [[ $1 == whole_* ]]; then
+    if [[ $1 == whole_* ]] || { [[ $1 == serving_infer ]] && grep -q dataset/digits "$CONFIG"; }; then
         "$PYTHON" "$ROOT/tools/make_digits.py" --output "$ROOT/dataset/digits" || exit 1
     fi
     # Official configs read ImageNet from dataset/ILSVRC2012. Where that is not there, lite_data stands in for it.

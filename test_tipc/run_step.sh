@@ -34,6 +34,7 @@ take_lock() { # PATH WHY: hold the lock, a link whose target is the holder's ide
             sleep 0.05
         elif [[ $(process_identity "${owner%%.*}") != "$owner" ]]; then # the holder was killed
             end_processes "$owner" ''
+            end_processes "$owner" '' TIPC_SERVICE
             break_lock "$1" "$owner"
         else
             [[ -n $told ]] || echo "waiting: $2 (process ${owner%%.*})"
@@ -76,11 +77,13 @@ watch_over() { # does so where this script is killed in a way that no trap can s
     trap - EXIT INT TERM HUP
     while process_identity "$$"; do sleep 0.5; done
     end_processes "$LOCK_OWNER" ''
+    end_processes "$LOCK_OWNER" '' TIPC_SERVICE
     free_lock "$GUARDED_LOCK"
 }
 
 release() {
     stop_step
+    ! declare -F stop_service >/dev/null || stop_service
     kill "$WATCH_PID" 2>/dev/null
     free_lock "$GUARDED_LOCK"
 }
@@ -104,13 +107,15 @@ stop_step() { # end every process of the running step
     STEP_PID=''
 }
 
-end_processes() { # IDENTITY GROUP: those that a step of that script started, and those of the process group, if any
+# A server that runs beside the steps carries TIPC_SERVICE instead, since a step's end must not be its end.
+
+end_processes() { # IDENTITY GROUP [MARK]: those that a step of that script started, and those of the process group, if any
     local tries signal=TERM
     local -a left
     [[ $1 =~ ^[0-9.]+$ ]] || return 0 # a lock that is none of ours
     for tries in {1..60}; do
         ((tries < 50)) || signal=KILL # it had five seconds
-        mapfile -t left < <(grep -lzsxE "TIPC_STEP=(.*/)?$1(/.*)?" /proc/[0-9]*/environ | cut -d / -f 3)
+        mapfile -t left < <(grep -lzsxE "${3:-TIPC_STEP}=(.*/)?$1(/.*)?" /proc/[0-9]*/environ | cut -d / -f 3)
         ((tries > 1 && tries < 50)) || kill "-$signal" -- ${2:+"-$2"} "${left[@]}" 2>/dev/null
         ((${#left[@]} > 0)) || break
         sleep 0.1
@@ -122,6 +127,7 @@ on_signal() { # STATUS
     trap '' INT TERM HUP
     printf '\ninterrupted: ending what was started\n' >&2
     stop_step
+    ! declare -F stop_service >/dev/null || stop_service
     if [[ -n ${STATUS_LOG:-} ]]; then
         (record "${STEP_NAME:-run}" failed "$(elapsed "${STEP_START:-$(now)}")" "${STEP_LOG:-}" interrupted)
     fi

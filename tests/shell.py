@@ -69,7 +69,8 @@ def copy_tree(folder):
         shutil.copytree(ROOT / name, tree / name, ignore=ignored)
     for name in ("lite_data", "test_images"):
         (tree / name).symlink_to(ROOT / name)
-    shutil.copy(ROOT / "requirements.txt", tree)
+    for name in ("requirements.txt", "requirements-serving.txt"):
+        shutil.copy(ROOT / name, tree)
     return tree
 
 

@@ -4,9 +4,9 @@
         --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer --renew
 
 Copies log_train.txt, the logs with both engines' predictions and the comparison, and the summary, and draws the loss
-and accuracy. Evidence that is there already is kept unless --renew is given. Other modes than lite_train_lite_infer
-have a folder of their own below test_log/<model>/.
-Exit code: 0 kept or written, 1 the run left no training log.
+and accuracy; of a service, the logs of server and clients, a request and its answers. Evidence that is there already is
+kept unless --renew is given. Other modes than lite_train_lite_infer have a folder of their own below test_log/<model>/.
+Exit code: 0 kept or written, 1 the run left no training log, or none of a server.
 """
 
 import argparse
@@ -23,13 +23,25 @@ from ppcls_lite.utils.train_log import read_train_log
 
 # the name under test_log/ and the pattern of the run's own log
 LOGS = {
+    "log_train.txt": "*/log_train.txt",
     "predict_training_engine.log": "*_predict.log",
     "predict_inference_engine.log": "python_infer_*.log",
     "evaluate.log": "*_eval.log",
     "agree.log": "*_agree.log",
     "summary.json": "summary.json",
 }
+SERVING_LOGS = {
+    "python_server.log": "python_server_*.log",
+    "client_http.log": "python_client_*http_batchsize_1.log",
+    "client_grpc.log": "python_client_*rpc_batchsize_1.log",
+    "client_http_4_images.log": "python_client_*http_batchsize_4.log",
+    "request.json": "request_*_http_1.json",
+    "answers.json": "answers_*_http_1.json",
+    "agree.log": "agree_*.log",
+    "summary.json": "summary.json",
+}
 MAIN_MODE = "lite_train_lite_infer"
+SERVING = "serving"
 
 
 def draw_curves(log, path, title):
@@ -73,22 +85,22 @@ def main():
     if args.mode != MAIN_MODE:
         target = target / args.mode
     shown = target.relative_to(REPO) if target.is_relative_to(REPO) else target
-    if (target / "log_train.txt").is_file() and not args.renew:
+    needed, logs = ("python_server.log", SERVING_LOGS) if args.mode == SERVING else ("log_train.txt", LOGS)
+    if (target / needed).is_file() and not args.renew:
         print(f"evidence: {shown} is kept as it is; --evidence renews it")
         return
-    logs = sorted(args.folder.glob("*/log_train.txt"))
-    if not logs:
-        raise UserError(f"{args.folder}: no log_train.txt to keep")
-    log = read_train_log(logs[0])
+    found = {name: sorted(args.folder.glob(pattern))[:1] for name, pattern in logs.items()}
+    if not found[needed]:
+        raise UserError(f"{args.folder}: no {Path(logs[needed]).name} to keep")
+    curves = None if args.mode == SERVING else read_train_log(found[needed][0])
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evidence.", dir=target) as fresh:
         fresh = Path(fresh)
-        shutil.copyfile(logs[0], fresh / "log_train.txt")
-        for name, pattern in LOGS.items():
-            found = sorted(args.folder.glob(pattern))
-            if found:
-                shutil.copyfile(found[0], fresh / name)
-        draw_curves(log, fresh / "curves.png", f"{args.model}, {args.mode}")
+        for name, paths in found.items():
+            for path in paths:
+                shutil.copyfile(path, fresh / name)
+        if curves:
+            draw_curves(curves, fresh / "curves.png", f"{args.model}, {args.mode}")
         for path in fresh.iterdir():
             path.replace(target / path.name)
     print(f"evidence: {shown}")

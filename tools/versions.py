@@ -9,6 +9,7 @@ import platform
 from importlib import metadata
 
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python", "opencv-python-headless")
+PACKAGES += ("paddle-serving-server", "paddle-serving-server-gpu")
 
 
 def main():

@@ -1,0 +1,73 @@
+"""What the clients share: pictures to requests in the official form, and answers kept for a comparison."""
+
+import argparse
+import base64
+import json
+from pathlib import Path
+
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import REPO, atomic_write
+
+LOOPBACK = ("127.", "localhost", "[::1]", "::1")
+
+
+def parse_args(description, where, default, argv=None):
+    """The clients' command line; `where` is the option that names the service."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(where, default=default, help=f"default: {default}")
+    parser.add_argument(
+        "--image_dir",
+        "--img-path",
+        dest="images",
+        default=REPO / "test_images",
+        help="an image, a folder or a list file",
+    )
+    parser.add_argument("--batch_size", type=int, default=1, help="images in one request")
+    parser.add_argument("--timeout", type=float, default=60, help="seconds to wait for an answer")
+    parser.add_argument("--save", help="write the answers to this JSON file")
+    parser.add_argument("--save_request", help="write the first request to this JSON file")
+    args = parser.parse_args(argv)
+    if args.batch_size < 1:
+        raise UserError(f"--batch_size: expected a whole number of at least 1, found {args.batch_size}")
+    return args
+
+
+def build_request(paths):
+    """{"key": ["image", "image_1", …], "value": [base64, …]} for the files at `paths`."""
+    keys = ["image", *(f"image_{number}" for number in range(1, len(paths)))]
+    try:
+        return {"key": keys, "value": [base64.b64encode(Path(path).read_bytes()).decode() for path in paths]}
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read ({error.strerror})") from None
+
+
+def is_loopback(host):
+    """Whether the address is this machine, for which no proxy is asked."""
+    return host.startswith(LOOPBACK)
+
+
+def run_client(args, ask):
+    """Send all images through `ask(request) -> answer`, print each answer, keep them; UserError if any is an error."""
+    from ppcls_lite.data.dataset import list_images
+
+    paths, _ = list_images(args.images)
+    answers, failed = [], 0
+    for start in range(0, len(paths), args.batch_size):
+        batch = [str(path) for path in paths[start : start + args.batch_size]]
+        request = build_request(batch)
+        if start == 0 and args.save_request:
+            _write(args.save_request, request)
+        answer = ask(request)
+        print(answer, flush=True)
+        failed += answer["err_no"] != 0
+        answers.append({"images": batch, "answer": answer})
+    if args.save:
+        _write(args.save, answers)
+    print(f"{len(answers)} requests, {len(paths)} images, {failed} answered with an error")
+    if failed:
+        raise UserError(f"{failed} of {len(answers)} requests were answered with an error")
+
+
+def _write(path, content):
+    with atomic_write(path) as stream:
+        json.dump(content, stream, ensure_ascii=False, indent=1)

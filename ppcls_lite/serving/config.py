@@ -1,0 +1,112 @@
+"""`config.yml` of a service: Paddle Serving's keys, and a few of ours, checked by name and type."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from ppcls_lite.serving.request import Limits
+from ppcls_lite.utils.config import load_config, read_yaml
+from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.schema import PATH
+
+_TOP = {
+    "host": str,
+    "http_port": int,
+    "rpc_port": int,
+    "worker_num": int,
+    "build_dag_each_worker": bool,
+    "grpc_gateway_port": int,
+    "limits": dict,
+    "dag": dict,
+    "op": dict,
+}
+_DAG = {
+    "is_thread_op": bool,
+    "retry": int,
+    "client_type": str,
+    "use_profile": bool,
+    "channel_size": int,
+    "channel_recv_frist_arrive": bool,
+    "tracer": dict,
+    "enable_prometheus": bool,
+    "prometheus_port": int,
+}
+_OP = {
+    "concurrency": int,
+    "timeout": int,
+    "retry": int,
+    "batch_size": int,
+    "auto_batching_timeout": int,
+    "inference_config": PATH,
+    "local_service_conf": dict,
+}
+_LOCAL = {
+    "model_config": PATH,
+    "client_type": str,
+    "device_type": int,
+    "devices": str,
+    "fetch_list": list,
+    "engine": str,
+    "thread_num": int,
+    "ir_optim": bool,
+    "mem_optim": bool,
+    "precision": str,
+    "use_mkldnn": bool,
+    "use_calib": bool,
+    "mkldnn_cache_capacity": int,
+    "mkldnn_op_list": list,
+    "mkldnn_bf16_op_list": list,
+    "min_subgraph_size": int,
+    "workdir": str,
+}
+
+
+def load_service_config(path, overrides=()):
+    """(config, name of its operator, `Limits`) from the YAML at `path` and "op.imagenet.concurrency=4" texts on top.
+
+    Relative paths in the file are taken from its folder, those in overrides from the working folder.
+    Raises UserError that names the file or the key, what was found and what was expected.
+    """
+    operators = read_yaml(path).get("op")
+    if not isinstance(operators, dict) or len(operators) != 1:
+        found = f"{len(operators)} operators" if isinstance(operators, dict) else repr(operators)
+        raise UserError(f"{path}: op: expected one operator, found {found:.80}")
+    (name,) = operators
+    limits = {field.name: int for field in fields(Limits)}
+    schema = {
+        "": _TOP,
+        "dag": _DAG,
+        "limits": limits,
+        "op": {name: dict},
+        f"op.{name}": _OP,
+        f"op.{name}.local_service_conf": _LOCAL,
+    }
+    written = load_config(path, (), schema)
+    config = load_config(path, overrides, schema)
+    _check_names(config, schema, path)
+    for key, place in (("inference_config", ()), ("model_config", ("local_service_conf",))):
+        _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
+    stated = {key: value for key, value in (config.get("limits") or {}).items() if value is not None}
+    for key, value in stated.items():
+        if value < 1:
+            raise UserError(f"limits.{key}: expected a whole number of at least 1, found {value}")
+    return config, name, Limits(**stated)
+
+
+def _check_names(config, schema, path):
+    """Raise UserError for a key that nothing reads: a misspelt one would be ignored in silence."""
+    for section, known in schema.items():
+        node = config
+        for part in section.split(".") if section else ():
+            node = (node or {}).get(part)
+        for key in node or {}:
+            if key not in known:
+                place = f"{section}.{key}" if section else key
+                raise UserError(f"{path}: unknown key '{place}'{nearest(key, known)}")
+
+
+def _resolve(section, written, place, key, folder):
+    for part in place:
+        section, written = section.get(part) or {}, written.get(part) or {}
+    value = section.get(key)
+    if value and value == written.get(key) and not Path(value).is_absolute():
+        section[key] = str(folder / value)

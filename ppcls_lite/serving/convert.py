@@ -1,0 +1,130 @@
+"""An exported model as Paddle Serving wants it: its files, and a description of its inputs and outputs.
+
+The folder for the server holds the model and `serving_server_conf.prototxt`, the one for clients
+`serving_client_conf.prototxt`; each has a binary twin, `.stream.prototxt`. They are `GeneralModelConfig` messages
+(Paddle Serving's `general_model_config.proto`), as `python -m paddle_serving_client.convert` wrote them
+up to Paddle 2.4.
+"""
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from ppcls_lite.serving.program import check_params, inputs_and_outputs, load_proto, read_program
+from ppcls_lite.utils.errors import UserError
+
+# Serving's number of a data type, by Paddle's (framework.proto, VarType.Type)
+_DATA_TYPES = {3: 0, 5: 1, 2: 2, 6: 3, 1: 4, 4: 5, 22: 6, 20: 7, 21: 8, 0: 9, 23: 10, 24: 11}
+_OURS = (".prototxt", ".pdmodel", ".pdiparams", ".info")
+_COMPANIONS = ("inference.yml", "label_list.txt")  # the preprocessing and the class names travel with the model
+_BY_SERVER = "fluid_time_file"  # which a C++ server leaves there
+
+
+def describe(program, path, feed_aliases=None, fetch_aliases=None):
+    """The GeneralModelConfig of a program; aliases are lists of names, or None for the variables' own."""
+    config = load_proto("paddle_serving_server", "proto/general_model_config_pb2.py").GeneralModelConfig()
+    feeds, fetches = inputs_and_outputs(program, path)
+    fetches.sort(key=lambda variable: variable.name)  # the order that Serving's own converter has
+    for kind, variables, aliases in (("feed", feeds, feed_aliases), ("fetch", fetches, fetch_aliases)):
+        aliases = aliases or [variable.name for variable in variables]
+        if len(aliases) != len(variables) or not all(aliases) or len(set(aliases)) != len(aliases):
+            names = ", ".join(variable.name for variable in variables)
+            raise UserError(
+                f"--{kind}_alias_names: expected {len(variables)} different names ({names}), found {aliases}"
+            )
+        for variable, alias in zip(variables, aliases):
+            entry = getattr(config, f"{kind}_var").add()
+            entry.name, entry.alias_name = variable.name, alias
+            entry.is_lod_tensor = variable.lod_level > 0
+            if variable.data_type not in _DATA_TYPES:
+                raise UserError(
+                    f"{path}: {variable.name} has data type {variable.data_type}, unknown to Paddle Serving"
+                )
+            setattr(entry, f"{kind}_type", _DATA_TYPES[variable.data_type])
+            entry.shape.extend([-1] if entry.is_lod_tensor else [side for side in variable.shape if side >= 0])
+    return config
+
+
+def find_files(folder, model_filename=None, params_filename=None):
+    """(structure file, weights file) of the model in `folder`, by the given names or the usual ones."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: expected a folder with an exported model, found {'a file' if folder.exists() else 'nothing'}"
+        )
+    found = []
+    for option, name, usual in (
+        ("--model_filename", model_filename, ("inference.pdmodel", "inference.json", "__model__")),
+        ("--params_filename", params_filename, ("inference.pdiparams", "__params__")),
+    ):
+        if name is not None and (Path(name).name != name or name in ("", "..")):
+            raise UserError(f"{option}: expected the name of a file in {folder}, found {name!r:.120}")
+        candidates = [folder / each for each in ((name,) if name else usual)]
+        path = next((path for path in candidates if path.is_file()), None)
+        if path is None:
+            there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
+            raise UserError(f"{candidates[0]}: no such file; in the folder: {there}")
+        found.append(path)
+    return tuple(found)
+
+
+def convert(folder, server_folder, client_folder, model_filename=None, params_filename=None, **aliases):
+    """Write the folders for server and clients from the exported model in `folder`.
+
+    Each appears whole or not at all; what an earlier conversion left there is replaced. Raises UserError for a model
+    that cannot be read, and for a folder that holds anything else.
+    """
+    model, params = find_files(folder, model_filename, params_filename)
+    program = read_program(model)
+    config = describe(program, model, **aliases)
+    check_params(params, program)
+    server, client = (Path(path).resolve() for path in (server_folder, client_folder))
+    if len({server, client, Path(folder).resolve()}) < 3:
+        raise UserError(f"{server_folder}: the model's folder and the ones for server and client must be three folders")
+    companions = [Path(folder, name) for name in (f"{params.name}.info", *_COMPANIONS)]
+    copies = [model, params, *(path for path in companions if path.is_file())]
+    contents = {server: ("server", copies), client: ("client", [])}
+    try:
+        with ExitStack() as stack:
+            fresh = {}
+            for target, (side, files) in contents.items():
+                _check_replaceable(target)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fresh[target] = stack.enter_context(
+                    tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent)
+                )
+                _fill(Path(fresh[target], "new"), side, files, config)
+            for target in contents:
+                _swap(Path(fresh[target]), target)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or server}: the converted model was not written ({error.strerror})"
+        ) from error
+    return config
+
+
+def _fill(folder, side, files, config):
+    folder.mkdir()
+    for path in files:
+        shutil.copyfile(path, folder / path.name)
+    (folder / f"serving_{side}_conf.prototxt").write_text(str(config), encoding="utf-8")
+    (folder / f"serving_{side}_conf.stream.prototxt").write_bytes(config.SerializeToString())
+
+
+def _check_replaceable(target):
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UserError(f"{target}: expected a folder for the converted model, found a file")
+    for path in target.iterdir():
+        if path.is_dir() or not (path.suffix in _OURS or path.name in (*_COMPANIONS, _BY_SERVER)):
+            raise UserError(f"{target}: holds {path.name!r}, which no conversion left there; name another folder")
+
+
+def _swap(fresh, target):
+    """Put fresh/new at `target`, and what was there into fresh, which goes."""
+    if target.exists():
+        os.rename(target, fresh / "old")
+    os.rename(fresh / "new", target)

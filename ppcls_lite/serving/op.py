@@ -1,0 +1,104 @@
+"""The operator of the pipeline that classifies pictures, with the library's own transforms, engine and top-k."""
+
+import json
+import queue
+
+import numpy as np
+
+from ppcls_lite.infer.model_config import build_processing
+from ppcls_lite.infer.paddle_engine import EngineOptions
+from ppcls_lite.infer.predict import stack_images
+from ppcls_lite.serving.engines import create_engine
+from ppcls_lite.serving.paddle_serving import Op
+from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_picture
+from ppcls_lite.utils.config import load_config
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.schema import DEPLOY
+
+_FEED = "images"
+_SAMPLE = np.zeros((300, 400, 3), np.uint8)
+
+
+class ImageOp(Op):
+    """One request's pictures to its answer, in three stages that a subclass may replace one by one.
+
+    The answer's keys, each a JSON text: `label` and `prob` (the best class of each picture, as PaddleClas's service
+    answers), and `result`: for each picture what `predict_cls.py` predicts, `class_ids`, `scores`, `label_names`.
+
+    The pipeline's threads share this object, so each takes an engine from a pool while it predicts.
+    """
+
+    limits = Limits()
+
+    def init_from_dict(self, conf):
+        """Load what `op.<name>` of config.yml names; UserError says what cannot be used."""
+        super().init_from_dict(conf)
+        self.client_type = "engine"  # Paddle Serving's own predictor is not made
+        local = conf["local_service_conf"]
+        model_dir = local["model_config"]
+        stated = conf.get("inference_config")
+        self.transforms, self.topk = build_processing(model_dir, load_config(stated, schema=DEPLOY) if stated else None)
+        options = engine_options(local)
+        self.engines = queue.LifoQueue()  # the one used last has its data in the processor's cache
+        for _ in range(self.concurrency):
+            engine = create_engine(local.get("engine") or "auto", model_dir, options)
+            engine.run(stack_images([self.transforms(_SAMPLE)]))  # compiles, and shows that the transforms fit
+            self.engines.put(engine)
+        self.engine_name = engine.name
+        logger.info(f"{self.name}: {self.concurrency} x {engine.name} with {model_dir}")
+
+    def init_client(self, client_config, server_endpoints):
+        """None: there is no client, since `process` predicts itself."""
+
+    def preprocess(self, input_dicts, data_id=0, log_id=0):
+        """(batch, False, None, "") or (None, False, err_no, err_msg) for one request's {key: base64}."""
+        ((_, pictures),) = input_dicts.items()
+        try:
+            images = [
+                transform_picture(key, decode_base64(key, value), self.transforms, self.limits)
+                for key, value in pictures.items()
+            ]
+            return {_FEED: stack_images(images)}, False, None, ""
+        except RequestError as error:
+            return None, False, error.code, str(error)
+        except UserError as error:
+            return None, False, Code.IMAGE, str(error)
+
+    def process(self, feed_batch, typical_logid=0):
+        """({"scores": [N, C]}, 0, "") for the images of one request, or of several that were batched."""
+        engine = self.engines.get()
+        try:
+            return {"scores": engine.run(feed_batch[0][_FEED])}, 0, ""
+        finally:
+            self.engines.put(engine)
+
+    def postprocess(self, input_data, fetch_data, data_id=0, log_id=0):
+        """(answer, None, "")"""
+        results = self.topk(fetch_data["scores"])
+        answer = {
+            "label": [result["label_names"][0] if result["label_names"] else "" for result in results],
+            "prob": [result["scores"][0] for result in results],
+            "result": results,
+        }
+        return {key: json.dumps(value, ensure_ascii=False) for key, value in answer.items()}, None, ""
+
+
+def engine_options(local):
+    """`EngineOptions` from `local_service_conf`, in Paddle Serving's names; raises UserError for another device."""
+    device = local["device_type"]
+    if device == -1:
+        device = 1 if local["devices"] else 0
+    if device not in (0, 1, 2):
+        raise UserError(f"local_service_conf.device_type: expected 0 (CPU), 1 (GPU) or 2 (TensorRT), found {device}")
+    identity = local["devices"].split(",")[0].strip() if device else "0"
+    if not identity.isdecimal():
+        raise UserError(f"local_service_conf.devices: expected the number of a GPU, found {local['devices']!r:.80}")
+    return EngineOptions(
+        use_gpu=device > 0,
+        gpu_id=int(identity),
+        use_tensorrt=device == 2,
+        use_fp16=local["precision"] == "fp16",
+        ir_optim=local["ir_optim"],
+        cpu_num_threads=local["thread_num"],
+    )

@@ -1,0 +1,163 @@
+"""What an exported model says of itself: its inputs and outputs, and whether its weights file is whole.
+
+Reads the files of `paddle.jit.save` (`.pdmodel`, a ProgramDesc; `.pdiparams`, tensors one after the other) by Paddle's
+own message definitions, without importing Paddle.
+"""
+
+import importlib.util
+import struct
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ppcls_lite.utils.errors import UserError
+
+# FeedFetchList and ReaderBase variables are persistable too, and have no tensor.
+_TENSOR = 7
+_NUMPY = {
+    0: "bool",
+    1: "i2",
+    2: "i4",
+    3: "i8",
+    4: "f2",
+    5: "f4",
+    6: "f8",
+    20: "u1",
+    21: "i1",
+    22: "u2",
+    23: "c8",
+    24: "c16",
+}
+
+
+class Variable(NamedTuple):
+    """An input or output: its name, Paddle's number of its data type, and its shape with -1 for what may vary."""
+
+    name: str
+    data_type: int
+    shape: list
+    lod_level: int
+
+
+def load_proto(package, *places):
+    """A generated protobuf module of an installed package, without importing the package itself (seconds).
+
+    Args:
+        places: where it may lie in the package's folder; the first one found is taken.
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        for place in places:
+            path = Path(folder, place)
+            if path.is_file():
+                name = f"_{package}_{path.stem}"
+                if name not in sys.modules:
+                    found = importlib.util.spec_from_file_location(name, path)
+                    sys.modules[name] = importlib.util.module_from_spec(found)
+                    found.loader.exec_module(sys.modules[name])
+                return sys.modules[name]
+    raise UserError(
+        f"this Python has no {package} with {places[0]}; set it up with: bash test_tipc/prepare.sh CONFIG serving_infer"
+    )
+
+
+def read_program(path):
+    """The ProgramDesc in a `.pdmodel` file; UserError when it is something else."""
+    framework = load_proto("paddle", "base/proto/framework_pb2.py", "fluid/proto/framework_pb2.py")
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: the model's structure cannot be read ({error.strerror})") from None
+    if data.lstrip()[:1] == b"{":
+        raise UserError(
+            f"{path}: expected a .pdmodel, found the .json format, which Paddle Serving cannot read; export it again "
+            "with the environment variable FLAGS_enable_pir_api=0"
+        )
+    program = framework.ProgramDesc()
+    try:
+        program.ParseFromString(data)
+    except Exception:  # protobuf's DecodeError, which has moved between its versions
+        program.Clear()
+    if not program.blocks or not program.blocks[0].ops:
+        raise UserError(
+            f"{path}: expected the structure of an exported model, found {len(data)} bytes of something else"
+        )
+    return program
+
+
+def _tensor(var):
+    """The tensor description of a variable, or None: Paddle 3 renamed the field."""
+    for name in ("dense_tensor", "lod_tensor"):
+        if name in var.type.DESCRIPTOR.fields_by_name and var.type.HasField(name):
+            return getattr(var.type, name)
+    return None
+
+
+def inputs_and_outputs(program, path):
+    """(inputs, outputs) of a program, each a list of `Variable` in the order in which they are fed and fetched."""
+    block = program.blocks[0]
+    described = {var.name: var for var in block.vars}
+    found = {"feed": {}, "fetch": {}}
+    for op in block.ops:
+        if op.type in found:
+            column = next((attribute.i for attribute in op.attrs if attribute.name == "col"), 0)
+            slots = op.outputs if op.type == "feed" else op.inputs
+            name = "".join(slots[0].arguments) if slots else ""
+            tensor = _tensor(described[name]) if name in described else None
+            if tensor is None:
+                raise UserError(f"{path}: the {op.type} variable {name!r:.80} is not described as a tensor")
+            levels = getattr(tensor, "lod_level", None) or getattr(tensor, "legacy_lod_level", 0)
+            found[op.type][column] = Variable(name, tensor.tensor.data_type, list(tensor.tensor.dims), levels)
+    feeds, fetches = ([found[kind][column] for column in sorted(found[kind])] for kind in ("feed", "fetch"))
+    if not feeds or not fetches:
+        raise UserError(
+            f"{path}: the program has {len(feeds)} inputs and {len(fetches)} outputs: it is no inference model"
+        )
+    return feeds, fetches
+
+
+def check_params(path, program):
+    """Raise UserError unless the weights file holds exactly the program's tensors, whole.
+
+    Paddle loads a cut file without a word and reads stray memory instead.
+    """
+    path = Path(path)
+    variables = sorted(
+        (var for var in program.blocks[0].vars if var.persistable and var.type.type == _TENSOR),
+        key=lambda var: var.name,
+    )
+    try:
+        with path.open("rb") as stream:
+            size = path.stat().st_size
+            for var in variables:
+                tensor = _tensor(var).tensor
+                expected = list(tensor.dims)
+                dims = _skip_tensor(stream, type(tensor))
+                if dims != expected or stream.tell() > size:
+                    raise UserError(f"{path}: the tensor {var.name!r:.80} is cut or another one; expected {expected}")
+            rest = size - stream.tell()
+    except OSError as error:
+        raise UserError(f"{path}: the weights cannot be read ({error.strerror})") from None
+    if rest:
+        raise UserError(f"{path}: has {rest} bytes more than the program's {len(variables)} tensors")
+
+
+def _skip_tensor(stream, message):
+    """Walk over one tensor (a version, its sequence levels, a version, a TensorDesc, its data); returns its shape."""
+    try:
+        _, levels = struct.unpack("<IQ", stream.read(12))
+        for _ in range(min(levels, 8)):
+            stream.seek(struct.unpack("<Q", stream.read(8))[0], 1)
+        _, length = struct.unpack("<Ii", stream.read(8))
+        description = message()
+        description.ParseFromString(stream.read(min(max(length, 0), 1 << 16)))
+        dims = list(description.dims)
+        stream.seek(int(np.prod(dims, dtype=np.int64)) * np.dtype(_NUMPY[description.data_type]).itemsize, 1)
+        return dims
+    except UserError:
+        raise
+    except Exception:  # whatever stray bytes lead to: no tensor is here
+        return None

@@ -1,0 +1,102 @@
+"""What a request may ask, and the pictures in it. Whoever sends it is a stranger: nothing here trusts a byte."""
+
+import binascii
+import io
+from dataclasses import dataclass
+from enum import IntEnum
+
+from ppcls_lite.utils.errors import UserError
+
+
+class Code(IntEnum):
+    """`err_no` of an answer; Paddle Serving leaves 51 to 99 to services, and has its own numbers above."""
+
+    FORM = 51  # not of the form {"key": ["image"], "value": [base64]}
+    LIMIT = 52  # more than the service allows
+    IMAGE = 53  # no picture that can be decoded
+    BUSY = 54  # too much at once; ask again
+
+
+class RequestError(UserError):
+    """A request that is refused; the message says what was found and what is expected, in one line."""
+
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one request may cost; `limits` in config.yml."""
+
+    max_images: int = 32
+    max_body_mb: int = 16
+    max_pixels: int = 1 << 26  # of one picture: 8192 x 8192
+    max_scans: int = 64  # of one progressive JPEG, each of which costs as much as the whole picture
+    max_connections: int = 128
+
+    @property
+    def max_body(self):
+        return self.max_body_mb << 20
+
+
+def shown(text, length=60):
+    """A stranger's text for a message or a log: one line, escaped, cut."""
+    return ascii(text if len(text) <= length else text[:length] + "...")
+
+
+def check_form(keys, values, limits):
+    """{key: value} of a request's two lists; RequestError when they are not those of some pictures."""
+    if len(keys) != len(values):
+        raise RequestError(Code.FORM, f"expected as many values as keys, found {len(keys)} keys, {len(values)} values")
+    if not keys:
+        raise RequestError(Code.FORM, 'expected "key": ["image"] and "value": [base64], found no key')
+    if len(keys) > limits.max_images:
+        raise RequestError(Code.LIMIT, f"{len(keys)} images in one request; expected at most {limits.max_images}")
+    pictures = dict(zip(keys, values))
+    if len(pictures) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise RequestError(Code.FORM, f"the key {shown(twice)} stands twice; each image needs a key of its own")
+    return pictures
+
+
+def decode_base64(key, value):
+    """The bytes that `value` spells; line breaks in it are no fault, any other foreign character is."""
+    if not value:
+        raise RequestError(Code.FORM, f"the value of {shown(key)} is empty; expected an image file as base64")
+    for text in (value, "".join(value.split())):
+        try:
+            data = binascii.a2b_base64(text)
+        except (binascii.Error, ValueError):
+            continue
+        # the decoder passes over foreign characters, and so returns less than there should be
+        if len(text) % 4 == 0 and len(data) == len(text) // 4 * 3 - text[-2:].count("="):
+            return data
+    raise RequestError(Code.FORM, f"the value of {shown(key)} is not base64 ({len(value)} characters)")
+
+
+def transform_picture(key, data, transforms, limits):
+    """The network's input from the bytes of an image file; RequestError says what is wrong with them."""
+    scans = data.count(b"\xff\xda") if data[:2] == b"\xff\xd8" else 0
+    if scans > limits.max_scans:
+        raise RequestError(Code.LIMIT, f"{shown(key)}: a JPEG of {scans} scans; expected at most {limits.max_scans}")
+    try:
+        return transforms(data)
+    except UserError as error:
+        width, height = picture_size(data)
+        if width * height > limits.max_pixels:
+            raise RequestError(
+                Code.LIMIT, f"{shown(key)}: {width}x{height} pixels; expected at most {limits.max_pixels}"
+            ) from None
+        raise RequestError(Code.IMAGE, f"{shown(key)}: {error}") from None
+
+
+def picture_size(data):
+    """(width, height) that the header of an image file states, (0, 0) where there is none."""
+    try:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(data)) as image:
+            return image.size
+    except Exception:  # Pillow's readers raise nearly every built-in type on damaged data
+        return 0, 0

@@ -1,0 +1,129 @@
+"""Paddle Serving's pipeline server, bound to one address, with bounds on what strangers can make it do."""
+
+import signal
+import socket
+import threading
+from concurrent import futures
+
+import grpc
+
+from ppcls_lite.serving.gateway import Gateway
+from ppcls_lite.serving.op import ImageOp
+from ppcls_lite.serving.paddle_serving import (
+    PipelineServer,
+    PipelineServicer,
+    RequestOp,
+    ResponseOp,
+    ServerYamlConfChecker,
+    WebService,
+    dump_pid_file,
+    pipeline_service_pb2_grpc,
+    quiet_logs,
+)
+from ppcls_lite.serving.request import Code, RequestError, check_form
+from ppcls_lite.utils.errors import UserError
+
+GRACE_SECONDS = 2  # for requests under way, when the server is stopped
+
+
+class CheckedRequestOp(RequestOp):
+    """Takes a request apart. Paddle Serving's own also unpickles tensors, which runs whatever a stranger sent."""
+
+    def __init__(self, limits):
+        super().__init__()
+        self.limits = limits
+
+    def unpack_request_package(self, request):
+        """({key: value}, logid, None, "") or ({}, logid, err_no, err_msg)."""
+        try:
+            if request.tensors:
+                raise RequestError(Code.FORM, 'tensors are not taken; expected key ["image"] and value [base64]')
+            return check_form(list(request.key), list(request.value), self.limits), request.logid, None, ""
+        except RequestError as error:
+            return {}, request.logid, error.code, str(error)
+
+
+class Service(WebService):
+    """A service of one name: requests to `get_pipeline_response`'s operators to answers. A template subclasses it."""
+
+    def __init__(self, name, limits):
+        super().__init__(name)
+        self.limits = limits
+        self._server = Server(name, limits)
+
+    def prepare_pipeline_config(self, yml_file=None, yml_dict=None):
+        """Bind the ports, and load what the operators of the config need; UserError says what cannot be used."""
+        quiet_logs()
+        ImageOp.limits = self.limits
+        last = self.get_pipeline_response(CheckedRequestOp(self.limits))
+        self._server.set_response_op(ResponseOp(input_ops=[last]))
+        self._server.prepare_server(yml_file=yml_file, yml_dict=yml_dict)
+
+
+class Server(PipelineServer):
+    """gRPC and HTTP in one process; the operators are its threads, so nothing is left running when it ends."""
+
+    def __init__(self, name, limits):
+        super().__init__(name)
+        self.limits = limits
+
+    def prepare_server(self, yml_file=None, yml_dict=None):
+        conf = dict(yml_dict)
+        host = conf.get("host") or "127.0.0.1"
+        self._http = bind("http_port", host, conf.get("http_port"))
+        bind("rpc_port", host, conf.get("rpc_port")).close()  # a clear word, which gRPC has not
+        self._grpc = grpc.server(
+            futures.ThreadPoolExecutor(max_workers=conf.get("worker_num") or 1),
+            maximum_concurrent_rpcs=self.limits.max_connections,
+            options=[
+                ("grpc.so_reuseport", 0),  # else a second server would take the same port in silence
+                ("grpc.max_receive_message_length", self.limits.max_body),
+            ],
+        )
+        port = self._grpc.add_insecure_port(f"{bracketed(host)}:{conf.get('rpc_port') or 0}")
+        conf.update(rpc_port=port, http_port=self._http.getsockname()[1])
+        self._conf = ServerYamlConfChecker.load_server_yaml_conf(yml_dict=conf)
+        if not self._conf["dag"]["is_thread_op"]:
+            raise UserError("dag.is_thread_op: expected True: the operators here are threads")
+        dump_pid_file([conf["rpc_port"], conf["http_port"]], "pipline")  # for `serve stop`
+        self._host = bracketed(host)
+        self._init_ops(self._conf["op"])
+
+    def run_server(self):
+        """Serve until a signal to end comes."""
+        servicer = PipelineServicer(self._name, self._response_op, self._conf)
+        pipeline_service_pb2_grpc.add_PipelineServiceServicer_to_server(servicer, self._grpc)
+        gateway = Gateway(self._http, self._name, lambda request: servicer.inference(request, None), self.limits)
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        self._grpc.start()
+        gateway.start()
+        for op in self._used_op:
+            if isinstance(op, ImageOp):
+                print(f"engine: {op.engine_name}")
+        http = f"http://{self._host}:{self._conf['http_port']}/{self._name}/prediction"
+        print(f"listening: {http} and grpc {self._host}:{self._conf['rpc_port']}", flush=True)
+        ended.wait()
+        print("stopping", flush=True)
+        gateway.shutdown()
+        self._grpc.stop(GRACE_SECONDS).wait()
+
+
+def bind(option, host, port):
+    """A socket bound to the address, a free port for 0 or None; UserError when it is taken or not ours to take."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"{option}: {host}:{port} cannot be listened on ({getattr(error, 'strerror', error)})"
+        ) from None
+    return listener
+
+
+def bracketed(host):
+    """An address as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host

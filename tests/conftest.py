@@ -235,3 +235,23 @@ def exported(_tiny_config, tmp_path_factory):
     outcome = run_process("tools/export_model.py", "-c", path)
     assert outcome.status == 0, outcome.err
     return Exported(path, folder / "weights.pdparams", folder / "model")
+
+
+@pytest.fixture(scope="session")
+def converted(exported, tmp_path_factory):
+    """The folder of the `exported` model as Paddle Serving wants it."""
+    folder = tmp_path_factory.mktemp("converted")
+    options = ["--dirname", exported.model, "--serving_server", folder / "server", "--serving_client", folder / "client"]
+    outcome = run_process("deploy/paddleserving/convert.py", *options)
+    assert outcome.status == 0, outcome.err
+    return folder / "server"
+
+
+@pytest.fixture(scope="session")
+def service(converted, tmp_path_factory):
+    """One real server for all tests that leave it as it is."""
+    from service import Service
+
+    running = Service(tmp_path_factory.mktemp("service"), converted)
+    yield running
+    assert running.stop() == 0

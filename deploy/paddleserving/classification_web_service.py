@@ -10,13 +10,13 @@ Exit code: 0 stopped by a signal, 1 the config, the model or a port cannot be us
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.serving.config import load_service_config
+from ppcls_lite.serving.request import limit_opencv
 from ppcls_lite.utils.errors import run_main
 from ppcls_lite.utils.log import setup_logging
 
@@ -44,8 +44,7 @@ def main():
     args = parser.parse_args()
     config, name, limits = load_service_config(args.config, args.opt)
     setup_logging()
-    # OpenCV reads the size in a picture's header before it decodes, and refuses more than this
-    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(limits.max_pixels)
+    limit_opencv(limits)
     service = build_service(name, limits)
     service.prepare_pipeline_config(yml_dict=config)
     service.run_service()

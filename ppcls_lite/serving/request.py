@@ -2,6 +2,7 @@
 
 import binascii
 import io
+import os
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -76,27 +77,36 @@ def decode_base64(key, value):
 
 
 def transform_picture(key, data, transforms, limits):
-    """The network's input from the bytes of an image file; RequestError says what is wrong with them."""
+    """The network's input from the bytes of an image file; RequestError says what is wrong with them.
+
+    OpenCV looks at a picture's size itself before it decodes (see `limit_opencv`); Pillow is asked for it.
+    """
     scans = data.count(b"\xff\xda") if data[:2] == b"\xff\xd8" else 0
     if scans > limits.max_scans:
         raise RequestError(Code.LIMIT, f"{shown(key)}: a JPEG of {scans} scans; expected at most {limits.max_scans}")
+    if any(getattr(op, "decodes", False) and op.backend == "pil" for op in transforms.ops):
+        _check_size(key, data, limits)
     try:
         return transforms(data)
     except UserError as error:
-        width, height = picture_size(data)
-        if width * height > limits.max_pixels:
-            raise RequestError(
-                Code.LIMIT, f"{shown(key)}: {width}x{height} pixels; expected at most {limits.max_pixels}"
-            ) from None
+        _check_size(key, data, limits)  # which may be why OpenCV refused
         raise RequestError(Code.IMAGE, f"{shown(key)}: {error}") from None
 
 
-def picture_size(data):
-    """(width, height) that the header of an image file states, (0, 0) where there is none."""
-    try:
-        from PIL import Image
+def limit_opencv(limits):
+    """Make OpenCV refuse larger pictures by their header; has to be called before OpenCV is imported."""
+    os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(limits.max_pixels)
 
+
+def _check_size(key, data, limits):
+    """Raise RequestError when the header of an image file states too many pixels."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit raises before it says the size
+    try:
         with Image.open(io.BytesIO(data)) as image:
-            return image.size
+            width, height = image.size
     except Exception:  # Pillow's readers raise nearly every built-in type on damaged data
-        return 0, 0
+        return
+    if width * height > limits.max_pixels:
+        raise RequestError(Code.LIMIT, f"{shown(key)}: {width}x{height} pixels; expected at most {limits.max_pixels}")

@@ -241,8 +241,8 @@ def exported(_tiny_config, tmp_path_factory):
 def converted(exported, tmp_path_factory):
     """The folder of the `exported` model as Paddle Serving wants it."""
     folder = tmp_path_factory.mktemp("converted")
-    options = ["--dirname", exported.model, "--serving_server", folder / "server", "--serving_client", folder / "client"]
-    outcome = run_process("deploy/paddleserving/convert.py", *options)
+    places = ["--serving_server", folder / "server", "--serving_client", folder / "client"]
+    outcome = run_process("deploy/paddleserving/convert.py", "--dirname", exported.model, *places)
     assert outcome.status == 0, outcome.err
     return folder / "server"
 

@@ -1,4 +1,4 @@
-"""What strangers send: pictures of every kind are predicted as Paddle Inference does, all else is answered with an error."""
+"""What strangers send: every kind of picture is predicted as Paddle Inference does, all else answered with an error."""
 
 import base64
 import io

@@ -66,7 +66,8 @@ class Gateway(ThreadingHTTPServer):
     def start(self):
         """Accept connections from now on; those of clients that came earlier were refused."""
         self.socket.listen(self.limits.max_connections)
-        threading.Thread(target=self.serve_forever, name="gateway", daemon=True).start()
+        self.thread = threading.Thread(target=self.serve_forever, name="gateway", daemon=True)
+        self.thread.start()
 
     def process_request(self, request, client_address):
         self._places.acquire()  # further connections wait in the system's queue

@@ -17,7 +17,7 @@ from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.schema import DEPLOY
 
 _FEED = "images"
-_SAMPLE = np.zeros((300, 400, 3), np.uint8)
+_SAMPLES = [np.zeros((300, 400, 3), np.uint8), np.zeros((400, 300, 3), np.uint8)]
 
 
 class ImageOp(Op):
@@ -40,10 +40,16 @@ class ImageOp(Op):
         stated = conf.get("inference_config")
         self.transforms, self.topk = build_processing(model_dir, load_config(stated, schema=DEPLOY) if stated else None)
         options = engine_options(local)
+        samples = [self.transforms(sample) for sample in _SAMPLES]
+        if self._batch_size > 1 and samples[0].shape != samples[1].shape:
+            raise UserError(
+                f"op.{self.name}.batch_size: expected 1, found {self._batch_size}: the transforms make pictures of "
+                "several sizes, which cannot be predicted together"
+            )
         self.engines = queue.LifoQueue()  # the one used last has its data in the processor's cache
         for _ in range(self.concurrency):
             engine = create_engine(local.get("engine") or "auto", model_dir, options)
-            engine.run(stack_images([self.transforms(_SAMPLE)]))  # compiles, and shows that the transforms fit
+            engine.run(stack_images(samples[:1]))  # compiles, and shows that the transforms fit
             self.engines.put(engine)
         self.engine_name = engine.name
         logger.info(f"{self.name}: {self.concurrency} x {engine.name} with {model_dir}")

@@ -24,6 +24,7 @@ from ppcls_lite.serving.request import Code, RequestError, check_form
 from ppcls_lite.utils.errors import UserError
 
 GRACE_SECONDS = 2  # for requests under way, when the server is stopped
+WATCH_SECONDS = 1  # between two looks at the threads
 
 
 class CheckedRequestOp(RequestOp):
@@ -104,7 +105,11 @@ class Server(PipelineServer):
                 print(f"engine: {op.engine_name}")
         http = f"http://{self._host}:{self._conf['http_port']}/{self._name}/prediction"
         print(f"listening: {http} and grpc {self._host}:{self._conf['rpc_port']}", flush=True)
-        ended.wait()
+        executor = servicer._dag_executor
+        threads = [*executor._dag._threads_or_proces, executor._recive_func, gateway.thread]
+        while not ended.wait(WATCH_SECONDS):
+            if not all(thread.is_alive() for thread in threads):  # requests would wait for it for ever
+                raise UserError("a thread of the pipeline has died; PipelineServingLogs/pipeline.log says why")
         print("stopping", flush=True)
         gateway.shutdown()
         self._grpc.stop(GRACE_SECONDS).wait()

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -84,13 +83,6 @@ class Service:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise
-
-
-def wait_seconds(condition, seconds):
-    """How long it took until the condition was true."""
-    start = time.monotonic()
-    assert wait_for(condition, seconds)
-    return time.monotonic() - start
 
 
 def picture(height=40, width=44, channels=3, dtype=np.uint8, seed=5):

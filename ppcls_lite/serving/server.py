@@ -117,12 +117,14 @@ class Server(PipelineServer):
 
 def bind(option, host, port):
     """A socket bound to the address, a free port for 0 or None; UserError when it is taken or not ours to take."""
+    if port and not 1024 <= port <= 65535:
+        raise UserError(f"{option}: expected 0 for a free port, or 1024 to 65535, found {port}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:
         raise UserError(
             f"{option}: {host}:{port} cannot be listened on ({getattr(error, 'strerror', error)})"
         ) from None

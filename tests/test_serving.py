@@ -364,7 +364,7 @@ def test_an_engine_that_fails_and_a_thread_that_dies(tmp_path, converted):
             assert answer["err_no"] == 10000
             assert "planted" in answer["err_msg"]
         assert service.results(good)
-        with pytest.raises(OSError, match="closed|reset"):  # the answer never comes: the connection ends
+        with pytest.raises(OSError, match=r"closed|reset"):  # the answer never comes: the connection ends
             service.ask(good, keys=["die"])
         assert wait_for(lambda: service.process.poll() is not None)
         assert service.process.returncode == 1

@@ -7,6 +7,7 @@ own message definitions, without importing Paddle.
 import importlib.util
 import struct
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +57,9 @@ def load_proto(package, *places):
                 if name not in sys.modules:
                     found = importlib.util.spec_from_file_location(name, path)
                     sys.modules[name] = importlib.util.module_from_spec(found)
-                    found.loader.exec_module(sys.modules[name])
+                    with warnings.catch_warnings():  # that generated code is old, which nobody here can change
+                        warnings.simplefilter("ignore")
+                        found.loader.exec_module(sys.modules[name])
                 return sys.modules[name]
     raise UserError(
         f"this Python has no {package} with {places[0]}; set it up with: bash test_tipc/prepare.sh CONFIG serving_infer"

@@ -165,15 +165,14 @@ convert() {
     run_step convert "$OUT/convert.log" . "${COMMAND[@]}" --fetch_alias_names prediction
 }
 
-serve_and_ask() { # DEVICE: every client's answers in $OUT/answers_<device>_<client>.json; fails unless there are some
-    local client answered=1
+serve_and_ask() { # DEVICE: every client's answers in $OUT/answers_<device>_<client>.json; fails when nothing was served
+    local client
     start_server "$1" || return
     while IFS= read -r client; do
-        ask "$1" "$client" 1 && answered=0
+        ask "$1" "$client" 1
     done < <(split_list "${VALUE[pipeline]}")
     ask "$1" "$(split_list "${VALUE[pipeline]}" | head -n 1)" 4
     end_server "$1"
-    return "$answered"
 }
 
 start_server() { # DEVICE: the server, ready; sets HTTP and GRPC, where it listens
@@ -187,7 +186,8 @@ start_server() { # DEVICE: the server, ready; sets HTTP and GRPC, where it liste
     start=$STEP_START
     SERVING_LOG_PATH=$THERE SERVING_HOME=$THERE start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
     if wait_for_service "$limit" service_is_ready; then
-        head -n 6 "$log" && service_said 'listening: ' && echo
+        head -n 5 "$log"
+        grep -a -E '^(engine|listening): ' "$log"
         report_status 0 "$log" "${COMMAND[@]}"
         record "server $device" passed "$(elapsed "$start")" "$log" ''
         STEP_NAME=''

@@ -12,13 +12,15 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt
-LANE_CONFIG=test_tipc/configs/mobilenet_v3_small/train_infer_python.txt
+SERVING_CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt
+LANE_CONFIGS=test_tipc/configs/mobilenet_v3_small
 TOOLS=$PWD/.venv-tests
 COMPAT=$PWD/.venv-compat
 
 main() {
     local failed=0
     bash test_tipc/prepare.sh "$CONFIG" whole_train_whole_infer || exit 1
+    bash test_tipc/prepare.sh "$SERVING_CONFIG" serving_infer || exit 1
     install_once "$TOOLS" tests/requirements.txt .venv/bin/python || exit 1
     if (($# > 0)); then
         run_pytest "$@"
@@ -28,7 +30,7 @@ main() {
     "$TOOLS/bin/shellcheck" -x test_tipc/*.sh tests/*.sh .ci/run && echo "no findings" || failed=1
     title ruff
     PYTHONPATH=$TOOLS "$TOOLS/bin/ruff" check . || failed=1
-    title "the chain on the compatibility lane"
+    title "the chains on the compatibility lane"
     compatibility_lane || failed=1
     title pytest
     run_pytest tests || failed=1
@@ -53,23 +55,37 @@ install_once() { # FOLDER REQUIREMENTS PYTHON: packages beside an environment, n
 }
 
 compatibility_lane() {
-    local base
+    local base stamp
     base=$(find_python39) || { echo "skipped: no Python 3.9 found" && return; }
-    if [[ ! -f $COMPAT/ready || $(<"$COMPAT/ready") != "$(cksum <tests/requirements-compat.txt)" ]]; then
+    stamp=$(cat tests/requirements-compat.txt requirements-serving.txt | cksum)
+    if [[ ! -f $COMPAT/ready || $(<"$COMPAT/ready") != "$stamp" ]]; then
         echo "installing tests/requirements-compat.txt into .venv-compat"
         rm -rf "$COMPAT"
         "$base" -m venv "$COMPAT" || return
         "$COMPAT/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             -r tests/requirements-compat.txt || return
-        cksum <tests/requirements-compat.txt >"$COMPAT/ready"
+        bash test_tipc/install_serving.sh "$COMPAT/bin/python" --quiet || return
+        echo "$stamp" >"$COMPAT/ready"
     fi
-    local output status
+    local output status=0
     output=$(mktemp -d) || return
-    TIPC_PYTHON=$COMPAT/bin/python TIPC_OUTPUT=$output \
-        bash test_tipc/test_train_inference_python.sh "$LANE_CONFIG" lite_train_lite_infer >"$output/screen.log" 2>&1
-    status=$?
-    if ((status == 0)); then tail -n 12 "$output/screen.log"; else tail -n 60 "$output/screen.log"; fi
+    export TIPC_PYTHON=$COMPAT/bin/python TIPC_OUTPUT=$output
+    lane_chain test_train_inference_python.sh "$LANE_CONFIGS/train_infer_python.txt" lite_train_lite_infer || status=1
+    # the service takes the model that this chain has exported
+    sed "s|^--dirname:.*|--dirname:$(echo "$output"/mobilenet_v3_small/lite_train_lite_infer/*/inference)|" \
+        "$LANE_CONFIGS/serving_infer_python.txt" >"$output/serving.txt"
+    lane_chain test_serving.sh "$output/serving.txt" serving_infer || status=1
+    unset TIPC_PYTHON TIPC_OUTPUT
     rm -rf "$output"
+    return "$status"
+}
+
+lane_chain() { # SCRIPT CONFIG MODE: one chain; its last lines on the screen, more of them when it failed
+    local status lines=12
+    bash "test_tipc/$1" "$2" "$3" >"$output/screen.log" 2>&1
+    status=$?
+    ((status == 0)) || lines=60
+    tail -n "$lines" "$output/screen.log"
     return "$status"
 }
 

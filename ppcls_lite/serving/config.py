@@ -89,11 +89,6 @@ def load_service_config(path, overrides=()):
     for key, value in stated.items():
         if value < 1:
             raise UserError(f"limits.{key}: expected a whole number of at least 1, found {value}")
-    if (config["op"][name].get("batch_size") or 1) > 1 and (config["op"][name].get("auto_batching_timeout") or 0) < 1:
-        raise UserError(
-            f"op.{name}.auto_batching_timeout: expected milliseconds above 0 with batch_size "
-            f"{config['op'][name]['batch_size']}: the last requests would wait for further ones for ever"
-        )
     return config, name, Limits(**stated)
 
 

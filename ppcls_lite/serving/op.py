@@ -3,13 +3,14 @@
 import json
 import queue
 
+import cv2
 import numpy as np
 
 from ppcls_lite.infer.model_config import build_processing
 from ppcls_lite.infer.paddle_engine import EngineOptions
 from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.engines import create_engine
-from ppcls_lite.serving.paddle_serving import Op
+from ppcls_lite.serving.paddle_serving import ChannelTimeoutError, Op
 from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_picture
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
@@ -40,6 +41,7 @@ class ImageOp(Op):
         stated = conf.get("inference_config")
         self.transforms, self.topk = build_processing(model_dir, load_config(stated, schema=DEPLOY) if stated else None)
         options = engine_options(local)
+        cv2.setNumThreads(options.cpu_num_threads)  # as many as an engine: the pictures are what is worked on at once
         samples = [self.transforms(sample) for sample in _SAMPLES]
         if self._batch_size > 1 and samples[0].shape != samples[1].shape:
             raise UserError(
@@ -49,7 +51,8 @@ class ImageOp(Op):
         self.engines = queue.LifoQueue()  # the one used last has its data in the processor's cache
         for _ in range(self.concurrency):
             engine = create_engine(local.get("engine") or "auto", model_dir, options)
-            engine.run(stack_images(samples[:1]))  # compiles, and shows that the transforms fit
+            for size in range(1, self._batch_size + 1):  # compiles, and shows that the transforms fit
+                engine.run(stack_images(samples[:1] * size))
             self.engines.put(engine)
         self.engine_name = engine.name
         logger.info(f"{self.name}: {self.concurrency} x {engine.name} with {model_dir}")
@@ -65,19 +68,35 @@ class ImageOp(Op):
                 transform_picture(key, decode_base64(key, value), self.transforms, self.limits)
                 for key, value in pictures.items()
             ]
-            return {_FEED: stack_images(images)}, False, None, ""
+            return {_FEED: as_objects(images)}, False, None, ""
         except RequestError as error:
             return None, False, error.code, str(error)
         except UserError as error:
             return None, False, Code.IMAGE, str(error)
 
     def process(self, feed_batch, typical_logid=0):
-        """({"scores": [N, C]}, 0, "") for the images of one request, or of several that were batched."""
+        """({"scores": [N, C]}, 0, "") for the images of one request, or of several that are predicted together."""
         engine = self.engines.get()
         try:
-            return {"scores": engine.run(feed_batch[0][_FEED])}, 0, ""
+            return {"scores": engine.run(np.stack(feed_batch[0][_FEED]))}, 0, ""
         finally:
             self.engines.put(engine)
+
+    def _auto_batching_generator(self, input_channel, op_name, batch_size, timeout, op_info_prefix):
+        """Lists of requests to predict together; without a timeout, those that wait already.
+
+        Paddle Serving's own waits for `batch_size` requests then, for ever if no more come.
+        """
+        if timeout is not None:
+            yield from super()._auto_batching_generator(input_channel, op_name, batch_size, timeout, op_info_prefix)
+        while True:
+            batch = [input_channel.front(op_name)]
+            while len(batch) < batch_size and input_channel.size():
+                try:
+                    batch.append(input_channel.front(op_name, 0.001))
+                except ChannelTimeoutError:  # another thread was faster
+                    break
+            yield batch
 
     def postprocess(self, input_data, fetch_data, data_id=0, log_id=0):
         """(answer, None, "")"""
@@ -88,6 +107,19 @@ class ImageOp(Op):
             "result": results,
         }
         return {key: json.dumps(value, ensure_ascii=False) for key, value in answer.items()}, None, ""
+
+
+def as_objects(images):
+    """An array of arrays [N], which Paddle Serving joins with those of other requests without copying a pixel.
+
+    Raises UserError when the images differ in shape.
+    """
+    if len({image.shape for image in images}) > 1:
+        stack_images(images)
+    objects = np.empty(len(images), object)
+    for index, image in enumerate(images):
+        objects[index] = image
+    return objects
 
 
 def engine_options(local):

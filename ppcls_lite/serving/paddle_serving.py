@@ -14,6 +14,7 @@ if not hasattr(collections, "Iterable"):
 
 try:
     from paddle_serving_server.pipeline import Op, RequestOp, ResponseOp
+    from paddle_serving_server.pipeline.channel import ChannelTimeoutError
     from paddle_serving_server.pipeline.pipeline_server import PipelineServer, PipelineServicer, ServerYamlConfChecker
     from paddle_serving_server.pipeline.proto import pipeline_service_pb2, pipeline_service_pb2_grpc
     from paddle_serving_server.util import dump_pid_file
@@ -27,6 +28,7 @@ except ImportError as error:
 logging.getLogger("ppcls_lite").disabled = False  # its import silences every logger that is there
 
 __all__ = [
+    "ChannelTimeoutError",
     "Op",
     "PipelineServer",
     "PipelineServicer",

@@ -1,0 +1,260 @@
+"""Measure the service against Paddle Serving's stock settings and against what the bare predictor allows, in one run.
+
+    python deploy/paddleserving/benchmark.py --dirname deploy/models/MobileNetV3_small_x1_0_infer \
+        --image test_images/coffee.jpg --clients 1 4 16 32 --seconds 5 --rounds 5
+
+All servers are started first; then, in every round, each of them is asked for some seconds by each number of clients,
+one after the other, so that whatever else the machine does hits all alike. Shown are medians over the rounds.
+"of limit" is the share of what one thread a core reaches that only decodes, transforms and predicts in batches of 4,
+times the part of the processor that the clients leave.
+--services chooses from: ours, stock, and the steps from one to the other (see --help).
+Exit code: 0 measured, 1 a service does not start or answers wrongly.
+"""
+
+import argparse
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from ppcls_lite.utils.errors import UserError, run_main
+from ppcls_lite.utils.files import REPO, atomic_write
+
+HERE = Path(__file__).resolve().parent
+LOCAL = "op.imagenet.local_service_conf"
+# name: (script, settings on top of its own)
+SERVICES = {
+    "stock": ("benchmark_stock_service.py", []),
+    "stock_ir": ("benchmark_stock_service.py", ["ir_optim=True"]),
+    "stock_onednn": ("benchmark_stock_service.py", ["ir_optim=True", "use_mkldnn=True"]),
+    "ours_onednn": ("classification_web_service.py", [f"{LOCAL}.engine=onednn"]),
+    "ours_one_engine": ("classification_web_service.py", ["op.imagenet.concurrency=1"]),
+    "ours_no_batching": ("classification_web_service.py", ["op.imagenet.batch_size=1"]),
+    "ours": ("classification_web_service.py", []),
+}
+SECONDS_TO_START = 120
+BARE_SECONDS = 1.5
+BARE_BATCH = 4  # as the service predicts under load
+PREDICTOR, LIMIT = "predictor", "decoding and predictor"
+
+
+class Server:
+    """One service in a session of its own, with free ports."""
+
+    def __init__(self, name, model, folder):
+        self.name, self.folder = name, Path(folder, name)
+        self.folder.mkdir()
+        script, settings = SERVICES[name]
+        self.port, rpc_port = free_ports(2)
+        if script.startswith("benchmark_stock"):
+            arguments = [model, str(self.port), str(rpc_port), *settings]
+        else:
+            arguments = [
+                "-o",
+                f"http_port={self.port}",
+                f"rpc_port={rpc_port}",
+                f"{LOCAL}.model_config={model}",
+                *settings,
+            ]
+        with (self.folder / "log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(HERE / script), *arguments],
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self, question):
+        """Until it answers the question; returns the answer."""
+        from ppcls_lite.serving.load import _ask
+
+        head = f"POST /imagenet/prediction HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(question)}\r\n\r\n"
+        end = time.monotonic() + SECONDS_TO_START
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS_TO_START) as connection:
+                    answer, _ = _ask(connection, head.encode() + question)
+                if answer.get("err_no") == 0:
+                    return answer
+            except (OSError, ValueError, TypeError):
+                pass
+            time.sleep(0.1)  # between two questions
+        log = (self.folder / "log").read_text(errors="replace").strip().splitlines()[-3:]
+        raise UserError(f"{self.name}: the service did not get ready: {' | '.join(log)}")
+
+    def stop(self):
+        """Workers and the proxy outlive the stock server, so its whole session ends."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def free_ports(count):
+    """Ports that nothing listens on at this moment."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def bare_rate(threads, work):
+    """How often a second that many threads together can do `work(thread's number)`."""
+    counts, end = [0] * threads, time.perf_counter() + BARE_SECONDS
+
+    def loop(number):
+        while time.perf_counter() < end:
+            work(number)
+            counts[number] += 1
+
+    workers = [threading.Thread(target=loop, args=(number,)) for number in range(threads)]
+    start = time.perf_counter()
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(counts) / (time.perf_counter() - start)
+
+
+class Bare:
+    """The library without any service around it, a thread and an engine for each core: what the processor allows."""
+
+    def __init__(self, model, data, cores):
+        import cv2
+
+        from ppcls_lite.infer.model_config import build_processing
+        from ppcls_lite.infer.paddle_engine import EngineOptions
+        from ppcls_lite.infer.predict import stack_images
+        from ppcls_lite.serving.engines import create_engine
+
+        cv2.setNumThreads(1)
+        transforms, _ = build_processing(model)
+        self.cores = cores
+        engines = [create_engine("auto", model, EngineOptions(cpu_num_threads=1)) for _ in range(cores)]
+        batch = stack_images([transforms(data)] * BARE_BATCH)
+        self.predict = lambda number: engines[number].run(batch)
+        self.both = lambda number: engines[number].run(stack_images([transforms(data) for _ in range(BARE_BATCH)]))
+        for number in range(cores):
+            self.both(number)
+
+    def measure(self):
+        """{name: images a second}"""
+        works = {PREDICTOR: self.predict, LIMIT: self.both}
+        return {name: BARE_BATCH * bare_rate(self.cores, work) for name, work in works.items()}
+
+
+def measure(servers, bare, body, args):
+    """{(service, clients): [Outcome]} and, measured beside, {(name, clients): [bare rate]}; a value each round."""
+    from ppcls_lite.serving.load import Question, run_load
+
+    questions = {}
+    for server in servers:
+        answer = server.wait(body)
+        questions[server.name] = [Question(body, dict(zip(answer["key"], answer["value"])))]
+    found, limits = {}, {}
+    for number in range(args.rounds):
+        print(f"round {number + 1} of {args.rounds}", file=sys.stderr)
+        for clients in args.clients:
+            for name, rate in bare.measure().items():
+                limits.setdefault((name, clients), []).append(rate)
+            for server in servers:
+                outcome = run_load(server.port, "/imagenet/prediction", questions[server.name], clients, args.seconds)
+                if outcome.wrong or not outcome.seconds:
+                    raise UserError(f"{server.name}: {len(outcome.wrong)} wrong answers: {outcome.wrong[:1]}")
+                found.setdefault((server.name, clients), []).append(outcome)
+    return found, limits
+
+
+def summarise(found, limits, cores):
+    """One dict a row: medians over the rounds, the ratio to stock, and the share of the limit."""
+    rows = []
+    for (name, clients), outcomes in found.items():
+        row = {"service": name, "clients": clients, "requests_per_second": middle(o.rate for o in outcomes)}
+        for part in (50, 95, 99):
+            row[f"p{part}_ms"] = middle(o.percentile(part / 100) for o in outcomes)
+        stock = found.get(("stock", clients))
+        if stock:  # round by round, since the machine changes between rounds
+            row["to_stock"] = middle(o.rate / s.rate for o, s in zip(outcomes, stock))
+        left = [1 - o.cpu / (o.wall * cores) for o in outcomes]  # by the clients
+        bare = limits[LIMIT, clients]
+        row["of_limit"] = middle(o.rate / (rate * share) for o, rate, share in zip(outcomes, bare, left))
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["clients"], list(SERVICES).index(row["service"])))
+
+
+def middle(values):
+    return statistics.median(values)
+
+
+def print_table(rows, limits):
+    for name in (PREDICTOR, LIMIT):
+        rates = [rate for (kind, _), found in limits.items() if kind == name for rate in found]
+        print(f"bare {name}: {middle(rates):.0f} images a second")
+    widths = (7, 18, 7, 8, 8, 8, 9, 10)
+    lines = [("clients", "service", "req/s", "p50 ms", "p95 ms", "p99 ms", "x stock", "of limit")]
+    for row in rows:
+        times = [f"{row[part]:.1f}" for part in ("p50_ms", "p95_ms", "p99_ms")]
+        ratios = [f"{row.get('to_stock', float('nan')):.2f}", f"{row['of_limit']:.2f}"]
+        lines.append((str(row["clients"]), row["service"], f"{row['requests_per_second']:.0f}", *times, *ratios))
+    for line in lines:
+        print("".join(cell.rjust(width) for cell, width in zip(line, widths)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dirname", required=True, help="folder of the exported model")
+    parser.add_argument("--image", type=Path, default=REPO / "test_images/coffee.jpg")
+    parser.add_argument("--services", nargs="+", choices=SERVICES, default=["stock", "ours"])
+    parser.add_argument("--clients", nargs="+", type=int, default=[1, 4, 16, 32])
+    parser.add_argument("--seconds", type=float, default=5, help="for each service and number of clients in a round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--save", help="write the figures as JSON to this file")
+    args = parser.parse_args()
+    from ppcls_lite.serving.convert import convert
+
+    data = args.image.read_bytes()
+    body = json.dumps({"key": ["image"], "value": [base64.b64encode(data).decode()]}).encode()
+    cores = len(os.sched_getaffinity(0))
+    servers = []
+    with tempfile.TemporaryDirectory(prefix="serving.") as folder:
+        model = f"{folder}/server"
+        convert(args.dirname, model, f"{folder}/client", feed_aliases=["x"], fetch_aliases=["prediction"])
+        try:
+            for name in args.services:
+                servers.append(Server(name, model, folder))
+                servers[-1].wait(body)
+            found, limits = measure(servers, Bare(model, data, cores), body, args)
+        finally:
+            for server in servers:
+                server.stop()
+    rows = summarise(found, limits, cores)
+    print_table(rows, limits)
+    if args.save:
+        with atomic_write(args.save) as stream:
+            json.dump(
+                {
+                    "cores": cores,
+                    "image": args.image.name,
+                    "bare": {f"{name}, {clients}": rates for (name, clients), rates in limits.items()},
+                    "rows": rows,
+                },
+                stream,
+                indent=1,
+            )
+
+
+if __name__ == "__main__":
+    run_main(main)

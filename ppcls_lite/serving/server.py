@@ -1,5 +1,6 @@
 """Paddle Serving's pipeline server, bound to one address, with bounds on what strangers can make it do."""
 
+import ctypes
 import signal
 import socket
 import threading
@@ -24,6 +25,7 @@ from ppcls_lite.serving.request import Code, RequestError, check_form
 from ppcls_lite.utils.errors import UserError
 
 GRACE_SECONDS = 2  # for requests under way, when the server is stopped
+_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # malloc.h
 WATCH_SECONDS = 1  # between two looks at the threads
 
 
@@ -69,6 +71,7 @@ class Server(PipelineServer):
         self.limits = limits
 
     def prepare_server(self, yml_file=None, yml_dict=None):
+        return_memory()
         conf = dict(yml_dict)
         host = conf.get("host") or "127.0.0.1"
         self._http = bind("http_port", host, conf.get("http_port"))
@@ -113,6 +116,19 @@ class Server(PipelineServer):
         print("stopping", flush=True)
         gateway.shutdown()
         self._grpc.stop(GRACE_SECONDS).wait()
+
+
+def return_memory():
+    """Give large buffers back to the system once they are free; the C library would keep those of each thread.
+
+    Linux's glibc only (mallopt(3)): buffers from 4 MB up are mapped one by one, and all threads share four pools.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    for option, value in ((_M_MMAP_THRESHOLD, 4 << 20), (_M_ARENA_MAX, 4)):
+        mallopt(option, value)
 
 
 def bind(option, host, port):

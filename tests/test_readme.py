@@ -16,6 +16,7 @@ BLOCKS = re.compile(r"```bash\n(?P<command>(?:(?!```).)*?)```\n\n```text\n(?P<ou
 EXAMPLES = [(match["command"], match["output"]) for match in BLOCKS.finditer(README)]
 NUMBER = re.compile(r"\d+\.\d+(?:e-?\d+)?|\d+e-\d+")
 LITE = ROOT / "test_log/MobileNetV3_small_x1_0/summary.json"
+SERVING = ROOT / "test_log/MobileNetV3_small_x1_0/serving/summary.json"
 
 
 def comparable(text):
@@ -27,7 +28,7 @@ def comparable(text):
 
 
 def test_examples_are_there():
-    assert len(EXAMPLES) == 5
+    assert len(EXAMPLES) == 7
 
 
 @pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[c.split()[1] for c, _ in EXAMPLES])
@@ -64,8 +65,9 @@ def test_the_stated_accuracy_is_that_of_the_evaluation():
 
 
 @pytest.mark.parametrize("text", [README, CHINESE], ids=["English", "Chinese"])
-def test_the_summary_is_that_of_the_kept_run(text):
-    summary = json.loads(LITE.read_text())
+@pytest.mark.parametrize("kept", [LITE, SERVING], ids=["base chain", "serving"])
+def test_the_summary_is_that_of_the_kept_run(kept, text):
+    summary = json.loads(kept.read_text())
     assert summary["passed"]
     assert summary["commit"].endswith("(clean tree)")
     for step in summary["steps"]:

@@ -1,5 +1,7 @@
 """The operator of the pipeline that classifies pictures, with the library's own transforms, engine and top-k."""
 
+import contextlib
+import io
 import json
 import queue
 
@@ -34,7 +36,8 @@ class ImageOp(Op):
 
     def init_from_dict(self, conf):
         """Load what `op.<name>` of config.yml names; UserError says what cannot be used."""
-        super().init_from_dict(conf)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints one of its settings
+            super().init_from_dict(conf)
         self.client_type = "engine"  # Paddle Serving's own predictor is not made
         local = conf["local_service_conf"]
         model_dir = local["model_config"]

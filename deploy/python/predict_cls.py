@@ -24,14 +24,14 @@ def main():
     config = load_config(args.config, args.override, DEPLOY)
     source = require(config, "Global.infer_imgs", args.config)
     model_dir = require(config, "Global.inference_model_dir", args.config)
+    from ppcls_lite.infer.engines import EngineOptions, create_engine
     from ppcls_lite.infer.model_config import build_processing
-    from ppcls_lite.infer.paddle_engine import EngineOptions, PaddleEngine
     from ppcls_lite.infer.predict import Predictor
 
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     options = EngineOptions.from_config(config["Global"])
     transforms, postprocess = build_processing(model_dir, config)
-    engine = PaddleEngine(model_dir, options)
+    engine = create_engine(None, model_dir, options)
     predictor = Predictor(engine, transforms, postprocess, config["Global"].get("batch_size", 1))
     for batch in predictor.predict(source):
         for path, result in batch:

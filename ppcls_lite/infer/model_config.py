@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from ppcls_lite.data.transforms import build_transforms
-from ppcls_lite.infer.paddle_engine import find_model
+from ppcls_lite.infer.model_files import find_model
 from ppcls_lite.infer.postprocess import build_postprocess
 from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError

@@ -4,15 +4,15 @@ from ppcls_lite.utils.errors import UserError, nearest
 
 
 class Registry:
-    """Builders of one kind ("network", "transform", ...), each under its own Python name."""
+    """Builders of one kind ("network", "transform", ...), each under its own Python name unless given another."""
 
     def __init__(self, kind):
         self.kind = kind
         self._entries = {}
 
-    def register(self, builder):
+    def register(self, builder, name=None):
         """Decorator. Raises ValueError when the name is taken: two things must not share one."""
-        name = builder.__name__
+        name = name or builder.__name__
         if name in self._entries:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         self._entries[name] = builder

@@ -1,0 +1,21 @@
+"""Paddle Inference with OpenVINO, whose libraries come inside the Paddle 3 CPU wheels."""
+
+from ppcls_lite.infer.engine import register_engine
+from ppcls_lite.infer.paddle_engine import PaddleEngine, use_cpu
+
+
+@register_engine("openvino")
+class OpenVINOEngine(PaddleEngine):
+    """The whole network in one OpenVINO graph, in FP32."""
+
+    def configure(self, config, inference):
+        use_cpu(config, self.options)
+        config.enable_openvino_engine(inference.PrecisionType.Float32)
+
+    @classmethod
+    def why_not(cls, options=None):
+        from paddle import inference
+
+        if not hasattr(inference.Config, "enable_openvino_engine"):
+            return f"Paddle {inference.get_version().split()[1]} has no OpenVINO in it; CPU wheels from 3.0 on have"
+        return ""

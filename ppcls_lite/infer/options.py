@@ -1,0 +1,72 @@
+"""How an engine runs: one set of options for all engines."""
+
+from dataclasses import dataclass, replace
+from typing import Optional
+
+from ppcls_lite.utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Names and defaults of the `Global` section of `inference_cls.yaml`; an engine ignores what it has not.
+
+    `engine` is a registered name, or None: then `use_gpu`, `use_tensorrt` and `enable_mkldnn` (oneDNN, which Paddle 3
+    turns on unless told not to) choose, as in PaddleClas. gpu_mem is in MB. `use_fp16` and `use_int8` are for
+    TensorRT. `batch_size` is the largest batch that will come: TensorRT plans for it, and `auto` is timed with it.
+    """
+
+    engine: Optional[str] = None
+    use_gpu: bool = False
+    gpu_id: int = 0
+    gpu_mem: int = 8000
+    enable_mkldnn: bool = True
+    cpu_num_threads: int = 2
+    ir_optim: bool = True
+    use_tensorrt: bool = False
+    use_fp16: bool = False
+    use_int8: bool = False
+    batch_size: int = 1
+
+    @classmethod
+    def from_config(cls, section):
+        """The options among a config's `Global` values; keys set to null keep their default."""
+        known = cls.__dataclass_fields__
+        options = cls(**{key: value for key, value in section.items() if key in known and value is not None})
+        if options.cpu_num_threads < 1:
+            raise UserError(f"Global.cpu_num_threads: expected at least 1, found {options.cpu_num_threads}")
+        if options.use_fp16 and options.use_int8:
+            raise UserError("Global.use_fp16 and Global.use_int8: expected at most one of them to be True")
+        return options
+
+    def strict(self):
+        """The same without any optimisation that may change a bit of the result.
+
+        One thread, as the training engine computes matrix products: MKL sums in another order with two.
+        """
+        return replace(
+            self,
+            engine=None,
+            use_gpu=False,
+            enable_mkldnn=False,
+            ir_optim=False,
+            use_tensorrt=False,
+            use_fp16=False,
+            use_int8=False,
+            cpu_num_threads=1,
+        )
+
+    @property
+    def precision(self):
+        """`fp32`, `fp16` or `int8`."""
+        return "fp16" if self.use_fp16 else "int8" if self.use_int8 else "fp32"
+
+    @property
+    def engine_name(self):
+        """The engine that these options mean."""
+        if self.engine:
+            return self.engine
+        if self.use_tensorrt and not self.use_gpu:
+            raise UserError("Global.use_tensorrt=True: TensorRT needs Global.use_gpu=True")
+        if self.use_gpu:
+            return "tensorrt" if self.use_tensorrt else "gpu"
+        return "onednn" if self.enable_mkldnn else "paddle"

@@ -9,7 +9,8 @@ import pytest
 import yaml
 from conftest import ROOT, assert_one_line, random_weights, save_arrays
 
-from ppcls_lite.infer.compare import Agreement, check_names, same_top
+from ppcls_lite.infer.agreement import Agreement, same_top
+from ppcls_lite.infer.compare import check_names
 from ppcls_lite.utils.errors import UserError
 
 PREDICTION = "deploy/configs/inference_cls.yaml"

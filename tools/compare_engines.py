@@ -1,11 +1,12 @@
-"""Prove that the training engine and the inference engine predict the same on a whole list of images.
+"""Prove that the training engine and the inference engines predict the same on a whole list of images.
 
     python tools/compare_engines.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
         -o Global.pretrained_model=output/small/best_model --inference_model_dir output/small_infer
 
 Each way reads the images with its own settings: the training engine with Infer.transforms of the config, Paddle
 Inference with what predict_cls.py uses. Without optimisations (oneDNN and IR passes off) the probabilities must be
-equal bit by bit; with the settings that people use, within 1e-4 and with the same top-5.
+equal bit by bit; with the settings that people use, within 1e-4 and with the same top-5. `--engines all` compares
+every engine of this machine with that plain one, and prints the accuracy of each.
 Exit code: 0 all agree, 1 they do not, or something cannot be used, 130 interrupted.
 """
 
@@ -30,6 +31,9 @@ def parse(argv=None):
     parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
     parser.add_argument("--images", help="image, folder or list; default: the config's validation list")
     parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument(
+        "--engines", default="usual", help="usual (default), all, or names such as openvino,onnxruntime"
+    )
     parser.add_argument("--save", help="write the result as JSON to this file")
     return parser.parse_args(argv)
 
@@ -40,14 +44,19 @@ def main():
     inference = load_config(args.inference_config, schema=DEPLOY)
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
-        from ppcls_lite.infer.compare import compare_engines
+        from ppcls_lite.infer.compare import USUAL, choose_engines, compare_engines
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)
-    images = listed_images(config, args.images)
-    agreements = compare_engines(config, args.inference_model_dir, inference, images, args.batch_size)
-    for agreement in agreements:
-        print(agreement)
+    engines, lacking = choose_engines(args.engines)
+    images, labels = listed_images(config, args.images)
+    agreements = []
+    settings = args.batch_size, engines, labels
+    for agreement in compare_engines(config, args.inference_model_dir, inference, images, *settings):
+        agreements.append(agreement)
+        print(agreement if engines == [USUAL] else agreement.details, flush=True)
+    for name, reason in lacking.items():
+        print(f"{name}: not compared: {reason}")
     if args.save:
         with atomic_write(args.save) as stream:
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
@@ -56,13 +65,20 @@ def main():
 
 
 def listed_images(config, source):
-    """The images at `source`, or those of the config's validation list."""
-    from ppcls_lite.data.dataset import list_images
+    """(paths, labels or None) of the images at `source`, or of the config's validation list."""
+    from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
 
-    if source:
-        return list_images(source)[0]
-    paths = [require(config, f"DataLoader.Eval.dataset.{key}") for key in ("cls_label_path", "image_root")]
-    return list_images(*paths)[0]
+    root = None
+    if not source:
+        paths = [require(config, f"DataLoader.Eval.dataset.{key}") for key in ("cls_label_path", "image_root")]
+        source, root = paths
+    images, _ = list_images(source, root)
+    if Path(source).is_dir() or is_image_name(source):
+        return images, None
+    try:
+        return images, [line.label for line in read_list(source)]
+    except UserError:  # a list without labels: there is no accuracy to count
+        return images, None
 
 
 if __name__ == "__main__":

@@ -1,72 +1,21 @@
-"""Do two engines predict the same? The one place where predictions are compared."""
+"""Do all engines predict the same as the trained network?"""
 
-from dataclasses import asdict, dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from ppcls_lite.data.transforms import build_transforms
+from ppcls_lite.infer.agreement import TOLERANCE, Agreement
+from ppcls_lite.infer.engine import ENGINES
+from ppcls_lite.infer.engines import available_engines, create_engine
 from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.paddle_engine import EngineOptions, PaddleEngine
+from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.postprocess import build_postprocess
 from ppcls_lite.infer.predict import read_image, stack_images
 from ppcls_lite.infer.training_engine import TrainingEngine
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 
-TOLERANCE = 1e-4
-TOP = 5
-
-
-@dataclass
-class Agreement:
-    """How far an engine's probabilities are from the training engine's, over a whole list of images."""
-
-    engine: str
-    tolerance: float  # 0.0 asks for equality bit by bit
-    images: int = 0
-    largest: float = 0.0
-    differing_bits: int = 0  # images with any bit differing
-    other_top: int = 0  # images whose top-5 ids differ by more than a tie explains
-
-    def add(self, reference, scores):
-        """Count one batch; both arrays are [N, C] probabilities."""
-        self.images += len(reference)
-        if reference.shape != scores.shape or reference.dtype != scores.dtype:
-            self.largest, self.differing_bits, self.other_top = np.inf, self.images, self.images
-            return
-        difference = np.abs(reference.astype(np.float64) - scores).max(axis=1)
-        difference[np.isnan(difference)] = np.inf
-        self.largest = max(self.largest, float(difference.max()))
-        self.differing_bits += int((reference.view(np.uint32) != scores.view(np.uint32)).any(axis=1).sum())
-        self.other_top += sum(not same_top(a, b, self.tolerance) for a, b in zip(reference, scores))
-
-    @property
-    def agrees(self):
-        """Whether the engine passes: some images, close enough, the same best classes."""
-        bits = self.tolerance > 0 or self.differing_bits == 0
-        return self.images > 0 and bits and self.largest <= self.tolerance and self.other_top == 0
-
-    def as_dict(self):
-        return {**asdict(self), "agrees": self.agrees}
-
-    def __str__(self):
-        wanted = f"at most {self.tolerance:g}" if self.tolerance else "bitwise equality"
-        return (
-            f"{self.engine}: largest difference {self.largest:.3g} ({wanted} asked for), "
-            f"{self.images - self.differing_bits} of {self.images} images bitwise equal, "
-            f"{self.images - self.other_top} of {self.images} with the same top-{TOP}: "
-            f"{'agrees' if self.agrees else 'DISAGREES'}"
-        )
-
-
-def same_top(reference, scores, tolerance):
-    """Whether the best classes of two rows are the same, in the same order.
-
-    Two ids may change places only where the reference scores them within `tolerance` of each other.
-    """
-    first = np.argsort(-reference, kind="stable")[:TOP]
-    second = np.argsort(-scores, kind="stable")[:TOP]
-    return bool((np.abs(reference[first] - reference[second]) <= tolerance)[first != second].all())
+USUAL = "usual"  # how the prediction config runs Paddle Inference on a CPU
+_NOT_COMPARED = ("auto", "training")  # one of the others; the reference of `strict`
 
 
 def check_names(expected, found, model_dir):
@@ -79,39 +28,80 @@ def check_names(expected, found, model_dir):
             )
 
 
-def compare_engines(config, model_dir, inference_config, images, batch_size=8):
-    """One `Agreement` each for Paddle Inference without optimisations and as people use it.
+def choose_engines(text):
+    """(engine names to compare, {name: why it cannot be}) for `usual`, `all`, or names separated by commas.
+
+    Raises UserError for a name that is not known, and for one that was asked for and cannot run here.
+    """
+    if text == USUAL:
+        return [USUAL], {}
+    if text == "all":
+        found = {name: lacking for name, lacking in available_engines().items() if name not in _NOT_COMPARED}
+        # the exact ones first: a change of Paddle's number of threads comes after them
+        names = sorted((name for name in found if not found[name]), key=lambda name: not ENGINES.get(name).exact)
+        return [*names, USUAL], {name: lacking for name, lacking in found.items() if lacking}
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name != USUAL:
+            ENGINES.get(name, "--engines")
+        if name in _NOT_COMPARED:
+            raise UserError(f"--engines: '{name}' is no engine to compare; try all, or names of the others")
+    return names, {}
+
+
+def compare_engines(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
+    """Yield an `Agreement` for `strict`, which is the plain engine against the training engine, then each of `engines`.
 
     Args:
-        config: the training config; its network with `Global.pretrained_model` is the reference.
+        config: the training config; its network with `Global.pretrained_model` is what `strict` has to equal.
         model_dir: folder of the exported model.
         inference_config: config of `predict_cls.py`.
         images: paths of the images.
-    Every way reads the files with its own transforms, so a difference there shows too; class names that differ
-    raise UserError.
+        engines: registered names, or `usual`; each is compared with the plain engine.
+        labels: the images' true classes, or None; then no accuracy is counted.
+    The training engine reads the files with the transforms of its config, all others with the exported model's, so a
+    difference there shows too; class names that differ raise UserError.
     """
     if batch_size < 1:
         raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
     transforms = build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
     deployed, postprocess = build_processing(model_dir, inference_config)
     check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
-    expected = list(_scores(TrainingEngine(config), transforms, images, batch_size))
-    options = replace(EngineOptions.from_config(inference_config["Global"]), use_gpu=False)
-    usual = "usual_onednn" if options.enable_mkldnn else "usual"
-    agreements = []
+    options = replace(EngineOptions.from_config(inference_config["Global"]), batch_size=batch_size)
+    strict = options.strict()
+    batches = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
     # One engine after the other: Paddle's number of threads is one for the whole process, and a change of it in
     # between would change the last bits of the next engine's results.
-    for name, tolerance, setting in (("strict", 0.0, options.strict()), (usual, TOLERANCE, options)):
-        agreement = Agreement(name, tolerance)
-        for reference, scores in zip(
-            expected, _scores(PaddleEngine(model_dir, setting), deployed, images, batch_size)
-        ):
-            agreement.add(reference, scores)
-        agreements.append(agreement)
-    return agreements
+    trained = list(_scores(TrainingEngine(config), transforms, images, batches))
+    plain = list(_scores(create_engine(None, model_dir, strict), deployed, images, batches))
+    yield _agreement("strict", 0.0, trained, plain, batches, labels)
+    for name in engines:
+        title, tolerance, setting = _setting(name, options, strict)
+        engine = create_engine(setting.engine, model_dir, setting)
+        yield _agreement(title, tolerance, plain, _scores(engine, deployed, images, batches), batches, labels)
+        engine.close()
 
 
-def _scores(engine, transforms, images, batch_size):
+def _setting(name, options, strict):
+    """(title, tolerance, options) of one comparison with the plain engine."""
+    if name == USUAL:
+        # the accelerations that the config states are compared by their own names
+        usual = replace(options, engine=None, use_gpu=False, use_tensorrt=False)
+        return f"usual_{usual.engine_name}" if usual.enable_mkldnn else USUAL, TOLERANCE, usual
+    if ENGINES.get(name).exact and name != "paddle":
+        return name, 0.0, replace(strict, engine=name)
+    on_gpu = ENGINES.get(name).device == "gpu"
+    return name, TOLERANCE, replace(options, engine=name, use_gpu=on_gpu, use_tensorrt=on_gpu and name == "tensorrt")
+
+
+def _agreement(name, tolerance, expected, scores, batches, labels):
+    agreement = Agreement(name, tolerance)
+    for batch, reference, found in zip(batches, expected, scores):
+        agreement.add(reference, found, labels[batch] if labels else None)
+    return agreement
+
+
+def _scores(engine, transforms, images, batches):
     """The engine's probabilities, batch by batch."""
-    for start in range(0, len(images), batch_size):
-        yield engine.run(stack_images([read_image(path, transforms) for path in images[start : start + batch_size]]))
+    for batch in batches:
+        yield engine.run(stack_images([read_image(path, transforms) for path in images[batch]]))

@@ -1,7 +1,17 @@
 """One door to every engine: `create_engine(name, model, options)`."""
 
 # Importing a file registers its engine; none of them imports Paddle before an engine is made.
-from ppcls_lite.infer import gpu_engine, onednn_engine, openvino_engine, paddle_engine  # noqa: F401
+from ppcls_lite.infer import (  # noqa: F401
+    auto_engine,
+    gpu_engine,
+    onednn_engine,
+    onnxruntime_engine,
+    openvino_engine,
+    paddle_engine,
+    tensorrt_engine,
+    training_engine,
+    training_export_engine,
+)
 from ppcls_lite.infer.engine import ENGINES
 from ppcls_lite.infer.model_files import find_model
 from ppcls_lite.infer.options import EngineOptions

@@ -61,6 +61,13 @@ def build_processing(model_dir, config=None):
     return build_transforms(ops.get("transform_ops"), where), build_postprocess(post)
 
 
+def image_shape(model_dir):
+    """[3, height, width] of the images that the exported model takes: its own `inference.yml`, else ImageNet's."""
+    path = Path(model_dir) / NAME
+    stated = ((read_yaml(path).get("Global") or {}).get("image_shape")) if path.is_file() else None
+    return stated or [3, 224, 224]
+
+
 def _check_sizes(model_dir, own):
     """Paddle loads a cut weights file without a word and reads stray memory instead, so the sizes are compared."""
     for name, expected in ((own.get("Global") or {}).get("bytes") or {}).items():

@@ -1,12 +1,21 @@
 """Paddle Inference with OpenVINO, whose libraries come inside the Paddle 3 CPU wheels."""
 
+from dataclasses import replace
+
 from ppcls_lite.infer.engine import register_engine
+from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.paddle_engine import PaddleEngine, use_cpu
 
 
 @register_engine("openvino")
 class OpenVINOEngine(PaddleEngine):
-    """The whole network in one OpenVINO graph, in FP32."""
+    """The whole network in one OpenVINO graph, in FP32.
+
+    An IR pass puts it there, so `ir_optim=False` does not apply: Paddle would compute everything itself and say nothing.
+    """
+
+    def __init__(self, model, options=None):
+        super().__init__(model, replace(options or EngineOptions(), ir_optim=True))
 
     def configure(self, config, inference):
         use_cpu(config, self.options)

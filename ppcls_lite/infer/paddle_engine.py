@@ -5,6 +5,7 @@ from dataclasses import replace
 from ppcls_lite.infer.engine import Engine, register_engine
 from ppcls_lite.infer.model_files import find_model
 from ppcls_lite.infer.options import EngineOptions
+from ppcls_lite.infer.storage import check_params, standard_files
 from ppcls_lite.utils.device import why_no_gpu
 from ppcls_lite.utils.errors import UserError, quick_import
 
@@ -15,19 +16,21 @@ class PaddleEngine(Engine):
     """Paddle Inference as `options` say; the registered engines below and beside this file fix some of them."""
 
     def __init__(self, model, options=None):
-        super().__init__(model, options)
-        self.files = find_model(model)
+        super().__init__(find_model(model), options)
         with quick_import():  # costs a second: only when a model was found
             from paddle import inference
 
-        config = inference.Config(str(self.files.structure), str(self.files.params))
-        config.disable_glog_info()
-        self.configure(config, inference)
-        config.switch_ir_optim(self.options.ir_optim)
-        config.switch_use_feed_fetch_ops(False)
-        if not self.files.is_json:  # on .json models Paddle 3 has no such pass and fails
-            config.enable_memory_optim()
-        self._predictor = _load(inference, config, self.files.folder)
+        with standard_files(self.model) as files:
+            if not files.is_json:
+                check_params(files)
+            config = inference.Config(str(files.structure), str(files.params))
+            config.disable_glog_info()
+            self.configure(config, inference)
+            config.switch_ir_optim(self.options.ir_optim)
+            config.switch_use_feed_fetch_ops(False)
+            if not files.is_json:  # on .json models Paddle 3 has no such pass and fails
+                config.enable_memory_optim()
+            self._predictor = _load(inference, config, self.model.folder)
         self.input_names = self._predictor.get_input_names()
         self._input = self._predictor.get_input_handle(self.input_names[0])
         self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])

@@ -1,18 +1,64 @@
 """Prediction with the training engine: a network built from a config, and trained weights."""
 
-import paddle
-import paddle.nn.functional as F
-
-from ppcls_lite.arch.from_config import load_network
+from ppcls_lite.infer.engine import Engine, register_engine
+from ppcls_lite.utils.device import why_no_gpu
 
 
-class TrainingEngine:
-    """Images [N, 3, H, W] float32 to class probabilities [N, C], computed in dygraph mode on the current device."""
+class DygraphEngine(Engine):
+    """A `paddle.nn.Layer` in dygraph mode, which computes what it computes in training.
 
-    def __init__(self, config):
-        self.model = load_network(config)
+    Without options: on Paddle's current device, with its number of threads.
+    """
 
-    @paddle.no_grad()
+    exact = True
+
+    def __init__(self, model, options=None):
+        super().__init__(model, options)
+        self.input_names = ["x"]
+        if options:
+            _prepare(options)
+
+    @classmethod
+    def why_not(cls, options=None):
+        import paddle
+
+        return why_no_gpu(paddle) if options and options.use_gpu else ""
+
     def run(self, images):
-        """`images` and the result are NumPy arrays."""
-        return F.softmax(self.model(paddle.to_tensor(images)), axis=-1).numpy()
+        import paddle
+
+        with paddle.no_grad():
+            return self.forward(paddle.to_tensor(images)).numpy()
+
+    def forward(self, images):
+        """Class probabilities of a tensor of images."""
+        raise NotImplementedError
+
+    def close(self):
+        self.layer = None
+
+
+@register_engine("training")
+class TrainingEngine(DygraphEngine):
+    """The network and the weights (`Global.pretrained_model`) of a training config, which is the `model` here."""
+
+    takes_export = False
+
+    def __init__(self, config, options=None):
+        super().__init__(config, options)
+        from ppcls_lite.arch.from_config import load_network
+
+        self.layer = load_network(config)
+
+    def forward(self, images):
+        from paddle.nn import functional
+
+        return functional.softmax(self.layer(images), axis=-1)
+
+
+def _prepare(options):
+    """Device and threads; both are Paddle's own, for the whole process."""
+    import paddle
+
+    paddle.set_device(f"gpu:{options.gpu_id}" if options.use_gpu else "cpu")
+    paddle.base.core.set_num_threads(options.cpu_num_threads)

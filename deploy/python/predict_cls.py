@@ -3,7 +3,9 @@
     python3 python/predict_cls.py -c configs/inference_cls.yaml \
         -o Global.inference_model_dir=models/MobileNetV3_small_x1_0_infer -o Global.infer_imgs=../test_images
 
-Global.infer_imgs is an image, a folder or a list file. Prints one line an image.
+Global.infer_imgs is an image, a folder (with those below it, in the order of their names) or a list file. Prints one
+line an image. Images are read while the engine computes. A file that is no picture is reported, and the run goes on.
+With -o Global.save_file=predictions.jsonl all results are saved as JSON Lines too, when the run is complete.
 Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 130 interrupted.
 """
 
@@ -12,9 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_lite.infer.postprocess import format_line
 from ppcls_lite.utils.config import load_config, parse_args, require
-from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.schema import DEPLOY
 
@@ -24,21 +25,35 @@ def main():
     config = load_config(args.config, args.override, DEPLOY)
     source = require(config, "Global.infer_imgs", args.config)
     model_dir = require(config, "Global.inference_model_dir", args.config)
+    settings = config["Global"]
     from ppcls_lite.infer.engines import EngineOptions, create_engine
     from ppcls_lite.infer.model_config import build_processing
-    from ppcls_lite.infer.predict import Predictor
+    from ppcls_lite.infer.predict import Predictor, find_images
+    from ppcls_lite.infer.results import progress_bar, save_results
 
     setup_logging(stream=sys.stderr)  # standard output is for predictions
-    options = EngineOptions.from_config(config["Global"])
+    options = EngineOptions.from_config(settings)
     transforms, postprocess = build_processing(model_dir, config)
+    paths = find_images(source)
     engine = create_engine(None, model_dir, options)
-    predictor = Predictor(engine, transforms, postprocess, config["Global"].get("batch_size", 1))
-    for batch in predictor.predict(source):
-        for path, result in batch:
-            print(format_line(result, path))
-    if config["Global"].get("benchmark") or config["Global"].get("enable_benchmark"):
+    predictor = Predictor(engine, transforms, postprocess, settings.get("batch_size", 1), settings.get("num_workers"))
+    with save_results(settings.get("save_file")) as save, progress_bar(len(paths)) as advance:
+        for batch in predictor.predict_all(paths):
+            print_predictions(batch)
+            save(batch)
+            advance(len(batch))
+    if settings.get("benchmark") or settings.get("enable_benchmark"):
         print(f"benchmark: {options}; {predictor.timing()}")
     return 1 if predictor.failed else 0
+
+
+def print_predictions(batch):
+    """One line for each image that could be predicted; why another could not was said already."""
+    from ppcls_lite.infer.postprocess import format_line
+
+    for path, result in batch:
+        if not isinstance(result, UserError):
+            print(format_line(result, path))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Predict images from disk with any engine: read, transform, run, post-process."""
+"""Predict images from disk with any engine: read, transform, run, post-process; reading overlaps running."""
 
 import sys
 import time
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ppcls_lite.data.dataset import list_images
+from ppcls_lite.data.image_lists import list_images
+from ppcls_lite.infer.read_ahead import read_ahead, usable_cores
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 
@@ -38,45 +39,99 @@ def stack_images(images):
     return np.stack(images)
 
 
-class Predictor:
-    """An engine with its transforms and post-processing; counts what it did for the timing summary."""
+def _report(error):
+    """One line on standard error, above a progress bar if there is one."""
+    from tqdm import tqdm
 
-    def __init__(self, engine, transforms, postprocess, batch_size=1):
+    tqdm.write(f"error: {error}", file=sys.stderr)
+
+
+def find_images(source):
+    """The paths of the images at `source` (an image, a folder or a list file); says how many files are none."""
+    paths, skipped = list_images(source)
+    if skipped:
+        logger.info(f"{source}: skipped what is no image: {skipped}")
+    return paths
+
+
+class Predictor:
+    """An engine with its transforms and post-processing; counts what it did for the timing summary.
+
+    `workers` threads read and transform images while the engine computes (None: as many as there are CPU cores); 0
+    reads each batch when its turn comes. The predictions are the same bit by bit. At most two batches and one image
+    a thread wait in memory, however many images there are.
+
+    `seconds` is the time in each part. With workers, `preprocess` is the sum over the threads, so that the parts
+    together may exceed `elapsed`, the seconds from the first image to the last.
+    """
+
+    def __init__(self, engine, transforms, postprocess, batch_size=1, workers=None):
         if not isinstance(batch_size, int) or batch_size < 1:
             raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size!r}")
+        if workers is not None and (not isinstance(workers, int) or workers < 0):
+            raise UserError(f"num_workers: expected a whole number of at least 0, found {workers!r}")
         self.engine, self.transforms, self.postprocess = engine, transforms, postprocess
         self.batch_size = batch_size
+        self.workers = usable_cores() if workers is None else workers
         self.images = 0
         self.failed = []
         self.seconds = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0}
+        self.elapsed = 0.0
 
     def predict(self, source):
-        """Yield a list of (path, result) for each batch of the images at `source` (file, folder or list file).
+        """Yield a list of (path, result) for each batch of the images at `source` (file, folder or list file)."""
+        for batch in self.predict_all(find_images(source)):
+            if kept := [(path, result) for path, result in batch if not isinstance(result, UserError)]:
+                yield kept
 
-        A file that is no picture is reported on standard error, kept in `self.failed`, and does not end the run.
+    def predict_all(self, paths):
+        """Yield a list of (path, result) for each batch of the images `paths`, all of them and in their order.
+
+        The result of a file that is no picture is the UserError that says so; it is printed on standard error too,
+        the path is kept in `self.failed`, and the run goes on.
         """
-        paths, skipped = list_images(source)
-        if skipped:
-            logger.info(f"{source}: skipped what is no image: {skipped}")
-        for start in range(0, len(paths), self.batch_size):
+        began = time.perf_counter()
+        workers = self.workers if len(paths) > 1 else 0
+        stream = read_ahead(self._read, paths, workers, 2 * self.batch_size + workers)
+        try:
+            batch = []
+            for path, image in stream:
+                batch.append((path, image))
+                if len(batch) == self.batch_size:
+                    yield self._run(batch)
+                    batch = []
+            if batch:
+                yield self._run(batch)
+        finally:
+            stream.close()
+            self.elapsed += time.perf_counter() - began
+
+    def _read(self, path):
+        """(image or UserError, seconds that it took); runs in a thread."""
+        clock = time.perf_counter()
+        try:
+            image = np.ascontiguousarray(read_image(path, self.transforms))
+        except UserError as error:
+            image = error
+        return image, time.perf_counter() - clock
+
+    def _run(self, batch):
+        self.seconds["preprocess"] += sum(spent for _, (_, spent) in batch)
+        results = [image for _, (image, _) in batch]
+        good = [number for number, image in enumerate(results) if not isinstance(image, UserError)]
+        for path, (image, _) in batch:
+            if isinstance(image, UserError):
+                self.failed.append(path)
+                _report(image)
+        if good:
             clock = time.perf_counter()
-            kept, images = [], []
-            for path in paths[start : start + self.batch_size]:
-                try:
-                    images.append(read_image(path, self.transforms))
-                    kept.append(path)
-                except UserError as error:
-                    self.failed.append(path)
-                    print(f"error: {error}", file=sys.stderr)
-            clock = self._lap("preprocess", clock)
-            if not kept:
-                continue
-            scores = self.engine.run(stack_images(images))
+            scores = self.engine.run(stack_images([results[number] for number in good]))
             clock = self._lap("inference", clock)
-            results = self.postprocess(scores)
+            for number, result in zip(good, self.postprocess(scores)):
+                results[number] = result
             self._lap("postprocess", clock)
-            self.images += len(kept)
-            yield list(zip(kept, results))
+            self.images += len(good)
+        return [(path, result) for (path, _), result in zip(batch, results)]
 
     def _lap(self, part, since):
         now = time.perf_counter()
@@ -84,6 +139,9 @@ class Predictor:
         return now
 
     def timing(self):
-        """One line: milliseconds an image for each part."""
+        """One line: milliseconds an image for each part, and images a second of the whole."""
         parts = ", ".join(f"{part} {1000 * spent / max(self.images, 1):.2f}" for part, spent in self.seconds.items())
-        return f"{self.images} images, batch size {self.batch_size}, milliseconds an image: {parts}"
+        return (
+            f"{self.images} images, batch size {self.batch_size}, milliseconds an image: {parts}; "
+            f"{self.images / (self.elapsed or 1):.1f} images/s, reading threads: {self.workers}"
+        )

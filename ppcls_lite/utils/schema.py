@@ -111,6 +111,8 @@ DEPLOY = {
         "infer_imgs": PATH,
         "inference_model_dir": PATH,
         "batch_size": int,
+        "num_workers": int,
+        "save_file": PATH,
         "engine": str,
         "use_gpu": bool,
         "gpu_mem": int,

@@ -1,0 +1,58 @@
+"""Read and prepare what comes next while the engine computes: ordered, bounded, by threads."""
+
+import itertools
+import os
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import cv2
+
+_NICENESS = 10  # of reading threads: the engine goes first, reading takes what it leaves
+
+
+def read_ahead(function, items, threads, depth):
+    """Yield (item, function(item)) for all `items` in their order, with up to `depth` results made in advance.
+
+    Threads are enough, because decoding and resizing (OpenCV, Pillow) and the engines run without Python's lock.
+    `threads=0` computes each result when it is asked for. An exception of `function` is raised when its item's turn
+    comes. Closing the generator drops what has not begun and waits for what has.
+    """
+    if threads < 1:
+        yield from ((item, function(item)) for item in items)
+        return
+    items = iter(items)
+    with _one_opencv_thread(), ThreadPoolExecutor(threads, "read", _give_way) as pool:
+        waiting = deque((item, pool.submit(function, item)) for item in itertools.islice(items, max(depth, 1)))
+        try:
+            while waiting:
+                item, result = waiting.popleft()
+                result = result.result()
+                for following in itertools.islice(items, 1):
+                    waiting.append((following, pool.submit(function, following)))
+                yield item, result
+        finally:
+            for _, unwanted in waiting:
+                unwanted.cancel()
+
+
+def usable_cores():
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _one_opencv_thread():
+    """The images are what is done in parallel; OpenCV's own threads would only stand in the way."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _give_way():
+    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":  # elsewhere it is the whole process's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)

@@ -1,0 +1,53 @@
+"""What a long prediction leaves besides its lines: a file of results, and a bar that tells how far it is."""
+
+import json
+import sys
+from contextlib import contextmanager
+
+from ppcls_lite.infer.postprocess import format_record
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import atomic_write
+
+
+@contextmanager
+def save_results(path):
+    """Yield `write(batch)` for the file `path` in JSON Lines; with None for a path it does nothing.
+
+    Each (path, result) of a batch is one line, a record as the training engine prints it; a file that is no picture
+    has `file_name` and `error`, so that there are as many lines as images. The file appears at `path` when the block
+    has ended well: a run that was stopped leaves what was there before, never a part that looks like the whole.
+    """
+    if not path:
+        yield lambda batch: None
+        return
+
+    def write(batch):
+        for name, result in batch:
+            failed = isinstance(result, UserError)
+            record = {"file_name": str(name), "error": str(result)} if failed else format_record(result, name)
+            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    try:
+        with atomic_write(path) as stream:
+            yield write
+    except BrokenPipeError:  # of the screen, not of this file
+        raise
+    except OSError as error:
+        raise UserError(f"Global.save_file={path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
+def progress_bar(total):
+    """Yield `advance(number)`, which moves a bar on standard error in a run that lasts.
+
+    On a terminal the bar comes after a second, unless the predictions scroll by on the same screen and are progress
+    enough; in a log file it is a line every half minute.
+    """
+    if total < 2 or (sys.stderr.isatty() and sys.stdout.isatty()):
+        yield lambda number: None
+        return
+    from tqdm import tqdm  # 50 ms, which one image need not wait for
+
+    pause = 1 if sys.stderr.isatty() else 30  # seconds
+    with tqdm(total=total, unit="image", delay=pause, mininterval=min(pause, 0.5) if pause == 1 else pause) as bar:
+        yield bar.update

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError, run_main
-from ppcls_lite.utils.files import REPO, atomic_write
+from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 
 QUOTED = REPO / "docs/models.quoted.yaml"
 MEASURED = REPO / "docs/models.measured.json"
@@ -144,20 +144,6 @@ def as_markdown(rows, measured, quoted):
     return text + "".join(f"\n{note}\n" for note in _notes(measured, quoted))
 
 
-def update(path, block):
-    """Replace what stands between the two markers in the file at `path`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    before, begin, rest = text.partition(BEGIN + "\n")
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after:
-        raise UserError(f"{path}: expected one line '{BEGIN}' and below it one '{END}'")
-    with atomic_write(path) as stream:
-        stream.write(f"{before}{begin}{block}{end}{after}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks; default: those of the documents")
@@ -175,7 +161,7 @@ def main():
             stream.write(json.dumps(measured, indent=2) + "\n")
     rows = build_rows(names, measured, quoted)
     if args.update:
-        update(args.update, as_markdown(rows, measured, quoted))
+        replace_block(args.update, BEGIN, END, as_markdown(rows, measured, quoted))
     elif args.json:
         print(json.dumps({"paddle": measured["paddle"], "networks": rows}, indent=2, ensure_ascii=False))
     else:

@@ -2,14 +2,11 @@
 
 import itertools
 import os
-import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import cv2
-
-_NICENESS = 10  # of reading threads: the engine goes first, reading takes what it leaves
 
 
 def read_ahead(function, items, threads, depth):
@@ -23,7 +20,7 @@ def read_ahead(function, items, threads, depth):
         yield from ((item, function(item)) for item in items)
         return
     items = iter(items)
-    with _one_opencv_thread(), ThreadPoolExecutor(threads, "read", _give_way) as pool:
+    with _one_opencv_thread(), ThreadPoolExecutor(threads, "read") as pool:
         waiting = deque((item, pool.submit(function, item)) for item in itertools.islice(items, max(depth, 1)))
         try:
             while waiting:
@@ -51,8 +48,3 @@ def _one_opencv_thread():
         yield
     finally:
         cv2.setNumThreads(before)
-
-
-def _give_way():
-    if hasattr(os, "setpriority") and os.uname().sysname == "Linux":  # elsewhere it is the whole process's
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS)

@@ -5,6 +5,8 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from ppcls_lite.utils.errors import UserError
+
 REPO = Path(__file__).resolve().parents[2]
 
 
@@ -49,6 +51,21 @@ def atomic_write(path, mode="w"):
         if isinstance(error, OSError) and not error.filename:  # a full disk does not say which file did not fit
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def replace_block(path, begin, end, block):
+    """Replace what stands between the lines `begin` and `end` in the file at `path`; UserError without both of them."""
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    before, begins, rest = text.partition(begin + "\n")
+    _, ends, after = rest.partition(end)
+    if not begins or not ends or begin in after:
+        raise UserError(f"{path}: expected one line '{begin}' and below it one '{end}'")
+    with atomic_write(path) as stream:
+        stream.write(f"{before}{begin}\n{block}{end}{after}")
 
 
 def _umask():

@@ -1,0 +1,1 @@
+"""Latency after the documents' protocol: each row in a process of its own, engines taking turns."""

@@ -1,0 +1,93 @@
+"""What a measurement ran on: processor, graphics card, how busy others kept it, and how fast it multiplies."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from ppcls_lite.infer.read_ahead import usable_cores
+
+_PRODUCT = """
+import time, numpy
+a, b = (numpy.random.default_rng(seed).random((1536, 1536), dtype=numpy.float32) for seed in (1, 2))
+times = []
+for _ in range(12):
+    clock = time.perf_counter()
+    a @ b
+    times.append(time.perf_counter() - clock)
+print(2 * 1536**3 / min(times) / 1e9)
+"""
+
+
+def describe():
+    """{"cpu", "cores", "gpu", "system"} of this machine, as people name them."""
+    return {
+        "cpu": _cpu(),
+        "cores": usable_cores(),
+        "gpu": _gpu(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _cpu():
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _gpu():
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+    return done.stdout.strip().splitlines()[0]
+
+
+def matrix_product(threads):
+    """GFLOP/s of NumPy's product of large FP32 matrices on `threads` threads: what convolutions could reach at best."""
+    limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "MKL", "OMP")}
+    done = subprocess.run(
+        [sys.executable, "-c", _PRODUCT], env={**os.environ, **limits}, capture_output=True, text=True, check=True
+    )
+    return float(done.stdout)
+
+
+class OthersLoad:
+    """The share of this machine's CPU time that other processes took; None where the system does not tell.
+
+    `with OthersLoad() as load: ...`, then `load.share` (0 to 1). Only this process's own work is not counted.
+    """
+
+    share = None
+
+    def __enter__(self):
+        self._began = (_busy(), _own(), time.perf_counter())
+        return self
+
+    def __exit__(self, *reason):
+        busy, own, clock = self._began
+        if busy is not None:
+            spent = (_busy() - busy) - (_own() - own)
+            room = (time.perf_counter() - clock) * (os.cpu_count() or 1)
+            self.share = min(max(spent / max(room, 1e-9), 0.0), 1.0)
+
+
+def _busy():
+    """Seconds that all cores together have worked since the machine started."""
+    try:
+        ticks = [int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]]
+    except (OSError, ValueError):
+        return None
+    user, nice, system, _idle, _waiting, *interrupts = ticks
+    return (user + nice + system + sum(interrupts)) / os.sysconf("SC_CLK_TCK")
+
+
+def _own():
+    times = os.times()
+    return times.user + times.system

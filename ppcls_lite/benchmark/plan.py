@@ -1,0 +1,104 @@
+"""What is to be measured, and the file that keeps what was."""
+
+import datetime
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+from ppcls_lite.benchmark import machine
+from ppcls_lite.benchmark.rows import Case
+from ppcls_lite.infer.model_config import NAME
+from ppcls_lite.infer.model_files import find_model
+from ppcls_lite.utils.config import read_yaml
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import REPO, atomic_write
+
+FLOPS = REPO / "docs/models.measured.json"
+QUOTED = REPO / "docs/models.quoted.yaml"
+_BATCHES_OF_MIXNET = (1, 4, 8)  # those of its document's table
+
+
+def read_json(path):
+    """The mapping in the JSON file at `path`; UserError when it cannot be read."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
+def network_flops():
+    """{network: FLOPs in millions}, a multiply-add counted once, of the fifteen networks of the documents."""
+    return {name: figures["flops_m"] for name, figures in read_json(FLOPS)["networks"].items()}
+
+
+def export_networks(names, folder):
+    """{network: its exported model below `folder`}; those that are not there are exported with filled weights."""
+    command = [sys.executable, str(REPO / "tools/export_filled.py"), *names, "--output", str(folder)]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise UserError(f"tools/export_filled.py: {said[-1].replace('error: ', '', 1)}")
+    return {name: Path(folder, f"{name}_infer") for name in names}
+
+
+def given_models(folders):
+    """{network: folder}, the names being those of each `inference.yml`; UserError for two of the same name."""
+    models = {}
+    for folder in folders:
+        find_model(folder)
+        name = _settings(folder)["model_name"]
+        if name in models:
+            raise UserError(f"{folder}: {name} is given already, {models[name]}")
+        models[name] = folder
+    return models
+
+
+def _settings(folder):
+    path = Path(folder, NAME)
+    settings = read_yaml(path).get("Global")
+    if not isinstance(settings, dict) or not {"model_name", "image_shape"} <= set(settings):
+        raise UserError(f"{path}: expected Global.model_name and Global.image_shape")
+    return settings
+
+
+def groups(models, engines, batch_sizes, threads, precisions):
+    """Lists of `Case`s that take turns with each other: one list for each network, batch size and number of threads."""
+    for name, folder in models.items():
+        shape = tuple(_settings(folder)["image_shape"])
+        for batch_size in batch_sizes or (_BATCHES_OF_MIXNET if name.startswith("MixNet") else (1,)):
+            for number in threads:
+                yield [
+                    Case(name, engine, str(Path(folder).resolve()), shape, batch_size, number, precision)
+                    for precision in precisions
+                    for engine in engines
+                ]
+
+
+def conditions(protocol, threads):
+    """What belongs to a measurement besides its rows."""
+    return {
+        **machine.describe(),
+        "gflops": {str(number): round(machine.matrix_product(number), 1) for number in threads},
+        "runs": protocol.runs,
+        "skip": protocol.skip,
+        "seconds": None if math.isinf(protocol.seconds) else protocol.seconds,
+        "commit": _commit(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def _commit():
+    command = ["git", "-C", str(REPO), "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def save(path, measured):
+    """Write {"conditions", "rows"} as JSON, a line a row."""
+    rows = ",\n".join("    " + json.dumps(row) for row in measured["rows"])
+    with atomic_write(path) as stream:
+        stream.write(f'{{\n  "conditions": {json.dumps(measured["conditions"])},\n  "rows": [\n{rows}\n  ]\n}}\n')

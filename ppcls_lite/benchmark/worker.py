@@ -1,0 +1,94 @@
+"""The process of one row: loads one engine, and times runs whenever it is told to.
+
+Speaks JSON, a line each way. The first line is the case; the answer is {"version"} or {"absent": reason}. Each
+following line {"runs", "seconds"} is answered by {"ms": [...], "memory_mb", "others"}. Ends when its input does.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ppcls_lite.benchmark.machine import OthersLoad
+from ppcls_lite.benchmark.rivals import RIVALS, create_rival
+from ppcls_lite.utils.errors import UserError, leave
+
+
+def load(case):
+    """The engine of a case (a dict of `Case`'s fields)."""
+    if case["engine"] in RIVALS:
+        if case["precision"] != "fp32":
+            raise UserError(f"{case['engine']}: measured in fp32 only")
+        return create_rival(case["engine"], case["model"], case["threads"])
+    from ppcls_lite.infer.engines import EngineOptions, create_engine
+
+    gpu = case["engine"] in ("gpu", "tensorrt")
+    options = EngineOptions(
+        engine=case["engine"],
+        use_gpu=gpu,
+        use_tensorrt=case["engine"] == "tensorrt",
+        cpu_num_threads=case["threads"],
+        use_fp16=case["precision"] == "fp16",
+        use_int8=case["precision"] == "int8",
+        batch_size=case["batch_size"],
+    )
+    if case["precision"] != "fp32" and case["engine"] != "tensorrt":
+        raise UserError(f"{case['engine']}: computes in fp32 only")
+    return create_engine(case["engine"], case["model"], options)
+
+
+def time_runs(engine, images, runs, seconds):
+    """Milliseconds of each run: `runs` of them, or fewer when `seconds` are over before, but at least one."""
+    times = []
+    began = time.perf_counter()
+    while len(times) < runs and (not times or time.perf_counter() - began < seconds):
+        clock = time.perf_counter()
+        engine.run(images)
+        times.append(1000 * (time.perf_counter() - clock))
+    return times
+
+
+def peak_memory_mb():
+    """The most memory that this process has had, in 2^20 bytes; None where the system does not tell."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
+
+
+def serve(requests, answer):
+    """Answer each line of `requests`; the first is the case."""
+    case = json.loads(next(requests))
+    try:
+        engine = load(case)
+        shape = (case["batch_size"], *case["shape"])
+        images = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+        engine.run(images)
+    except UserError as error:
+        return answer({"absent": str(error)})
+    answer({"version": engine.version})
+    for line in requests:
+        request = json.loads(line)
+        with OthersLoad() as others:
+            times = time_runs(engine, images, request["runs"], request["seconds"])
+        answer({"ms": times, "memory_mb": peak_memory_mb(), "others": others.share})
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w")  # engines print what they like on the screen
+    os.dup2(2, 1)
+
+    def answer(content):
+        answers.write(json.dumps(content) + "\n")
+        answers.flush()
+
+    serve(iter(sys.stdin), answer)
+    leave(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,17 @@
-"""Export trained weights as an inference model: inference.pdmodel, .pdiparams and the preprocessing beside them.
+"""Export trained weights as an inference model: structure, weights, and the preprocessing beside them.
 
     python tools/export_model.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
         -o Global.pretrained_model=output/small/best_model \
         -o Global.save_inference_dir=deploy/models/MobileNetV3_small_x1_0_infer
+    python tools/export_model.py --m=MobileNetV3_small_x1_0 --p=output/small/best_model --o=./small
 
+The first form writes inference.pdmodel and inference.pdiparams; the second, for weights of networks as their ImageNet
+config has them, model and params. --names chooses other names, --separate_params one file for each variable.
+--persistable writes the weights alone, which every command reads as Global.pretrained_model.
 Exit code: 0 exported, 1 the config or the weights cannot be used, 130 interrupted.
 """
 
+import argparse
 import os
 import sys
 from pathlib import Path
@@ -14,19 +19,51 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling; read when Paddle 3 is imported: write .pdmodel, not .json
 
-from ppcls_lite.utils.config import load_config, parse_args
-from ppcls_lite.utils.errors import quick_import, run_main
+from ppcls_lite.utils.config import add_config_arguments, load_config, require
+from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
+
+STRUCTURES = {"inference": "inference.pdmodel", "model": "model", "__model__": "__model__"}
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_config_arguments(parser, required=False)
+    parser.add_argument("-m", "--m", "--model", dest="model", help="a network's name, instead of -c")
+    parser.add_argument("-p", "--p", "--pretrained_model", dest="weights", help="its trained weights")
+    parser.add_argument("--o", "--output_path", dest="output", help="folder for the exported model")
+    parser.add_argument("--class_num", type=int, help="with --m; default: the weights tell it")
+    parser.add_argument("--names", choices=STRUCTURES, help="of the files; default: inference, with --m model")
+    parser.add_argument("--separate_params", action="store_true", help="one file for each variable")
+    parser.add_argument("--persistable", action="store_true", help="write the weights alone, to --o")
+    args = parser.parse_args()
+    if bool(args.config) == bool(args.model):
+        parser.error("expected -c with a config, or --m with a network's name")
+    if args.model and not (args.weights and args.output):
+        parser.error("--m needs --p, its trained weights, and --o, the folder to write")
+    return args
 
 
 def main():
-    args = parse_args(__doc__)
-    config = load_config(args.config, args.override)
+    args = parse()
+    config = load_config(args.config, args.override) if args.config else None
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
-        from ppcls_lite.infer.export import export
-
-    export(config)
+        from ppcls_lite.infer.export import export, save_persistable
+        from ppcls_lite.infer.named_config import named_config
+    if config is None:
+        config = named_config(args.model, args.weights, args.class_num)
+        if args.override:
+            raise UserError(f"-o {args.override[0]}: is for -c; the folder to write is --o")
+    if args.weights:
+        config["Global"]["pretrained_model"] = args.weights
+    if args.output:
+        config["Global"]["save_inference_dir"] = args.output
+    if args.persistable:
+        save_persistable(config, require(config, "Global.save_inference_dir"), args.separate_params)
+    else:
+        names = args.names or ("inference" if args.config else "model")
+        export(config, STRUCTURES[names], args.separate_params)
 
 
 if __name__ == "__main__":

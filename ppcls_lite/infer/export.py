@@ -1,6 +1,7 @@
 """Export of a trained network for Paddle Inference, Serving, Lite and Paddle2ONNX."""
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -11,9 +12,14 @@ from paddle import nn
 from ppcls_lite.arch.from_config import load_network
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.model_config import write_model_config
+from ppcls_lite.infer.model_files import NAMES, ModelFiles
+from ppcls_lite.infer.storage import write_separate
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import atomic_write
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.safe_load import with_suffix
+from ppcls_lite.utils.tensor_files import write_tensor
 
 
 class _WithSoftmax(nn.Layer):
@@ -28,16 +34,23 @@ class _WithSoftmax(nn.Layer):
         return self.softmax(self.network(x))
 
 
-def export(config):
-    """Write `inference.pdmodel`, `.pdiparams`, `.pdiparams.info` and `inference.yml` to `Global.save_inference_dir`.
+def export(config, structure="inference.pdmodel", separate=False):
+    """Write the model, `inference.yml` and the class names to the folder `Global.save_inference_dir`.
 
+    Args:
+        structure: name of the structure file: inference.pdmodel (weights in inference.pdiparams, and
+            inference.pdiparams.info), model (params) or __model__ (__params__).
+        separate: one file for each variable beside the structure, named as the variable, instead of one file.
     The files appear there only when all are complete. The process must have started with the environment variable
     FLAGS_enable_pir_api=0: Paddle 3 writes `inference.json` otherwise, which Serving and Lite cannot read.
-    Returns the folder. Raises UserError when the config's image_shape is not what its transforms make.
+    Returns the folder. Raises UserError when the config's image_shape is not what its transforms make, and when the
+    folder holds a model in another form, which would make it two models.
     """
     folder = Path(require(config, "Global.save_inference_dir"))
     shape = require(config, "Global.image_shape")
     _check_shape(shape, require(config, "Infer.transforms"))
+    params = dict(NAMES)[structure]
+    _check_other_forms(folder, structure, params, separate)
     model = _WithSoftmax(load_network(config))
     model.eval()
     spec = paddle.static.InputSpec([None, *shape], dtype="float32", name="x")
@@ -45,16 +58,38 @@ def export(config):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as fresh:
             paddle.jit.save(paddle.jit.to_static(model, input_spec=[spec], full_graph=True), f"{fresh}/inference")
-            write_model_config(fresh, config, paddle.__version__)
             if not Path(fresh, "inference.pdmodel").is_file():
                 raise UserError("export: start Python with FLAGS_enable_pir_api=0 to get inference.pdmodel")
+            write_model_config(fresh, config, paddle.__version__, _arrange(Path(fresh), structure, params, separate))
             # the structure last: whoever finds it finds the weights that belong to it
-            for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == "inference.pdmodel"):
+            for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == structure):
                 os.replace(path, folder / path.name)
     except OSError as error:
         raise UserError(f"{folder}: the model was not exported ({error.strerror})") from error
     logger.info(f"exported {config['Arch']['name']} to {folder}")
     return folder
+
+
+def _arrange(fresh, structure, params, separate):
+    """Bring a fresh export into the names and the form asked for; returns the files whose sizes are to be kept."""
+    files = ModelFiles(fresh / "inference.pdmodel", fresh / "inference.pdiparams")
+    if separate:
+        write_separate(files, fresh)
+        files.params.unlink()
+    elif params != files.params.name:
+        files.params.rename(fresh / params)
+    if separate or structure != files.structure.name:
+        (fresh / "inference.pdiparams.info").unlink()
+    files.structure.rename(fresh / structure)
+    return [structure] if separate else [params, structure]
+
+
+def _check_other_forms(folder, structure, params, separate):
+    """Raise UserError when an export into `folder` would leave two models there."""
+    others = [name for name, _ in NAMES if name not in (structure, "inference.json")]
+    for name in [*others, *([params] if separate else [])]:
+        if (folder / name).exists():
+            raise UserError(f"{folder}: holds {name}, of a model in another form: choose another folder")
 
 
 def _check_shape(shape, ops):
@@ -64,3 +99,40 @@ def _check_shape(shape, ops):
     made = list(build_transforms(ops, "Infer.transforms")(probe).shape)
     if made != list(shape):
         raise UserError(f"Global.image_shape is {list(shape)}, but Infer.transforms make images of {made}")
+
+
+def save_persistable(config, path, separate=False):
+    """Write the weights of the config's network without its structure: one `.pdparams`, or a folder of variables.
+
+    Every command reads either as `Global.pretrained_model`. The folder appears when it is complete, and must not be
+    there before. Returns the path written; raises UserError when it cannot be.
+    """
+    arrays = {name: tensor.numpy() for name, tensor in load_network(config).state_dict().items()}
+    try:
+        if separate:
+            target = Path(path)
+            _write_variables(arrays, target)
+        else:
+            target = with_suffix(path, ".pdparams")
+            with atomic_write(target, "wb") as stream:
+                paddle.save({name: paddle.to_tensor(array) for name, array in arrays.items()}, stream)
+    except OSError as error:
+        raise UserError(f"{path}: the weights were not written ({error.strerror})") from error
+    logger.info(f"wrote the weights of {config['Arch']['name']} to {target}")
+    return target
+
+
+def _write_variables(arrays, target):
+    if target.exists():
+        raise UserError(f"{target}: is there already; variables are written to a new folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        for name, array in arrays.items():
+            with open(fresh / name, "wb") as stream:
+                write_tensor(stream, array)
+        fresh.chmod(0o755)
+        fresh.rename(target)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise

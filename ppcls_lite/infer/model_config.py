@@ -17,8 +17,11 @@ NAME = "inference.yml"
 LABELS = "label_list.txt"
 
 
-def write_model_config(folder, config, paddle_version):
-    """Write `inference.yml` and the label names beside a model, from the `Infer` section of its training config."""
+def write_model_config(folder, config, paddle_version, files):
+    """Write `inference.yml` and the label names beside a model, from the `Infer` section of its training config.
+
+    `files` are the names of the model's files whose sizes are kept, by which a cut file is known.
+    """
     infer = config["Infer"]
     post = dict(infer.get("PostProcess") or {"name": "Topk", "topk": 5})
     build_postprocess(post)  # a fault in it should stop the export, not the first prediction
@@ -31,7 +34,7 @@ def write_model_config(folder, config, paddle_version):
             "model_name": config["Arch"]["name"],
             "image_shape": config["Global"]["image_shape"],
             "exported_with": f"paddlepaddle {paddle_version}",
-            "bytes": {path.name: path.stat().st_size for path in sorted(Path(folder).glob("inference.pd*"))},
+            "bytes": {name: Path(folder, name).stat().st_size for name in files},
         },
         "PreProcess": {"transform_ops": infer["transforms"]},
         "PostProcess": post,
@@ -40,14 +43,14 @@ def write_model_config(folder, config, paddle_version):
         yaml.safe_dump(content, stream, sort_keys=False, allow_unicode=True)
 
 
-def build_processing(model_dir, config=None):
-    """(transforms, post-processing) for the exported model in `model_dir`.
+def build_processing(model, config=None):
+    """(transforms, post-processing) for the exported model in the folder `model` (or its `ModelFiles`).
 
     They are the model's own (`inference.yml`). What the prediction config states itself takes their place, and a
     difference between the two is said aloud, because it is the usual cause of predictions that disagree.
     Raises UserError when there is no model, when neither has them, and when a file of the model is cut.
     """
-    find_model(model_dir)
+    model_dir = find_model(model).folder
     own_path = Path(model_dir) / NAME
     own = read_yaml(own_path) if own_path.is_file() else {}
     _check_sizes(model_dir, own)
@@ -66,6 +69,13 @@ def image_shape(model_dir):
     path = Path(model_dir) / NAME
     stated = ((read_yaml(path).get("Global") or {}).get("image_shape")) if path.is_file() else None
     return stated or [3, 224, 224]
+
+
+def model_name(model_dir):
+    """The network's name that the exported model states, else the name of its folder."""
+    path = Path(model_dir) / NAME
+    stated = ((read_yaml(path).get("Global") or {}).get("model_name")) if path.is_file() else None
+    return stated or Path(model_dir).resolve().name
 
 
 def _check_sizes(model_dir, own):

@@ -48,5 +48,23 @@ def find_model(model):
     for structure, params in NAMES:
         if (folder / structure).is_file() and (folder / params).is_file():
             return ModelFiles(folder / structure, folder / params)
+    for structure, _ in NAMES:
+        if (folder / structure).is_file() and not structure.endswith(".json"):
+            return ModelFiles(folder / structure, None)
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
     raise UserError(f"{folder}: expected inference.pdmodel and inference.pdiparams, found {found}")
+
+
+def given_files(structure, params=None):
+    """The `ModelFiles` of two paths as a user gives them.
+
+    `params` is None or the structure's folder when each variable has a file there. UserError names what is no file.
+    """
+    structure = Path(structure)
+    if not structure.is_file():
+        raise UserError(f"{structure}: no such model file")
+    if params is None or Path(params).resolve() == structure.parent.resolve():
+        return ModelFiles(structure, None)
+    if not Path(params).is_file():
+        raise UserError(f"{params}: no such weights file (one file a variable is read from the model file's folder)")
+    return ModelFiles(structure, Path(params))

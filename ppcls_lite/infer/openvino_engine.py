@@ -1,5 +1,6 @@
 """Paddle Inference with OpenVINO, whose libraries come inside the Paddle 3 CPU wheels."""
 
+import tempfile
 from dataclasses import replace
 
 from ppcls_lite.infer.engine import register_engine
@@ -11,15 +12,22 @@ from ppcls_lite.infer.paddle_engine import PaddleEngine, use_cpu
 class OpenVINOEngine(PaddleEngine):
     """The whole network in one OpenVINO graph, in FP32.
 
-    An IR pass puts it there, so `ir_optim=False` does not apply: Paddle would compute everything itself and say nothing.
+    An IR pass puts it there, so `ir_optim=False` does not apply: Paddle would silently compute everything itself.
     """
 
     def __init__(self, model, options=None):
-        super().__init__(model, replace(options or EngineOptions(), ir_optim=True))
+        # Paddle would leave compiled copies of every model in `__cache__` of the working directory
+        self._cache = tempfile.TemporaryDirectory(prefix="ppcls_lite.")
+        super().__init__(model, replace(options or EngineOptions(), use_gpu=False, ir_optim=True))
 
     def configure(self, config, inference):
         use_cpu(config, self.options)
+        config.set_optim_cache_dir(self._cache.name)
         config.enable_openvino_engine(inference.PrecisionType.Float32)
+
+    def close(self):
+        super().close()
+        self._cache.cleanup()
 
     @classmethod
     def why_not(cls, options=None):

@@ -20,7 +20,8 @@ _QUANTISED = b"quantize_linear", b"fake_quantize_", b"fake_channel_wise_quantize
 class TensorRTEngine(PaddleEngine):
     """TensorRT plans for batches of up to `batch_size`; building the plan takes the first run a while.
 
-    An IR pass puts it there, so `ir_optim=False` does not apply. INT8 needs a quantised model, since its scales are part of the network; anything else is refused.
+    An IR pass puts it there, so `ir_optim=False` does not apply. INT8 needs a quantised model, since its scales are
+    part of the network; anything else is refused.
     """
 
     device = "gpu"

@@ -30,9 +30,9 @@ def parse_args(description, argv=None):
     return parser.parse_args(argv)
 
 
-def add_config_arguments(parser):
+def add_config_arguments(parser, required=True):
     """Add `-c` and `-o` to an argparse parser."""
-    parser.add_argument("-c", "--config", required=True, help="YAML config file")
+    parser.add_argument("-c", "--config", required=required, help="YAML config file")
     parser.add_argument(
         "-o",
         "--override",

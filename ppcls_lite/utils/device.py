@@ -34,3 +34,10 @@ def why_no_gpu(paddle):
     if paddle.device.cuda.device_count() == 0:
         return "no GPU is visible"
     return ""
+
+
+def gpu_memory():
+    """MB of GPU memory that Paddle's tensors took at most."""
+    import paddle
+
+    return paddle.device.cuda.max_memory_allocated() / (1 << 20)

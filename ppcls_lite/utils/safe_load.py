@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.tensor_files import read_folder
 
 _NUMBERS = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
 _NAME_TABLE = "StructuredToParameterName@@"  # Paddle's own list of parameter names, no weight
@@ -110,9 +111,11 @@ def load_plain(path):
 def load_arrays(path):
     """The state dict at `path`: {entry name: ndarray}, in the file's order.
 
-    `path` may leave `.pdparams` off, as PaddleClas's options do. Raises UserError as `load_plain` does, and when
-    the file holds something else than named arrays.
+    `path` may leave `.pdparams` off, as PaddleClas's options do, or be a folder with one file a variable, named as
+    the entry. Raises UserError as `load_plain` does, and when the file holds something else than named arrays.
     """
+    if Path(path).is_dir() and not with_suffix(path, ".pdparams").is_file():
+        return read_folder(path)
     state = load_plain(with_suffix(path, ".pdparams"))
     if not isinstance(state, dict):
         raise UserError(f"{path}: expected named arrays, found {type(state).__name__}")

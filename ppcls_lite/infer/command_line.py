@@ -1,0 +1,82 @@
+"""What the commands of `tools/infer/` share: switches that may be `auto`, the choice of a GPU, printed predictions."""
+
+from ppcls_lite.infer.postprocess import format_line
+from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.log import logger
+
+AUTO = "auto"
+_SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, AUTO: AUTO}
+SWITCH = "True, False (1 and 0 will do)"
+
+# The preprocessing that ImageNet's networks were trained with, for models that come without their own.
+IMAGENET_TRANSFORMS = [
+    {"DecodeImage": {"to_rgb": True}},
+    {"ResizeImage": {"resize_short": 256}},
+    {"CropImage": {"size": 224}},
+    {"NormalizeImage": {"scale": "1.0/255.0", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}},
+    {"ToCHWImage": None},
+]
+
+
+def switch(text, option, auto=False):
+    """True or False as the user spelt it, or "auto" where that is allowed; UserError for anything else."""
+    value = _SWITCH.get(str(text).strip().lower())
+    if value is None or (value == AUTO and not auto):
+        known = ["True", "False", *([AUTO] if auto else [])]
+        raise UserError(f"{option}: expected {' or '.join(known)}, found '{text}'{nearest(text, known)}")
+    return value
+
+
+def wanted(text, option, why_not):
+    """Whether to use what `option` switches on; its default (`text` None) is True, as the documents print it.
+
+    `why_not()` says why this machine cannot. Then True from the command line is a UserError, while the default and
+    `auto` go on without, and the log says so.
+    """
+    value = AUTO if text is None else switch(text, option, auto=True)
+    if value is False:
+        return False
+    lacking = why_not()
+    if lacking and value is True:
+        raise UserError(f"{option}={text}: {lacking}; use {option}=False or {option}=auto")
+    if lacking:
+        logger.info(f"{option} is {'True unless stated' if text is None else text}, but {lacking}: going on without")
+    return not lacking
+
+
+def add_image(parser):
+    """Add `-i`, `--i` and `--image_file`."""
+    parser.add_argument("-i", "--i", "--image_file", dest="image_file", required=True, help="image, folder or list")
+
+
+def add_use_gpu(parser):
+    """Add `--use_gpu`."""
+    parser.add_argument("--use_gpu", help=f"{SWITCH}, or auto; default: True, where there is a GPU")
+
+
+def why_no_gpu_here():
+    """Why Paddle cannot use a GPU, or an empty string."""
+    import paddle
+
+    from ppcls_lite.utils.device import why_no_gpu
+
+    return why_no_gpu(paddle)
+
+
+def print_predictions(predictor, source):
+    """Print one line an image; returns the exit code, 1 when some were no images."""
+    for batch in predictor.predict(source):
+        for path, result in batch:
+            print(format_line(result, path))
+    return 1 if predictor.failed else 0
+
+
+def processing_of(model):
+    """(transforms, post-processing) of the model's own `inference.yml`, or else ImageNet's, without class names."""
+    from ppcls_lite.infer.model_config import NAME, build_processing
+
+    own = model.folder / NAME
+    if own.is_file():
+        return build_processing(model)
+    logger.info(f"{own} is not there: images are prepared as for ImageNet, and classes have no names")
+    return build_processing(model, {"PreProcess": {"transform_ops": IMAGENET_TRANSFORMS}})

@@ -1,12 +1,13 @@
 """How many photographs a second predict_cls.py predicts, beside its two parts alone and beside the official logic.
 
     python tests/benchmark_predict.py
-    python tests/benchmark_predict.py MobileNetV3_small_x1_0 --engine openvino --threads 2 --batch_size 8
+    python tests/benchmark_predict.py MobileNetV3_small_x1_0 --engines openvino --threads 1 --batch_sizes 1 8
+    python tests/benchmark_predict.py --update docs/benchmark.md
 
 Reading (decode + transforms) has all cores to itself, then the engine (the same batch over and over), then both
 together as predict_cls.py runs them, its lines included; then the logic of PaddleClas's predict_cls.py: one image at a
-time, oneDNN off. They take turns within one process, since a machine is not equally fast at all times, and the median
-of the rounds' ratios counts. Loading a model, a second once, is left out.
+time, oneDNN off. They take turns within one process for each line of the table, since a machine is not equally fast at
+all times, and the median of the rounds' ratios counts. Loading a model, a second once, is left out.
 
 The 1,000 photographs of 500 px are parts of test_images/ and lite_data/, made in a temporary folder. "of the slower" is
 predict_cls.py's rate over that of the slower part. Two parts that both keep all cores busy share them, so "possible" is
@@ -16,6 +17,8 @@ what the processor time of both parts allows at best. Nothing passes or fails he
 import argparse
 import contextlib
 import io
+import itertools
+import json
 import os
 import statistics
 import subprocess
@@ -29,15 +32,20 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_lite.benchmark.machine import OthersLoad
+from ppcls_lite.benchmark.machine import OthersLoad, describe
 from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.infer.model_config import build_processing
 from ppcls_lite.infer.postprocess import format_line
 from ppcls_lite.infer.predict import Predictor, read_image, stack_images
 from ppcls_lite.infer.read_ahead import read_ahead, usable_cores
 from ppcls_lite.utils.errors import UserError, run_main
-from ppcls_lite.utils.files import REPO
+from ppcls_lite.utils.files import REPO, replace_block
 
+NETWORKS = ("MobileNetV3_small_x1_0", "PPHGNetV2_B0", "ResNet50_vd")
+HEADINGS = ("reading", "computing", "predict_cls", "official", "of the slower", "possible", "times official", "others")
+DECIMALS = {"of the slower": 2, "possible": 2, "times official": 1, "others": 2}
+BEGIN, END = "<!-- throughput: begin -->", "<!-- throughput: end -->"
+ONE_LINE = "--one_line"
 MEAN, STD = (np.array(values, np.float32) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
 
 
@@ -71,12 +79,12 @@ def read_like_official(path):
 class Contest:
     """The four contestants on one exported model, each a method that takes the photographs' paths."""
 
-    def __init__(self, model, args):
-        options = EngineOptions(cpu_num_threads=args.threads, batch_size=args.batch_size)
-        self.engine = create_engine(args.engine, model, options)
+    def __init__(self, model, engine, threads, batch_size):
+        options = EngineOptions(cpu_num_threads=threads, batch_size=batch_size)
+        self.engine = create_engine(engine, model, options)
         self.official_engine = create_engine("paddle", model, options)
         self.transforms, self.postprocess = build_processing(model)
-        self.batch_size = args.batch_size
+        self.batch_size = batch_size
         self.cores = usable_cores()
 
     def reading(self, paths):
@@ -111,7 +119,7 @@ def timed(action, paths):
 
 
 def compare(contest, paths, rounds):
-    """The medians over the rounds, each of which has its own part of the photographs."""
+    """{heading: median over the rounds}; each round has its own part of the photographs."""
     contestants = (contest.reading, contest.computing, contest.predict_cls, contest.official)
     for action in contestants:
         timed(action, paths[: 2 * contest.batch_size])  # the first run allocates
@@ -124,43 +132,72 @@ def compare(contest, paths, rounds):
         (reading, cost_of_reading), (computing, cost_of_computing), (both, _), (official, _) = results
         slower = min(reading, computing)
         possible = min(slower, contest.cores / (cost_of_reading + cost_of_computing))
-        found.append(
-            (reading, computing, both, both / slower, possible / slower, official, both / official, others.share)
-        )
-    return [statistics.median(column) if None not in column else None for column in zip(*found)]
+        shares = (both / slower, possible / slower, both / official, others.share or 0)
+        found.append(dict(zip(HEADINGS, (reading, computing, both, official, *shares))))
+    return {heading: statistics.median(figures[heading] for figures in found) for heading in HEADINGS}
 
 
-def export(names, folder):
-    command = [sys.executable, str(REPO / "tools/export_filled.py"), *names, "--output", folder]
-    done = subprocess.run(command, capture_output=True, text=True)
+def run_alone(*words):
+    """What a Python script printed last."""
+    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True)
     if done.returncode:
-        raise UserError(f"tools/export_filled.py: {(done.stderr.strip().splitlines() or ['it said nothing'])[-1]}")
+        raise UserError((done.stderr.strip().splitlines() or [f"{words[0]} failed"])[-1].replace("error: ", "", 1))
+    return done.stdout.strip().rpartition("\n")[2]
+
+
+def photographs_in(folder):
+    return [entry.path for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)]
+
+
+def one_line(folder, model, engine, threads, batch_size, rounds):
+    """Measure one line of the table, and print it as JSON: Paddle has one number of threads for a whole process."""
+    contest = Contest(model, engine, int(threads), int(batch_size))
+    print(json.dumps(compare(contest, photographs_in(folder), int(rounds))))
+
+
+def as_markdown(lines, introduction):
+    headings = ["network", "engine", "threads", "batch", *HEADINGS]
+    cells = [
+        [*map(str, case), *(f"{figures[heading]:.{DECIMALS.get(heading, 0)}f}" for heading in HEADINGS)]
+        for case, figures in lines
+    ]
+    rule = ["---", "---", *["---:"] * (len(headings) - 2)]
+    return introduction + "".join("| " + " | ".join(line) + " |\n" for line in [headings, rule, *cells])
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "names", nargs="*", default=["MobileNetV3_small_x1_0", "PPHGNetV2_B0", "ResNet50_vd"], metavar="NETWORK"
-    )
-    parser.add_argument("--engine", default="onednn", help="as Global.engine")
-    parser.add_argument("--threads", type=int, default=1, help="of the engine, as Global.cpu_num_threads")
-    parser.add_argument("--batch_size", type=int, default=1)
+    parser.add_argument("names", nargs="*", default=list(NETWORKS), metavar="NETWORK")
+    parser.add_argument("--engines", nargs="+", default=["onednn", "openvino"], help="as Global.engine")
+    parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="as Global.cpu_num_threads")
+    parser.add_argument("--batch_sizes", nargs="+", type=int, default=[1])
     parser.add_argument("--photographs", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--update", type=Path, metavar="DOCUMENT", help="put the table between the markers there")
     args = parser.parse_args()
+    cases = list(itertools.product(args.names, args.engines, args.threads, args.batch_sizes))
+    lines = []
     with tempfile.TemporaryDirectory() as folder:
-        make_photographs(folder, args.photographs)
-        paths = [entry.path for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)]
-        size = statistics.fmean(os.path.getsize(path) for path in paths)
-        print(f"{len(paths)} photographs of {size / 1024:.0f} KB, {usable_cores()} cores; images a second:")
-        headings = ("reading", "computing", "predict_cls", "of the slower", "possible", "official", "times official")
-        print(f"{'network':24}" + "".join(f"{heading:>16}" for heading in headings) + f"{'others':>10}")
-        export(args.names, f"{folder}/models")
-        for name in args.names:
-            *figures, others = compare(Contest(f"{folder}/models/{name}_infer", args), paths, args.rounds)
-            busy = "-" if others is None else f"{others:.0%}"
-            print(f"{name:24}" + "".join(f"{figure:16.2f}" for figure in figures) + f"{busy:>10}")
+        photographs, models = Path(folder, "photographs"), Path(folder, "models")
+        photographs.mkdir()
+        make_photographs(photographs, args.photographs)
+        size = statistics.fmean(os.path.getsize(path) for path in photographs_in(photographs)) / 1024
+        run_alone(REPO / "tools/export_filled.py", *args.names, "--output", models)
+        for name, *rest in cases:
+            line = run_alone(__file__, ONE_LINE, photographs, models / f"{name}_infer", *rest, args.rounds)
+            lines.append(((name, *rest), json.loads(line)))
+            print(*lines[-1], file=sys.stderr)
+    machine = describe()
+    block = as_markdown(
+        lines,
+        f"{args.photographs} photographs of {size:.0f} KB, medians of {args.rounds} rounds; {machine['cpu']}, "
+        f"{machine['cores']} cores. The first four are images a second.\n\n",
+    )
+    if args.update:
+        replace_block(args.update, BEGIN, END, block)
+    else:
+        print(block, end="")
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main if sys.argv[1:2] != [ONE_LINE] else lambda: one_line(*sys.argv[2:]))

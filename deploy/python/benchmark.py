@@ -81,7 +81,7 @@ def measure_all(args):
         models = plan.given_models(args.model_dir)
     else:
         models = plan.export_networks(args.names or list(plan.network_flops()), args.models)
-    measured = {"conditions": plan.conditions(protocol, threads), "rows": []}
+    measured = {"conditions": plan.conditions(protocol), "rows": []}
     for cases in plan.groups(models, args.engines, args.batch_sizes, threads, args.precisions):
         first = cases[0]
         what = f"{first.network}, batch {first.batch_size}, threads {first.threads}"

@@ -1,24 +1,12 @@
-"""What a measurement ran on: processor, graphics card, how busy others kept it, and how fast it multiplies."""
+"""What a measurement ran on: processor, graphics card, and how busy others kept it."""
 
 import os
 import platform
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from ppcls_lite.infer.read_ahead import usable_cores
-
-_PRODUCT = """
-import time, numpy
-a, b = (numpy.random.default_rng(seed).random((1536, 1536), dtype=numpy.float32) for seed in (1, 2))
-times = []
-for _ in range(12):
-    clock = time.perf_counter()
-    a @ b
-    times.append(time.perf_counter() - clock)
-print(2 * 1536**3 / min(times) / 1e9)
-"""
 
 
 def describe():
@@ -47,15 +35,6 @@ def _gpu():
     except (OSError, subprocess.SubprocessError):
         return "none"
     return done.stdout.strip().splitlines()[0]
-
-
-def matrix_product(threads):
-    """GFLOP/s of NumPy's product of large FP32 matrices on `threads` threads: what convolutions could reach at best."""
-    limits = {f"{library}_NUM_THREADS": str(threads) for library in ("OPENBLAS", "MKL", "OMP")}
-    done = subprocess.run(
-        [sys.executable, "-c", _PRODUCT], env={**os.environ, **limits}, capture_output=True, text=True, check=True
-    )
-    return float(done.stdout)
 
 
 class OthersLoad:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ppcls_lite.benchmark import machine
 from ppcls_lite.benchmark.rows import Case
-from ppcls_lite.infer.model_config import NAME
+from ppcls_lite.infer.model_config import NAME, image_shape
 from ppcls_lite.infer.model_files import find_model
 from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError
@@ -44,29 +44,26 @@ def export_networks(names, folder):
 
 
 def given_models(folders):
-    """{network: folder}, the names being those of each `inference.yml`; UserError for two of the same name."""
+    """{network: folder}, named by each `inference.yml` or else by the folder; UserError for two of the same name."""
     models = {}
     for folder in folders:
-        find_model(folder)
-        name = _settings(folder)["model_name"]
+        name = _model_name(find_model(folder).folder)
         if name in models:
             raise UserError(f"{folder}: {name} is given already, {models[name]}")
         models[name] = folder
     return models
 
 
-def _settings(folder):
-    path = Path(folder, NAME)
-    settings = read_yaml(path).get("Global")
-    if not isinstance(settings, dict) or not {"model_name", "image_shape"} <= set(settings):
-        raise UserError(f"{path}: expected Global.model_name and Global.image_shape")
-    return settings
+def _model_name(folder):
+    path = folder / NAME
+    stated = (read_yaml(path).get("Global") or {}).get("model_name") if path.is_file() else None
+    return stated or folder.resolve().name
 
 
 def groups(models, engines, batch_sizes, threads, precisions):
     """Lists of `Case`s that take turns with each other: one list for each network, batch size and number of threads."""
     for name, folder in models.items():
-        shape = tuple(_settings(folder)["image_shape"])
+        shape = tuple(image_shape(folder))
         for batch_size in batch_sizes or (_BATCHES_OF_MIXNET if name.startswith("MixNet") else (1,)):
             for number in threads:
                 yield [
@@ -76,11 +73,10 @@ def groups(models, engines, batch_sizes, threads, precisions):
                 ]
 
 
-def conditions(protocol, threads):
+def conditions(protocol):
     """What belongs to a measurement besides its rows."""
     return {
         **machine.describe(),
-        "gflops": {str(number): round(machine.matrix_product(number), 1) for number in threads},
         "runs": protocol.runs,
         "skip": protocol.skip,
         "seconds": None if math.isinf(protocol.seconds) else protocol.seconds,

@@ -8,12 +8,23 @@ import importlib.util
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 from ppcls_lite.infer.model_files import find_model
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import REPO
 
-_CONVERT = "import sys, paddle2onnx; paddle2onnx.export(*sys.argv[1:], opset_version=13)"
+_CONVERT = """
+import sys
+from ppcls_lite.infer.model_files import find_model
+from ppcls_lite.infer.onnxruntime_engine import convert_to_onnx
+from ppcls_lite.utils.errors import UserError
+try:
+    content = convert_to_onnx(find_model(sys.argv[1]))
+except UserError as error:
+    sys.exit(str(error))
+with open(sys.argv[2], "wb") as stream:
+    stream.write(content)
+"""
 
 
 class RawONNXRuntime:
@@ -27,16 +38,16 @@ class RawONNXRuntime:
     def __init__(self, model, threads):
         import onnxruntime
 
-        files = find_model(model)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors only
         with tempfile.TemporaryDirectory() as folder:
-            path = str(Path(folder, "model.onnx"))
-            command = [sys.executable, "-c", _CONVERT, str(files.structure), str(files.params), path]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode or not Path(path).is_file():
-                said = done.stderr.strip().splitlines() or ["nothing"]
-                raise UserError(f"onnxruntime-raw: Paddle2ONNX cannot convert {files.structure}: {said[-1]:.120}")
+            path = f"{folder}/model.onnx"
+            done = subprocess.run(
+                [sys.executable, "-c", _CONVERT, str(model), path], cwd=REPO, capture_output=True, text=True
+            )
+            if done.returncode:
+                raise UserError(f"onnxruntime-raw: {(done.stderr.strip().splitlines() or ['no model made'])[-1]}")
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._name = self._session.get_inputs()[0].name
         self.version = f"onnxruntime {onnxruntime.__version__}"

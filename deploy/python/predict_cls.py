@@ -43,7 +43,10 @@ def main():
             save(batch)
             advance(len(batch))
     if settings.get("benchmark") or settings.get("enable_benchmark"):
-        print(f"benchmark: {options}; {predictor.timing()}")
+        from ppcls_lite.benchmark.summary import benchmark_summary
+
+        print(benchmark_summary(predictor, model_dir))
+        print(predictor.timing())
     return 1 if predictor.failed else 0
 
 

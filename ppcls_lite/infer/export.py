@@ -13,6 +13,7 @@ from ppcls_lite.arch.from_config import load_network
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.model_config import write_model_config
 from ppcls_lite.infer.model_files import NAMES, ModelFiles
+from ppcls_lite.infer.postprocess import build_postprocess
 from ppcls_lite.infer.storage import write_separate
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
@@ -49,6 +50,7 @@ def export(config, structure="inference.pdmodel", separate=False):
     folder = Path(require(config, "Global.save_inference_dir"))
     shape = require(config, "Global.image_shape")
     _check_shape(shape, require(config, "Infer.transforms"))
+    build_postprocess(config["Infer"].get("PostProcess"))  # a fault in it should stop the export before the work
     params = dict(NAMES)[structure]
     _check_other_forms(folder, structure, params, separate)
     model = _WithSoftmax(load_network(config))

@@ -24,7 +24,6 @@ def write_model_config(folder, config, paddle_version, files):
     """
     infer = config["Infer"]
     post = dict(infer.get("PostProcess") or {"name": "Topk", "topk": 5})
-    build_postprocess(post)  # a fault in it should stop the export, not the first prediction
     labels = post.get("class_id_map_file")
     if labels:
         shutil.copyfile(find_file(labels), Path(folder) / LABELS)

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.infer.command_line import SWITCH, add_image, add_use_gpu, switch, wanted, why_no_gpu_here
-from ppcls_lite.utils.errors import UserError, quick_import, run_main
+from ppcls_lite.utils.errors import quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
 
@@ -63,7 +63,9 @@ def main():
         predictor = Predictor(engine, transforms, postprocess, args.batch_size)
         status = print_predictions(predictor, args.image_file)
         if benchmark:
-            print_summary(predictor, files, args.model_name)
+            from ppcls_lite.benchmark.summary import benchmark_summary
+
+            print(benchmark_summary(predictor, files.folder, args.model_name))
     return status
 
 
@@ -72,18 +74,6 @@ def choose_tensorrt(text, use_gpu):
     from ppcls_lite.infer.tensorrt_engine import TensorRTEngine
 
     return wanted(text, "--use_tensorrt", lambda: TensorRTEngine.why_not() if use_gpu else "no GPU is used")
-
-
-def print_summary(predictor, files, name):
-    from ppcls_lite.infer.model_config import image_shape, model_name
-    from ppcls_lite.infer.summary import benchmark_summary
-
-    if not predictor.images:
-        raise UserError("--enable_benchmark: no image was predicted, so there is no time to tell")
-    name = name or model_name(files.folder)
-    shape = image_shape(files.folder)
-    counted = predictor.batch_size, predictor.images, predictor.seconds
-    print(benchmark_summary(predictor.engine, name, *counted, shape))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def choose_engines(text):
         found = {name: lacking for name, lacking in available_engines().items() if name not in _NOT_COMPARED}
         # the exact ones first: a change of Paddle's number of threads comes after them
         names = sorted((name for name in found if not found[name]), key=lambda name: not ENGINES.get(name).exact)
-        return [*names, USUAL], {name: lacking for name, lacking in found.items() if lacking}
+        return names, {name: lacking for name, lacking in found.items() if lacking}
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name != USUAL:

@@ -18,17 +18,27 @@ _STANDARD = ("inference.pdmodel", "inference.pdiparams")
 
 def variables(structure):
     """{name: shape} of the weights that the structure file (`.pdmodel`) asks for, in the order of the single file."""
+    program = _program(structure)
+    found = [var for var in program.block(0).all_vars() if var.persistable() and var.name() not in ("feed", "fetch")]
+    return dict(sorted((var.name(), list(var.shape())) for var in found))
+
+
+def operators(structure):
+    """The kinds of operators in the structure file."""
+    program = _program(structure)
+    block = program.block(0)
+    return {block.op(number).type() for number in range(block.op_size())}
+
+
+def _program(structure):
+    """Paddle frees a program's parts with it, so whoever reads them has to keep what this returns."""
     from paddle.base import core
 
     try:
-        program = core.ProgramDesc(Path(structure).read_bytes())
+        return core.ProgramDesc(Path(structure).read_bytes())
     except (ValueError, RuntimeError):
         folder, name = Path(structure).parent, Path(structure).name
         raise UserError(f"{folder}: Paddle Inference cannot load it: {name} is no Paddle program, or damaged") from None
-    # Paddle frees a block with its program, so `program` has to live as long as the variables are read
-    found = [var for var in program.block(0).all_vars() if var.persistable() and var.name() not in ("feed", "fetch")]
-    shapes = {var.name(): list(var.shape()) for var in found}
-    return dict(sorted(shapes.items()))
 
 
 def check_params(files):

@@ -8,12 +8,12 @@ from dataclasses import replace
 from ppcls_lite.infer.engine import register_engine
 from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.paddle_engine import PaddleEngine, use_gpu
+from ppcls_lite.infer.storage import operators
 from ppcls_lite.utils.device import why_no_gpu
 from ppcls_lite.utils.errors import UserError
 
 _WORKSPACE = 1 << 30  # bytes that TensorRT may use while it chooses kernels
 _SMALLEST_PART = 3  # operators; what is smaller stays with Paddle
-_QUANTISED = b"quantize_linear", b"fake_quantize_", b"fake_channel_wise_quantize_"
 
 
 @register_engine("tensorrt")
@@ -57,8 +57,7 @@ class TensorRTEngine(PaddleEngine):
 
 def check_quantised(files):
     """Raise UserError unless the model's structure has quantisation operators."""
-    content = files.structure.read_bytes()
-    if not any(name in content for name in _QUANTISED):
+    if not any("quantize" in kind for kind in operators(files.structure)):
         raise UserError(
             f"{files.structure}: Global.use_int8=True needs a quantised model, and there is no quantisation operator"
         )

@@ -1,5 +1,6 @@
 """What the commands of `tools/infer/` share: switches that may be `auto`, the choice of a GPU, printed predictions."""
 
+from ppcls_lite.infer.named_config import imagenet_transforms
 from ppcls_lite.infer.postprocess import format_line
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
@@ -7,15 +8,6 @@ from ppcls_lite.utils.log import logger
 AUTO = "auto"
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, AUTO: AUTO}
 SWITCH = "True, False (1 and 0 will do)"
-
-# The preprocessing that ImageNet's networks were trained with, for models that come without their own.
-IMAGENET_TRANSFORMS = [
-    {"DecodeImage": {"to_rgb": True}},
-    {"ResizeImage": {"resize_short": 256}},
-    {"CropImage": {"size": 224}},
-    {"NormalizeImage": {"scale": "1.0/255.0", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}},
-    {"ToCHWImage": None},
-]
 
 
 def switch(text, option, auto=False):
@@ -79,4 +71,4 @@ def processing_of(model):
     if own.is_file():
         return build_processing(model)
     logger.info(f"{own} is not there: images are prepared as for ImageNet, and classes have no names")
-    return build_processing(model, {"PreProcess": {"transform_ops": IMAGENET_TRANSFORMS}})
+    return build_processing(model, {"PreProcess": {"transform_ops": imagenet_transforms()}})

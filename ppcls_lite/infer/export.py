@@ -1,5 +1,6 @@
 """Export of a trained network for Paddle Inference, Serving, Lite and Paddle2ONNX."""
 
+import io
 import os
 import shutil
 import tempfile
@@ -116,8 +117,10 @@ def save_persistable(config, path, separate=False):
             _write_variables(arrays, target)
         else:
             target = with_suffix(path, ".pdparams")
+            content = io.BytesIO()  # Paddle writes to nothing else but a path
+            paddle.save({name: paddle.to_tensor(array) for name, array in arrays.items()}, content)
             with atomic_write(target, "wb") as stream:
-                paddle.save({name: paddle.to_tensor(array) for name, array in arrays.items()}, stream)
+                stream.write(content.getbuffer())
     except OSError as error:
         raise UserError(f"{path}: the weights were not written ({error.strerror})") from error
     logger.info(f"wrote the weights of {config['Arch']['name']} to {target}")

@@ -40,13 +40,22 @@ def count_classes(arrays, source):
     return matrices[0][1]
 
 
+def imagenet_transforms():
+    """The preprocessing of an image for nearly all of ImageNet's networks, as a list of a config's `transform_ops`."""
+    return load_config(_config_file(_COMMON))["Infer"]["transforms"]
+
+
 def _imagenet_config(name):
     from ppcls_lite.arch import ARCH
     from ppcls_lite.arch.registry import canonical_name
 
     ARCH.get(canonical_name(name), "--m")
-    path = next((path for path in _CONFIGS.glob("*/*.yaml") if path.stem == name), None)
-    config = load_config(path or next(_CONFIGS.glob(f"*/{_COMMON}.yaml")))
+    path = _config_file(name)
+    config = load_config(path or _config_file(_COMMON))
     if not path:
         config["Arch"] = {"name": name}
     return config
+
+
+def _config_file(name):
+    return next((path for path in _CONFIGS.glob("*/*.yaml") if path.stem == name), None)

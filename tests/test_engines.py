@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from conftest import ROOT, assert_one_line
 
-from ppcls_lite.infer import auto_engine
+from ppcls_lite.infer import auto_engine, paddle_engine, tensorrt_engine
 from ppcls_lite.infer.engine import ENGINES, Engine
 from ppcls_lite.infer.engines import EngineOptions, available_engines, create_engine
 from ppcls_lite.infer.model_files import find_model
-from ppcls_lite.infer.tensorrt_engine import check_quantised
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 
@@ -132,12 +131,27 @@ def test_precision():
 def test_int8_needs_a_quantised_model(exported, tmp_path):
     files = find_model(exported.model)
     with pytest.raises(UserError, match="needs a quantised model, and there is no quantisation operator"):
-        check_quantised(files)
+        tensorrt_engine.check_quantised(files)
     content = files.structure.read_bytes()
     assert b"quantize" in content  # every model lists the versions of all operators, which means nothing
     planted = files._replace(structure=tmp_path / "inference.pdmodel")
     planted.structure.write_bytes(content.replace(b"\x1a\nhard_swish", b"\x1a\nquantize_x"))
-    check_quantised(planted)
+    tensorrt_engine.check_quantised(planted)
+
+
+@pytest.mark.parametrize("options", [EngineOptions(), EngineOptions(use_fp16=True, batch_size=8)])
+def test_tensorrt_is_asked_for_as_paddle_expects(exported, monkeypatch, options):
+    """As far as a CPU can tell: the CPU build takes every argument, and then says that it has no TensorRT."""
+    import paddle
+    from paddle import inference
+
+    if paddle.is_compiled_with_cuda():
+        pytest.skip("this Paddle can use a GPU")
+    monkeypatch.setattr(paddle_engine, "why_no_gpu", lambda paddle: "")
+    engine = object.__new__(tensorrt_engine.TensorRTEngine)
+    engine.model, engine.options = find_model(exported.model), options
+    with pytest.raises(RuntimeError, match="compile with TENSORRT first"):
+        engine.configure(inference.Config(*map(str, engine.model)), inference)
 
 
 def test_engine_of_the_prediction_config(exported, run_here):

@@ -14,6 +14,7 @@ CONFIG_SCRIPTS += ["deploy/python/predict_cls.py", "tools/compare_engines.py"]
 OTHERS = ["tools/check_convergence.py", "tools/tipc_report.py", "tools/tipc_evidence.py"]
 SERVING = ["convert", "classification_web_service", "pipeline_http_client", "pipeline_rpc_client", "benchmark"]
 OTHERS += ["tools/compare_serving.py", *(f"deploy/paddleserving/{name}.py" for name in SERVING)]
+OTHERS += ["tools/infer/predict.py", "tools/infer/infer.py", "tools/infer/py_infer.py"]
 OTHERS += ["deploy/python/benchmark.py", "tools/export_filled.py"]
 HEAVY = ("paddle", "matplotlib", "PIL", "scipy")
 

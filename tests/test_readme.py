@@ -34,6 +34,11 @@ def test_examples_are_there():
 @pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[c.split()[1] for c, _ in EXAMPLES])
 def test_output(command, output):
     """In the order of the README, since the last ones use what the export left."""
+    run_and_compare(command, output)
+
+
+def run_and_compare(command, output):
+    """Run a document's command at the repository's root: it must print the document's output."""
     if not (ROOT / "dataset/digits/val_list.txt").is_file():
         pytest.skip("the digits are not prepared: bash test_tipc/prepare.sh CONFIG whole_infer")
     shim = ROOT / "dataset" / ".bin"  # `python` is the interpreter of the tests, as in an activated environment

@@ -55,5 +55,5 @@ def test_filled_weights_spread_the_logits(table, tmp_path):
 def test_wrong_input(run_here, table, monkeypatch, tmp_path):
     assert_one_line(run_here(TABLE, "MixNet_X"), "MixNet_X: no such config under ppcls_lite/configs/ImageNet")
     monkeypatch.setattr(table, "MEASURED", tmp_path / "none.json")
-    with pytest.raises(table.UserError, match="none.json: cannot be read .*; run --measure"):
+    with pytest.raises(table.UserError, match=r"none.json: cannot be read .*; run --measure"):
         table.kept()

@@ -14,9 +14,9 @@ import pytest
 from service import Service, encoded, picture
 
 from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.paddle_engine import EngineOptions
+from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.predict import stack_images
-from ppcls_lite.serving.engines import create_engine
+from ppcls_lite.serving.engines import create_service_engine
 from ppcls_lite.serving.load import Question, run_load
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", 6))
@@ -35,7 +35,7 @@ def busy(converted, tmp_path_factory):
 def answer_of(exported):
     """A function from an image file's bytes to the whole answer that Paddle Inference's prediction makes."""
     transforms, postprocess = build_processing(exported.model)
-    engine = create_engine("auto", exported.model, EngineOptions())
+    engine = create_service_engine("auto", exported.model, EngineOptions())
 
     def answer(data):
         result = postprocess(engine.run(stack_images([transforms(data)])))[0]

@@ -136,14 +136,14 @@ class Bare:
         import cv2
 
         from ppcls_lite.infer.model_config import build_processing
-        from ppcls_lite.infer.paddle_engine import EngineOptions
+        from ppcls_lite.infer.options import EngineOptions
         from ppcls_lite.infer.predict import stack_images
-        from ppcls_lite.serving.engines import create_engine
+        from ppcls_lite.serving.engines import create_service_engine
 
         cv2.setNumThreads(1)
         transforms, _ = build_processing(model)
         self.cores = cores
-        engines = [create_engine("auto", model, EngineOptions(cpu_num_threads=1)) for _ in range(cores)]
+        engines = [create_service_engine("auto", model, EngineOptions(cpu_num_threads=1)) for _ in range(cores)]
         batch = stack_images([transforms(data)] * BARE_BATCH)
         self.predict = lambda number: engines[number].run(batch)
         self.both = lambda number: engines[number].run(stack_images([transforms(data) for _ in range(BARE_BATCH)]))

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.paddle_engine import EngineOptions
+from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.predict import stack_images
-from ppcls_lite.serving.engines import create_engine
+from ppcls_lite.serving.engines import create_service_engine
 from ppcls_lite.serving.paddle_serving import ChannelTimeoutError, Op
 from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_picture
 from ppcls_lite.utils.config import load_config
@@ -53,7 +53,7 @@ class ImageOp(Op):
             )
         self.engines = queue.LifoQueue()  # the one used last has its data in the processor's cache
         for _ in range(self.concurrency):
-            engine = create_engine(local.get("engine") or "auto", model_dir, options)
+            engine = create_service_engine(local.get("engine") or "auto", model_dir, options)
             for size in range(1, self._batch_size + 1):  # compiles, and shows that the transforms fit
                 engine.run(stack_images(samples[:1] * size))
             self.engines.put(engine)

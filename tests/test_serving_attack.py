@@ -13,21 +13,20 @@ import numpy as np
 import pytest
 from service import encoded, picture
 
+from ppcls_lite.infer.engines import ENGINES, EngineOptions, create_engine
 from ppcls_lite.infer.model_config import build_processing
 from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.compare import AnswerAgreement
-from ppcls_lite.serving.engines import create_service_engine
 
 GOOD = encoded(picture())
+ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"
 
 
 @pytest.fixture(scope="module")
 def predict(exported):
     """A function from an image file's bytes to what Paddle Inference predicts, with the service's engine."""
-    from ppcls_lite.infer.options import EngineOptions
-
     transforms, postprocess = build_processing(exported.model)
-    engine = create_service_engine("auto", exported.model, EngineOptions())
+    engine = create_engine(ENGINE, exported.model, EngineOptions())
     return lambda data: postprocess(engine.run(stack_images([transforms(data)])))[0]
 
 

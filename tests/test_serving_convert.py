@@ -15,6 +15,7 @@ from ppcls_lite.serving import convert as converter
 from ppcls_lite.serving.convert import convert
 from ppcls_lite.serving.program import load_proto
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.tensor_files import write_tensor
 
 SCRIPT = "deploy/paddleserving/convert.py"
 EXPECTED = {
@@ -77,10 +78,10 @@ def test_paddle_servings_own_predictor_loads_it(exported, converted, tmp_path):
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    from ppcls_lite.infer.paddle_engine import EngineOptions, PaddleEngine
+    from ppcls_lite.infer.engines import create_engine
 
     images = np.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32).astype("float32")
-    expected = PaddleEngine(exported.model, EngineOptions()).run(images)
+    expected = create_engine(None, exported.model).run(images)
     np.testing.assert_allclose(np.load(tmp_path / "scores.npy"), expected, atol=1e-5)
 
 
@@ -134,6 +135,11 @@ def cut_params(model):
     path.write_bytes(path.read_bytes()[:-1])
 
 
+def other_params(model):
+    with (model / "inference.pdiparams").open("wb") as stream:
+        write_tensor(stream, np.zeros((3, 4), np.float32))
+
+
 def long_params(model):
     with (model / "inference.pdiparams").open("ab") as stream:
         stream.write(b"x")
@@ -157,11 +163,12 @@ FAULTS = {
     empty_program: "expected the structure of an exported model, found 0 bytes",
     foreign_program: "expected the structure of an exported model",
     json_program: "FLAGS_enable_pir_api=0",
-    cut_params: "is cut or another one",
-    long_params: "has 1 bytes more than the program's",
-    foreign_params: "is cut or another one",
-    no_params: "inference.pdiparams: no such file",
-    unreadable: "inference.pdmodel: no such file",
+    cut_params: "or a damaged one",
+    other_params: "holds 1 tensors, and the model has",
+    long_params: "or a damaged one",
+    foreign_params: "or a damaged one",
+    no_params: "its weights are one file a variable",
+    unreadable: "expected inference.pdmodel and inference.pdiparams, found",
 }
 
 
@@ -184,7 +191,7 @@ def test_folders_and_names_that_cannot_be(model, tmp_path, run_here):
     assert_one_line(run_here(SCRIPT, "--dirname", tmp_path / "no", *common), "found nothing")
     assert_one_line(run_here(SCRIPT, "--dirname", model / "inference.yml", *common), "found a file")
     for option in ("--model_filename", "--params_filename"):
-        assert_one_line(run_here(SCRIPT, "--dirname", model, option, "no", *common), "no: no such file")
+        assert_one_line(run_here(SCRIPT, "--dirname", model, option, "no", *common), "/no: no such")
         for name in ("../x", "/etc/passwd", ""):
             assert_one_line(run_here(SCRIPT, "--dirname", model, option, name, *common), option, "the name of a file")
     for same in ([server, server], [model, client], [server, model]):

@@ -13,14 +13,14 @@ import time
 import pytest
 from service import Service, encoded, picture
 
+from ppcls_lite.infer.engines import ENGINES, EngineOptions, create_engine
 from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.predict import stack_images
-from ppcls_lite.serving.engines import create_service_engine
 from ppcls_lite.serving.load import Question, run_load
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", 6))
 PATH = "/imagenet/prediction"
+ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def busy(converted, tmp_path_factory):
 def answer_of(exported):
     """A function from an image file's bytes to the whole answer that Paddle Inference's prediction makes."""
     transforms, postprocess = build_processing(exported.model)
-    engine = create_service_engine("auto", exported.model, EngineOptions())
+    engine = create_engine(ENGINE, exported.model, EngineOptions())
 
     def answer(data):
         result = postprocess(engine.run(stack_images([transforms(data)])))[0]

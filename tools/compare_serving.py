@@ -61,15 +61,12 @@ def images_of(files):
 
 def predictor(model_dir, config, name=None):
     """A function from an image's path to its result, as predict_cls.py computes it, or with the engine `name`."""
-    from ppcls_lite.infer.engines import create_engine
+    from ppcls_lite.infer.engines import EngineOptions, create_engine
     from ppcls_lite.infer.model_config import build_processing
-    from ppcls_lite.infer.options import EngineOptions
     from ppcls_lite.infer.predict import read_image, stack_images
-    from ppcls_lite.serving.engines import create_service_engine
 
     transforms, postprocess = build_processing(model_dir, config)
-    options = EngineOptions.from_config(config["Global"])
-    engine = create_service_engine(name, model_dir, options) if name else create_engine(None, model_dir, options)
+    engine = create_engine(name, model_dir, EngineOptions.from_config(config["Global"]))
     return lambda path: postprocess(engine.run(stack_images([read_image(path, transforms)])))[0]
 
 

@@ -135,15 +135,16 @@ class Bare:
     def __init__(self, model, data, cores):
         import cv2
 
+        from ppcls_lite.infer.engines import EngineOptions, create_engine
         from ppcls_lite.infer.model_config import build_processing
-        from ppcls_lite.infer.options import EngineOptions
         from ppcls_lite.infer.predict import stack_images
-        from ppcls_lite.serving.engines import create_service_engine
+        from ppcls_lite.serving.op import engine_name
 
         cv2.setNumThreads(1)
         transforms, _ = build_processing(model)
         self.cores = cores
-        engines = [create_service_engine("auto", model, EngineOptions(cpu_num_threads=1)) for _ in range(cores)]
+        options = EngineOptions(cpu_num_threads=1)
+        engines = [create_engine(engine_name(None, options), model, options) for _ in range(cores)]
         batch = stack_images([transforms(data)] * BARE_BATCH)
         self.predict = lambda number: engines[number].run(batch)
         self.both = lambda number: engines[number].run(stack_images([transforms(data) for _ in range(BARE_BATCH)]))

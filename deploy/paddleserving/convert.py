@@ -43,7 +43,7 @@ def main():
     args = parser.parse_args()
     aliases = {"feed_aliases": args.feed_alias_names, "fetch_aliases": args.fetch_alias_names}
     if args.show_proto:
-        model, _ = find_files(args.dirname, args.model_filename, args.params_filename)
+        model = find_files(args.dirname, args.model_filename, args.params_filename).structure
         print(describe(read_program(model), model, **aliases), end="")
         return
     config = convert(

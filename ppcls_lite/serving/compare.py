@@ -4,9 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ppcls_lite.infer.agreement import TOLERANCE
 from ppcls_lite.utils.errors import UserError
-
-TOLERANCE = 1e-4  # as between engines, ppcls_lite/infer/compare.py
 
 
 @dataclass

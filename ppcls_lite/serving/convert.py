@@ -12,6 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+from ppcls_lite.infer.model_files import find_model, given_files
 from ppcls_lite.serving.program import check_params, inputs_and_outputs, load_proto, read_program
 from ppcls_lite.utils.errors import UserError
 
@@ -48,26 +49,15 @@ def describe(program, path, feed_aliases=None, fetch_aliases=None):
 
 
 def find_files(folder, model_filename=None, params_filename=None):
-    """(structure file, weights file) of the model in `folder`, by the given names or the usual ones."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: expected a folder with an exported model, found {'a file' if folder.exists() else 'nothing'}"
-        )
-    found = []
-    for option, name, usual in (
-        ("--model_filename", model_filename, ("inference.pdmodel", "inference.json", "__model__")),
-        ("--params_filename", params_filename, ("inference.pdiparams", "__params__")),
-    ):
+    """The `ModelFiles` of the model in `folder`, by the names that are given or the usual ones."""
+    for option, name in (("--model_filename", model_filename), ("--params_filename", params_filename)):
         if name is not None and (Path(name).name != name or name in ("", "..")):
             raise UserError(f"{option}: expected the name of a file in {folder}, found {name!r:.120}")
-        candidates = [folder / each for each in ((name,) if name else usual)]
-        path = next((path for path in candidates if path.is_file()), None)
-        if path is None:
-            there = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
-            raise UserError(f"{candidates[0]}: no such file; in the folder: {there}")
-        found.append(path)
-    return tuple(found)
+    if model_filename is None and params_filename is None:
+        return find_model(folder)
+    structure = Path(folder, model_filename) if model_filename else find_model(folder).structure
+    params = Path(folder, params_filename) if params_filename else structure.with_suffix(".pdiparams")
+    return given_files(structure, params)
 
 
 def convert(folder, server_folder, client_folder, model_filename=None, params_filename=None, **aliases):
@@ -76,7 +66,10 @@ def convert(folder, server_folder, client_folder, model_filename=None, params_fi
     Each appears whole or not at all; what an earlier conversion left there is replaced. Raises UserError for a model
     that cannot be read, and for a folder that holds anything else.
     """
-    model, params = find_files(folder, model_filename, params_filename)
+    files = find_files(folder, model_filename, params_filename)
+    if files.is_separate:
+        raise UserError(f"{folder}: its weights are one file a variable; export them as one file, inference.pdiparams")
+    model, params = files
     program = read_program(model)
     config = describe(program, model, **aliases)
     check_params(params, program)

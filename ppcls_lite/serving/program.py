@@ -5,32 +5,16 @@ own message definitions, without importing Paddle.
 """
 
 import importlib.util
-import struct
 import sys
 import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.tensor_files import read_tensors
 
 # FeedFetchList and ReaderBase variables are persistable too, and have no tensor.
 _TENSOR = 7
-_NUMPY = {
-    0: "bool",
-    1: "i2",
-    2: "i4",
-    3: "i8",
-    4: "f2",
-    5: "f4",
-    6: "f8",
-    20: "u1",
-    21: "i1",
-    22: "u2",
-    23: "c8",
-    24: "c16",
-}
 
 
 class Variable(NamedTuple):
@@ -127,40 +111,11 @@ def check_params(path, program):
 
     Paddle loads a cut file without a word and reads stray memory instead.
     """
-    path = Path(path)
-    variables = sorted(
-        (var for var in program.blocks[0].vars if var.persistable and var.type.type == _TENSOR),
-        key=lambda var: var.name,
-    )
-    try:
-        with path.open("rb") as stream:
-            size = path.stat().st_size
-            for var in variables:
-                tensor = _tensor(var).tensor
-                expected = list(tensor.dims)
-                dims = _skip_tensor(stream, type(tensor))
-                if dims != expected or stream.tell() > size:
-                    raise UserError(f"{path}: the tensor {var.name!r:.80} is cut or another one; expected {expected}")
-            rest = size - stream.tell()
-    except OSError as error:
-        raise UserError(f"{path}: the weights cannot be read ({error.strerror})") from None
-    if rest:
-        raise UserError(f"{path}: has {rest} bytes more than the program's {len(variables)} tensors")
-
-
-def _skip_tensor(stream, message):
-    """Walk over one tensor (a version, its sequence levels, a version, a TensorDesc, its data); returns its shape."""
-    try:
-        _, levels = struct.unpack("<IQ", stream.read(12))
-        for _ in range(min(levels, 8)):
-            stream.seek(struct.unpack("<Q", stream.read(8))[0], 1)
-        _, length = struct.unpack("<Ii", stream.read(8))
-        description = message()
-        description.ParseFromString(stream.read(min(max(length, 0), 1 << 16)))
-        dims = list(description.dims)
-        stream.seek(int(np.prod(dims, dtype=np.int64)) * np.dtype(_NUMPY[description.data_type]).itemsize, 1)
-        return dims
-    except UserError:
-        raise
-    except Exception:  # whatever stray bytes lead to: no tensor is here
-        return None
+    variables = [var for var in program.blocks[0].vars if var.persistable and var.type.type == _TENSOR]
+    found = read_tensors(path)
+    if len(found) != len(variables):
+        raise UserError(f"{path}: holds {len(found)} tensors, and the model has {len(variables)}")
+    for var, (_, _, array) in zip(sorted(variables, key=lambda var: var.name), found):
+        expected = list(_tensor(var).tensor.dims)
+        if list(array.shape) != expected:
+            raise UserError(f"{path}: the tensor {var.name!r:.80} is {list(array.shape)}, and the model has {expected}")

@@ -126,29 +126,38 @@ certify_service() {
     done
 }
 
-find_model() { # sets MODEL_DIR: the config's folder, or else what the base chain exports of the provided weights
-    local exported=''
+find_model() { # sets MODEL_DIR: the config's folder; else an export of the provided weights, of the base chain, or a new one
+    local base=test_tipc/configs/$MODEL/train_infer_python.txt weights=''
     MODEL_DIR=${VALUE[dirname]%/}
     [[ ! -f $MODEL_DIR/${VALUE[model_filename]} ]] || return 0
     echo "note: there is no ${VALUE[model_filename]} in $MODEL_DIR; taking what the base chain exports"
-    if in_stage $MODEL_STAGE; then
-        export_model || return
+    [[ ! -f $base ]] || weights=$(provided_weights "$base" 2>/dev/null)
+    if [[ ! -f $weights ]]; then # a model that the base chain has trained before
+        exported_model "$OUTPUT/$MODEL/lite_train_lite_infer/*/inference" && return
     fi
-    exported=$(compgen -G "$OUT/base/*/*/*/inference/${VALUE[model_filename]}" | head -n 1)
-    MODEL_DIR=${exported%/*}
-    [[ -n $MODEL_DIR ]] || ! echo "error: the base chain left no ${VALUE[model_filename]} in $OUT/base"
+    if in_stage $MODEL_STAGE; then
+        export_model "$base" "$weights" || return
+    fi
+    exported_model "$OUT/base/*/*/*/inference" && return
+    echo "error: the base chain left no ${VALUE[model_filename]} in $OUT/base"
+    return 1
 }
 
-export_model() { # by the base chain's own config of the model: its provided weights, or a short training where they lack
-    local base=test_tipc/configs/$MODEL/train_infer_python.txt mode=lite_train_lite_infer weights
+exported_model() { # PATTERN: sets MODEL_DIR to the first such folder with a model; fails when there is none
+    local found
+    found=$(compgen -G "$1/${VALUE[model_filename]}" | head -n 1)
+    [[ -n $found ]] && MODEL_DIR=${found%/*}
+}
+
+export_model() { # CONFIG WEIGHTS: by the base chain, of the provided weights, or of a short training where there are none
+    local base=$1 mode=lite_train_lite_infer
     local -a stages=(--stage 1 --stop_stage 4)
     if [[ ! -f $base ]]; then
         echo "error: no $base says how to make the model"
         record model failed 0 '' "no $base"
         return 1
     fi
-    weights=$(provided_weights "$base" 2>/dev/null) || weights=''
-    [[ ! -f $weights ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
+    [[ ! -f $2 ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
     run_step model "$OUT/model.log" . env TIPC_OUTPUT="$OUT/base" TIPC_PYTHON="$PYTHON" \
         bash test_tipc/test_train_inference_python.sh "$base" "$mode" "${stages[@]}"
 }

@@ -64,7 +64,7 @@ compatibility_lane() {
         "$base" -m venv "$COMPAT" || return
         "$COMPAT/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             -r tests/requirements-compat.txt || return
-        bash test_tipc/install_serving.sh "$COMPAT/bin/python" --quiet || return
+        bash test_tipc/install_serving.sh "$COMPAT/bin/python" -qq || return
         echo "$stamp" >"$COMPAT/ready"
     fi
     local output status=0

@@ -71,3 +71,69 @@ provided_weights() { # CONFIG: where the weights of its whole_infer lie, from th
         *) echo "${value#./}" ;;
     esac
 }
+
+# ---------------------------------------------------------------------------------------- what every chain does alike
+
+# A chain has stages from 0 (prepare) to $AGREE, the last one.
+
+parse_options() { # "$@" of a chain: sets ARGUMENTS to what is no option, FIRST_STAGE, LAST_STAGE and EVIDENCE
+    ARGUMENTS=() FIRST_STAGE=0 LAST_STAGE=$AGREE EVIDENCE=''
+    while (($# > 0)); do
+        case $1 in
+            --stage | --stop_stage)
+                [[ ${2:-} =~ ^[0-$AGREE]$ ]] || die "$1: expected a stage from 0 to $AGREE, found '${2:-}'"
+                if [[ $1 == --stage ]]; then FIRST_STAGE=$2; else LAST_STAGE=$2; fi
+                shift
+                ;;
+            --evidence) EVIDENCE=1 ;;
+            -h | --help)
+                sed -n '2,/^$/s/^# \{0,1\}//p' "$0"
+                exit 0
+                ;;
+            -*) die "unknown option '$1'; see --help" ;;
+            *) ARGUMENTS+=("$1") ;;
+        esac
+        shift
+    done
+    ((FIRST_STAGE <= LAST_STAGE)) || die "--stop_stage $LAST_STAGE comes before --stage $FIRST_STAGE"
+}
+
+in_stage() { # NUMBER
+    (($1 >= FIRST_STAGE && $1 <= LAST_STAGE))
+}
+
+choose_output() { # sets OUTPUT: TIPC_OUTPUT as seen from the working folder, or the usual one
+    OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
+    [[ $OUTPUT != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
+    [[ -z ${TIPC_OUTPUT:-} || $OUTPUT == /* ]] || OUTPUT=$PWD/$OUTPUT
+}
+
+prepare() { # the environment, data and weights of CONFIG and MODE, as a recorded step
+    local status start
+    echo "==== prepare ===="
+    start=$(now)
+    run_in_group 1 2 bash test_tipc/prepare.sh "$CONFIG" "$MODE"
+    status=$?
+    if ((status == 0)); then
+        record prepare passed "$(elapsed "$start")" '' ''
+    else
+        record prepare failed "$(elapsed "$start")" '' "exit code $status"
+    fi
+    return "$status"
+}
+
+summarise() { # write and show the summary; fails unless all is well
+    [[ -n ${VERSIONS:-} ]] || return
+    "$PYTHON" tools/tipc_report.py "$OUT" --model "$MODEL" --mode "$MODE" --versions "$VERSIONS" --commit "$COMMIT"
+}
+
+finish() { # KIND: the summary comes last; evidence, of this kind, is kept of a whole run that passed
+    local status=0
+    summarise >"$OUT/summary.txt" || status=1
+    # a run in another place than usual is a try, unless evidence is asked for
+    if ((status == 0 && LAST_STAGE == AGREE)) && [[ -n $1 && (-n $EVIDENCE || -z ${TIPC_OUTPUT:-}) ]]; then
+        "$PYTHON" tools/tipc_evidence.py "$OUT" --model "$MODEL" --mode "$1" ${EVIDENCE:+--renew} || status=1
+    fi
+    cat "$OUT/summary.txt"
+    exit "$status"
+}

@@ -25,9 +25,8 @@ main() {
     local i
     parse_arguments "$@"
     find_configs
-    OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
-    [[ -z ${TIPC_OUTPUT:-} || $OUTPUT == /* ]] || OUTPUT=$PWD/$OUTPUT # for the chains, which are started in the root
-    [[ -z ${TIPC_OUTPUT:-} ]] || export TIPC_OUTPUT=$OUTPUT
+    choose_output
+    [[ -z ${TIPC_OUTPUT:-} ]] || export TIPC_OUTPUT=$OUTPUT # for the chains, which are started in the root
     cd "$ROOT" || die "$ROOT: cannot be entered"
     name_models
     open_output "$OUTPUT/.run_all"

@@ -41,32 +41,13 @@ main() {
     find_python
     describe_environment
     certify_service
-    finish
+    finish serving
 }
 
 parse_arguments() {
-    local -a words=()
-    FIRST_STAGE=0 LAST_STAGE=$AGREE EVIDENCE=''
-    while (($# > 0)); do
-        case $1 in
-            --stage | --stop_stage)
-                [[ ${2:-} =~ ^[0-4]$ ]] || die "$1: expected a stage from 0 to $AGREE, found '${2:-}'"
-                if [[ $1 == --stage ]]; then FIRST_STAGE=$2; else LAST_STAGE=$2; fi
-                shift
-                ;;
-            --evidence) EVIDENCE=1 ;;
-            -h | --help)
-                sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
-                exit 0
-                ;;
-            -*) die "unknown option '$1'; see --help" ;;
-            *) words+=("$1") ;;
-        esac
-        shift
-    done
-    ((${#words[@]} <= 2)) || die "usage: bash test_tipc/test_serving.sh [CONFIG] [MODE] (see --help)"
-    ((FIRST_STAGE <= LAST_STAGE)) || die "--stop_stage $LAST_STAGE comes before --stage $FIRST_STAGE"
-    MODE=${words[1]:-serving_infer}
+    parse_options "$@"
+    ((${#ARGUMENTS[@]} <= 2)) || die "usage: bash test_tipc/test_serving.sh [CONFIG] [MODE] (see --help)"
+    MODE=${ARGUMENTS[1]:-serving_infer}
     [[ $MODE == serving_infer ]] || die "unknown mode '$MODE'; expected serving_infer"
     [[ $SECONDS_TO_START =~ ^[0-9]{1,5}$ ]] || die "TIPC_SERVING_SECONDS: expected seconds, found '$SECONDS_TO_START'"
     PORTS=(0 0)
@@ -75,31 +56,11 @@ parse_arguments() {
             die "TIPC_SERVING_PORTS: expected two ports such as 18080,9993, found '$TIPC_SERVING_PORTS'"
         PORTS=("${BASH_REMATCH[@]:1}")
     fi
-    OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
-    [[ $OUTPUT != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
-    [[ -z ${TIPC_OUTPUT:-} || $OUTPUT == /* ]] || OUTPUT=$PWD/$OUTPUT
-    find_config "${words[0]:-$ROOT/$DEFAULT_CONFIG}"
-}
-
-in_stage() { # NUMBER
-    (($1 >= FIRST_STAGE && $1 <= LAST_STAGE))
+    choose_output
+    find_config "${ARGUMENTS[0]:-$ROOT/$DEFAULT_CONFIG}"
 }
 
 # ------------------------------------------------------------------------------------------------------ the chain
-
-prepare() {
-    local status start
-    echo "==== prepare ===="
-    start=$(now)
-    run_in_group 1 2 bash test_tipc/prepare.sh "$CONFIG" "$MODE"
-    status=$?
-    if ((status == 0)); then
-        record prepare passed "$(elapsed "$start")" '' ''
-    else
-        record prepare failed "$(elapsed "$start")" '' "exit code $status"
-    fi
-    return "$status"
-}
 
 # The server and the clients run in serving_dir: THERE is the output folder as they see it.
 
@@ -270,23 +231,6 @@ agree() { # DEVICE: every answer with what predict_cls.py predicts
     run_step "agree $1" "$OUT/agree_$1.log" "${VALUE[serving_dir]}" python \
         "$(from_serving_dir tools/compare_serving.py)" --inference_model_dir "$(from_serving_dir "$MODEL_DIR")" \
         "${options[@]}" --save "$THERE/agree_$1.json" "${answers[@]}"
-}
-
-# ------------------------------------------------------------------------------------------------------ the end
-
-summarise() { # write and show the summary; fails unless all is well
-    [[ -n ${VERSIONS:-} ]] || return
-    "$PYTHON" tools/tipc_report.py "$OUT" --model "$MODEL" --mode "$MODE" --versions "$VERSIONS" --commit "$COMMIT"
-}
-
-finish() { # the summary comes last; evidence is kept of a whole run that passed, in its usual place unless asked for
-    local status=0
-    summarise >"$OUT/summary.txt" || status=1
-    if ((status == 0 && LAST_STAGE == AGREE)) && [[ -n $EVIDENCE || -z ${TIPC_OUTPUT:-} ]]; then
-        "$PYTHON" tools/tipc_evidence.py "$OUT" --model "$MODEL" --mode serving ${EVIDENCE:+--renew} || status=1
-    fi
-    cat "$OUT/summary.txt"
-    exit "$status"
 }
 
 main "$@"

@@ -43,58 +43,19 @@ main() {
     else
         certify_trainings
     fi
-    finish
+    if compgen -G "$OUT/*/log_train.txt" >/dev/null; then finish "$MODE"; else finish ''; fi # evidence is of a training
 }
 
 parse_arguments() {
-    local -a words=()
-    FIRST_STAGE=0 LAST_STAGE=$AGREE EVIDENCE=''
-    while (($# > 0)); do
-        case $1 in
-            --stage | --stop_stage)
-                [[ ${2:-} =~ ^[0-6]$ ]] || die "$1: expected a stage from 0 to $AGREE, found '${2:-}'"
-                if [[ $1 == --stage ]]; then FIRST_STAGE=$2; else LAST_STAGE=$2; fi
-                shift
-                ;;
-            --evidence) EVIDENCE=1 ;;
-            -h | --help)
-                sed -n '2,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
-                exit 0
-                ;;
-            -*) die "unknown option '$1'; see --help" ;;
-            *) words+=("$1") ;;
-        esac
-        shift
-    done
-    ((${#words[@]} == 2)) || die "usage: bash test_tipc/test_train_inference_python.sh CONFIG MODE (see --help)"
-    ((FIRST_STAGE <= LAST_STAGE)) || die "--stop_stage $LAST_STAGE comes before --stage $FIRST_STAGE"
-    MODE=${words[1]}
+    parse_options "$@"
+    ((${#ARGUMENTS[@]} == 2)) || die "usage: bash test_tipc/test_train_inference_python.sh CONFIG MODE (see --help)"
+    MODE=${ARGUMENTS[1]}
     is_mode "$MODE" || die "unknown mode '$MODE'; expected one of: ${MODES[*]}"
-    OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
-    [[ $OUTPUT != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
-    [[ -z ${TIPC_OUTPUT:-} || $OUTPUT == /* ]] || OUTPUT=$PWD/$OUTPUT
-    find_config "${words[0]}"
-}
-
-in_stage() { # NUMBER
-    (($1 >= FIRST_STAGE && $1 <= LAST_STAGE))
+    choose_output
+    find_config "${ARGUMENTS[0]}"
 }
 
 # ---------------------------------------------------------------------------------------------------- the chains
-
-prepare() {
-    local status start
-    echo "==== prepare ===="
-    start=$(now)
-    run_in_group 1 2 bash test_tipc/prepare.sh "$CONFIG" "$MODE"
-    status=$?
-    if ((status == 0)); then
-        record prepare passed "$(elapsed "$start")" '' ''
-    else
-        record prepare failed "$(elapsed "$start")" '' "exit code $status"
-    fi
-    return "$status"
-}
 
 certify_trainings() { # every entry of gpu_list x autocast x trainer; on the CPU where nothing else would be trained
     local gpu autocast trainer trained=0
@@ -373,24 +334,6 @@ agree() { # the whole validation list through both engines
     else
         skip_step agree "the eval command is not tools/eval.py, so the predictions were NOT compared"
     fi
-}
-
-# ------------------------------------------------------------------------------------------------------ the end
-
-summarise() { # write and show the summary; fails unless all is well
-    [[ -n ${VERSIONS:-} ]] || return
-    "$PYTHON" tools/tipc_report.py "$OUT" --model "$MODEL" --mode "$MODE" --versions "$VERSIONS" --commit "$COMMIT"
-}
-
-finish() { # the summary comes last; evidence is kept of a whole run that passed, in its usual place unless asked for
-    local status=0
-    summarise >"$OUT/summary.txt" || status=1
-    if ((status == 0 && LAST_STAGE == AGREE)) && [[ -n $EVIDENCE || -z ${TIPC_OUTPUT:-} ]] &&
-        compgen -G "$OUT/*/log_train.txt" >/dev/null; then
-        "$PYTHON" tools/tipc_evidence.py "$OUT" --model "$MODEL" --mode "$MODE" ${EVIDENCE:+--renew} || status=1
-    fi
-    cat "$OUT/summary.txt"
-    exit "$status"
 }
 
 main "$@"

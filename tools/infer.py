@@ -3,7 +3,8 @@
     python tools/infer.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
         -o Global.pretrained_model=output/small/best_model -o Infer.infer_imgs=test_images
 
-Infer.infer_imgs is an image, a folder or a list file. Prints one list of predictions a batch.
+Infer.infer_imgs is an image, a folder or a list file. Prints one list of predictions a batch. A detector's boxes are
+drawn too: pictures with boxes go to the folder Infer.output_dir, if it is given.
 Exit code: 0 all predicted, 1 an image, the config or the weights cannot be used, 130 interrupted.
 """
 
@@ -22,20 +23,15 @@ def main():
     config = load_config(args.config, args.override)
     source = require(config, "Infer.infer_imgs", args.config)
     with quick_import():  # of Paddle, which a wrong config need not wait for
-        from ppcls_lite.data.transforms import build_transforms
-        from ppcls_lite.infer.postprocess import build_postprocess, format_record
-        from ppcls_lite.infer.predict import Predictor
-        from ppcls_lite.infer.training_engine import TrainingEngine
+        from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 
     setup_logging(stream=sys.stderr)  # standard output is for predictions
-    transforms = build_transforms(require(config, "Infer.transforms", args.config), "Infer.transforms")
-    postprocess = build_postprocess(config["Infer"].get("PostProcess"))
     choose_device(config, args.override)
-    engine = TrainingEngine(config)
-    predictor = Predictor(engine, transforms, postprocess, config["Infer"].get("batch_size", 1))
+    task = task_of(config)
+    predictor = task.predictor(config)
     for batch in predictor.predict(source):
-        print([format_record(result, path) for path, result in batch])
+        print([task.record(result, path) for path, result in batch])
     return 1 if predictor.failed else 0
 
 

@@ -1,9 +1,17 @@
-"""Networks for image classification, one file a paper, weight-compatible with PaddleClas's."""
+"""Networks, one file a paper: classifiers, weight-compatible with PaddleClas's, and a detector around any of them."""
 
 # Importing a family registers its networks.
-from ppcls_lite.arch import mixnet, mobilenet_v1, mobilenet_v3, pphgnet_v2, resnet_vd, shufflenet_v2  # noqa: F401
+from ppcls_lite.arch import (  # noqa: F401
+    centernet,
+    mixnet,
+    mobilenet_v1,
+    mobilenet_v3,
+    pphgnet_v2,
+    resnet_vd,
+    shufflenet_v2,
+)
 from ppcls_lite.arch.backbone import Backbone, build_backbone
-from ppcls_lite.arch.registry import ARCH, build_model
+from ppcls_lite.arch.registry import ARCH, DETECTORS, build_model
 from ppcls_lite.arch.summary import summarize
 
-__all__ = ["ARCH", "Backbone", "build_backbone", "build_model", "summarize"]
+__all__ = ["ARCH", "DETECTORS", "Backbone", "build_backbone", "build_model", "summarize"]

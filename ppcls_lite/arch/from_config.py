@@ -2,7 +2,7 @@
 
 import paddle
 
-from ppcls_lite.arch.registry import build_model
+from ppcls_lite.arch.registry import DETECTORS, build_model
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
@@ -23,7 +23,16 @@ def build_network(config, **changes):
     """The network of `Arch`. Its parameters get the same names in every process, as `.pdopt` files need."""
     options = {**require(config, "Arch"), "class_num": class_count(config), **changes}
     with paddle.utils.unique_name.guard():
+        if options.get("name") in DETECTORS:
+            return DETECTORS.build(options.pop("name"), options, "Arch")
         return build_model(**options)
+
+
+def without_downloads(options):
+    """The changes to an `Arch` section that spare it official weights, which would only be overwritten."""
+    if "Backbone" in options:
+        return {"Backbone": {**options["Backbone"], "pretrained": False}}
+    return {"pretrained": False}
 
 
 def load_network(config):
@@ -34,7 +43,7 @@ def load_network(config):
     weights = config["Global"].get("pretrained_model")
     if weights:
         arrays = load_arrays(weights)
-        model = build_network(config, pretrained=False)  # official weights would only be overwritten
+        model = build_network(config, **without_downloads(config["Arch"]))
         set_weights(model, arrays, weights)
     elif config["Arch"].get("pretrained"):
         model = build_network(config)

@@ -1,9 +1,10 @@
-"""The table of networks by name, and the two ways to build from it: a classifier or a backbone."""
+"""The tables of networks by name, and how to build a classifier from the first; `backbone.py` makes backbones of it."""
 
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
 ARCH = Registry("network")
+DETECTORS = Registry("detector")  # networks that are built around one of the first table
 
 # PaddleClas has no suffix here; configs written for it say "MobileNetV1".
 _ALIASES = {"MobileNetV1": "MobileNetV1_x1_0"}

@@ -15,12 +15,16 @@ from paddle.io import DataLoader
 
 from ppcls_lite.data.batch_ops import build_batch_op
 from ppcls_lite.data.dataset import ImageNetDataset
+from ppcls_lite.data.detection import build_det_transforms
+from ppcls_lite.data.detection.dataset import COCODataSet
 from ppcls_lite.data.sampler import EpochBatchSampler
 from ppcls_lite.data.transforms import build_transforms, options
 from ppcls_lite.data.transforms.compose import check_options
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
 
+# by the lower-case name of a config's `dataset`: the class, and what builds its transforms
+_DATASETS = {"imagenetdataset": (ImageNetDataset, build_transforms), "cocodataset": (COCODataSet, build_det_transforms)}
 _SAMPLERS = ("distributedbatchsampler", "batchsampler")
 _SETTLE_SECONDS = 0.1
 _PREFETCH = 2  # batches that each worker prepares ahead
@@ -43,6 +47,8 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     place = f"{where}.dataset"
     batch_op = build_batch_op(given.pop("batch_transform_ops", None), f"{place}.batch_transform_ops", class_num)
     dataset = _build_dataset(given, seed, class_num, place)
+    if batch_op is not None and not isinstance(dataset, ImageNetDataset):
+        raise UserError(f"{place}.batch_transform_ops: pictures with boxes cannot be mixed")
     sampler = _build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
     sampler.seed, sampler.rank, sampler.world_size = seed, rank, world_size
     if len(sampler) == 0 and training:
@@ -66,16 +72,17 @@ def _check_keys(given, known, place):
 
 
 def _build_dataset(given, seed, class_num, place):
-    options.choice(f"{place}.name", given.pop("name", "ImageNetDataset"), ("imagenetdataset",))
+    name = options.choice(f"{place}.name", given.pop("name", "ImageNetDataset"), tuple(_DATASETS))
+    kind, build = _DATASETS[name]
     for reserved in ("seed", "class_num"):  # these come from Global and Arch
         if reserved in given:
             raise UserError(f"{place}.{reserved}: no such option")
-    check_options(ImageNetDataset, given, place)
-    transforms = build_transforms(given.pop("transform_ops", None) or [], f"{place}.transform_ops")
+    check_options(kind, given, place)
+    transforms = build(given.pop("transform_ops", None) or [], f"{place}.transform_ops")
     options.boolean(f"{place}.relabel", given.get("relabel", False))
     if not isinstance(given.get("delimiter", ""), (str, type(None))):
         raise options.wrong(f"{place}.delimiter", "text", given["delimiter"])
-    return ImageNetDataset(transform_ops=transforms, seed=seed, class_num=class_num, **given)
+    return kind(transform_ops=transforms, seed=seed, class_num=class_num, **given)
 
 
 def _build_sampler(given, place, dataset, training):
@@ -113,8 +120,9 @@ def _sensible_workers(wanted, batches, world_size, where):
 class Loader:
     """Iterate over the batches of the epoch chosen by `loader.batch_sampler.set_epoch(epoch)`.
 
-    A batch is a list of tensors: `[images, labels]`, or `[images, labels_a, labels_b, lam]` when a batch
-    transform mixed it (see batch_ops.py); images [N, 3, H, W] float32, labels [N] int64, lam [1] float32.
+    A batch is a list of tensors, one for each array of a sample: `[images, labels]`, or `[images, labels_a,
+    labels_b, lam]` when a batch transform mixed it (see batch_ops.py); images [N, 3, H, W] float32, labels [N]
+    int64, lam [1] float32. For a detection set see COCODataSet.
     `len(loader)` is the number of batches an epoch.
 
     Workers start with every epoch and are gone after it, also when the loop is left early. Starting them
@@ -142,10 +150,11 @@ class Loader:
         if self.num_workers == 0 or not os.path.isdir(_SHARED_MEMORY):
             return True
         try:
-            image, _ = self.dataset[0]
+            sample = self.dataset[0]
         except UserError:  # said again, and better, when the batch is asked for
             return True
-        needed = image.nbytes * self.batch_sampler.batch_size * (self.num_workers * _PREFETCH + 2)
+        batch = sum(array.nbytes for array in sample) * self.batch_sampler.batch_size
+        needed = batch * (self.num_workers * _PREFETCH + 2)
         free = shutil.disk_usage(_SHARED_MEMORY).free
         if needed > free:
             logger.info(f"data workers use pipes: {needed >> 20} MB do not fit {_SHARED_MEMORY} ({free >> 20} MB)")
@@ -249,17 +258,17 @@ class _Collate:
             return _as_arrays(_Failure(error))
 
     def _batch(self, samples):
-        images, labels, keys = zip(*samples)
+        images, *columns, keys = zip(*samples)
         shapes = {image.shape for image in images}
         if len(shapes) > 1:
             found = " and ".join(str(shape) for shape in sorted(shapes)[:2])
             raise UserError(f"images of one batch differ in shape, {found}: a crop or a resize to one size is missing")
-        images, labels = np.stack(images), np.array(labels, np.int64)
+        batch = [np.stack(column) for column in (images, *columns)]
         if self.batch_op is None:
-            return [images, labels]
+            return batch
         epoch, first = keys[0]
         rng = np.random.default_rng([self.seed, epoch, first, len(samples)])
-        return list(self.batch_op(images, labels, rng))
+        return list(self.batch_op(*batch, rng))
 
 
 def _as_arrays(failure):

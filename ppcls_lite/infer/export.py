@@ -6,16 +6,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import paddle
 from paddle import nn
 
 from ppcls_lite.arch.from_config import load_network
-from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.model_config import write_model_config
 from ppcls_lite.infer.model_files import NAMES, ModelFiles
 from ppcls_lite.infer.postprocess import build_postprocess
 from ppcls_lite.infer.storage import write_separate
+from ppcls_lite.infer.tasks import probe_picture, task_of
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
@@ -35,6 +34,11 @@ class _WithSoftmax(nn.Layer):
     def forward(self, x):
         return self.softmax(self.network(x))
 
+    @staticmethod
+    def input_specs(image_shape):
+        """What `paddle.jit.to_static` is told for images of [3, H, W]."""
+        return [paddle.static.InputSpec([None, *image_shape], dtype="float32", name="x")]
+
 
 def export(config, structure="inference.pdmodel", separate=False):
     """Write the model, `inference.yml` and the class names to the folder `Global.save_inference_dir`.
@@ -50,17 +54,18 @@ def export(config, structure="inference.pdmodel", separate=False):
     """
     folder = Path(require(config, "Global.save_inference_dir"))
     shape = require(config, "Global.image_shape")
-    _check_shape(shape, require(config, "Infer.transforms"))
+    _check_shape(shape, require(config, "Infer.transforms"), task_of(config))
     build_postprocess(config["Infer"].get("PostProcess"))  # a fault in it should stop the export before the work
     params = dict(NAMES)[structure]
     _check_other_forms(folder, structure, params, separate)
-    model = _WithSoftmax(load_network(config))
+    network = load_network(config)
+    model = network.deployed() if hasattr(network, "deployed") else _WithSoftmax(network)
     model.eval()
-    spec = paddle.static.InputSpec([None, *shape], dtype="float32", name="x")
+    specs = model.input_specs(shape)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as fresh:
-            paddle.jit.save(paddle.jit.to_static(model, input_spec=[spec], full_graph=True), f"{fresh}/inference")
+            paddle.jit.save(paddle.jit.to_static(model, input_spec=specs, full_graph=True), f"{fresh}/inference")
             if not Path(fresh, "inference.pdmodel").is_file():
                 raise UserError("export: start Python with FLAGS_enable_pir_api=0 to get inference.pdmodel")
             write_model_config(fresh, config, paddle.__version__, _arrange(Path(fresh), structure, params, separate))
@@ -95,11 +100,10 @@ def _check_other_forms(folder, structure, params, separate):
             raise UserError(f"{folder}: holds {name}, of a model in another form: choose another folder")
 
 
-def _check_shape(shape, ops):
+def _check_shape(shape, ops, task):
     if len(shape) != 3 or not all(type(side) is int and side > 0 for side in shape):
         raise UserError(f"Global.image_shape: expected [3, height, width], found {shape!r}")
-    probe = np.zeros((shape[-2] + 13, shape[-1] + 29, 3), dtype=np.uint8)
-    made = list(build_transforms(ops, "Infer.transforms")(probe).shape)
+    made = task.read_shape(ops, probe_picture(shape))
     if made != list(shape):
         raise UserError(f"Global.image_shape is {list(shape)}, but Infer.transforms make images of {made}")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.model_files import find_model
 from ppcls_lite.infer.postprocess import build_postprocess
@@ -60,7 +61,8 @@ def build_processing(model, config=None):
     if labels and not (stated.get("PostProcess") or {}).get("class_id_map_file"):
         post["class_id_map_file"] = str(Path(model_dir) / labels)
     where = "PreProcess.transform_ops"
-    return build_transforms(ops.get("transform_ops"), where), build_postprocess(post)
+    build = build_det_transforms if post.get("name") == "DetectionBoxes" else build_transforms
+    return build(ops.get("transform_ops"), where), build_postprocess(post)
 
 
 def image_shape(model_dir):
@@ -90,7 +92,7 @@ def _choose(section, own, stated, own_path):
     mine, theirs = own.get(section) or {}, stated.get(section) or {}
     theirs = {key: value for key, value in theirs.items() if value is not None}
     for key, value in theirs.items():
-        if key in mine and mine[key] != value and key != "topk":
+        if key in mine and mine[key] != value and key not in ("topk", "threshold"):
             logger.warning(f"{section}.{key} of the prediction config is used; {own_path} has another")
     chosen = {**mine, **theirs}
     if not chosen and section == "PreProcess":

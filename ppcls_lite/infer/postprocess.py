@@ -1,5 +1,6 @@
 """From scores to readable predictions: the only top-k and the only result formats of this project."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -35,15 +36,26 @@ class Topk:
 
 
 def build_postprocess(section):
-    """The post-processing of a config's `PostProcess` section; `Topk` is the one that classifiers use."""
+    """What a config's `PostProcess` section names: `Topk` for classifiers, `DetectionBoxes` for detectors."""
     params = dict(section or {})
     name = params.pop("name", "Topk")
-    if name != "Topk":
-        raise UserError(f"PostProcess.name: expected Topk, found {name!r}")
-    unknown = set(params) - {"topk", "class_id_map_file"}
+    builder = _builder(name)
+    known = sorted(inspect.signature(builder).parameters)
+    unknown = set(params) - set(known)
     if unknown:
-        raise UserError(f"PostProcess: unknown key '{sorted(unknown)[0]}'; known: class_id_map_file, name, topk")
-    return Topk(**{key: value for key, value in params.items() if value is not None})
+        listed = ", ".join(sorted([*known, "name"]))
+        raise UserError(f"PostProcess: unknown key '{sorted(unknown)[0]}'; known: {listed}")
+    return builder(**{key: value for key, value in params.items() if value is not None})
+
+
+def _builder(name):
+    if name == "DetectionBoxes":
+        from ppcls_lite.infer.detect import DetectionBoxes  # which needs this file
+
+        return DetectionBoxes
+    if name != "Topk":
+        raise UserError(f"PostProcess.name: expected Topk or DetectionBoxes, found {name!r}")
+    return Topk
 
 
 def read_label_names(path):

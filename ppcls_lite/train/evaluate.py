@@ -1,47 +1,54 @@
-"""Evaluation of a classifier on a validation list."""
+"""Evaluation of a network on a validation list."""
 
 import numpy as np
 import paddle
 
+from ppcls_lite.train import detection_losses, detection_metrics  # noqa: F401 (they register)
 from ppcls_lite.train.losses import WeightedLosses
-from ppcls_lite.train.metrics import build_metric
+from ppcls_lite.train.metrics import build_metric, sum_over_processes
+
+_HEADLINES = ("top1", "AP")  # what decides which network is the best
 
 
 class Evaluator:
-    """Loss and top-k accuracy of a model over the config's `DataLoader.Eval`."""
+    """Loss and the config's `Metric.Eval` of a model over its `DataLoader.Eval`."""
 
     def __init__(self, config, loader):
         self.loader = loader
         self.loss = WeightedLosses((config.get("Loss") or {}).get("Eval"), "Loss.Eval")
         self.metric = build_metric((config.get("Metric") or {}).get("Eval"), "Metric.Eval")
+        if self.metric:
+            self.metric.bind(loader.dataset)
 
     @paddle.no_grad()
     def run(self, model):
-        """{"loss": …, "top1": …}: means over every image, each counted once also with several processes."""
+        """{"loss": …, "top1": …}: over every image, each counted once also with several processes."""
         model.eval()
         loss_sum, count = 0.0, 0
         if self.metric:
             self.metric.reset()
-        for images, labels in self.loader:
-            logits = model(images)
-            loss_sum += float(self.loss(logits, labels)) * len(labels)
-            count += len(labels)
+        for images, *target in self.loader:
+            target = target[0] if len(target) == 1 else target
+            outputs = model(images)
+            loss_sum += float(self.loss(outputs, target)) * len(images)
+            count += len(images)
             if self.metric:
-                self.metric.update(logits.numpy(), labels.numpy())
-        return self._over_processes(loss_sum, count)
-
-    def _over_processes(self, loss_sum, count):
-        correct = self.metric.correct if self.metric else np.zeros(0)
-        sums = np.array([loss_sum, count, *correct], dtype=np.float64)
-        if paddle.distributed.get_world_size() > 1:
-            shared = paddle.to_tensor(sums)
-            paddle.distributed.all_reduce(shared)
-            sums = shared.numpy()
-        results = {"loss": float(sums[0] / max(sums[1], 1))}
+                self.metric.update(outputs, target)
+        loss_sum, count = sum_over_processes(np.array([loss_sum, count], dtype=np.float64))
+        results = {"loss": float(loss_sum / max(count, 1))}
         if self.metric:
-            self.metric.correct, self.metric.count = sums[2:].round().astype(np.int64), int(round(sums[1]))
+            self.metric.share()
             results.update(self.metric.values())
         return results
+
+    def notes(self):
+        """Further lines on the last run, for a person."""
+        return self.metric.notes() if self.metric else []
+
+
+def headline(results):
+    """The one number of an evaluation's results that should be large: its accuracy, or else the loss, negative."""
+    return next((results[name] for name in _HEADLINES if name in results), -results["loss"])
 
 
 def describe(results):

@@ -8,7 +8,7 @@ import paddle
 from ppcls_lite.arch.from_config import build_network, class_count, load_network
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
-from ppcls_lite.train.evaluate import Evaluator, describe
+from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
@@ -131,22 +131,23 @@ class Trainer:
             self.optimizer.set_lr(lr)
             target = target[0] if len(target) == 1 else target
             with self.amp.autocast():
-                logits = self.network(images)
-                loss = self.loss(logits, target)
+                outputs = self.network(images)
+                loss = self.loss(outputs, target)
             self.amp.step(loss, self.optimizer)
             self.optimizer.clear_grad()
-            labels = target if paddle.is_tensor(target) else None
-            self.progress.step_done(epoch, step, lr, loss.detach(), logits.detach(), labels)
+            parts = {"loss": loss.detach(), **(self.loss.parts if len(self.loss.parts) > 1 else {})}
+            judged = (outputs.detach(), target) if paddle.is_tensor(target) else None
+            self.progress.step_done(epoch, step, lr, parts, len(images), judged)
 
     def evaluate_and_save(self, epoch, output_dir):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
         improved = False
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
             results = self.evaluator.run(self.network)
-            improved = self.best is None or _score(results) > _score(self.best)
+            improved = self.best is None or headline(results) > headline(self.best)
             if improved:
                 self.best = results
-            logger.info(f"[Eval][Epoch {epoch}] {describe(results)}, best: {_score(self.best):.5f}")
+            logger.info(f"[Eval][Epoch {epoch}] {describe(results)}, best: {headline(self.best):.5f}")
         if self.rank > 0:
             return
         names = ["latest"]
@@ -199,13 +200,12 @@ def evaluate(config, overrides=()):
     model = load_network(config)
     section = require(config, "DataLoader.Eval")
     loader = build_loader(section, "Eval", 0, rank, world, class_count(config), "DataLoader.Eval")
-    results = Evaluator(config, loader).run(model)
+    evaluator = Evaluator(config, loader)
+    results = evaluator.run(model)
+    for note in evaluator.notes():
+        logger.info(f"[Eval] {note}")
     logger.info(f"[Eval][Avg] {describe(results)}, images: {len(loader.dataset)}")
     return results
-
-
-def _score(results):
-    return results.get("top1", -results["loss"])
 
 
 def _positive(options, key, default=None):

@@ -23,7 +23,15 @@ class CELoss:
             raise UserError(f"CELoss.epsilon: expected a number from 0 to 1, found {epsilon!r}")
         self.epsilon = epsilon
 
-    def __call__(self, logits, labels):
+    def __call__(self, logits, target):
+        """`target` is labels, or (labels, other labels, share of the first) after Mixup or CutMix."""
+        if not isinstance(target, (tuple, list)):
+            return self._of_labels(logits, target)
+        labels, others, share = target
+        share = share.reshape([])  # the loader's [1] would make the loss a list of one
+        return share * self._of_labels(logits, labels) + (1 - share) * self._of_labels(logits, others)
+
+    def _of_labels(self, logits, labels):
         if not self.epsilon:
             return F.cross_entropy(logits, labels, soft_label=labels.ndim == 2)
         if labels.ndim == 1:
@@ -33,12 +41,12 @@ class CELoss:
 
 
 class WeightedLosses:
-    """The weighted sum of a config's losses."""
+    """The weighted sum of a config's losses; `parts` holds the last value of each, by name and without weight."""
 
     def __init__(self, items, where):
         if not items:
             raise UserError(f"{where}: expected a list of losses such as '- CELoss: {{weight: 1.0}}'")
-        self.terms = []
+        self.terms, self.parts = [], {}
         for index, item in enumerate(items):
             place = f"{where}[{index}]"
             if not isinstance(item, dict) or len(item) != 1:
@@ -50,17 +58,11 @@ class WeightedLosses:
             weight = number(params.pop("weight", 1.0), f"{place}.{name}.weight")
             self.terms.append((name, weight, LOSSES.build(name, params, place)))
 
-    def __call__(self, logits, target):
-        """`target` is labels, or (labels, other labels, share of the first) after Mixup or CutMix."""
-        total = 0.0
-        for _, weight, loss in self.terms:
-            total = total + weight * _mixed(loss, logits, target)
+    def __call__(self, outputs, target):
+        """The sum for what the network gave and what the loader said, in the form that each loss knows."""
+        total, self.parts = 0.0, {}
+        for name, weight, loss in self.terms:
+            part = loss(outputs, target)
+            self.parts[name] = part.detach()
+            total = total + weight * part
         return total
-
-
-def _mixed(loss, logits, target):
-    if not isinstance(target, (tuple, list)):
-        return loss(logits, target)
-    labels, others, share = target
-    share = share.reshape([])  # the loader's [1] would make the loss a list of one
-    return share * loss(logits, labels) + (1 - share) * loss(logits, others)

@@ -1,6 +1,12 @@
-"""Accuracy, counted in whole images so that a stated figure can be met exactly."""
+"""Metrics of evaluations, each under its name in a config; accuracy is counted in whole images.
+
+A metric has `bind(dataset)`, called once before it is used for an evaluation; `reset`; `update(outputs, target)` with
+a batch of the network's outputs and the loader's other arrays; `share`, which brings the counts of all processes
+together; `values`, a dict of figures; and `notes`, further lines for a person.
+"""
 
 import numpy as np
+import paddle
 
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
@@ -12,7 +18,7 @@ METRICS = Registry("metric")
 class TopkAcc:
     """Top-k accuracy: the share of images whose label is among the k best scores.
 
-    `update` takes logits [N, C] and labels [N] (NumPy); ties go to the lower class id, as everywhere here.
+    `update` takes logits [N, C] and labels [N]; ties go to the lower class id, as everywhere here.
     """
 
     def __init__(self, topk=(1, 5)):
@@ -22,26 +28,49 @@ class TopkAcc:
         self.topk = ks
         self.reset()
 
+    def bind(self, dataset):
+        """Nothing to learn from the data set."""
+
     def reset(self):
         self.correct = np.zeros(len(self.topk), dtype=np.int64)
         self.count = 0
 
     def update(self, logits, labels):
+        logits, labels = np.asarray(logits), np.asarray(labels)
         order = np.argsort(-logits, axis=1, kind="stable")
         hits = order == labels.reshape(-1, 1)
         self.correct += np.array([hits[:, :k].any(axis=1).sum() for k in self.topk], dtype=np.int64)
         self.count += len(labels)
 
+    def share(self):
+        sums = sum_over_processes(np.array([*self.correct, self.count], np.float64))
+        self.correct, self.count = sums[:-1].round().astype(np.int64), int(round(sums[-1]))
+
     def values(self):
         """{"top1": 0.98, …} over all images since the last reset."""
         return {f"top{k}": c / self.count if self.count else 0.0 for k, c in zip(self.topk, self.correct)}
+
+    def notes(self):
+        return []
+
+
+def sum_over_processes(array):
+    """The element-wise sum of a float64 array over all processes; the array itself with one process."""
+    if paddle.distributed.get_world_size() == 1:
+        return array
+    shared = paddle.to_tensor(array)
+    paddle.distributed.all_reduce(shared)
+    return shared.numpy()
 
 
 def build_metric(items, where):
     """The metric of a config's `Metric.Train` or `Metric.Eval` list; None when there is none."""
     for index, item in enumerate(items or []):
         if not isinstance(item, dict) or len(item) != 1 or next(iter(item)) not in METRICS:
-            raise UserError(f"{where}[{index}]: expected 'TopkAcc: {{topk: [1, 5]}}', found {item!r}")
+            raise UserError(
+                f"{where}[{index}]: expected 'TopkAcc: {{topk: [1, 5]}}' or another of {', '.join(METRICS.names())}, "
+                f"found {item!r}"
+            )
         ((name, params),) = item.items()
         return METRICS.build(name, params, f"{where}[{index}]")
     return None

@@ -30,41 +30,49 @@ class Progress:
         """Call when a batch has arrived."""
         self._waited = time.perf_counter() - self._clock
 
-    def step_done(self, epoch, step, lr, loss, logits, labels):
-        """Call after each step; `labels` is None for mixed targets. Logs every `every` steps and at the epoch's end."""
+    def step_done(self, epoch, step, lr, losses, samples, judged=None):
+        """Call after each step; logs every `every` steps and at the epoch's end.
+
+        `losses` maps "loss" and, where it is a sum, its parts to tensors; `samples` is the number of images;
+        `judged` is (outputs, labels) for the metric, or None where it cannot judge, as with mixed labels.
+        """
         now = time.perf_counter()
         self._reader += self._waited
         self._batch += now - self._clock
         self._run_seconds += now - self._clock
         self._run_steps += 1
-        self._samples += len(logits)
+        self._samples += samples
         self._steps += 1
-        self._losses.append(loss)
-        if self.metric and labels is not None:
-            self._outputs.append((logits, labels))
+        self._losses.append(losses)
+        if self.metric and judged is not None:
+            self._outputs.append(judged)
         if (step + 1) % self.every == 0 or step + 1 == self.steps_per_epoch:
             self._log(epoch, step, lr)
         self._clock = time.perf_counter()
 
     def _log(self, epoch, step, lr):
-        loss = sum(float(value) for value in self._losses) / len(self._losses)
+        means = {
+            name: sum(float(losses[name]) for losses in self._losses) / len(self._losses) for name in self._losses[0]
+        }
+        loss = means.pop("loss")
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss became {loss} in epoch {epoch}, iteration {step + 1}: "
                 "a smaller Optimizer.lr.learning_rate or a longer warm-up may help"
             )
-        accuracy = ""
+        figures = means
         if self._outputs:
             self.metric.reset()
             for logits, labels in self._outputs:
-                self.metric.update(logits.numpy(), labels.numpy())
-            accuracy = "".join(f"{name}: {value:.5f}, " for name, value in self.metric.values().items())
+                self.metric.update(logits, labels)
+            figures = {**self.metric.values(), **means}
+        shown = "".join(f"{name}: {value:.5f}, " for name, value in figures.items())
         reader, batch = self._reader / self._steps, self._batch / self._steps
         left = (self.epochs - epoch) * self.steps_per_epoch + self.steps_per_epoch - step - 1
         eta = datetime.timedelta(seconds=round(left * self._run_seconds / self._run_steps))
         logger.info(
             f"[Train][Epoch {epoch}/{self.epochs}][Iter: {step + 1}/{self.steps_per_epoch}] "
-            f"lr: {lr:.8f}, {accuracy}loss: {loss:.5f}, avg_reader_cost: {reader:.5f} sec, "
+            f"lr: {lr:.8f}, {shown}loss: {loss:.5f}, avg_reader_cost: {reader:.5f} sec, "
             f"avg_batch_cost: {batch:.5f} sec, avg_samples: {self._samples / self._steps:.5g}, "
             f"avg_ips: {self._samples / self._batch:.5f} images/sec, eta: {eta}"
         )

@@ -56,7 +56,14 @@ TRAIN = {
         "use_ssld": (bool, str),
         "dropout_prob": float,
         "lr_mult_list": list,
+        "Backbone": dict,  # these four of detectors
+        "Neck": dict,
+        "Head": dict,
+        "max_boxes": int,
     },
+    "Arch.Backbone": {"name": str, "pretrained": (bool, str), "use_ssld": (bool, str), "out_indices": list},
+    "Arch.Neck": {"channels": int},
+    "Arch.Head": {"channels": int},
     "Loss": {"Train": list, "Eval": list},
     "Optimizer": {
         "name": str,
@@ -83,8 +90,8 @@ TRAIN = {
     "DataLoader": {"Train": dict, "Eval": dict},
     "DataLoader.Train": _LOADER,
     "DataLoader.Eval": _LOADER,
-    "Infer": {"infer_imgs": PATH, "batch_size": int, "transforms": list, "PostProcess": dict},
-    "Infer.PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH},
+    "Infer": {"infer_imgs": PATH, "batch_size": int, "transforms": list, "PostProcess": dict, "output_dir": PATH},
+    "Infer.PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH, "threshold": float},
     "Metric": {"Train": list, "Eval": list},
 }
 for _mode in ("Train", "Eval"):
@@ -96,6 +103,11 @@ for _mode in ("Train", "Eval"):
         "batch_transform_ops": list,
         "delimiter": str,
         "relabel": bool,
+        "dataset_dir": PATH,  # these five of detection sets
+        "image_dir": PATH,
+        "anno_path": PATH,
+        "allow_empty": bool,
+        "bad_boxes": str,
     }
     TRAIN[f"DataLoader.{_mode}.sampler"] = {
         "name": str,
@@ -125,7 +137,8 @@ DEPLOY = {
         "use_int8": bool,
         "enable_benchmark": bool,
         "benchmark": bool,
+        "output_dir": PATH,
     },
     "PreProcess": {"transform_ops": list},
-    "PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH},
+    "PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH, "threshold": float},
 }

@@ -1,0 +1,132 @@
+"""Annotation files in COCO's format (https://cocodataset.org/#format-data), read and checked."""
+
+import json
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ppcls_lite.utils.errors import UserError
+
+_SLACK = 1.0  # pixels that a box may reach beyond the picture: annotation tools round
+_SECTIONS = ("images", "annotations", "categories")
+
+
+class Picture(NamedTuple):
+    """One image of the file with its boxes."""
+
+    image_id: int
+    file_name: str
+    width: int
+    height: int
+    boxes: np.ndarray  # [n, 4] float32: x1, y1, x2, y2 in pixels
+    labels: np.ndarray  # [n] int64, from 0 in the order of the category ids
+
+
+class Annotations(NamedTuple):
+    """A whole file."""
+
+    pictures: list
+    names: list  # of the classes, by label
+    category_ids: list  # by label
+    skipped: list  # one line on every box that was left out
+
+
+def read_coco(path, bad_boxes="error"):
+    """The `Annotations` in the file at `path`; crowd annotations are left out.
+
+    Raises UserError (file, entry, what was found) for a file that is missing or of another format, entries that lack
+    something, twice the same id, an unknown image or category. A box without area or beyond the picture by more than
+    a pixel raises too, or is left out with `bad_boxes="skip"`.
+    """
+    content = _load(path)
+    sizes = {}
+    for index, entry in enumerate(content["images"]):
+        place = f"{path}: images[{index}]"
+        image_id, file_name, width, height = _fields(entry, ("id", "file_name", "width", "height"), place)
+        if image_id in sizes:
+            raise UserError(f"{place}: there is another image with id {image_id}")
+        if not all(type(side) is int and side > 0 for side in (width, height)) or not isinstance(file_name, str):
+            raise UserError(f"{place}: expected a file_name, width and height, found {entry!r:.120}")
+        sizes[image_id] = file_name, width, height
+    names = _categories(content["categories"], path)
+    labels = {category: label for label, category in enumerate(names)}
+    boxes = {image_id: [] for image_id in sizes}
+    skipped = []
+    for index, entry in enumerate(content["annotations"]):
+        place = f"{path}: annotations[{index}]"
+        image_id, category, box = _fields(entry, ("image_id", "category_id", "bbox"), place)
+        if image_id not in sizes:
+            raise UserError(f"{place}: there is no image with id {image_id!r}")
+        if category not in labels:
+            known = ", ".join(str(known) for known in list(names)[:10])
+            raise UserError(f"{place}: unknown category {category!r}; the file has {known}")
+        fault = box_fault(box, *sizes[image_id][1:])
+        if fault and bad_boxes == "error":
+            raise UserError(f"{place} (image {sizes[image_id][0]}): {fault}")
+        if fault:
+            skipped.append(f"{place} (image {sizes[image_id][0]}): {fault}")
+        elif not entry.get("iscrowd"):
+            boxes[image_id].append((box, labels[category]))
+    pictures = [_picture(image_id, *sizes[image_id], found) for image_id, found in boxes.items()]
+    return Annotations(pictures, list(names.values()), list(names), skipped)
+
+
+def box_fault(box, width, height):
+    """What is wrong with a box [x, y, w, h] in a picture of that size, or an empty text."""
+    if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
+        return f"expected bbox [x, y, width, height], found {box!r:.80}"
+    x, y, w, h = box
+    if w <= 0 or h <= 0:
+        return f"the box {box} has no area"
+    if x < -_SLACK or y < -_SLACK or x + w > width + _SLACK or y + h > height + _SLACK:
+        return f"the box {box} reaches beyond the picture of {width}x{height} pixels"
+    return ""
+
+
+def _is_number(value):
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _load(path):
+    try:
+        with open(path, encoding="utf-8") as stream:
+            content = json.load(stream)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such annotation file") from error
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: no JSON file: {str(error).splitlines()[0]:.120}") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    for section in _SECTIONS:
+        if not isinstance(content, dict) or not isinstance(content.get(section), list):
+            raise UserError(f"{path}: not in COCO's format: expected lists {', '.join(_SECTIONS)}; '{section}' is none")
+    if not content["images"] or not content["categories"]:
+        raise UserError(f"{path}: expected at least one image and one category")
+    return content
+
+
+def _fields(entry, keys, place):
+    for key in keys:
+        if not isinstance(entry, dict) or key not in entry:
+            raise UserError(f"{place}: '{key}' is missing, found {entry!r:.120}")
+    return [entry[key] for key in keys]
+
+
+def _categories(entries, path):
+    """{id: name}, ascending."""
+    names = {}
+    for index, entry in enumerate(entries):
+        place = f"{path}: categories[{index}]"
+        number, name = _fields(entry, ("id", "name"), place)
+        if type(number) is not int or not isinstance(name, str) or number in names:
+            raise UserError(f"{place}: expected a name and an id of its own, found {entry!r:.120}")
+        names[number] = name
+    return dict(sorted(names.items()))
+
+
+def _picture(image_id, file_name, width, height, found):
+    boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    return Picture(image_id, file_name, width, height, boxes, np.array([label for _, label in found], np.int64))

@@ -1,0 +1,124 @@
+"""Do two engines detect the same? Raw maps and boxes of the training engine beside those of Paddle Inference."""
+
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from ppcls_lite.data.detection import build_det_transforms
+from ppcls_lite.infer.compare import check_names
+from ppcls_lite.infer.detect import DetectionEngine, DetectionTrainingEngine, read_picture, stack_samples
+from ppcls_lite.infer.model_config import build_processing
+from ppcls_lite.infer.paddle_engine import EngineOptions
+from ppcls_lite.infer.postprocess import build_postprocess
+from ppcls_lite.utils.config import require
+from ppcls_lite.utils.errors import UserError
+
+TOLERANCE = 1e-4
+# below it, boxes are not compared where maps may differ: two cells of nearly the same score may change their places
+LEAST_SCORE = 0.05
+_MAPS = slice(2, 5)  # heat-map, size, offset among the outputs
+
+
+@dataclass
+class DetectionAgreement:
+    """How far an engine's maps and boxes are from the training engine's, over a whole list of images.
+
+    Differences of maps are of their numbers (scores; cells), those of boxes of their scores and of their corners as
+    shares of the picture's longer side.
+    """
+
+    engine: str
+    tolerance: float  # 0.0 asks for equality bit by bit, of maps and boxes
+    images: int = 0
+    largest: float = 0.0  # of all below
+    largest_map: float = 0.0
+    largest_box: float = 0.0
+    differing_bits: int = 0  # images with any bit differing
+    boxes: int = 0
+    unmatched: int = 0  # boxes that one engine has and the other has not
+
+    def add(self, expected, found, sides):
+        """Count one batch: outputs of the deployed network; `sides` [N] is each picture's longer side in pixels."""
+        self.images += len(sides)
+        if any(a.shape != b.shape or a.dtype != b.dtype for a, b in zip(expected, found)):
+            self.largest, self.differing_bits, self.unmatched = np.inf, self.images, self.images
+            return
+        bits = np.zeros(len(sides), bool)
+        for a, b in zip([expected[0], *expected[_MAPS]], [found[0], *found[_MAPS]]):
+            bits |= (a.view(np.uint32) != b.view(np.uint32)).any(axis=tuple(range(1, a.ndim)))
+        self.differing_bits += int(bits.sum())
+        self.largest_map = max(self.largest_map, *(_largest(a, b) for a, b in zip(expected[_MAPS], found[_MAPS])))
+        for rows, others, side in zip(expected[0], found[0], sides):
+            self._add_boxes(rows, others, side)
+        self.largest = max(self.largest_map, self.largest_box)
+
+    def _add_boxes(self, rows, others, side):
+        """Pair the boxes of one image, [K, 6] each: every one with the nearest of its label."""
+        scale = np.array([1, *[side] * 4])
+        least = LEAST_SCORE if self.tolerance else 0.0
+        wanted = rows[rows[:, 1] >= least]
+        self.boxes += len(wanted)
+        # what scores just below on one side only would seem to be missing
+        for first, second in ((wanted, others), (others[others[:, 1] >= least], rows)):
+            for row in first:
+                same = second[second[:, 0] == row[0]]
+                apart = np.abs((same[:, 1:] - row[1:]).astype(np.float64) / scale).max(axis=1, initial=0)
+                nearest = apart.min(initial=np.inf)
+                if nearest <= max(self.tolerance, TOLERANCE):
+                    self.largest_box = max(self.largest_box, float(nearest))
+                else:
+                    self.unmatched += 1
+
+    @property
+    def agrees(self):
+        """Whether the engine passes: some images, close enough, the same boxes."""
+        bits = self.tolerance > 0 or self.differing_bits == 0
+        return self.images > 0 and bits and self.unmatched == 0 and self.largest_box <= max(self.tolerance, 0)
+
+    def as_dict(self):
+        return {**asdict(self), "agrees": self.agrees}
+
+    def __str__(self):
+        wanted = f"at most {self.tolerance:g}" if self.tolerance else "bitwise equality"
+        return (
+            f"{self.engine}: largest difference {self.largest_box:.3g} of boxes ({wanted} asked for), "
+            f"{self.largest_map:.3g} of raw maps, {self.images - self.differing_bits} of {self.images} images bitwise "
+            f"equal, {self.boxes} boxes, {self.unmatched} without a partner: {'agrees' if self.agrees else 'DISAGREES'}"
+        )
+
+
+def _largest(a, b):
+    difference = np.abs(a.astype(np.float64) - b)
+    return float(np.nan_to_num(difference, nan=np.inf).max())
+
+
+def compare_detectors(config, model_dir, inference_config, images, batch_size=8):
+    """One `DetectionAgreement` each for Paddle Inference without optimisations and as people use it.
+
+    Arguments as of `compare_engines`. Every way reads the files with its own transforms, so a difference there shows
+    too; class names that differ raise UserError.
+    """
+    if batch_size < 1:
+        raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
+    transforms = build_det_transforms(require(config, "Infer.transforms"), "Infer.transforms")
+    deployed, postprocess = build_processing(model_dir, inference_config)
+    check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
+    expected = list(_outputs(DetectionTrainingEngine(config), transforms, images, batch_size))
+    options = replace(EngineOptions.from_config(inference_config["Global"]), use_gpu=False)
+    usual = "usual_onednn" if options.enable_mkldnn else "usual"
+    agreements = []
+    # one engine after the other, as in compare_engines: the number of threads is one for the whole process
+    for name, tolerance, setting in (("strict", 0.0, options.strict()), (usual, TOLERANCE, options)):
+        agreement = DetectionAgreement(name, tolerance)
+        found = _outputs(DetectionEngine(model_dir, setting), deployed, images, batch_size)
+        for (reference, sides), (outputs, _) in zip(expected, found):
+            agreement.add(reference, outputs, sides)
+        agreements.append(agreement)
+    return agreements
+
+
+def _outputs(engine, transforms, images, batch_size):
+    """(the engine's outputs, longer sides of the pictures), batch by batch."""
+    for start in range(0, len(images), batch_size):
+        read = [read_picture(path, transforms) for path in images[start : start + batch_size]]
+        yield engine.run(*stack_samples([sample for sample, _ in read])), [max(size) for _, size in read]

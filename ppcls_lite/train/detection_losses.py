@@ -1,0 +1,60 @@
+"""CenterNet's losses (https://arxiv.org/abs/1904.07850, section 3), each over the whole batch and per object.
+
+All are called `loss(outputs, target)`: outputs (heat logits, size, offset) as CenterNet returns them, target the
+arrays of `Targets` and whatever the loader has besides. A batch without objects gives 0 for size and offset.
+"""
+
+import paddle
+import paddle.nn.functional as F
+
+from ppcls_lite.data.detection import Targets
+from ppcls_lite.train.losses import LOSSES
+from ppcls_lite.utils.arithmetic import number
+from ppcls_lite.utils.errors import UserError
+
+
+@LOSSES.register
+class HeatmapFocalLoss:
+    """Focal loss with fewer penalties around the centres (the paper's equation 1), divided by the objects."""
+
+    def __init__(self, alpha=2.0, beta=4.0):
+        self.alpha, self.beta = number(alpha, "HeatmapFocalLoss.alpha"), number(beta, "HeatmapFocalLoss.beta")
+        if min(self.alpha, self.beta) < 0:
+            raise UserError(f"HeatmapFocalLoss: expected alpha and beta from 0 up, found {alpha!r} and {beta!r}")
+
+    def __call__(self, outputs, target):
+        logits, wanted = outputs[0], Targets(*target[:5]).heat
+        scores = F.sigmoid(logits)
+        centre = (wanted == 1).astype(logits.dtype)
+        # the logarithms from the logits: that of a sigmoid which has become 0 would be infinite
+        hits = centre * (1 - scores) ** self.alpha * F.log_sigmoid(logits)
+        misses = (1 - centre) * (1 - wanted) ** self.beta * scores**self.alpha * F.log_sigmoid(-logits)
+        return -(hits.sum() + misses.sum()) / paddle.clip(centre.sum(), min=1.0)
+
+
+class _AtCentres:
+    """L1 distance of one map [N, 2, h, w] to `field` of the targets, at the objects' cells."""
+
+    field, output = "", 0
+
+    def __call__(self, outputs, target):
+        target = Targets(*target[:5])
+        found = outputs[self.output].flatten(2)
+        cells = target.cells.unsqueeze(1).expand([-1, 2, -1])
+        found = paddle.take_along_axis(found, cells, axis=2).transpose([0, 2, 1])
+        distance = paddle.abs(found - getattr(target, self.field)) * target.valid.unsqueeze(2)
+        return distance.sum() / paddle.clip(target.valid.sum(), min=1.0)
+
+
+@LOSSES.register
+class SizeL1Loss(_AtCentres):
+    """Width and height in cells (the paper's equation 3; its weight there is 0.1)."""
+
+    field, output = "sizes", 1
+
+
+@LOSSES.register
+class OffsetL1Loss(_AtCentres):
+    """The centre's place within its cell (the paper's equation 2; its weight there is 1)."""
+
+    field, output = "offsets", 2

@@ -1,0 +1,99 @@
+"""Average precision of detections as COCO defines it, computed by pycocotools."""
+
+import contextlib
+import io
+
+import numpy as np
+import paddle
+
+from ppcls_lite.arch.centernet import decode
+from ppcls_lite.train.metrics import METRICS
+from ppcls_lite.utils.errors import UserError
+
+# the first six of COCOeval's twelve figures
+_FIGURES = ("AP", "AP50", "AP75", "APsmall", "APmedium", "APlarge")
+_TARGETS = 5  # arrays of `Targets` before the picture's number and its scale
+
+
+@METRICS.register
+class COCOMetric:
+    """AP over IoU 0.50 to 0.95, AP50, AP75 and AP by object size (COCO's bounds, 32 and 96 px squared).
+
+    A figure is -1 when no object of that size exists. `max_boxes` of an image are looked at, the best.
+    """
+
+    def __init__(self, max_boxes=100):
+        if not isinstance(max_boxes, int) or max_boxes < 1:
+            raise UserError(f"COCOMetric.max_boxes: expected a whole number from 1 up, found {max_boxes!r}")
+        self.max_boxes = max_boxes
+        self.reset()
+
+    def bind(self, dataset):
+        """Read the annotation file of `dataset`, a COCODataSet."""
+        if not hasattr(dataset, "anno_path"):
+            raise UserError(f"COCOMetric: needs a COCODataSet, found {type(dataset).__name__}")
+        from pycocotools.coco import COCO  # only evaluations need it
+
+        self.dataset = dataset
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.truth = COCO(dataset.anno_path)
+
+    def reset(self):
+        self.rows = np.zeros((0, 7))  # the picture's number, label, score, x1, y1, x2, y2
+        self.precision = None
+
+    def update(self, outputs, target):
+        """Outputs of CenterNet and a batch of the loader without its images."""
+        heat, size, offset = outputs
+        numbers, scales = target[_TARGETS], target[_TARGETS + 1]
+        boxes = decode(paddle.nn.functional.sigmoid(heat), size, offset, scales, self.max_boxes).numpy()
+        numbers = np.repeat(np.asarray(numbers), boxes.shape[1])
+        rows = np.column_stack([numbers, boxes.reshape(-1, 6).astype(np.float64)])
+        self.rows = np.concatenate([self.rows, rows[rows[:, 2] > 0]])
+
+    def share(self):
+        world = paddle.distributed.get_world_size()
+        if world == 1:
+            return
+        counts = []
+        paddle.distributed.all_gather(counts, paddle.to_tensor([len(self.rows)]))
+        counts = [int(count) for count in counts]
+        padded = np.zeros((max(counts), 7))
+        padded[: len(self.rows)] = self.rows
+        parts = []
+        paddle.distributed.all_gather(parts, paddle.to_tensor(padded))
+        self.rows = np.concatenate([part.numpy()[:count] for part, count in zip(parts, counts)])
+
+    def values(self):
+        """{"AP": 0.41, "AP50": 0.62, …} over all pictures since the last reset."""
+        self.precision = None
+        if not len(self.rows):
+            return dict.fromkeys(_FIGURES, 0.0)
+        from pycocotools.cocoeval import COCOeval
+
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation = COCOeval(self.truth, self.truth.loadRes(self._results()), "bbox")
+            evaluation.params.imgIds = [picture.image_id for picture in self.dataset.pictures]
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+        self.precision = evaluation.eval["precision"]  # IoU, recall, class, size, boxes an image
+        return {name: float(figure) for name, figure in zip(_FIGURES, evaluation.stats)}
+
+    def _results(self):
+        """[picture, x, y, width, height, score, category] a row, as `loadRes` takes them."""
+        number, label, score, x1, y1, x2, y2 = self.rows.T
+        pictures = np.array([picture.image_id for picture in self.dataset.pictures])[number.astype(int)]
+        categories = np.array(self.dataset.category_ids)[label.astype(int)]
+        return np.column_stack([pictures, x1, y1, x2 - x1, y2 - y1, score, categories])
+
+    def notes(self):
+        """One line: AP and AP50 of every class."""
+        if self.precision is None:
+            return []
+        shown = []
+        for label, name in enumerate(self.dataset.names):
+            every, half = self.precision[:, :, label, 0, -1], self.precision[0, :, label, 0, -1]
+            if (every > -1).any():
+                shown.append(f"{name} {every[every > -1].mean():.5f} / {half[half > -1].mean():.5f}")
+        return ["AP / AP50 by class: " + ", ".join(shown)]

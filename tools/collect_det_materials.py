@@ -1,0 +1,157 @@
+"""Collect what detection pictures are made of: small cut-outs and backgrounds, in lite_data_det/materials/.
+
+The cut-outs are the stamps of lite_data/ (Debian's tuxpaint-stamps-default), the backgrounds photographs of Debian's
+tuxpaint-data and of scikit-image. No stamp and no background is in both splits. Only needed to renew the materials:
+they are in the repository, and tools/make_det_data.py makes the pictures from them.
+
+Usage:
+    apt-get download tuxpaint-stamps-default tuxpaint-data
+    for package in tuxpaint-*.deb; do dpkg -x "$package" tuxpaint; done
+    python tools/collect_det_materials.py --tuxpaint tuxpaint/usr/share/tuxpaint \\
+        --photos "$(python -c 'import skimage; print(skimage.__path__[0])')/data" --output lite_data_det/materials
+
+Exit codes: 0 written; 1 an input is missing or unreadable (one line says which); 2 wrong options.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ppcls_lite.data.sources.image_folder import replace_folder, write_text
+from ppcls_lite.utils.errors import run_main
+from tools import make_lite_data as lite
+
+STAMP_SIDE = 144  # pixels, the longer side; the pictures are 160 px
+PHOTO_SIDE = 320
+WEBP_QUALITY = 88
+JPEG_QUALITY = 88
+TEMPLATE_ADVICE = (
+    "expected the data folder of Debian's package: apt-get download tuxpaint-data && dpkg -x tuxpaint-data_*.deb "
+    "tuxpaint, then --tuxpaint tuxpaint/usr/share/tuxpaint"
+)
+GPL = "GPL-2 or later, Tux Paint"
+
+# name: crop as fractions y0 y1 x0 x1 of tuxpaint-data's templates/<name>.jpg
+TEMPLATES = {
+    "train": {
+        "burnt_bark": (0, 1, 0, 1),
+        "cliff": (0, 1, 0, 1),
+        "corn_maze": (0, 1, 0, 1),
+        "mossy_log": (0, 1, 0, 1),
+        "ocean_splash": (0, 1, 0, 1),
+        "redwoods_above": (0, 1, 0, 1),
+        "rocks": (0, 1, 0, 1),
+        "sun_behind_clouds": (0, 1, 0, 1),
+        "trees_at_dusk": (0, 1, 0, 1),
+    },
+    "val": {
+        "mossy_bark": (0.1, 0.9, 0, 1),
+        "mudstone": (0, 1, 0, 1),
+        "ocean_waves": (0, 1, 0, 1),
+        "sun_behind_leaves": (0, 1, 0, 1),
+        "trees_above": (0, 1, 0, 1),
+    },
+}
+
+
+def shrink(image, side):
+    """`image` with its longer side at most `side` pixels."""
+    scale = side / max(image.shape[:2])
+    if scale >= 1:
+        return image
+    size = tuple(max(1, round(length * scale)) for length in (image.shape[1], image.shape[0]))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def shrink_stamp(stamp, side):
+    """BGRA `stamp` made smaller, colours weighted by alpha so that hidden pixels do not bleed into the outline."""
+    weighted = stamp.astype(np.float32)
+    weighted[..., :3] *= weighted[..., 3:] / 255
+    small = shrink(weighted, side)
+    alpha = np.maximum(small[..., 3:], 1e-3)
+    small[..., :3] *= 255 / alpha
+    small[small[..., 3] < 0.5] = 0
+    return np.clip(np.rint(small), 0, 255).astype(np.uint8)
+
+
+def cut(image, crop):
+    """The part of `image` between the fractions y0 y1 x0 x1."""
+    height, width = image.shape[:2]
+    y0, y1, x0, x1 = crop
+    return image[int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)]
+
+
+def photographs(split, tuxpaint, photos):
+    """Yield (name, BGR image, source, licence) of the split's backgrounds."""
+    for name, crop in TEMPLATES[split].items():
+        path = Path(tuxpaint) / "templates" / f"{name}.jpg"
+        image = lite.read_image(path, cv2.IMREAD_COLOR, TEMPLATE_ADVICE)
+        yield name, cut(image, crop), f"tuxpaint-data, templates/{name}.jpg", GPL
+    for name, (file, crop, _, tint) in lite.BACKGROUNDS[split].items():
+        image = cut(lite.read_image(Path(photos) / file, cv2.IMREAD_COLOR, lite.PHOTO_ADVICE), crop)
+        if tint:
+            image = np.clip(image * np.float32(tint), 0, 255).astype(np.uint8)
+        yield name.replace(" ", "_"), image, f"scikit-image, skimage/data/{file}", lite.PHOTOS[file][1]
+
+
+def collect(tuxpaint, photos, output):
+    """Write the folder `output`; returns (number of stamps, number of backgrounds). UserError for a missing input."""
+    rows = []
+    with replace_folder(output, entries=("train", "val", "SOURCES.md")) as fresh:
+        for split in ("train", "val"):
+            for name, stamps in lite.CLASSES.items():
+                folder = fresh / split / "stamps" / name
+                folder.mkdir(parents=True)
+                for stamp in lite.parse_stamps(stamps[split]):
+                    image = shrink_stamp(lite.read_stamp(Path(tuxpaint) / "stamps", stamp), STAMP_SIDE)
+                    path = folder / f"{Path(stamp).name}.webp"
+                    path.write_bytes(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])[1])
+                    licence = lite.STATED_LICENCES.get(stamp, lite.GPL)
+                    rows.append((path.relative_to(fresh), f"tuxpaint-stamps-default, {stamp}.png", licence))
+            folder = fresh / split / "backgrounds"
+            folder.mkdir()
+            for name, image, source, licence in photographs(split, tuxpaint, photos):
+                path = folder / f"{name}.jpg"
+                data = cv2.imencode(".jpg", shrink(image, PHOTO_SIDE), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+                path.write_bytes(data)
+                rows.append((path.relative_to(fresh), source, licence))
+        write_text(fresh / "SOURCES.md", sources(rows))
+    backgrounds = sum("backgrounds" in path.parts for path, _, _ in rows)
+    return len(rows) - backgrounds, backgrounds
+
+
+def sources(rows):
+    """Text of SOURCES.md; `rows` holds (path, source, licence)."""
+    lines = [
+        "# Sources of the materials",
+        "",
+        "Made by `tools/collect_det_materials.py`: cut-out photographs and backgrounds, made smaller.",
+        "",
+        "`tuxpaint-stamps-default` (2022.06.04-1) and `tuxpaint-data` (0.9.28) are Debian packages. Their copyright",
+        "files say, for all files used here: copyright by Bill Kendrick, GPL-2 or later. The changelog of the stamps",
+        "states another licence for a few of them, which the table repeats. The licence of scikit-image's photographs",
+        "is the one stated in its `_fetchers.py`.",
+        "",
+        "| file | source | licence |",
+        "|---|---|---|",
+    ]
+    return "\n".join([*lines, *(f"| {path} | {source} | {licence} |" for path, source, licence in rows)]) + "\n"
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tuxpaint", required=True, help="the packages' folder usr/share/tuxpaint")
+    parser.add_argument("--photos", required=True, help="scikit-image's folder skimage/data")
+    parser.add_argument("--output", required=True, help="folder to make, lite_data_det/materials")
+    options = parser.parse_args(arguments)
+    stamps, backgrounds = collect(options.tuxpaint, options.photos, options.output)
+    print(f"{options.output}: {stamps} stamps and {backgrounds} backgrounds")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -21,11 +21,13 @@ main() {
     (($# == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE"
     is_mode "$2" || [[ $2 == serving_infer ]] || die "unknown mode '$2'; expected one of: ${MODES[*]} serving_infer"
     find_config "$1"
-    local mode=$2
+    local mode=$2 detects=''
+    [[ $(<"$CONFIG") != *configs/detection/* ]] || detects=1
+    [[ -z $detects ]] || MODULES+=(pycocotools)
     prepare_python
     [[ $mode != serving_infer ]] || prepare_serving
     find_python
-    prepare_data "$mode"
+    prepare_data "$mode" "$detects"
     [[ $mode != whole_infer ]] || prepare_weights "$CONFIG"
 }
 
@@ -138,8 +140,10 @@ suitable_python() { # the first interpreter from 3.9 to 3.13 that can make envir
 
 # --------------------------------------------------------------------------------------------- data and weights
 
-prepare_data() { # MODE
-    if [[ $1 == whole_* ]] || { [[ $1 == serving_infer ]] && grep -q dataset/digits "$CONFIG"; }; then
+prepare_data() { # MODE DETECTS
+    if [[ $1 == whole_* && -n $2 ]]; then
+        "$PYTHON" "$ROOT/tools/make_det_data.py" --output "$ROOT/dataset/det_stamps" || exit 1
+    elif [[ $1 == whole_* ]] || { [[ $1 == serving_infer ]] && grep -q dataset/digits "$CONFIG"; }; then
         "$PYTHON" "$ROOT/tools/make_digits.py" --output "$ROOT/dataset/digits" || exit 1
     fi
     # Official configs read ImageNet from dataset/ILSVRC2012. Where that is not there, lite_data stands in for it.

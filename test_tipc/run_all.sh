@@ -16,8 +16,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 
 DRIVER=test_tipc/test_train_inference_python.sh
 # what a certificate stands on, beside the config and the files that it names
-CODE=('ppcls_lite/*.py' deploy/python deploy/configs lite_data test_images requirements.txt tools/make_digits.py
-    tools/infer.py tools/compare_engines.py tools/check_convergence.py tools/tipc_report.py tools/versions.py
+CODE=('ppcls_lite/*.py' deploy/python deploy/configs lite_data lite_data_det test_images requirements.txt
+    tools/make_digits.py tools/make_det_data.py tools/infer.py tools/compare_engines.py tools/check_convergence.py tools/tipc_report.py tools/versions.py
     test_tipc/common_func.sh test_tipc/config_dialects.sh test_tipc/prepare.sh test_tipc/read_config.sh
     test_tipc/run_step.sh "$DRIVER")
 

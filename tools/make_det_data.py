@@ -1,6 +1,6 @@
 """Write a detection set in COCO's format: cut-out photographs set on photographs, textures and plain colours.
 
-Made from lite_data_det/materials/, whose stamps and backgrounds are divided into training and validation. One to five
+Made from lite_data_det/materials/, whose stamps and backgrounds are divided into training and validation. Two to six
 objects a picture at random scales, turned, mirrored, brighter or darker, partly behind one another and now and then
 beyond the border. A box is what is visible of an object's alpha channel. Equal inputs, seed and OpenCV give equal
 bytes. A complete set is left alone; a missing or damaged one is made again.
@@ -30,16 +30,17 @@ from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO
 
 MATERIALS = REPO / "lite_data_det/materials"
-TRAIN_IMAGES, VAL_IMAGES, SEED = 1200, 240, 2022
+TRAIN_IMAGES, VAL_IMAGES, SEED = 2400, 240, 2022
 CANVASES = ((176, 144), (144, 176), (160, 160))  # width, height
-MOST_OBJECTS = 5
-SIZES = (0.22, 0.7)  # an object's longer side as a share of the picture's shorter one
+OBJECTS = (2, 6)  # a picture
+SIZES = (0.28, 0.62)  # an object's longer side as a share of the picture's shorter one
 SMALLEST_SIDE = 10  # pixels of a box
-LEAST_VISIBLE = 0.65  # share of an object's pixels that others and the border leave
+LEAST_VISIBLE = 0.7  # share of an object's pixels that others and the border leave
 TURNED = ("flower", "fruit_or_vegetable", "tool")  # lie and grow in any direction
+MOST_SHARED = 0.3  # of the smaller of two boxes lies within the other
 PLAIN_SHARE = 0.25  # of the backgrounds
-TRUNCATED_SHARE = 0.15  # of the objects may reach beyond the border
-TRIES = 12
+TRUNCATED_SHARE = 0.12  # of the objects may reach beyond the border
+TRIES = 24
 JPEG_QUALITY = 90
 ENTRIES = frozenset(
     ["train", "val", "annotations", "materials", "label_list.txt", "manifest.json", "SOURCES.md", "README.md"]
@@ -141,6 +142,12 @@ def is_seen(mask, whole):
     return count >= LEAST_VISIBLE * whole and min(bounding_box(mask)[2:]) >= SMALLEST_SIDE
 
 
+def shared(box, other):
+    """What share of the smaller of two boxes [x, y, w, h] lies within the other."""
+    sides = [min(box[i] + box[i + 2], other[i] + other[i + 2]) - max(box[i], other[i]) for i in (0, 1)]
+    return max(sides[0], 0) * max(sides[1], 0) / min(box[2] * box[3], other[2] * other[3])
+
+
 def render(key, seed, stamps, photos):
     """(uint8 BGR picture, [(class, box [x, y, w, h], visible pixels)]); each picture has a generator of its own."""
     random = np.random.RandomState(zlib.crc32(f"{seed}/{key}".encode()))
@@ -148,7 +155,7 @@ def render(key, seed, stamps, photos):
     picture = draw_background(random, photos, width, height)
     placed = []  # (class, visible mask, pixels of the whole object)
     names = list(stamps)
-    wanted = random.randint(1, MOST_OBJECTS + 1)
+    wanted = random.randint(OBJECTS[0], OBJECTS[1] + 1)
     for _ in range(TRIES):
         if len(placed) == wanted:
             break
@@ -163,6 +170,9 @@ def render(key, seed, stamps, photos):
         left.append((name, mask, int(solid.sum())))
         if not all(is_seen(seen, whole) for _, seen, whole in left):
             continue  # somebody would be hidden
+        box = bounding_box(mask)
+        if any(shared(box, bounding_box(seen)) > MOST_SHARED for _, seen, _ in left[:-1]):
+            continue
         picture[inside] = cutout[part][..., :3] + picture[inside] * (1 - cutout[part][..., 3:])
         placed = left
     picture = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
@@ -203,6 +213,14 @@ def inventory(folder):
         path = folder / name
         found[name] = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
     return found
+
+
+def ground(materials):
+    """A hash of all that the pictures come from beside the numbers asked for: this script and the materials."""
+    digest = hashlib.sha256(Path(__file__).read_bytes())
+    for path in sorted(path for path in Path(materials).rglob("*") if path.is_file()):
+        digest.update(path.relative_to(materials).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def is_complete(folder, recipe):
@@ -254,7 +272,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     if min(options.train, options.val) < 1 or options.seed < 0:
         raise UserError("--train and --val: expected at least 1; --seed: expected at least 0")
-    recipe = {"train": options.train, "val": options.val, "seed": options.seed}
+    recipe = {"train": options.train, "val": options.val, "seed": options.seed, "ground": ground(options.materials)}
     if is_complete(options.output, recipe):
         print(f"{options.output}: complete, left alone")
         return

@@ -40,12 +40,13 @@ SERVING_LOGS = {
     "agree.log": "agree_*.log",
     "summary.json": "summary.json",
 }
+TITLES = {"top1": "top-1"}
 MAIN_MODE = "lite_train_lite_infer"
 SERVING = "serving"
 
 
 def draw_curves(log, path, title):
-    """A PNG of loss and top-1 accuracy over iterations."""
+    """A PNG of the loss and of the evaluations' accuracy or AP over iterations."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -58,15 +59,12 @@ def draw_curves(log, path, title):
     lines = axis.get_lines()
     if log.evals:
         right = axis.twinx()
-        lines += right.plot(
-            [p.iteration for p in log.evals],
-            [p.top1 for p in log.evals],
-            color="tab:orange",
-            marker="o",
-            markersize=4,
-            label="validation top-1",
-        )
-        right.set(ylabel="validation top-1", ylim=(0, 1))
+        names = list(log.evals[-1].figures)
+        for name, colour in zip(names, ("tab:orange", "tab:green")):
+            points = [(p.iteration, p.figures[name]) for p in log.evals if name in p.figures]
+            label = f"validation {TITLES.get(name, name)}"
+            lines += right.plot(*zip(*points), color=colour, marker="o", markersize=4, label=label)
+        right.set(ylabel=" and ".join(TITLES.get(name, name) for name in names), ylim=(0, 1))
     figure.legend(lines, [line.get_label() for line in lines], loc="lower center", ncols=2, frameon=False)
     figure.tight_layout(rect=(0, 0.05, 1, 1))  # the legend stands below, where it hides no line
     figure.savefig(path)

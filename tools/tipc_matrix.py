@@ -19,7 +19,11 @@ from ppcls_lite.utils.files import atomic_write
 STEPS = ("prepare", "train", "converge", "evaluate", "predict", "export", "infer", "agree")
 # a step that ran several times is shown by its worst result; one that was skipped only if it never ran
 WORST_FIRST = ("failed", "not run", "passed", "skipped")
-FIGURES = {"loss": ("train", "final loss "), "top-1": ("evaluate", "top1: "), "largest differences": ("agree", "")}
+FIGURES = {
+    "loss": ("train", "final loss "),
+    "top-1 or AP": ("evaluate", "top1: "),
+    "largest differences": ("agree", ""),
+}
 COLUMNS = ("model", "result", *STEPS, "seconds", *FIGURES, "reason")
 
 

@@ -24,7 +24,7 @@ COLUMNS = ("tag", "name", "result", "seconds", "log", "reason")
 FIGURES = {
     "train": re.compile(r"\bloss: (\S+?),? avg_reader_cost"),
     "converge": re.compile(r"(loss: \S+ at first, \S+ at last(?:, over \d+ iterations: too few to judge)?)"),
-    "evaluate": re.compile(r"(top1: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
+    "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
 # characters that XML 1.0 cannot hold, not even escaped: a log's control codes and cut UTF-8

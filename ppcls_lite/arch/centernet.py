@@ -42,15 +42,14 @@ class UpsampleNeck(nn.Layer):
 
 
 class MapHead(nn.Sequential):
-    """A 3x3 convolution with ReLU and a 1x1 convolution: [N, C, H, W] to [N, out_channels, H, W]."""
+    """A 3x3 convolution with BatchNorm and ReLU, then one of 1x1: [N, C, H, W] to [N, out_channels, H, W]."""
 
     def __init__(self, in_channels, channels, out_channels, bias=0.0):
         bias_attr = ParamAttr(initializer=nn.initializer.Constant(bias))
         # small weights: the prior of the heat-map would drown in large ones
         weight_attr = ParamAttr(initializer=nn.initializer.Normal(std=0.01))
         super().__init__(
-            nn.Conv2D(in_channels, channels, 3, padding=1),
-            nn.ReLU(),
+            ConvBN(in_channels, channels, 3, act=nn.ReLU()),
             nn.Conv2D(channels, out_channels, 1, weight_attr=weight_attr, bias_attr=bias_attr),
         )
 

@@ -37,6 +37,7 @@ class COCOMetric:
         self.dataset = dataset
         with contextlib.redirect_stdout(io.StringIO()):
             self.truth = COCO(dataset.anno_path)
+        self.truth.dataset.setdefault("info", {})  # some versions of pycocotools cannot do without
 
     def reset(self):
         self.rows = np.zeros((0, 7))  # the picture's number, label, score, x1, y1, x2, y2

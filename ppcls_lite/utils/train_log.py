@@ -12,7 +12,8 @@ _COST = re.compile(
     r"\bloss: (?P<loss>[-+.\deinfa]+),? avg_reader_cost: (?P<reader>[.\de-]+) sec,? "
     r"avg_batch_cost: (?P<batch>[.\de-]+) sec"
 )
-_EVAL = re.compile(r"\[Eval\]\[Epoch (?P<epoch>\d+)\].*?\btop1: (?P<top1>[.\d]+)")
+_EVAL = re.compile(r"\[Eval\]\[Epoch (?P<epoch>\d+)\]")
+_FIGURE = re.compile(r"\b(top1|AP|AP50): (-?[.\d]+)")
 
 
 class TrainPoint(NamedTuple):
@@ -27,10 +28,10 @@ class TrainPoint(NamedTuple):
 
 
 class EvalPoint(NamedTuple):
-    """One evaluation, placed at the last iteration of its epoch."""
+    """One evaluation, placed at the last iteration of its epoch; `figures` are those of "top1", "AP", "AP50"."""
 
     iteration: int
-    top1: float
+    figures: dict
 
 
 class TrainLog(NamedTuple):
@@ -57,9 +58,9 @@ def read_train_log(path):
             train[iteration] = TrainPoint(
                 iteration, float(match["loss"]), float(match["reader"]), float(match["batch"])
             )
-        elif match := _EVAL.search(line):
+        elif (match := _EVAL.search(line)) and (figures := _FIGURE.findall(line)):
             iteration = int(match["epoch"]) * steps
-            evals[iteration] = EvalPoint(iteration, float(match["top1"]))
+            evals[iteration] = EvalPoint(iteration, {name: float(figure) for name, figure in figures})
     if not train:
         raise UserError(f"{path}: no line with 'loss: …, avg_reader_cost: …' in it")
     return TrainLog([train[key] for key in sorted(train)], [evals[key] for key in sorted(evals)])

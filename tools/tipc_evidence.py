@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from ppcls_lite.utils.curves import draw_curves
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO
 from ppcls_lite.utils.train_log import read_train_log
@@ -40,35 +41,8 @@ SERVING_LOGS = {
     "agree.log": "agree_*.log",
     "summary.json": "summary.json",
 }
-TITLES = {"top1": "top-1"}
 MAIN_MODE = "lite_train_lite_infer"
 SERVING = "serving"
-
-
-def draw_curves(log, path, title):
-    """A PNG of the loss and of the evaluations' accuracy or AP over iterations."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(8, 4.5), dpi=100)
-    axis.plot([p.iteration for p in log.train], [p.loss for p in log.train], color="tab:blue", label="training loss")
-    axis.set(title=title, xlabel="iteration", ylabel="training loss", ylim=(0, None))
-    axis.grid(alpha=0.3)
-    lines = axis.get_lines()
-    if log.evals:
-        right = axis.twinx()
-        names = list(log.evals[-1].figures)
-        for name, colour in zip(names, ("tab:orange", "tab:green")):
-            points = [(p.iteration, p.figures[name]) for p in log.evals if name in p.figures]
-            label = f"validation {TITLES.get(name, name)}"
-            lines += right.plot(*zip(*points), color=colour, marker="o", markersize=4, label=label)
-        right.set(ylabel=" and ".join(TITLES.get(name, name) for name in names), ylim=(0, 1))
-    figure.legend(lines, [line.get_label() for line in lines], loc="lower center", ncols=2, frameon=False)
-    figure.tight_layout(rect=(0, 0.05, 1, 1))  # the legend stands below, where it hides no line
-    figure.savefig(path)
-    pyplot.close(figure)
 
 
 def main():
@@ -80,7 +54,7 @@ def main():
     parser.add_argument("--renew", action="store_true")
     args = parser.parse_args()
     target = args.to / args.model
-    if args.mode != MAIN_MODE:
+    if args.mode != MAIN_MODE or (target / "training.json").is_file():  # of a whole training, tools/det_table.py
         target = target / args.mode
     shown = target.relative_to(REPO) if target.is_relative_to(REPO) else target
     needed, logs = ("python_server.log", SERVING_LOGS) if args.mode == SERVING else ("log_train.txt", LOGS)

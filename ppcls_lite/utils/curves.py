@@ -1,0 +1,29 @@
+"""Loss and accuracy of a training as a picture."""
+
+TITLES = {"top1": "top-1"}
+
+
+def draw_curves(log, path, title):
+    """A PNG of the loss and of the evaluations' accuracy or AP over iterations."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(8, 4.5), dpi=100)
+    axis.plot([p.iteration for p in log.train], [p.loss for p in log.train], color="tab:blue", label="training loss")
+    axis.set(title=title, xlabel="iteration", ylabel="training loss", ylim=(0, None))
+    axis.grid(alpha=0.3)
+    lines = axis.get_lines()
+    if log.evals:
+        right = axis.twinx()
+        names = list(log.evals[-1].figures)
+        for name, colour in zip(names, ("tab:orange", "tab:green")):
+            points = [(p.iteration, p.figures[name]) for p in log.evals if name in p.figures]
+            label = f"validation {TITLES.get(name, name)}"
+            lines += right.plot(*zip(*points), color=colour, marker="o", markersize=4, label=label)
+        right.set(ylabel=" and ".join(TITLES.get(name, name) for name in names), ylim=(0, 1))
+    figure.legend(lines, [line.get_label() for line in lines], loc="lower center", ncols=2, frameon=False)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))  # the legend stands below, where it hides no line
+    figure.savefig(path)
+    pyplot.close(figure)

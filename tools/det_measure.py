@@ -1,0 +1,121 @@
+"""What a finished training of a detector came to: accuracy, cost, time on the CPU, and pictures of its predictions.
+
+The measuring part of tools/det_table.py; imports Paddle.
+"""
+
+import json
+import re
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ppcls_lite.arch.from_config import load_network
+from ppcls_lite.arch.summary import count_flops, count_parameters
+from ppcls_lite.infer.detect import DetectionEngine, DetectionPredictor, draw_boxes
+from ppcls_lite.infer.export import export
+from ppcls_lite.infer.model_config import build_processing
+from ppcls_lite.infer.paddle_engine import EngineOptions
+from ppcls_lite.infer.tasks import task_of
+from ppcls_lite.train.loop import evaluate
+from ppcls_lite.utils.curves import draw_curves
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.train_log import read_train_log
+
+RUNS, WARM_UP = 60, 10
+_PICTURES, _COLUMNS, _CELL = 12, 4, 352  # of the picture of predictions; a cell's side in pixels
+_MILLION = 1e6
+JPEG_QUALITY = 88
+_BEGINNING = re.compile(r"epochs \d+ to (\d+) of \d+ iterations, batch size (\d+) x 1, seed (\d+)")
+
+
+def measure_training(config, folder, evidence):
+    """Figures of one training as a dict, and its evidence written to the folder `evidence`.
+
+    Args:
+        config: the training config, with the best weights as `Global.pretrained_model`.
+        folder: of the training, with log_train.txt and best_model.pdparams.
+    """
+    network = load_network(config)
+    results = evaluate(config)
+    everything, _ = count_parameters(network)
+    evidence.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as model:
+        export({**config, "Global": {**config["Global"], "save_inference_dir": model}})
+        milliseconds = time_model(model, config["Global"]["image_shape"])
+        draw_predictions(config, model, evidence / "predictions.jpg")
+    log_file = Path(folder) / "log_train.txt"
+    shutil.copyfile(log_file, evidence / "log_train.txt")
+    draw_curves(read_train_log(log_file), evidence / "curves.png", evidence.name)
+    figures = {
+        **{name: round(figure, 5) for name, figure in results.items()},
+        "differs": differences(log_file, config),
+        "params_m": round(everything / _MILLION, 4),
+        "flops_m": round(count_flops(network, config["Global"]["image_shape"][-1]) / _MILLION, 3),
+        "cpu_ms": round(milliseconds, 2),
+        "file_mb": round(Path(folder, "best_model.pdparams").stat().st_size / _MILLION, 2),
+    }
+    with open(evidence / "training.json", "w", encoding="utf-8") as stream:
+        json.dump(figures, stream, indent=1)
+        stream.write("\n")
+    return figures
+
+
+def differences(log_file, config):
+    """What the training that wrote `log_file` did otherwise than the config says, or "-"."""
+    found = _BEGINNING.findall(Path(log_file).read_text(encoding="utf-8"))
+    if not found:
+        raise UserError(f"{log_file}: no line says how the training began")
+    sampler = config["DataLoader"]["Train"]["sampler"]
+    wanted = {"epochs": config["Global"]["epochs"], "batch size": sampler["batch_size"], "seed": config["Global"]["seed"]}
+    shown = [f"{name} {value}" for name, value in zip(wanted, found[-1]) if int(value) != wanted[name]]
+    return ", ".join(shown) or "-"
+
+
+def time_model(model_dir, image_shape):
+    """Median milliseconds of the exported model for one image, as people run it: oneDNN, two threads."""
+    engine = DetectionEngine(model_dir, EngineOptions())
+    image = np.random.default_rng(1).normal(size=(1, *image_shape)).astype(np.float32)
+    scale = np.ones((1, 2), np.float32)
+    seconds = []
+    for run in range(RUNS + WARM_UP):
+        clock = time.perf_counter()
+        engine.run(image, scale)
+        if run >= WARM_UP:
+            seconds.append(time.perf_counter() - clock)
+    return 1000 * statistics.median(seconds)
+
+
+def draw_predictions(config, model_dir, path):
+    """A JPEG of the first validation pictures with the exported model's boxes."""
+    images = task_of(config).validation_images(config)[:_PICTURES]
+    transforms, postprocess = build_processing(model_dir)
+    predictor = DetectionPredictor(DetectionEngine(model_dir, EngineOptions()), transforms, postprocess)
+    cells = []
+    for image in images:
+        ((_, result),) = next(predictor.predict(image))
+        picture = cv2.imread(str(image))
+        scale = _CELL / max(picture.shape[:2])
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        scaled = {**result, "boxes": (np.array(result["boxes"]).reshape(-1, 4) * scale).tolist()}
+        cell = np.full((_CELL, _CELL, 3), 255, np.uint8)
+        cell[: picture.shape[0], : picture.shape[1]] = draw_boxes(picture, scaled)
+        cells.append(cell)
+    cells += [np.full((_CELL, _CELL, 3), 255, np.uint8)] * (-len(cells) % _COLUMNS)
+    rows = [np.hstack(cells[start : start + _COLUMNS]) for start in range(0, len(cells), _COLUMNS)]
+    path.write_bytes(cv2.imencode(".jpg", np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+
+
+def describe_schedule(config):
+    """The schedule that all trainings share, in one sentence."""
+    lr, sampler = config["Optimizer"]["lr"], config["DataLoader"]["Train"]["sampler"]
+    height, width = config["Global"]["image_shape"][1:]
+    return (
+        f"All trained from scratch with the same schedule: images of {width}x{height}, {config['Global']['epochs']} "
+        f"epochs, batch size {sampler['batch_size']}, {config['Optimizer']['name']} with a {lr['name'].lower()} rate "
+        f"from {lr['learning_rate']:g}, seed {config['Global']['seed']}."
+    )

@@ -1,0 +1,129 @@
+"""The table of CenterNet's backbones: what each training came to, what each network costs, and the evidence of both.
+
+    python tools/det_table.py --measure output/det --update docs/lightweight_backbone.md
+
+--measure evaluates the best weights of every finished training in that folder (tools/train_centernets.sh makes it),
+exports them, times them on this CPU, writes log, curves and a picture of predictions to test_log/CenterNet_<Backbone>/,
+and keeps the figures in docs/lightweight_backbone.measured.json. Without it, the table is made of what is kept.
+--update FILE puts the table between its two markers in FILE; otherwise it is printed.
+Exit code: 0, or 1 for a training or a file that cannot be used.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling; the export needs it, see export_model.py
+
+from ppcls_lite.utils.config import load_config
+from ppcls_lite.utils.errors import UserError, quick_import, run_main
+from ppcls_lite.utils.files import REPO, atomic_write
+from ppcls_lite.utils.log import setup_logging
+
+KEPT = REPO / "docs/lightweight_backbone.measured.json"
+CONFIG = "ppcls_lite/configs/detection/centernet_stamps.yaml"
+BEGIN, END = "<!-- backbone table: begin -->", "<!-- backbone table: end -->"
+# key, heading, format
+COLUMNS = (
+    ("AP", "AP", "{:.3f}"),
+    ("AP50", "AP50", "{:.3f}"),
+    ("AP75", "AP75", "{:.3f}"),
+    ("differs", "hyper-parameters that differ", "{}"),
+    ("params_m", "parameters (M)", "{:.2f}"),
+    ("flops_m", "FLOPs (M)", "{:.0f}"),
+    ("cpu_ms", "CPU (ms)", "{:.1f}"),
+    ("file_mb", "weights (MB)", "{:.1f}"),
+)
+
+
+def read_kept(path=KEPT):
+    """The measurements that are kept: {"versions", "schedule", "backbones": {name: {...}}}."""
+    if not path.is_file():
+        raise UserError(f"{path}: nothing was measured yet; see --measure")
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        for row in kept["backbones"].values():
+            for key, _, form in COLUMNS:
+                form.format(row[key])
+        return kept
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: cannot be read ({error!r}); delete it, and run --measure") from error
+
+
+def measure(folder, kept_path=KEPT):
+    """Measure every finished training below `folder` and keep the figures; the others stay as they were kept."""
+    trained = sorted(path.parent for path in Path(folder).glob("CenterNet_*/trained"))
+    if not trained:
+        raise UserError(f"{folder}: no finished training; tools/train_centernets.sh makes them")
+    with quick_import():
+        from tools.det_measure import describe_schedule, measure_training
+    import paddle
+
+    kept = read_kept(kept_path) if kept_path.is_file() else {"backbones": {}}
+    for path in trained:
+        name = path.name.partition("_")[2]
+        options = [f"Arch.Backbone.name={name}", f"Global.pretrained_model={path / 'best_model'}"]
+        config = load_config(REPO / CONFIG, options)
+        print(f"measuring {path.name}", file=sys.stderr)
+        kept["backbones"][name] = measure_training(config, path, REPO / "test_log" / path.name)
+    kept["versions"] = f"Paddle {paddle.__version__}"
+    kept["schedule"] = describe_schedule(load_config(REPO / CONFIG))
+    kept["backbones"] = dict(sorted(kept["backbones"].items(), key=lambda item: item[1]["flops_m"]))
+    with atomic_write(kept_path) as stream:
+        json.dump(kept, stream, indent=1)
+        stream.write("\n")
+
+
+def as_markdown(kept):
+    """The table and what must be known to read it."""
+    heading = ["backbone", *(title for _, title, _ in COLUMNS), "evidence"]
+    table = [heading, ["---", *["---:"] * (len(heading) - 2), "---"]]
+    for name, row in kept["backbones"].items():
+        log = f"../test_log/CenterNet_{name}"
+        links = f"[log]({log}/log_train.txt), [curves]({log}/curves.png), [pictures]({log}/predictions.jpg)"
+        table.append([name, *(form.format(row[key]) for key, _, form in COLUMNS), links])
+    lines = ["| " + " | ".join(line) + " |" for line in table]
+    note = (
+        f"{kept['schedule']} {kept['versions']}. Parameters are all numbers of the state dict; FLOPs those of "
+        "`paddle.flops` for one image, a multiply-add counted once; CPU is the median time of the exported detector, "
+        "decoding included, for one image with Paddle Inference, oneDNN and 2 threads, on a machine with other work: "
+        "compare the rows."
+    )
+    return "\n".join([*lines, "", note]) + "\n"
+
+
+def update(path, block):
+    """Replace what stands between the two markers in the file at `path`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+    before, begin, rest = text.partition(BEGIN + "\n")
+    _, end, after = rest.partition(END)
+    if not begin or not end or BEGIN in after:
+        raise UserError(f"{path}: expected one line '{BEGIN}' and below it one '{END}'")
+    with atomic_write(path) as stream:
+        stream.write(f"{before}{BEGIN}\n{block}{END}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--measure", metavar="FOLDER", help="folder of the trainings, output/det")
+    parser.add_argument("--update", metavar="FILE", type=Path)
+    parser.add_argument("--kept", metavar="FILE", type=Path, default=KEPT, help="where the figures are kept")
+    args = parser.parse_args()
+    setup_logging(stream=sys.stderr)
+    if args.measure:
+        measure(args.measure, args.kept)
+    block = as_markdown(read_kept(args.kept))
+    if args.update:
+        update(args.update, block)
+    else:
+        print(block, end="")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -35,6 +35,7 @@ from ppcls_lite.utils.safe_load import load_arrays
 from ppcls_lite.utils.schema import DEPLOY
 from ppcls_lite.utils.train_log import read_train_log
 
+FIGURES = ("AP", "AP50", "AP75", "APsmall", "APmedium", "APlarge")
 INFERENCE = ROOT / "deploy/configs/inference_det.yaml"
 
 
@@ -76,7 +77,7 @@ def test_training_logs_its_parts_and_its_figures(config, capsys):
     assert all(re.search(rf"\] lr: \d\.\d{{8}}, {parts}, avg_reader_cost: {number} sec, ", line) for line in trained)
     evaluated = [line for line in lines if "[Eval]" in line]
     assert len(evaluated) == 2
-    figures = "".join(rf"{name}: -?{number}, " for name in ("loss", *"AP AP50 AP75 APsmall APmedium APlarge".split()))
+    figures = "".join(rf"{name}: -?{number}, " for name in ("loss", *FIGURES))
     assert all(re.search(rf"\[Eval\]\[Epoch [24]\] {figures}best: {number}$", line) for line in evaluated)
     log = read_train_log(f"{config['Global']['output_dir']}/log_train.txt")
     assert [set(point.figures) for point in log.evals] == [{"AP", "AP50"}] * 2

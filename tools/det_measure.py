@@ -71,7 +71,8 @@ def differences(log_file, config):
     if not found:
         raise UserError(f"{log_file}: no line says how the training began")
     sampler = config["DataLoader"]["Train"]["sampler"]
-    wanted = {"epochs": config["Global"]["epochs"], "batch size": sampler["batch_size"], "seed": config["Global"]["seed"]}
+    settings = config["Global"]
+    wanted = {"epochs": settings["epochs"], "batch size": sampler["batch_size"], "seed": settings["seed"]}
     shown = [f"{name} {value}" for name, value in zip(wanted, found[-1]) if int(value) != wanted[name]]
     return ", ".join(shown) or "-"
 

@@ -71,7 +71,7 @@ def test_wrong_label_file(tmp_path, content, message):
     [
         ({"topk": 0}, "topk: expected a whole number of at least 1, found 0"),
         ({"topk": "five"}, "topk: expected a whole number"),
-        ({"name": "ThreshOutput"}, "expected Topk, found 'ThreshOutput'"),
+        ({"name": "ThreshOutput"}, "expected Topk or DetectionBoxes, found 'ThreshOutput'"),
         ({"topk": 1, "threshold": 2}, "unknown key 'threshold'"),
     ],
 )

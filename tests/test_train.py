@@ -89,7 +89,7 @@ def test_averages_since_the_last_line(monkeypatch, capsys):
         shown.data_ready()
         clock.now += training
         labels = paddle.to_tensor([0, 1, 0, 0][:samples])
-        shown.step_done(1, step, 0.5, paddle.to_tensor(loss), logits[:samples], labels)
+        shown.step_done(1, step, 0.5, {"loss": paddle.to_tensor(loss)}, samples, (logits[:samples], labels))
     lines = [line.partition("INFO: ")[2] for line in capsys.readouterr().out.splitlines()]
     expected = [
         "[Iter: 2/5] lr: 0.50000000, top1: 0.50000, loss: 1.50000, avg_reader_cost: 0.20000 sec, "
@@ -380,7 +380,7 @@ def test_read_train_log_takes_the_later_of_equal_iterations(tmp_path):
     path.write_text("".join(line.format(*point) for point in points) + "[Eval][Epoch 2] top1: 0.5")
     log = read_train_log(path)
     assert [(point.iteration, point.loss) for point in log.train] == [(4, 2.0), (6, 1.25)]
-    assert [tuple(point) for point in log.evals] == [(8, 0.5)]
+    assert [tuple(point) for point in log.evals] == [(8, {"top1": 0.5})]
     path.write_text("nothing")
     with pytest.raises(UserError, match="no line with 'loss"):
         read_train_log(path)

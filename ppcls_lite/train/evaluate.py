@@ -34,6 +34,9 @@ class Evaluator:
             count += len(images)
             if self.metric:
                 self.metric.update(outputs, target)
+        return self._over_processes(loss_sum, count)
+
+    def _over_processes(self, loss_sum, count):
         loss_sum, count = sum_over_processes(np.array([loss_sum, count], dtype=np.float64))
         results = {"loss": float(loss_sum / max(count, 1))}
         if self.metric:

@@ -27,7 +27,7 @@ main() {
         exit
     fi
     title shellcheck
-    "$TOOLS/bin/shellcheck" -x test_tipc/*.sh tests/*.sh .ci/run && echo "no findings" || failed=1
+    "$TOOLS/bin/shellcheck" -x test_tipc/*.sh tests/*.sh tools/*.sh .ci/run && echo "no findings" || failed=1
     title ruff
     PYTHONPATH=$TOOLS "$TOOLS/bin/ruff" check . || failed=1
     title "the chains on the compatibility lane"

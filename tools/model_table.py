@@ -35,7 +35,15 @@ NETWORKS = (
     *(f"PPHGNetV2_B{number}" for number in range(7)),
 )
 # sources that do not say what a network looks like
-_NO_STRUCTURE = ("__init__.py", "backbone.py", "download.py", "from_config.py", "pretrained.py", "registry.py")
+_NO_STRUCTURE = (
+    "__init__.py",
+    "backbone.py",
+    "centernet.py",  # a detector
+    "download.py",
+    "from_config.py",
+    "pretrained.py",
+    "registry.py",
+)
 # key, heading, decimals
 _MEASURED_COLUMNS = (("params_m", "parameters (M)", 3), ("flops_m", "FLOPs (M)", 3), ("file_mb", "weights (MB)", 1))
 _QUOTED_COLUMNS = (

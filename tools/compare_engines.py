@@ -6,7 +6,8 @@
 Each way reads the images with its own settings: the training engine with Infer.transforms of the config, Paddle
 Inference with what predict_cls.py uses. Without optimisations (oneDNN and IR passes off) the probabilities must be
 equal bit by bit; with the settings that people use, within 1e-4 and with the same top-5. `--engines all` compares
-every engine of this machine with that plain one, and prints the accuracy of each.
+every engine of this machine with that plain one, and prints the accuracy of each. Of a detector, the raw maps and all
+boxes must be equal bit by bit, and with the settings that people use the boxes within 1e-4.
 Exit code: 0 all agree, 1 they do not, or something cannot be used, 130 interrupted.
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_lite.utils.config import add_config_arguments, load_config, require
+from ppcls_lite.utils.config import add_config_arguments, load_config
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.files import REPO, atomic_write
 from ppcls_lite.utils.log import setup_logging
@@ -44,15 +45,17 @@ def main():
     inference = load_config(args.inference_config, schema=DEPLOY)
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
-        from ppcls_lite.infer.compare import USUAL, choose_engines, compare_engines
+        from ppcls_lite.infer.compare import USUAL, choose_engines
+        from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)
     engines, lacking = choose_engines(args.engines)
-    images, labels = listed_images(config, args.images)
+    task = task_of(config)
+    images, labels = task.labelled_images(config, args.images)
     agreements = []
     settings = args.batch_size, engines, labels
-    for agreement in compare_engines(config, args.inference_model_dir, inference, images, *settings):
+    for agreement in task.compare(config, args.inference_model_dir, inference, images, *settings):
         agreements.append(agreement)
         print(agreement if engines == [USUAL] else agreement.details, flush=True)
     for name, reason in lacking.items():
@@ -62,23 +65,6 @@ def main():
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
     if not all(agreement.agrees for agreement in agreements):
         raise UserError(f"{args.inference_model_dir}: its predictions are not those of the trained network")
-
-
-def listed_images(config, source):
-    """(paths, labels or None) of the images at `source`, or of the config's validation list."""
-    from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
-
-    root = None
-    if not source:
-        paths = [require(config, f"DataLoader.Eval.dataset.{key}") for key in ("cls_label_path", "image_root")]
-        source, root = paths
-    images, _ = list_images(source, root)
-    if Path(source).is_dir() or is_image_name(source):
-        return images, None
-    try:
-        return images, [line.label for line in read_list(source)]
-    except UserError:  # a list without labels: there is no accuracy to count
-        return images, None
 
 
 if __name__ == "__main__":

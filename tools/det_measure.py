@@ -16,10 +16,17 @@ import numpy as np
 
 from ppcls_lite.arch.from_config import load_network
 from ppcls_lite.arch.summary import count_flops, count_parameters
-from ppcls_lite.infer.detect import DetectionEngine, DetectionPredictor, draw_boxes
+from ppcls_lite.infer.detect import (
+    DetectionPredictor,
+    Picture,
+    create_detector,
+    draw_boxes,
+    run_detector,
+    write_picture,
+)
 from ppcls_lite.infer.export import export
 from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.paddle_engine import EngineOptions
+from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.tasks import task_of
 from ppcls_lite.train.loop import evaluate
 from ppcls_lite.utils.curves import draw_curves
@@ -29,7 +36,6 @@ from ppcls_lite.utils.train_log import read_train_log
 RUNS, WARM_UP = 60, 10
 _PICTURES, _COLUMNS, _CELL = 12, 4, 352  # of the picture of predictions; a cell's side in pixels
 _MILLION = 1e6
-JPEG_QUALITY = 88
 _BEGINNING = re.compile(r"epochs \d+ to (\d+) of \d+ iterations, batch size (\d+) x 1, seed (\d+)")
 
 
@@ -79,13 +85,13 @@ def differences(log_file, config):
 
 def time_model(model_dir, image_shape):
     """Median milliseconds of the exported model for one image, as people run it: oneDNN, two threads."""
-    engine = DetectionEngine(model_dir, EngineOptions())
-    image = np.random.default_rng(1).normal(size=(1, *image_shape)).astype(np.float32)
-    scale = np.ones((1, 2), np.float32)
+    engine = create_detector(None, model_dir, EngineOptions())
+    image = np.random.default_rng(1).normal(size=image_shape).astype(np.float32)
+    picture = Picture(image, np.ones(2, np.float32), tuple(image_shape[:0:-1]))
     seconds = []
     for run in range(RUNS + WARM_UP):
         clock = time.perf_counter()
-        engine.run(image, scale)
+        run_detector(engine, [picture])
         if run >= WARM_UP:
             seconds.append(time.perf_counter() - clock)
     return 1000 * statistics.median(seconds)
@@ -93,9 +99,8 @@ def time_model(model_dir, image_shape):
 
 def draw_predictions(config, model_dir, path):
     """A JPEG of the first validation pictures with the exported model's boxes."""
-    images = task_of(config).validation_images(config)[:_PICTURES]
-    transforms, postprocess = build_processing(model_dir)
-    predictor = DetectionPredictor(DetectionEngine(model_dir, EngineOptions()), transforms, postprocess)
+    images = task_of(config).labelled_images(config, None)[0][:_PICTURES]
+    predictor = DetectionPredictor(create_detector(None, model_dir), *build_processing(model_dir))
     cells = []
     for image in images:
         ((_, result),) = next(predictor.predict(image))
@@ -108,7 +113,7 @@ def draw_predictions(config, model_dir, path):
         cells.append(cell)
     cells += [np.full((_CELL, _CELL, 3), 255, np.uint8)] * (-len(cells) % _COLUMNS)
     rows = [np.hstack(cells[start : start + _COLUMNS]) for start in range(0, len(cells), _COLUMNS)]
-    path.write_bytes(cv2.imencode(".jpg", np.vstack(rows), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+    write_picture(np.vstack(rows), path)
 
 
 def describe_schedule(config):

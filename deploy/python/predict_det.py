@@ -5,7 +5,8 @@
         -o Global.infer_imgs=../lite_data_det/val -o Global.output_dir=../output/boxes
 
 Global.infer_imgs is an image, a folder or a list file. Prints one line an image, and writes pictures with the boxes to
-the folder Global.output_dir if it is given.
+the folder Global.output_dir if it is given. Global.engine chooses what computes, Global.save_file saves all results as
+JSON Lines, as in predict_cls.py.
 Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 130 interrupted.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.config import load_config, parse_args, require
-from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.schema import DEPLOY
 
@@ -26,23 +27,38 @@ def main():
     settings = config["Global"]
     source = require(config, "Global.infer_imgs", args.config)
     model_dir = require(config, "Global.inference_model_dir", args.config)
-    from ppcls_lite.infer.detect import DetectionEngine, DetectionPredictor, format_det_line
+    from ppcls_lite.infer.detect import DetectionPredictor, create_detector, format_det_record
     from ppcls_lite.infer.model_config import build_processing
-    from ppcls_lite.infer.paddle_engine import EngineOptions
+    from ppcls_lite.infer.options import EngineOptions
+    from ppcls_lite.infer.predict import find_images
+    from ppcls_lite.infer.results import progress_bar, save_results
 
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     options = EngineOptions.from_config(settings)
-    transforms, postprocess = build_processing(model_dir, config)
-    engine = DetectionEngine(model_dir, options)
-    predictor = DetectionPredictor(
-        engine, transforms, postprocess, settings.get("batch_size", 1), settings.get("output_dir")
-    )
-    for batch in predictor.predict(source):
-        for path, result in batch:
-            print(format_det_line(result, path))
+    processing = build_processing(model_dir, config)
+    paths = find_images(source)
+    sizes = settings.get("batch_size", 1), settings.get("num_workers"), settings.get("output_dir")
+    predictor = DetectionPredictor(create_detector(None, model_dir, options), *processing, *sizes)
+    with save_results(settings.get("save_file"), format_det_record) as save, progress_bar(len(paths)) as advance:
+        for batch in predictor.predict_all(paths):
+            print_predictions(batch)
+            save(batch)
+            advance(len(batch))
     if settings.get("benchmark") or settings.get("enable_benchmark"):
-        print(f"benchmark: {options}; {predictor.timing()}")
+        from ppcls_lite.benchmark.summary import benchmark_summary
+
+        print(benchmark_summary(predictor, model_dir))
+        print(predictor.timing())
     return 1 if predictor.failed else 0
+
+
+def print_predictions(batch):
+    """One line for each image that could be predicted; why another could not was said already."""
+    from ppcls_lite.infer.detect import format_det_line
+
+    for path, result in batch:
+        if not isinstance(result, UserError):
+            print(format_det_line(result, path))
 
 
 if __name__ == "__main__":

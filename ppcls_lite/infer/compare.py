@@ -76,13 +76,13 @@ def compare_engines(config, model_dir, inference_config, images, batch_size=8, e
     plain = list(_scores(create_engine(None, model_dir, strict), deployed, images, batches))
     yield _agreement("strict", 0.0, trained, plain, batches, labels)
     for name in engines:
-        title, tolerance, setting = _setting(name, options, strict)
+        title, tolerance, setting = comparison(name, options, strict)
         engine = create_engine(setting.engine, model_dir, setting)
         yield _agreement(title, tolerance, plain, _scores(engine, deployed, images, batches), batches, labels)
         engine.close()
 
 
-def _setting(name, options, strict):
+def comparison(name, options, strict):
     """(title, tolerance, options) of one comparison with the plain engine."""
     if name == USUAL:
         # the accelerations that the config states are compared by their own names

@@ -1,19 +1,19 @@
-"""Do two engines detect the same? Raw maps and boxes of the training engine beside those of Paddle Inference."""
+"""Do two engines detect the same? Raw maps and boxes of the training engine beside those of the others."""
 
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from ppcls_lite.data.detection import build_det_transforms
-from ppcls_lite.infer.compare import check_names
-from ppcls_lite.infer.detect import DetectionEngine, DetectionTrainingEngine, read_picture, stack_samples
+from ppcls_lite.infer.agreement import TOLERANCE
+from ppcls_lite.infer.compare import USUAL, check_names, comparison
+from ppcls_lite.infer.detect import DetectionTrainingEngine, create_detector, read_picture, run_detector
 from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.paddle_engine import EngineOptions
+from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.postprocess import build_postprocess
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 
-TOLERANCE = 1e-4
 # below it, boxes are not compared where maps may differ: two cells of nearly the same score may change their places
 LEAST_SCORE = 0.05
 _MAPS = slice(2, 5)  # heat-map, size, offset among the outputs
@@ -70,6 +70,11 @@ class DetectionAgreement:
                     self.unmatched += 1
 
     @property
+    def details(self):
+        """`str(self)`: there is nothing more to say."""
+        return str(self)
+
+    @property
     def agrees(self):
         """Whether the engine passes: some images, close enough, the same boxes."""
         bits = self.tolerance > 0 or self.differing_bits == 0
@@ -92,33 +97,39 @@ def _largest(a, b):
     return float(np.nan_to_num(difference, nan=np.inf).max())
 
 
-def compare_detectors(config, model_dir, inference_config, images, batch_size=8):
-    """One `DetectionAgreement` each for Paddle Inference without optimisations and as people use it.
+def compare_detectors(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
+    """Yield a `DetectionAgreement` for `strict`, then for each of `engines`; arguments as of `compare_engines`.
 
-    Arguments as of `compare_engines`. Every way reads the files with its own transforms, so a difference there shows
-    too; class names that differ raise UserError.
+    `labels` is not used: eval.py counts what is right. Every way reads the files with its own transforms, so a
+    difference there shows too; class names that differ raise UserError.
     """
     if batch_size < 1:
         raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
     transforms = build_det_transforms(require(config, "Infer.transforms"), "Infer.transforms")
     deployed, postprocess = build_processing(model_dir, inference_config)
     check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
-    expected = list(_outputs(DetectionTrainingEngine(config), transforms, images, batch_size))
-    options = replace(EngineOptions.from_config(inference_config["Global"]), use_gpu=False)
-    usual = "usual_onednn" if options.enable_mkldnn else "usual"
-    agreements = []
+    options = replace(EngineOptions.from_config(inference_config["Global"]), batch_size=batch_size)
+    strict = options.strict()
     # one engine after the other, as in compare_engines: the number of threads is one for the whole process
-    for name, tolerance, setting in (("strict", 0.0, options.strict()), (usual, TOLERANCE, options)):
-        agreement = DetectionAgreement(name, tolerance)
-        found = _outputs(DetectionEngine(model_dir, setting), deployed, images, batch_size)
-        for (reference, sides), (outputs, _) in zip(expected, found):
-            agreement.add(reference, outputs, sides)
-        agreements.append(agreement)
-    return agreements
+    trained = list(_outputs(DetectionTrainingEngine(config), transforms, images, batch_size))
+    plain = list(_outputs(create_detector(None, model_dir, strict), deployed, images, batch_size))
+    yield _agreement("strict", 0.0, trained, plain)
+    for name in engines:
+        title, tolerance, setting = comparison(name, options, strict)
+        engine = create_detector(setting.engine, model_dir, setting)
+        yield _agreement(title, tolerance, plain, _outputs(engine, deployed, images, batch_size))
+        engine.close()
+
+
+def _agreement(name, tolerance, expected, found):
+    agreement = DetectionAgreement(name, tolerance)
+    for (reference, sides), (outputs, _) in zip(expected, found):
+        agreement.add(reference, outputs, sides)
+    return agreement
 
 
 def _outputs(engine, transforms, images, batch_size):
     """(the engine's outputs, longer sides of the pictures), batch by batch."""
     for start in range(0, len(images), batch_size):
-        read = [read_picture(path, transforms) for path in images[start : start + batch_size]]
-        yield engine.run(*stack_samples([sample for sample, _ in read])), [max(size) for _, size in read]
+        pictures = [read_picture(path, transforms) for path in images[start : start + batch_size]]
+        yield run_detector(engine, pictures), [max(picture.size) for picture in pictures]

@@ -1,20 +1,21 @@
-"""Prediction of boxes: post-processing, formats, drawing, and the two engines that exist for detectors."""
+"""Prediction of boxes with any engine that runs detectors: reading, post-processing, formats and drawing."""
 
-import sys
-import time
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from ppcls_lite.data.detection import new_sample
-from ppcls_lite.data.image_lists import list_images
 from ppcls_lite.data.transforms import options
-from ppcls_lite.infer.paddle_engine import PaddleEngine
+from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.infer.postprocess import read_label_names
+from ppcls_lite.infer.predict import Predictor
+from ppcls_lite.infer.training_engine import DygraphEngine
 from ppcls_lite.utils.errors import UserError
-from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.files import atomic_write
 
+_INPUTS = ("image", "scale_factor")
 _COLOURS = ((60, 60, 230), (60, 180, 60), (230, 130, 40), (40, 170, 240), (200, 60, 180), (190, 190, 40))  # BGR
 JPEG_QUALITY = 92
 
@@ -79,48 +80,57 @@ def draw_boxes(picture, result):
     return drawn
 
 
-class DetectionTrainingEngine:
-    """Images [N, 3, H, W] and scales [N, 2] to the deployed network's outputs, computed in dygraph mode."""
+class DetectionTrainingEngine(DygraphEngine):
+    """The deployed form of a training config's network with its weights, computed in dygraph mode."""
 
-    def __init__(self, config):
+    takes_export = False
+
+    def __init__(self, config, engine_options=None):
+        super().__init__(config, engine_options)
         from ppcls_lite.arch.from_config import load_network
 
-        self.model = load_network(config).deployed()
-        self.model.eval()
-
-    def run(self, images, scales):
-        """The outputs as NumPy arrays: boxes [N, K, 6], numbers of boxes, heat-map, size, offset."""
-        import paddle
-
-        with paddle.no_grad():
-            outputs = self.model(paddle.to_tensor(images), paddle.to_tensor(scales))
-        return _by_image([output.numpy() for output in outputs], len(images))
+        self.layer = load_network(config).deployed()
+        self.layer.eval()
+        self.input_names = list(_INPUTS)
 
 
-class DetectionEngine(PaddleEngine):
-    """Paddle Inference on an exported detector; the same inputs and outputs as DetectionTrainingEngine."""
-
-    def __init__(self, model_dir, engine_options=None):
-        super().__init__(model_dir, engine_options)
-        names = self._predictor.get_input_names()
-        if sorted(names) != ["image", "scale_factor"]:
-            raise UserError(f"{model_dir}: no detector: its inputs are {', '.join(names)}, not image and scale_factor")
-
-    def run(self, images, scales):
-        for name, array in (("image", images), ("scale_factor", scales)):
-            self._predictor.get_input_handle(name).copy_from_cpu(array)
-        self._predictor.run()
-        handles = [self._predictor.get_output_handle(name) for name in self._predictor.get_output_names()]
-        return _by_image([handle.copy_to_cpu() for handle in handles], len(images))
+def create_detector(name, model_dir, engine_options=None):
+    """As `create_engine`, for an exported detector; UserError for a model that is none."""
+    engine_options = engine_options or EngineOptions()
+    if "auto" in (name, engine_options.engine):
+        raise UserError("engine auto: it tries classifiers only; name one of the others for a detector")
+    engine = create_engine(name, model_dir, engine_options)
+    if sorted(engine.input_names) != sorted(_INPUTS):
+        raise UserError(
+            f"{model_dir}: no detector: its inputs are {', '.join(engine.input_names)}, not {' and '.join(_INPUTS)}"
+        )
+    return engine
 
 
-def _by_image(outputs, count):
-    """The outputs with the boxes as [N, K, 6]."""
-    return [outputs[0].reshape(count, -1, 6), *outputs[1:]]
+def run_detector(engine, pictures):
+    """The deployed network's outputs for a list of `Picture`s: boxes [N, K, 6], their numbers, and the raw maps.
+
+    UserError when the pictures' images differ in size.
+    """
+    shapes = sorted({picture.image.shape for picture in pictures})
+    if len(shapes) > 1:
+        raise UserError(f"images of one batch differ in shape, {shapes[0]} and {shapes[1]}: is DetResize missing?")
+    images = np.stack([picture.image for picture in pictures])
+    scales = np.stack([picture.scale_factor for picture in pictures])
+    boxes, *others = engine.run_all(dict(zip(_INPUTS, (images, scales))))
+    return [boxes.reshape(len(pictures), -1, 6), *others]
+
+
+class Picture(NamedTuple):
+    """What a detector needs of one picture."""
+
+    image: np.ndarray  # [3, H, W] float32
+    scale_factor: np.ndarray  # [2] float32, y and x
+    size: tuple  # width and height of the picture, in pixels
 
 
 def read_picture(path, transforms):
-    """(sample, (width, height)) of the file at `path`; UserError names a file that is no picture."""
+    """The `Picture` in the file at `path`; UserError names a file that is none."""
     try:
         sample = new_sample(Path(path).read_bytes())
         height, width = sample["image"].shape[:2]
@@ -135,81 +145,42 @@ def read_picture(path, transforms):
             f"{path}: the transforms make {list(image.shape)} {image.dtype}, and a network takes [3, H, W] float32: "
             "is NormalizeImage or ToCHWImage missing?"
         )
-    return sample, (width, height)
+    return Picture(np.ascontiguousarray(image), sample["scale_factor"], (width, height))
 
 
-def stack_samples(samples):
-    """(images [N, 3, H, W], scales [N, 2]) of one batch; UserError when the sizes differ."""
-    shapes = sorted({sample["image"].shape for sample in samples})
-    if len(shapes) > 1:
-        raise UserError(f"images of one batch differ in shape, {shapes[0]} and {shapes[1]}: is DetResize missing?")
-    return np.stack([s["image"] for s in samples]), np.stack([s["scale_factor"] for s in samples])
+class DetectionPredictor(Predictor):
+    """A Predictor of boxes; writes pictures with the boxes to the folder `output_dir` if it is given."""
 
-
-class DetectionPredictor:
-    """An engine with its transforms and post-processing; writes pictures with boxes to `output_dir` if given."""
-
-    def __init__(self, engine, transforms, postprocess, batch_size=1, output_dir=None):
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size!r}")
-        self.engine, self.transforms, self.postprocess = engine, transforms, postprocess
-        self.batch_size = batch_size
+    def __init__(self, engine, transforms, postprocess, batch_size=1, workers=None, output_dir=None):
+        super().__init__(engine, transforms, postprocess, batch_size, workers)
         self.output_dir = Path(output_dir) if output_dir else None
-        self.images = 0
-        self.failed = []
-        self.seconds = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0}
 
-    def predict(self, source):
-        """Yield a list of (path, result) for each batch of the images at `source` (file, folder or list file).
+    def read(self, path):
+        return read_picture(path, self.transforms)
 
-        A file that is no picture is reported on standard error, kept in `self.failed`, and does not end the run.
-        """
-        paths, skipped = list_images(source)
-        if skipped:
-            logger.info(f"{source}: skipped what is no image: {skipped}")
-        for start in range(0, len(paths), self.batch_size):
-            clock = time.perf_counter()
-            kept = self._read(paths[start : start + self.batch_size])
-            clock = self._lap("preprocess", clock)
-            if not kept:
-                continue
-            boxes, *_ = self.engine.run(*stack_samples([sample for _, sample, _ in kept]))
-            clock = self._lap("inference", clock)
-            results = self.postprocess(boxes, [size for _, _, size in kept])
-            self._lap("postprocess", clock)
-            self.images += len(kept)
-            batch = [(path, result) for (path, _, _), result in zip(kept, results)]
+    def compute(self, inputs):
+        return run_detector(self.engine, inputs)[0]
+
+    def finish(self, found, inputs):
+        return self.postprocess(found, [picture.size for picture in inputs])
+
+    def predict_all(self, paths):
+        for batch in super().predict_all(paths):
             if self.output_dir:
                 self._draw(batch)
             yield batch
 
-    def _read(self, paths):
-        kept = []
-        for path in paths:
-            try:
-                kept.append((path, *read_picture(path, self.transforms)))
-            except UserError as error:
-                self.failed.append(path)
-                print(f"error: {error}", file=sys.stderr)
-        return kept
-
     def _draw(self, batch):
         for path, result in batch:
-            target = self.output_dir / f"{Path(path).stem}.jpg"
-            picture = cv2.cvtColor(new_sample(Path(path).read_bytes())["image"], cv2.COLOR_RGB2BGR)
-            data = cv2.imencode(".jpg", draw_boxes(picture, result), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-            try:
-                self.output_dir.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data.tobytes())
-            except OSError as error:
-                raise UserError(f"{target}: cannot be written ({error.strerror})") from error
+            if not isinstance(result, UserError):
+                picture = cv2.cvtColor(new_sample(Path(path).read_bytes())["image"], cv2.COLOR_RGB2BGR)
+                write_picture(draw_boxes(picture, result), self.output_dir / f"{Path(path).stem}.jpg")
 
-    def _lap(self, part, since):
-        now = time.perf_counter()
-        self.seconds[part] += now - since
-        return now
 
-    def timing(self):
-        """One line: milliseconds an image for each part."""
-        parts = ", ".join(f"{part} {1000 * spent / max(self.images, 1):.2f}" for part, spent in self.seconds.items())
-        return f"{self.images} images, batch size {self.batch_size}, milliseconds an image: {parts}"
+def write_picture(picture, path):
+    """Write the BGR `picture` as a JPEG, whole or not at all; UserError when it cannot be written."""
+    try:
+        with atomic_write(path, "wb") as stream:
+            stream.write(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,6 +1,7 @@
 """What every engine is, and the table of them by name."""
 
 from ppcls_lite.infer.options import EngineOptions
+from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
 ENGINES = Registry("engine")
@@ -49,6 +50,10 @@ class Engine:
     def run(self, images):
         """The model's first output for one batch."""
         raise NotImplementedError
+
+    def run_all(self, inputs):
+        """All outputs in the model's order, for `inputs` {name: array}: what detectors have several of."""
+        raise UserError(f"engine {self.name}: runs no model with several inputs")
 
     def close(self):
         """Free the model; the engine cannot run any more."""

@@ -55,6 +55,7 @@ def build_processing(model, config=None):
     own = read_yaml(own_path) if own_path.is_file() else {}
     _check_sizes(model_dir, own)
     stated = config or {}
+    _check_task(model_dir, own, stated)
     ops = _choose("PreProcess", own, stated, own_path)
     post = dict(_choose("PostProcess", own, stated, own_path))
     labels = post.get("class_id_map_file")
@@ -86,6 +87,15 @@ def _check_sizes(model_dir, own):
         found = path.stat().st_size if path.is_file() else 0
         if found != expected:
             raise UserError(f"{path}: has {found} bytes, and its export had {expected}: the file is damaged or foreign")
+
+
+def _check_task(model_dir, own, stated):
+    mine, theirs = ((config.get("PostProcess") or {}).get("name") for config in (own, stated))
+    if mine and theirs and mine != theirs:
+        raise UserError(
+            f"{model_dir}: its predictions need {mine}, and the prediction config says {theirs}: predict_cls.py is for "
+            "classifiers, predict_det.py for detectors"
+        )
 
 
 def _choose(section, own, stated, own_path):

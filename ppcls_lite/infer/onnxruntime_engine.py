@@ -51,6 +51,9 @@ class ONNXRuntimeEngine(Engine):
     def run(self, images):
         return self._session.run(self._outputs, {self.input_names[0]: images})[0]
 
+    def run_all(self, inputs):
+        return self._session.run(None, inputs)
+
     def close(self):
         self._session = None
 

@@ -48,6 +48,13 @@ class PaddleEngine(Engine):
         self._predictor.run()
         return self._output.copy_to_cpu()
 
+    def run_all(self, inputs):
+        for name, array in inputs.items():
+            self._predictor.get_input_handle(name).copy_from_cpu(array)
+        self._predictor.run()
+        names = self._predictor.get_output_names()
+        return [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
+
     def close(self):
         self._predictor = self._input = self._output = None
 

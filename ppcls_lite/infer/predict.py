@@ -106,11 +106,23 @@ class Predictor:
             stream.close()
             self.elapsed += time.perf_counter() - began
 
+    def read(self, path):
+        """What the network needs of one image; raises UserError for a file that is no picture."""
+        return np.ascontiguousarray(read_image(path, self.transforms))
+
+    def compute(self, inputs):
+        """The engine's answer to a list of what `read` gave."""
+        return self.engine.run(stack_images(inputs))
+
+    def finish(self, found, inputs):
+        """One result for each of the `inputs` from the engine's answer."""
+        return self.postprocess(found)
+
     def _read(self, path):
         """(image or UserError, seconds that it took); runs in a thread."""
         clock = time.perf_counter()
         try:
-            image = np.ascontiguousarray(read_image(path, self.transforms))
+            image = self.read(path)
         except UserError as error:
             image = error
         return image, time.perf_counter() - clock
@@ -125,9 +137,10 @@ class Predictor:
                 _report(image)
         if good:
             clock = time.perf_counter()
-            scores = self.engine.run(stack_images([results[number] for number in good]))
+            inputs = [results[number] for number in good]
+            found = self.compute(inputs)
             clock = self._lap("inference", clock)
-            for number, result in zip(good, self.postprocess(scores)):
+            for number, result in zip(good, self.finish(found, inputs)):
                 results[number] = result
             self._lap("postprocess", clock)
             self.images += len(good)

@@ -10,12 +10,13 @@ from ppcls_lite.utils.files import atomic_write
 
 
 @contextmanager
-def save_results(path):
+def save_results(path, record=format_record):
     """Yield `write(batch)` for the file `path` in JSON Lines; with None for a path it does nothing.
 
-    Each (path, result) of a batch is one line, a record as the training engine prints it; a file that is no picture
-    has `file_name` and `error`, so that there are as many lines as images. The file appears at `path` when the block
-    has ended well: a run that was stopped leaves what was there before, never a part that looks like the whole.
+    Each (path, result) of a batch is one line, `record(result, path)` as the training engine prints it; a file that is
+    no picture has `file_name` and `error`, so that there are as many lines as images. The file appears at `path` when
+    the block has ended well: a run that was stopped leaves what was there before, never a part that looks like the
+    whole.
     """
     if not path:
         yield lambda batch: None
@@ -24,8 +25,8 @@ def save_results(path):
     def write(batch):
         for name, result in batch:
             failed = isinstance(result, UserError)
-            record = {"file_name": str(name), "error": str(result)} if failed else format_record(result, name)
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+            content = {"file_name": str(name), "error": str(result)} if failed else record(result, name)
+            stream.write(json.dumps(content, ensure_ascii=False) + "\n")
 
     try:
         with atomic_write(path) as stream:

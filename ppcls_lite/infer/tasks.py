@@ -1,6 +1,7 @@
 """What classification and detection do differently once a network is trained; a config's `Arch.name` chooses."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -36,15 +37,25 @@ class Classification:
 
         return format_record(result, path)
 
-    def validation_images(self, config):
-        """The paths of the config's validation images."""
-        from ppcls_lite.data.image_lists import list_images
+    def labelled_images(self, config, source):
+        """(paths, labels or None) of the images at `source`, or of the config's validation set."""
+        from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
 
-        paths = [require(config, f"DataLoader.Eval.dataset.{key}") for key in ("cls_label_path", "image_root")]
-        return list_images(*paths)[0]
+        root = None
+        if not source:
+            source, root = (
+                require(config, f"DataLoader.Eval.dataset.{key}") for key in ("cls_label_path", "image_root")
+            )
+        images, _ = list_images(source, root)
+        if Path(source).is_dir() or is_image_name(source):
+            return images, None
+        try:
+            return images, [line.label for line in read_list(source)]
+        except UserError:  # a list without labels: there is no accuracy to count
+            return images, None
 
     def compare(self, *arguments):
-        """Agreements of the inference engines with the training engine."""
+        """Agreements of the inference engines with the training engine, one after the other."""
         from ppcls_lite.infer.compare import compare_engines
 
         return compare_engines(*arguments)
@@ -69,23 +80,25 @@ class Detection:
         transforms = build_det_transforms(require(config, "Infer.transforms"), "Infer.transforms")
         postprocess = build_postprocess(infer.get("PostProcess"))
         engine = DetectionTrainingEngine(config)
-        return DetectionPredictor(
-            engine, transforms, postprocess, infer.get("batch_size", 1), infer.get("output_dir")
-        )
+        batch_size, output_dir = infer.get("batch_size", 1), infer.get("output_dir")
+        return DetectionPredictor(engine, transforms, postprocess, batch_size, output_dir=output_dir)
 
     def record(self, result, path):
         from ppcls_lite.infer.detect import format_det_record
 
         return format_det_record(result, path)
 
-    def validation_images(self, config):
+    def labelled_images(self, config, source):
         from ppcls_lite.data.detection.coco_file import read_coco
+        from ppcls_lite.data.image_lists import list_images
 
+        if source:
+            return list_images(source)[0], None
         folder, images, file = (
             require(config, f"DataLoader.Eval.dataset.{key}") for key in ("dataset_dir", "image_dir", "anno_path")
         )
         pictures = read_coco(os.path.join(folder, file), bad_boxes="skip").pictures
-        return [os.path.join(folder, images, picture.file_name) for picture in pictures]
+        return [os.path.join(folder, images, picture.file_name) for picture in pictures], None
 
     def compare(self, *arguments):
         from ppcls_lite.infer.compare_det import compare_detectors

@@ -30,6 +30,12 @@ class DygraphEngine(Engine):
         with paddle.no_grad():
             return self.forward(paddle.to_tensor(images)).numpy()
 
+    def run_all(self, inputs):
+        import paddle
+
+        with paddle.no_grad():
+            return [output.numpy() for output in self.layer(*map(paddle.to_tensor, inputs.values()))]
+
     def forward(self, images):
         """Class probabilities of a tensor of images."""
         raise NotImplementedError

@@ -1,11 +1,14 @@
 """Evaluation of a network on a validation list."""
 
+import math
+
 import numpy as np
 import paddle
 
 from ppcls_lite.train import detection_losses, detection_metrics  # noqa: F401 (they register)
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric, sum_over_processes
+from ppcls_lite.utils.errors import UserError
 
 _HEADLINES = ("top1", "AP")  # what decides which network is the best
 
@@ -22,7 +25,10 @@ class Evaluator:
 
     @paddle.no_grad()
     def run(self, model):
-        """{"loss": …, "top1": …}: over every image, each counted once also with several processes."""
+        """{"loss": …, "top1": …}: over every image, each counted once also with several processes.
+
+        Raises UserError when the loss is not finite: an accuracy of such outputs would mean nothing.
+        """
         model.eval()
         loss_sum, count = 0.0, 0
         if self.metric:
@@ -39,6 +45,11 @@ class Evaluator:
     def _over_processes(self, loss_sum, count):
         loss_sum, count = sum_over_processes(np.array([loss_sum, count], dtype=np.float64))
         results = {"loss": float(loss_sum / max(count, 1))}
+        if not math.isfinite(results["loss"]):
+            raise UserError(
+                f"the loss on the validation list is {results['loss']}: the weights are not finite, or too large; "
+                "a smaller Optimizer.lr.learning_rate or a longer warm-up may help"
+            )
         if self.metric:
             self.metric.share()
             results.update(self.metric.values())

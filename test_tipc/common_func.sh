@@ -74,7 +74,7 @@ provided_weights() { # CONFIG: where the weights of its whole_infer lie, from th
 
 # ---------------------------------------------------------------------------------------- what every chain does alike
 
-# A chain has stages from 0 (prepare) to $AGREE, the last one.
+# A chain has stages from 0 (prepare) to $AGREE, the last one; STEP_NAMES has the steps of each, with | between them.
 
 parse_options() { # "$@" of a chain: sets ARGUMENTS to what is no option, FIRST_STAGE, LAST_STAGE and EVIDENCE
     ARGUMENTS=() FIRST_STAGE=0 LAST_STAGE=$AGREE EVIDENCE=''
@@ -106,6 +106,19 @@ choose_output() { # sets OUTPUT: TIPC_OUTPUT as seen from the working folder, or
     OUTPUT=${TIPC_OUTPUT:-test_tipc/output}
     [[ $OUTPUT != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
     [[ -z ${TIPC_OUTPUT:-} || $OUTPUT == /* ]] || OUTPUT=$PWD/$OUTPUT
+}
+
+begin_chain() { # RECORD: take the output folder, keep the record there, and prepare; the end where no more is wanted
+    open_output "$OUTPUT/$MODEL/$MODE"
+    if ((FIRST_STAGE == 0)); then
+        start_record "$OUT/$1"
+    else
+        continue_record "$OUT/$1" "$(IFS='|' && echo "${STEP_NAMES[*]:FIRST_STAGE}")"
+    fi
+    in_stage 0 && { prepare || exit 1; }
+    ((LAST_STAGE > 0)) || exit 0
+    find_python
+    describe_environment
 }
 
 prepare() { # the environment, data and weights of CONFIG and MODE, as a recorded step

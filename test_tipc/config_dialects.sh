@@ -60,14 +60,6 @@ name_models_dialect() { # TRAIN_BLOCK
 
 # ------------------------------------------------------------- what can be told to be wrong before anything is run
 
-check_fixed_keys() { # FIELD...: lines whose key is the same in every config; another one means that lines are shifted
-    local field
-    for field in "$@"; do
-        [[ ${KEY[$field]} == "$field" ]] ||
-            die "$CONFIG_FILE:${LINE[$field]}: expected '$field:…', found '${KEY[$field]}:…'; is a line missing or added?"
-    done
-}
-
 take_values_for_mode() { # of every value that is a `mode=value|mode=value` list, keep the part for MODE
     local field value
     local training=' gpu_list autocast epochs batch_size trainer norm_train pact_train fpgm_train distill_train '
@@ -86,12 +78,8 @@ check_values() {
     local field
     local -a needed=(model_name inference)
     [[ $MODE == whole_infer ]] || needed+=(gpu_list trainer)
-    for field in "${needed[@]}"; do
-        is_set "$field" || die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value"
-    done
-    [[ ${VALUE[model_name]} =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] ||
-        die "$CONFIG_FILE:${LINE[model_name]}: model_name becomes a folder's name: letters, digits, . _ + -," \
-            "found '${VALUE[model_name]:0:200}'"
+    check_needed "${needed[@]}"
+    check_model_name
     check_quotes
     check_trainers
     [[ ! "|${VALUE[gpu_list]//[[:space:]]/}|" == *'||'* || $MODE == whole_infer ]] ||

@@ -183,3 +183,26 @@ add_option() { # KEY VALUE: append the option unless key or value is null: "-o A
 add_field() { # FIELD [VALUE]: the option of that line, where the dialect has the line
     [[ -z ${KEY[$1]:-} ]] || add_option "${KEY[$1]}" "${2-${VALUE[$1]}}"
 }
+
+# ------------------------------------------------------------------------------- checks of lines that have their names
+
+check_fixed_keys() { # FIELD...: lines whose key is the same in every config; another one means that lines are shifted
+    local field
+    for field in "$@"; do
+        [[ ${KEY[$field]} == "$field" ]] ||
+            die "$CONFIG_FILE:${LINE[$field]}: expected '$field:…', found '${KEY[$field]}:…'; is a line missing or added?"
+    done
+}
+
+check_needed() { # FIELD...: lines that must have a value
+    local field
+    for field in "$@"; do
+        is_set "$field" || die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value"
+    done
+}
+
+check_model_name() {
+    [[ ${VALUE[model_name]} =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] ||
+        die "$CONFIG_FILE:${LINE[model_name]}: model_name becomes a folder's name: letters, digits, . _ + -," \
+            "found '${VALUE[model_name]:0:200}'"
+}

@@ -33,8 +33,7 @@ take_lock() { # PATH WHY: hold the lock, a link whose target is the holder's ide
             ((failures < 20)) || die "$1: cannot be made (is there something else of that name?)"
             sleep 0.05
         elif [[ $(process_identity "${owner%%.*}") != "$owner" ]]; then # the holder was killed
-            end_processes "$owner" ''
-            end_processes "$owner" '' TIPC_SERVICE
+            end_all_processes "$owner"
             break_lock "$1" "$owner"
         else
             [[ -n $told ]] || echo "waiting: $2 (process ${owner%%.*})"
@@ -76,8 +75,7 @@ guard() { # LOCK: however this script ends from now on, what it started ends too
 watch_over() { # does so where this script is killed in a way that no trap can see
     trap - EXIT INT TERM HUP
     while process_identity "$$"; do sleep 0.5; done
-    end_processes "$LOCK_OWNER" ''
-    end_processes "$LOCK_OWNER" '' TIPC_SERVICE
+    end_all_processes "$LOCK_OWNER"
     free_lock "$GUARDED_LOCK"
 }
 
@@ -121,6 +119,11 @@ end_processes() { # IDENTITY GROUP [MARK]: those that a step of that script star
         sleep 0.1
     done
     [[ -z $2 ]] || kill -KILL -- "-$2" 2>/dev/null
+}
+
+end_all_processes() { # IDENTITY: those of that script's steps and of its servers
+    end_processes "$1" ''
+    end_processes "$1" '' TIPC_SERVICE
 }
 
 on_signal() { # STATUS

@@ -35,21 +35,17 @@ key_at() { # BLOCK LINE: the key of a line of the block, counted from 0; nothing
 
 check_serving_keys() {
     local field
-    for field in model_name trans_model serving_dir web_service; do
-        [[ ${KEY[$field]} == "$field" ]] ||
-            die "$CONFIG_FILE:${LINE[$field]}: expected '$field:…', found '${KEY[$field]}:…'; is a line missing or added?"
-    done
+    local -a needed=(model_name trans_model dirname model_filename params_filename serving_server serving_client
+        serving_dir web_service pipeline)
+    check_fixed_keys model_name trans_model serving_dir web_service
     [[ ${KEY[pipeline]} =~ ^pip(e)?line$ ]] ||
         die "$CONFIG_FILE:${LINE[pipeline]}: expected 'pipline:…', found '${KEY[pipeline]}:…'; is a line missing or added?"
-    for field in model_name trans_model dirname model_filename params_filename serving_server serving_client serving_dir \
-        web_service pipeline; do
-        is_set "$field" || die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value"
+    for field in "${needed[@]}"; do
+        check_needed "$field"
         split_words "${VALUE[$field]}" ||
             die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has a quote that is not closed"
     done
-    [[ ${VALUE[model_name]} =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] ||
-        die "$CONFIG_FILE:${LINE[model_name]}: model_name becomes a folder's name: letters, digits, . _ + -," \
-            "found '${VALUE[model_name]:0:200}'"
+    check_model_name
     [[ -d ${VALUE[serving_dir]} ]] ||
         die "$CONFIG_FILE:${LINE[serving_dir]}: serving_dir: there is no folder ${VALUE[serving_dir]:0:200}"
     for field in serving_server serving_client; do

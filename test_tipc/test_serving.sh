@@ -22,7 +22,7 @@ source "$ROOT/test_tipc/run_service.sh"
 source "$ROOT/test_tipc/serving_dialects.sh"
 
 DEFAULT_CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt
-PREPARE=0 MODEL_STAGE=1 CONVERT=2 SERVE=3 AGREE=4
+MODEL_STAGE=1 CONVERT=2 SERVE=3 AGREE=4
 STEP_NAMES=(prepare model convert 'server|client|stop' agree) # by stage
 SECONDS_TO_START=${TIPC_SERVING_SECONDS:-120}
 
@@ -30,16 +30,7 @@ main() {
     parse_arguments "$@"
     read_config "$CONFIG"
     name_serving_config
-    open_output "$OUTPUT/$MODEL/$MODE"
-    if ((FIRST_STAGE == PREPARE)); then
-        start_record "$OUT/results_serving.log"
-    else
-        continue_record "$OUT/results_serving.log" "$(IFS='|' && echo "${STEP_NAMES[*]:FIRST_STAGE}")"
-    fi
-    in_stage $PREPARE && { prepare || exit 1; }
-    ((LAST_STAGE > PREPARE)) || exit 0
-    find_python
-    describe_environment
+    begin_chain results_serving.log
     certify_service
     finish serving
 }

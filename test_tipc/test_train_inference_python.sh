@@ -21,23 +21,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/config_dialects.sh
 source "$ROOT/test_tipc/config_dialects.sh"
 
-PREPARE=0 TRAIN=1 EVALUATE=2 PREDICT=3 EXPORT=4 INFER=5 AGREE=6
+TRAIN=1 EVALUATE=2 PREDICT=3 EXPORT=4 INFER=5 AGREE=6
 STEP_NAMES=(prepare 'train|converge|weights' evaluate predict export infer agree) # by stage
 
 main() {
     parse_arguments "$@"
     read_config "$CONFIG"
     name_config
-    open_output "$OUTPUT/$MODEL/$MODE"
-    if ((FIRST_STAGE == PREPARE)); then
-        start_record "$OUT/results_python.log"
-    else
-        continue_record "$OUT/results_python.log" "$(IFS='|' && echo "${STEP_NAMES[*]:FIRST_STAGE}")"
-    fi
-    in_stage $PREPARE && { prepare || exit 1; }
-    ((LAST_STAGE > PREPARE)) || exit 0
-    find_python
-    describe_environment
+    begin_chain results_python.log
     if [[ $MODE == whole_infer ]]; then
         certify_provided_weights
     else

@@ -20,7 +20,7 @@ from ppcls_lite.utils.log import logger
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK = "MobileNetV3_small_x0_35"  # the fastest one with dropout
 NAMES = ("red", "green", "blue")
-_NORMALIZE = {"scale": "1.0/255.0", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "order": ""}
+NORMALIZE = {"scale": "1.0/255.0", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "order": ""}
 
 # `nohup` and `&` ignore signals, and what is ignored stays so in every child; a handler ends with the process
 for _number in (signal.SIGINT, signal.SIGHUP):
@@ -107,43 +107,54 @@ def tiny_data(tmp_path_factory):
             cv2.imwrite(str(folder / f"{part}_{index}.png"), image)
             lines.append(f"{part}_{index}.png {label}\n")
         (folder / f"{part}_list.txt").write_text("".join(lines))
-    (folder / "label_list.txt").write_text("".join(f"{label} {name}\n" for label, name in enumerate(NAMES)))
+    write_label_list(folder, NAMES)
     return folder
 
 
-def _loader(folder, part, ops, batch_size, shuffle):
+def write_label_list(folder, names):
+    (folder / "label_list.txt").write_text("".join(f"{label} {name}\n" for label, name in enumerate(names)))
+
+
+def loader_section(dataset, batch_size, shuffle):
+    """A part of a config's `DataLoader` for its `dataset`, read in the process itself."""
     sampler = {"name": "DistributedBatchSampler", "batch_size": batch_size, "drop_last": False, "shuffle": shuffle}
+    return {"dataset": dataset, "sampler": sampler, "loader": {"num_workers": 0, "use_shared_memory": True}}
+
+
+def global_section(side, eval_interval):
+    """A config's `Global` for a short training on the CPU with images of `side` pixels."""
     return {
-        "dataset": {
-            "name": "ImageNetDataset",
-            "image_root": str(folder),
-            "cls_label_path": str(folder / f"{part}_list.txt"),
-            "transform_ops": ops,
-        },
-        "sampler": sampler,
-        "loader": {"num_workers": 0, "use_shared_memory": True},
+        "checkpoints": None,
+        "pretrained_model": None,
+        "device": "cpu",
+        "save_interval": 2,
+        "eval_during_train": True,
+        "eval_interval": eval_interval,
+        "epochs": 4,
+        "print_batch_step": 2,
+        "seed": 5,
+        "image_shape": [3, side, side],
     }
+
+
+def _loader(folder, part, ops, batch_size, shuffle):
+    dataset = {
+        "name": "ImageNetDataset",
+        "image_root": str(folder),
+        "cls_label_path": str(folder / f"{part}_list.txt"),
+        "transform_ops": ops,
+    }
+    return loader_section(dataset, batch_size, shuffle)
 
 
 @pytest.fixture(scope="session")
 def _tiny_config(tiny_data):
-    decode, normalize = {"DecodeImage": {"to_rgb": True, "channel_first": False}}, {"NormalizeImage": _NORMALIZE}
+    decode, normalize = {"DecodeImage": {"to_rgb": True, "channel_first": False}}, {"NormalizeImage": NORMALIZE}
     still = [decode, {"ResizeImage": {"resize_short": 36}}, {"CropImage": {"size": 32}}, normalize]
     moving = [decode, {"RandCropImage": {"size": 32}}, {"RandFlipImage": {"flip_code": 1}}, normalize]
     losses = {"Train": [{"CELoss": {"weight": 1.0, "epsilon": 0.1}}], "Eval": [{"CELoss": {"weight": 1.0}}]}
     return {
-        "Global": {
-            "checkpoints": None,
-            "pretrained_model": None,
-            "device": "cpu",
-            "save_interval": 2,
-            "eval_during_train": True,
-            "eval_interval": 1,
-            "epochs": 4,
-            "print_batch_step": 2,
-            "seed": 5,
-            "image_shape": [3, 32, 32],
-        },
+        "Global": global_section(32, eval_interval=1),
         "Arch": {"name": NETWORK, "class_num": 3},
         "Loss": losses,
         "Optimizer": {
@@ -191,9 +202,14 @@ def random_weights(network=NETWORK, class_num=3, seed=3):
     """{name: array} that make outputs differ clearly from image to image, as trained weights do."""
     from ppcls_lite.arch import build_model
 
+    return random_arrays(build_model(network, class_num=class_num), seed)
+
+
+def random_arrays(model, seed=3):
+    """`random_weights` for a network that is built already."""
     rng = np.random.default_rng(seed)
     arrays = {}
-    for name, tensor in build_model(network, class_num=class_num).state_dict().items():
+    for name, tensor in model.state_dict().items():
         shape = tensor.shape
         if name.endswith("_variance"):
             value = rng.uniform(0.5, 1.5, shape)

@@ -4,15 +4,21 @@ import json
 
 import cv2
 import numpy as np
-from conftest import ROOT
+from conftest import (
+    NETWORK,
+    NORMALIZE,
+    ROOT,
+    global_section,
+    loader_section,
+    random_arrays,
+    write_label_list,
+)
 
-NETWORK = "MobileNetV3_small_x0_35"
 NAMES = ("square", "disc", "bar")
 SIDE = 64
-_NORMALIZE = {"scale": "1.0/255.0", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "order": ""}
 _DECODE = {"DecodeImage": {"to_rgb": True, "channel_first": False}}
 _TARGET = {"Gt2CenterNetTarget": {"down_ratio": 4, "max_objs": 4}}
-STILL = [_DECODE, {"DetResize": {"size": SIDE}}, {"NormalizeImage": _NORMALIZE}, {"ToCHWImage": None}]
+STILL = [_DECODE, {"DetResize": {"size": SIDE}}, {"NormalizeImage": NORMALIZE}, {"ToCHWImage": None}]
 MOVING = [
     _DECODE,
     {"DetFlip": {"prob": 0.5}},
@@ -59,41 +65,26 @@ def write_set(folder, counts=(("train", 12), ("val", 5))):
                 annotations.append({**ids, "bbox": box, "area": box[2] * box[3], "iscrowd": 0})
         content = {"images": images, "annotations": annotations, "categories": categories}
         (folder / f"annotations/{part}.json").write_text(json.dumps(content))
-    (folder / "label_list.txt").write_text("".join(f"{label} {name}\n" for label, name in enumerate(NAMES)))
+    write_label_list(folder, NAMES)
     return folder
 
 
 def _loader(folder, part, ops, batch_size, shuffle):
-    sampler = {"name": "DistributedBatchSampler", "batch_size": batch_size, "drop_last": False, "shuffle": shuffle}
-    return {
-        "dataset": {
-            "name": "COCODataSet",
-            "dataset_dir": str(folder),
-            "image_dir": part,
-            "anno_path": f"annotations/{part}.json",
-            "transform_ops": [*ops, _TARGET],
-        },
-        "sampler": sampler,
-        "loader": {"num_workers": 0, "use_shared_memory": True},
+    dataset = {
+        "name": "COCODataSet",
+        "dataset_dir": str(folder),
+        "image_dir": part,
+        "anno_path": f"annotations/{part}.json",
+        "transform_ops": [*ops, _TARGET],
     }
+    return loader_section(dataset, batch_size, shuffle)
 
 
 def make_config(folder):
     """A whole training config on the set in `folder`."""
     losses = [{"HeatmapFocalLoss": {"weight": 1.0}}, {"SizeL1Loss": {"weight": 0.1}}, {"OffsetL1Loss": {"weight": 1.0}}]
     return {
-        "Global": {
-            "checkpoints": None,
-            "pretrained_model": None,
-            "device": "cpu",
-            "save_interval": 2,
-            "eval_during_train": True,
-            "eval_interval": 2,
-            "epochs": 4,
-            "print_batch_step": 2,
-            "seed": 5,
-            "image_shape": [3, SIDE, SIDE],
-        },
+        "Global": global_section(SIDE, eval_interval=2),
         "Arch": {
             "name": "CenterNet",
             "class_num": len(NAMES),
@@ -126,20 +117,7 @@ def detector_weights(config, seed=3):
     """{name: array} for the config's network, with outputs that differ from picture to picture as trained ones do."""
     from ppcls_lite.arch.from_config import build_network
 
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for name, tensor in build_network(config).state_dict().items():
-        shape = tensor.shape
-        if name.endswith("_variance"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif len(shape) > 1:
-            value = rng.normal(size=shape) * np.sqrt(2 / np.prod(shape[1:]))
-        elif name.endswith("weight"):
-            value = rng.uniform(0.8, 1.2, shape)
-        else:
-            value = rng.normal(size=shape) * 0.1
-        arrays[name] = value.astype(np.float32)
-    return arrays
+    return random_arrays(build_network(config), seed)
 
 
 LITE = ROOT / "lite_data_det"

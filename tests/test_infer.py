@@ -10,7 +10,8 @@ import yaml
 from conftest import ROOT, assert_one_line, run_process
 
 from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.paddle_engine import EngineOptions, find_model
+from ppcls_lite.infer.model_files import find_model
+from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.postprocess import Topk, build_postprocess, format_line, format_record, read_label_names
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write

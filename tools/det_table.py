@@ -20,7 +20,7 @@ os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling; th
 
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
-from ppcls_lite.utils.files import REPO, atomic_write
+from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 from ppcls_lite.utils.log import setup_logging
 
 KEPT = REPO / "docs/lightweight_backbone.measured.json"
@@ -95,20 +95,6 @@ def as_markdown(kept):
     return "\n".join([*lines, "", note]) + "\n"
 
 
-def update(path, block):
-    """Replace what stands between the two markers in the file at `path`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    before, begin, rest = text.partition(BEGIN + "\n")
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after:
-        raise UserError(f"{path}: expected one line '{BEGIN}' and below it one '{END}'")
-    with atomic_write(path) as stream:
-        stream.write(f"{before}{BEGIN}\n{block}{END}{after}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--measure", metavar="FOLDER", help="folder of the trainings, output/det")
@@ -120,7 +106,7 @@ def main():
         measure(args.measure, args.kept)
     block = as_markdown(read_kept(args.kept))
     if args.update:
-        update(args.update, block)
+        replace_block(args.update, BEGIN, END, block)
     else:
         print(block, end="")
 

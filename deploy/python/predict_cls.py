@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.config import load_config, parse_args, require
-from ppcls_lite.utils.errors import UserError, run_main
+from ppcls_lite.utils.errors import run_main
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.schema import DEPLOY
 
@@ -28,8 +28,9 @@ def main():
     settings = config["Global"]
     from ppcls_lite.infer.engines import EngineOptions, create_engine
     from ppcls_lite.infer.model_config import build_processing
+    from ppcls_lite.infer.postprocess import format_line
     from ppcls_lite.infer.predict import Predictor, find_images
-    from ppcls_lite.infer.results import progress_bar, save_results
+    from ppcls_lite.infer.results import predict_and_print
 
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     options = EngineOptions.from_config(settings)
@@ -37,26 +38,7 @@ def main():
     paths = find_images(source)
     engine = create_engine(None, model_dir, options)
     predictor = Predictor(engine, transforms, postprocess, settings.get("batch_size", 1), settings.get("num_workers"))
-    with save_results(settings.get("save_file")) as save, progress_bar(len(paths)) as advance:
-        for batch in predictor.predict_all(paths):
-            print_predictions(batch)
-            save(batch)
-            advance(len(batch))
-    if settings.get("benchmark") or settings.get("enable_benchmark"):
-        from ppcls_lite.benchmark.summary import benchmark_summary
-
-        print(benchmark_summary(predictor, model_dir))
-        print(predictor.timing())
-    return 1 if predictor.failed else 0
-
-
-def print_predictions(batch):
-    """One line for each image that could be predicted; why another could not was said already."""
-    from ppcls_lite.infer.postprocess import format_line
-
-    for path, result in batch:
-        if not isinstance(result, UserError):
-            print(format_line(result, path))
+    return predict_and_print(predictor, paths, model_dir, settings, format_line)
 
 
 if __name__ == "__main__":

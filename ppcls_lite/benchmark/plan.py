@@ -9,9 +9,8 @@ from pathlib import Path
 
 from ppcls_lite.benchmark import machine
 from ppcls_lite.benchmark.rows import Case
-from ppcls_lite.infer.model_config import NAME, image_shape
+from ppcls_lite.infer.model_config import image_shape, model_name
 from ppcls_lite.infer.model_files import find_model
-from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO, atomic_write
 
@@ -47,17 +46,11 @@ def given_models(folders):
     """{network: folder}, named by each `inference.yml` or else by the folder; UserError for two of the same name."""
     models = {}
     for folder in folders:
-        name = _model_name(find_model(folder).folder)
+        name = model_name(find_model(folder).folder)
         if name in models:
             raise UserError(f"{folder}: {name} is given already, {models[name]}")
         models[name] = folder
     return models
-
-
-def _model_name(folder):
-    path = folder / NAME
-    stated = (read_yaml(path).get("Global") or {}).get("model_name") if path.is_file() else None
-    return stated or folder.resolve().name
 
 
 def groups(models, engines, batch_sizes, threads, precisions):

@@ -62,24 +62,59 @@ def compare_engines(config, model_dir, inference_config, images, batch_size=8, e
     The training engine reads the files with the transforms of its config, all others with the exported model's, so a
     difference there shows too; class names that differ raise UserError.
     """
+    return compare_all(ScoreComparison(images, labels), config, model_dir, inference_config, batch_size, engines)
+
+
+def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
+    """Yield the agreement of `strict` and of each of `engines`, as `kind` measures it (see ScoreComparison)."""
     if batch_size < 1:
         raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
-    transforms = build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
+    transforms = kind.build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
     deployed, postprocess = build_processing(model_dir, inference_config)
     check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
     options = replace(EngineOptions.from_config(inference_config["Global"]), batch_size=batch_size)
     strict = options.strict()
-    batches = [slice(start, start + batch_size) for start in range(0, len(images), batch_size)]
+    batches = [slice(start, start + batch_size) for start in range(0, len(kind.images), batch_size)]
+
+    def outputs(engine, transforms):
+        return (kind.outputs(engine, transforms, batch) for batch in batches)
+
+    def agreement(title, tolerance, expected, found):
+        result = kind.agreement(title, tolerance)
+        for batch, reference, others in zip(batches, expected, found):
+            kind.add(result, reference, others, batch)
+        return result
+
     # One engine after the other: Paddle's number of threads is one for the whole process, and a change of it in
     # between would change the last bits of the next engine's results.
-    trained = list(_scores(TrainingEngine(config), transforms, images, batches))
-    plain = list(_scores(create_engine(None, model_dir, strict), deployed, images, batches))
-    yield _agreement("strict", 0.0, trained, plain, batches, labels)
+    trained = list(outputs(kind.training_engine(config), transforms))
+    plain = list(outputs(kind.create_engine(None, model_dir, strict), deployed))
+    yield agreement("strict", 0.0, trained, plain)
     for name in engines:
         title, tolerance, setting = comparison(name, options, strict)
-        engine = create_engine(setting.engine, model_dir, setting)
-        yield _agreement(title, tolerance, plain, _scores(engine, deployed, images, batches), batches, labels)
+        engine = kind.create_engine(setting.engine, model_dir, setting)
+        yield agreement(title, tolerance, plain, outputs(engine, deployed))
         engine.close()
+
+
+class ScoreComparison:
+    """How classifiers are compared: by the probabilities of the images. Another kind has the same members."""
+
+    build_transforms = staticmethod(build_transforms)
+    training_engine = TrainingEngine
+    create_engine = staticmethod(create_engine)
+    agreement = Agreement
+
+    def __init__(self, images, labels=None):
+        self.images, self.labels = images, labels
+
+    def outputs(self, engine, transforms, batch):
+        """What the engine makes of the images in the slice `batch`."""
+        return engine.run(stack_images([read_image(path, transforms) for path in self.images[batch]]))
+
+    def add(self, agreement, expected, found, batch):
+        """Count one batch of outputs."""
+        agreement.add(expected, found, self.labels[batch] if self.labels else None)
 
 
 def comparison(name, options, strict):
@@ -92,16 +127,3 @@ def comparison(name, options, strict):
         return name, 0.0, replace(strict, engine=name)
     on_gpu = ENGINES.get(name).device == "gpu"
     return name, TOLERANCE, replace(options, engine=name, use_gpu=on_gpu, use_tensorrt=on_gpu and name == "tensorrt")
-
-
-def _agreement(name, tolerance, expected, scores, batches, labels):
-    agreement = Agreement(name, tolerance)
-    for batch, reference, found in zip(batches, expected, scores):
-        agreement.add(reference, found, labels[batch] if labels else None)
-    return agreement
-
-
-def _scores(engine, transforms, images, batches):
-    """The engine's probabilities, batch by batch."""
-    for batch in batches:
-        yield engine.run(stack_images([read_image(path, transforms) for path in images[batch]]))

@@ -1,18 +1,13 @@
 """Do two engines detect the same? Raw maps and boxes of the training engine beside those of the others."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.infer.agreement import TOLERANCE
-from ppcls_lite.infer.compare import USUAL, check_names, comparison
+from ppcls_lite.infer.compare import USUAL, compare_all
 from ppcls_lite.infer.detect import DetectionTrainingEngine, create_detector, read_picture, run_detector
-from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.options import EngineOptions
-from ppcls_lite.infer.postprocess import build_postprocess
-from ppcls_lite.utils.config import require
-from ppcls_lite.utils.errors import UserError
 
 # below it, boxes are not compared where maps may differ: two cells of nearly the same score may change their places
 LEAST_SCORE = 0.05
@@ -78,7 +73,7 @@ class DetectionAgreement:
     def agrees(self):
         """Whether the engine passes: some images, close enough, the same boxes."""
         bits = self.tolerance > 0 or self.differing_bits == 0
-        return self.images > 0 and bits and self.unmatched == 0 and self.largest_box <= max(self.tolerance, 0)
+        return self.images > 0 and bits and self.unmatched == 0 and self.largest_box <= self.tolerance
 
     def as_dict(self):
         return {**asdict(self), "agrees": self.agrees}
@@ -103,33 +98,24 @@ def compare_detectors(config, model_dir, inference_config, images, batch_size=8,
     `labels` is not used: eval.py counts what is right. Every way reads the files with its own transforms, so a
     difference there shows too; class names that differ raise UserError.
     """
-    if batch_size < 1:
-        raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
-    transforms = build_det_transforms(require(config, "Infer.transforms"), "Infer.transforms")
-    deployed, postprocess = build_processing(model_dir, inference_config)
-    check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
-    options = replace(EngineOptions.from_config(inference_config["Global"]), batch_size=batch_size)
-    strict = options.strict()
-    # one engine after the other, as in compare_engines: the number of threads is one for the whole process
-    trained = list(_outputs(DetectionTrainingEngine(config), transforms, images, batch_size))
-    plain = list(_outputs(create_detector(None, model_dir, strict), deployed, images, batch_size))
-    yield _agreement("strict", 0.0, trained, plain)
-    for name in engines:
-        title, tolerance, setting = comparison(name, options, strict)
-        engine = create_detector(setting.engine, model_dir, setting)
-        yield _agreement(title, tolerance, plain, _outputs(engine, deployed, images, batch_size))
-        engine.close()
+    return compare_all(MapComparison(images), config, model_dir, inference_config, batch_size, engines)
 
 
-def _agreement(name, tolerance, expected, found):
-    agreement = DetectionAgreement(name, tolerance)
-    for (reference, sides), (outputs, _) in zip(expected, found):
+class MapComparison:
+    """How detectors are compared: by raw maps and boxes; the members are those of ScoreComparison."""
+
+    build_transforms = staticmethod(build_det_transforms)
+    training_engine = DetectionTrainingEngine
+    create_engine = staticmethod(create_detector)
+    agreement = DetectionAgreement
+
+    def __init__(self, images):
+        self.images = images
+
+    def outputs(self, engine, transforms, batch):
+        pictures = [read_picture(path, transforms) for path in self.images[batch]]
+        return run_detector(engine, pictures), [max(picture.size) for picture in pictures]
+
+    def add(self, agreement, expected, found, batch):
+        (reference, sides), (outputs, _) = expected, found
         agreement.add(reference, outputs, sides)
-    return agreement
-
-
-def _outputs(engine, transforms, images, batch_size):
-    """(the engine's outputs, longer sides of the pictures), batch by batch."""
-    for start in range(0, len(images), batch_size):
-        pictures = [read_picture(path, transforms) for path in images[start : start + batch_size]]
-        yield run_detector(engine, pictures), [max(picture.size) for picture in pictures]

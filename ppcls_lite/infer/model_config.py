@@ -68,16 +68,18 @@ def build_processing(model, config=None):
 
 def image_shape(model_dir):
     """[3, height, width] of the images that the exported model takes: its own `inference.yml`, else ImageNet's."""
-    path = Path(model_dir) / NAME
-    stated = ((read_yaml(path).get("Global") or {}).get("image_shape")) if path.is_file() else None
-    return stated or [3, 224, 224]
+    return _stated(model_dir, "image_shape") or [3, 224, 224]
 
 
 def model_name(model_dir):
     """The network's name that the exported model states, else the name of its folder."""
+    return _stated(model_dir, "model_name") or Path(model_dir).resolve().name
+
+
+def _stated(model_dir, key):
+    """What `Global` of the model's `inference.yml` says of `key`, or None."""
     path = Path(model_dir) / NAME
-    stated = ((read_yaml(path).get("Global") or {}).get("model_name")) if path.is_file() else None
-    return stated or Path(model_dir).resolve().name
+    return (read_yaml(path).get("Global") or {}).get(key) if path.is_file() else None
 
 
 def _check_sizes(model_dir, own):

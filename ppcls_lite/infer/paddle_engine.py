@@ -9,8 +9,6 @@ from ppcls_lite.infer.storage import check_params, standard_files
 from ppcls_lite.utils.device import why_no_gpu
 from ppcls_lite.utils.errors import UserError, quick_import
 
-__all__ = ["EngineOptions", "PaddleEngine", "PlainEngine", "find_model"]
-
 
 class PaddleEngine(Engine):
     """Paddle Inference as `options` say; the registered engines below and beside this file fix some of them."""

@@ -1,4 +1,4 @@
-"""What a long prediction leaves besides its lines: a file of results, and a bar that tells how far it is."""
+"""What a prediction leaves: its lines, a file of results, and a bar that tells how far it is."""
 
 import json
 import sys
@@ -7,6 +7,28 @@ from contextlib import contextmanager
 from ppcls_lite.infer.postprocess import format_record
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
+
+
+def predict_and_print(predictor, paths, model_dir, settings, line, record=format_record):
+    """Predict the images `paths`, one line each on the screen; returns the exit code, 1 when some were no images.
+
+    `settings` is the `Global` section of a prediction config: `save_file` and `benchmark` are looked at here.
+    `line(result, path)` is what is printed of an image, `record(result, path)` what is saved. Why an image could not
+    be predicted was said by the predictor.
+    """
+    with save_results(settings.get("save_file"), record) as save, progress_bar(len(paths)) as advance:
+        for batch in predictor.predict_all(paths):
+            for path, result in batch:
+                if not isinstance(result, UserError):
+                    print(line(result, path))
+            save(batch)
+            advance(len(batch))
+    if settings.get("benchmark") or settings.get("enable_benchmark"):
+        from ppcls_lite.benchmark.summary import benchmark_summary
+
+        print(benchmark_summary(predictor, model_dir))
+        print(predictor.timing())
+    return 1 if predictor.failed else 0
 
 
 @contextmanager

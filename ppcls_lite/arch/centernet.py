@@ -159,7 +159,8 @@ def decode(heat, size, offset, scale_factor, max_boxes=100):
     wanted = paddle.stack([cell, cell], axis=1)
     centre = centre + paddle.take_along_axis(offset.reshape([-1, 2, cells]), wanted, axis=2)
     half = 0.5 * paddle.take_along_axis(size.reshape([-1, 2, cells]), wanted, axis=2)
-    pixels = STRIDE / paddle.flip(scale_factor, axis=[1]).reshape([-1, 2, 1])
-    corners = paddle.concat([(centre - half) * pixels, (centre + half) * pixels], axis=1)
+    # a tensor divided by a tensor: a number divided by one becomes an operator that Paddle2ONNX does not know
+    scale = paddle.flip(scale_factor, axis=[1]).reshape([-1, 2, 1])
+    corners = paddle.concat([(centre - half) * STRIDE / scale, (centre + half) * STRIDE / scale], axis=1)
     found = paddle.stack([labels.astype(heat.dtype), scores], axis=1)
     return paddle.concat([found, corners], axis=1).transpose([0, 2, 1])

@@ -27,6 +27,7 @@ class TrainingExportEngine(DygraphEngine):
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 raise UserError(f"{model.folder}: paddle.jit.load cannot load it: {reason[-1]:.200}") from error
         self.layer.eval()
+        self.input_names = [spec.name for spec in self.layer._input_spec()]
 
     def forward(self, images):
         return self.layer(images)

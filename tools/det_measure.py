@@ -14,8 +14,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ppcls_lite.arch.from_config import load_network
+from ppcls_lite.arch.from_config import class_count, load_network
 from ppcls_lite.arch.summary import count_flops, count_parameters
+from ppcls_lite.data.loader import build_loader
 from ppcls_lite.infer.detect import (
     DetectionPredictor,
     Picture,
@@ -28,7 +29,7 @@ from ppcls_lite.infer.export import export
 from ppcls_lite.infer.model_config import build_processing
 from ppcls_lite.infer.options import EngineOptions
 from ppcls_lite.infer.tasks import task_of
-from ppcls_lite.train.loop import evaluate
+from ppcls_lite.train.evaluate import Evaluator
 from ppcls_lite.utils.curves import draw_curves
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.train_log import read_train_log
@@ -47,7 +48,9 @@ def measure_training(config, folder, evidence):
         folder: of the training, with log_train.txt and best_model.pdparams.
     """
     network = load_network(config)
-    results = evaluate(config)
+    section = config["DataLoader"]["Eval"]
+    loader = build_loader(section, "Eval", 0, class_num=class_count(config), where="DataLoader.Eval")
+    results = Evaluator(config, loader).run(network)
     everything, _ = count_parameters(network)
     evidence.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as model:

@@ -24,7 +24,8 @@ from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 from ppcls_lite.utils.log import setup_logging
 
 KEPT = REPO / "docs/lightweight_backbone.measured.json"
-CONFIG = "ppcls_lite/configs/detection/centernet_stamps.yaml"
+CONFIG = REPO / "ppcls_lite/configs/detection/centernet_stamps.yaml"
+EVIDENCE = REPO / "test_log"
 BEGIN, END = "<!-- backbone table: begin -->", "<!-- backbone table: end -->"
 # key, heading, format
 COLUMNS = (
@@ -53,7 +54,7 @@ def read_kept(path=KEPT):
         raise UserError(f"{path}: cannot be read ({error!r}); delete it, and run --measure") from error
 
 
-def measure(folder, kept_path=KEPT):
+def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE):
     """Measure every finished training below `folder` and keep the figures; the others stay as they were kept."""
     trained = sorted(path.parent for path in Path(folder).glob("CenterNet_*/trained"))
     if not trained:
@@ -66,11 +67,11 @@ def measure(folder, kept_path=KEPT):
     for path in trained:
         name = path.name.partition("_")[2]
         options = [f"Arch.Backbone.name={name}", f"Global.pretrained_model={path / 'best_model'}"]
-        config = load_config(REPO / CONFIG, options)
+        config = load_config(config_path, options)
         print(f"measuring {path.name}", file=sys.stderr)
-        kept["backbones"][name] = measure_training(config, path, REPO / "test_log" / path.name)
+        kept["backbones"][name] = measure_training(config, path, Path(evidence) / path.name)
     kept["versions"] = f"Paddle {paddle.__version__}"
-    kept["schedule"] = describe_schedule(load_config(REPO / CONFIG))
+    kept["schedule"] = describe_schedule(load_config(config_path))
     kept["backbones"] = dict(sorted(kept["backbones"].items(), key=lambda item: item[1]["flops_m"]))
     with atomic_write(kept_path) as stream:
         json.dump(kept, stream, indent=1)
@@ -78,7 +79,9 @@ def measure(folder, kept_path=KEPT):
 
 
 def as_markdown(kept):
-    """The table and what must be known to read it."""
+    """The table and what must be known to read it; `kept` None: nothing was measured."""
+    if kept is None:
+        return "Not measured yet.\n"
     heading = ["backbone", *(title for _, title, _ in COLUMNS), "evidence"]
     table = [heading, ["---", *["---:"] * (len(heading) - 2), "---"]]
     for name, row in kept["backbones"].items():
@@ -100,10 +103,12 @@ def main():
     parser.add_argument("--measure", metavar="FOLDER", help="folder of the trainings, output/det")
     parser.add_argument("--update", metavar="FILE", type=Path)
     parser.add_argument("--kept", metavar="FILE", type=Path, default=KEPT, help="where the figures are kept")
+    parser.add_argument("--config", metavar="FILE", default=CONFIG, help="of the trainings")
+    parser.add_argument("--evidence", metavar="FOLDER", default=EVIDENCE, help="where the evidence goes, test_log")
     args = parser.parse_args()
     setup_logging(stream=sys.stderr)
     if args.measure:
-        measure(args.measure, args.kept)
+        measure(args.measure, args.config, args.kept, args.evidence)
     block = as_markdown(read_kept(args.kept))
     if args.update:
         replace_block(args.update, BEGIN, END, block)

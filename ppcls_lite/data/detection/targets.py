@@ -23,9 +23,9 @@ def gaussian_radius(widths, heights, min_overlap=0.3):
     """How far both corners may be off, in cells, so that a box still overlaps its object by `min_overlap` (IoU).
 
     The rule of CornerNet (https://arxiv.org/abs/1808.01244), section 3.2, which CenterNet took over. Of the three
-    cases (both corners inside, both outside, one in and one out) the smallest radius counts. The papers' published
+    cases (both corners inside, both outside, one in and one out) the smallest radius counts. CenterNet's published
     code divides by 2 where the quadratic formula says 2a; with its min_overlap of 0.7 it comes to about the radius
-    that the paper's own 0.3 gives here. Arrays in, an array out.
+    that CornerNet's own 0.3 gives here. Arrays in, an array out.
     """
     total, area = widths + heights, widths * heights
     shifted = (total - np.sqrt(total**2 - 4 * area * (1 - min_overlap) / (1 + min_overlap))) / 2

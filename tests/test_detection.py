@@ -373,6 +373,22 @@ def test_exported_model_takes_image_and_scale(exported):
     np.testing.assert_allclose(second[:, 2:], first[:, 2:] * [4, 2, 4, 2], rtol=1e-5)
 
 
+def test_a_sixth_backbone_is_trained_exported_and_compared_by_its_name_alone(config, tmp_path, write_config):
+    config["Arch"]["Backbone"]["name"] = "PPHGNetV2_B0"
+    config["Global"].update(epochs=2, save_inference_dir=str(tmp_path / "model"))
+    path = write_config(config)
+    weights = ["-o", f"Global.pretrained_model={tmp_path / 'out/latest'}"]
+    compare = ["--inference_model_dir", tmp_path / "model", "--inference_config", INFERENCE]
+    for script, words in (
+        ("tools/train.py", []),
+        ("tools/export_model.py", weights),
+        ("tools/compare_engines.py", [*weights, *compare]),
+    ):
+        outcome = run_process(script, "-c", path, *words)
+        assert outcome.status == 0, outcome.err
+    assert re.search(r"^strict: largest difference 0 .*: agrees$", outcome.out, re.MULTILINE)
+
+
 # ---- faults
 
 

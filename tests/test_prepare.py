@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from shell import CONFIGS, MODE, assert_one_error, copy_tree, is_running, wait_for
+from shell import CONFIGS, MODE, ROOT, assert_one_error, copy_tree, is_running, wait_for
 from shell import Run as Outcome
 
 OFFICIAL = CONFIGS / "official_small.txt"
@@ -293,3 +293,19 @@ def test_wrong_calls(setup):
     path.write_bytes(b"a:b\nc:d\r\n")
     assert_one_error(setup.run(str(path), MODE), f"{path}:2: the line ends in CR LF")
     assert not setup.venv.exists()
+
+
+def test_a_detector_gets_its_own_data_and_needs_pycocotools(setup):
+    detector = ROOT / "test_tipc/configs/CenterNet_MobileNetV3_small_x1_0/train_infer_python.txt"
+    shutil.copytree(ROOT / "lite_data_det/materials", setup.tree / "lite_data_det/materials")
+    run = setup.run(str(detector), "whole_train_whole_infer", TIPC_PYTHON=sys.executable)
+    assert run.status == 0, run.err
+    assert (setup.tree / "dataset/det_stamps/annotations/instances_train.json").is_file()
+    assert not (setup.tree / "dataset/digits").exists()
+    blind = setup.notes / "blind"  # an interpreter that has all but pycocotools
+    hide = "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n: None if n == 'pycocotools' else f(n)"
+    (setup.notes / "sitecustomize.py").write_text(hide)
+    blind.write_text(f'#!/bin/sh\nPYTHONPATH={setup.notes} exec "{sys.executable}" "$@"\n')
+    blind.chmod(0o755)
+    assert_one_error(setup.run(str(detector), MODE, TIPC_PYTHON=str(blind)), "has no pycocotools; install with")
+    assert setup.run(str(OFFICIAL), MODE, TIPC_PYTHON=str(blind)).status == 0

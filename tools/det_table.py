@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling; the export needs it, see export_model.py
 
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
@@ -59,6 +58,7 @@ def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE):
     trained = sorted(path.parent for path in Path(folder).glob("CenterNet_*/trained"))
     if not trained:
         raise UserError(f"{folder}: no finished training; tools/train_centernets.sh makes them")
+    os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling; the export needs it when Paddle comes
     with quick_import():
         from tools.det_measure import describe_schedule, measure_training
     import paddle

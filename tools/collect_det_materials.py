@@ -1,13 +1,14 @@
 """Collect what detection pictures are made of: small cut-outs and backgrounds, in lite_data_det/materials/.
 
 The cut-outs are the stamps of lite_data/ (Debian's tuxpaint-stamps-default), the backgrounds photographs of Debian's
-tuxpaint-data and of scikit-image. No stamp and no background is in both splits. Only needed to renew the materials:
-they are in the repository, and tools/make_det_data.py makes the pictures from them.
+tuxpaint-data, mate-backgrounds and lomiri-wallpapers-16.04, and of scikit-image. No stamp and no background is in both
+splits. Only needed to renew the materials: they are in the repository, and tools/make_det_data.py makes the pictures
+from them.
 
 Usage:
-    apt-get download tuxpaint-stamps-default tuxpaint-data
-    for package in tuxpaint-*.deb; do dpkg -x "$package" tuxpaint; done
-    python tools/collect_det_materials.py --tuxpaint tuxpaint/usr/share/tuxpaint \\
+    apt-get download tuxpaint-stamps-default tuxpaint-data mate-backgrounds lomiri-wallpapers-16.04
+    for package in *.deb; do dpkg -x "$package" debian; done
+    python tools/collect_det_materials.py --debian debian/usr/share \\
         --photos "$(python -c 'import skimage; print(skimage.__path__[0])')/data" --output lite_data_det/materials
 
 Exit codes: 0 written; 1 an input is missing or unreadable (one line says which); 2 wrong options.
@@ -30,31 +31,50 @@ STAMP_SIDE = 144  # pixels, the longer side; the pictures are 160 px
 PHOTO_SIDE = 320
 WEBP_QUALITY = 88
 JPEG_QUALITY = 88
-TEMPLATE_ADVICE = (
-    "expected the data folder of Debian's package: apt-get download tuxpaint-data && dpkg -x tuxpaint-data_*.deb "
-    "tuxpaint, then --tuxpaint tuxpaint/usr/share/tuxpaint"
+DEBIAN_ADVICE = (
+    "expected usr/share of the Debian packages tuxpaint-stamps-default, tuxpaint-data, mate-backgrounds and "
+    "lomiri-wallpapers-16.04: apt-get download each, dpkg -x each into one folder"
 )
-GPL = "GPL-2 or later, Tux Paint"
+GPL = "GPL-2 or later"
+BY, BY_SA = "CC BY 4.0", "CC BY-SA 4.0"
+ALL = (0, 1, 0, 1)
+# Debian package and the folder of its photographs below usr/share
+TUX = ("tuxpaint-data", "tuxpaint/templates")
+MATE = ("mate-backgrounds", "backgrounds/mate/nature")
+LOMIRI = ("lomiri-wallpapers-16.04", "backgrounds")
 
-# name: crop as fractions y0 y1 x0 x1 of tuxpaint-data's templates/<name>.jpg
-TEMPLATES = {
+# name: (package, photograph, crop as fractions y0 y1 x0 x1, licence as the package states it)
+DEBIAN = {
     "train": {
-        "burnt_bark": (0, 1, 0, 1),
-        "cliff": (0, 1, 0, 1),
-        "corn_maze": (0, 1, 0, 1),
-        "mossy_log": (0, 1, 0, 1),
-        "ocean_splash": (0, 1, 0, 1),
-        "redwoods_above": (0, 1, 0, 1),
-        "rocks": (0, 1, 0, 1),
-        "sun_behind_clouds": (0, 1, 0, 1),
-        "trees_at_dusk": (0, 1, 0, 1),
+        "burnt_bark": (TUX, "burnt_bark", ALL, f"{GPL}, Tux Paint"),
+        "cliff": (TUX, "cliff", ALL, f"{GPL}, Tux Paint"),
+        "corn_maze": (TUX, "corn_maze", ALL, f"{GPL}, Tux Paint"),
+        "mossy_log": (TUX, "mossy_log", ALL, f"{GPL}, Tux Paint"),
+        "ocean_splash": (TUX, "ocean_splash", ALL, f"{GPL}, Tux Paint"),
+        "redwoods_above": (TUX, "redwoods_above", ALL, f"{GPL}, Tux Paint"),
+        "rocks": (TUX, "rocks", ALL, f"{GPL}, Tux Paint"),
+        "sun_behind_clouds": (TUX, "sun_behind_clouds", ALL, f"{GPL}, Tux Paint"),
+        "trees_at_dusk": (TUX, "trees_at_dusk", ALL, f"{GPL}, Tux Paint"),
+        "aqua": (MATE, "Aqua", ALL, f"{GPL}, Charles Barbin"),
+        "blinds": (MATE, "Blinds", ALL, f"{GPL}, Lennart Poettering, Andrea Cimitan"),
+        "dune": (MATE, "Dune", ALL, f"{GPL}, Marco Cogoni, Hylke Bons"),
+        "green_meadow": (MATE, "GreenMeadow", ALL, f"{GPL}, Timothy Schellhase, Lapo Calamandrei"),
+        "storm": (MATE, "Storm", ALL, f"{GPL}, Sergey Nazarov"),
+        "wood": (MATE, "Wood", ALL, f"{GPL}, Jean-François Fortin Tam"),
+        "mountain_meadow": (LOMIRI, "aitzgorri_by_Aitzol_Berasategi", ALL, f"{BY}, Aitzol Berasategi"),
+        "speckled": (LOMIRI, "analogpattern_by_Peter_Nerlich", ALL, f"{BY_SA}, Peter Nerlich"),
+        "bridge": (LOMIRI, "Bridge_by_Sander_Klootwijk", ALL, f"{BY_SA}, Sander Klootwijk"),
+        "leaves": (LOMIRI, "Dragonfly_by_Bolly", ALL, f"{BY_SA}, Bolly"),
+        "stream": (LOMIRI, "life_by_Aitzol_Berasategi", ALL, f"{BY}, Aitzol Berasategi"),
+        "mountains": (LOMIRI, "picosdeeuropa_by_Aitzol_Berasategi", ALL, f"{BY}, Aitzol Berasategi"),
+        "sunset": (LOMIRI, "sunset_by_Aitzol_Berasategi", ALL, f"{BY}, Aitzol Berasategi"),
     },
     "val": {
-        "mossy_bark": (0.1, 0.9, 0, 1),
-        "mudstone": (0, 1, 0, 1),
-        "ocean_waves": (0, 1, 0, 1),
-        "sun_behind_leaves": (0, 1, 0, 1),
-        "trees_above": (0, 1, 0, 1),
+        "mossy_bark": (TUX, "mossy_bark", (0.1, 0.9, 0, 1), f"{GPL}, Tux Paint"),
+        "mudstone": (TUX, "mudstone", ALL, f"{GPL}, Tux Paint"),
+        "ocean_waves": (TUX, "ocean_waves", ALL, f"{GPL}, Tux Paint"),
+        "sun_behind_leaves": (TUX, "sun_behind_leaves", ALL, f"{GPL}, Tux Paint"),
+        "trees_above": (TUX, "trees_above", ALL, f"{GPL}, Tux Paint"),
     },
 }
 
@@ -86,12 +106,11 @@ def cut(image, crop):
     return image[int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)]
 
 
-def photographs(split, tuxpaint, photos):
+def photographs(split, debian, photos):
     """Yield (name, BGR image, source, licence) of the split's backgrounds."""
-    for name, crop in TEMPLATES[split].items():
-        path = Path(tuxpaint) / "templates" / f"{name}.jpg"
-        image = lite.read_image(path, cv2.IMREAD_COLOR, TEMPLATE_ADVICE)
-        yield name, cut(image, crop), f"tuxpaint-data, templates/{name}.jpg", GPL
+    for name, ((package, folder), file, crop, licence) in DEBIAN[split].items():
+        image = lite.read_image(Path(debian) / folder / f"{file}.jpg", cv2.IMREAD_COLOR, DEBIAN_ADVICE)
+        yield name, cut(image, crop), f"{package}, {file}.jpg", licence
     for name, (file, crop, _, tint) in lite.BACKGROUNDS[split].items():
         image = cut(lite.read_image(Path(photos) / file, cv2.IMREAD_COLOR, lite.PHOTO_ADVICE), crop)
         if tint:
@@ -99,7 +118,7 @@ def photographs(split, tuxpaint, photos):
         yield name.replace(" ", "_"), image, f"scikit-image, skimage/data/{file}", lite.PHOTOS[file][1]
 
 
-def collect(tuxpaint, photos, output):
+def collect(debian, photos, output):
     """Write the folder `output`; returns (number of stamps, number of backgrounds). UserError for a missing input."""
     rows = []
     with replace_folder(output, entries=("train", "val", "SOURCES.md")) as fresh:
@@ -108,14 +127,14 @@ def collect(tuxpaint, photos, output):
                 folder = fresh / split / "stamps" / name
                 folder.mkdir(parents=True)
                 for stamp in lite.parse_stamps(stamps[split]):
-                    image = shrink_stamp(lite.read_stamp(Path(tuxpaint) / "stamps", stamp), STAMP_SIDE)
+                    image = shrink_stamp(lite.read_stamp(Path(debian) / "tuxpaint/stamps", stamp), STAMP_SIDE)
                     path = folder / f"{Path(stamp).name}.webp"
                     path.write_bytes(cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])[1])
                     licence = lite.STATED_LICENCES.get(stamp, lite.GPL)
                     rows.append((path.relative_to(fresh), f"tuxpaint-stamps-default, {stamp}.png", licence))
             folder = fresh / split / "backgrounds"
             folder.mkdir()
-            for name, image, source, licence in photographs(split, tuxpaint, photos):
+            for name, image, source, licence in photographs(split, debian, photos):
                 path = folder / f"{name}.jpg"
                 data = cv2.imencode(".jpg", shrink(image, PHOTO_SIDE), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
                 path.write_bytes(data)
@@ -132,10 +151,10 @@ def sources(rows):
         "",
         "Made by `tools/collect_det_materials.py`: cut-out photographs and backgrounds, made smaller.",
         "",
-        "`tuxpaint-stamps-default` (2022.06.04-1) and `tuxpaint-data` (0.9.28) are Debian packages. Their copyright",
-        "files say, for all files used here: copyright by Bill Kendrick, GPL-2 or later. The changelog of the stamps",
-        "states another licence for a few of them, which the table repeats. The licence of scikit-image's photographs",
-        "is the one stated in its `_fetchers.py`.",
+        "`tuxpaint-stamps-default` (2022.06.04-1), `tuxpaint-data` (0.9.28), `mate-backgrounds` (1.26.0) and",
+        "`lomiri-wallpapers-16.04` (20.04.0) are Debian packages; the licences are those of their copyright files. The",
+        "changelog of the stamps states another licence for a few of them, which the table repeats. The licence of",
+        "scikit-image's photographs is the one stated in its `_fetchers.py`.",
         "",
         "| file | source | licence |",
         "|---|---|---|",
@@ -145,11 +164,11 @@ def sources(rows):
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tuxpaint", required=True, help="the packages' folder usr/share/tuxpaint")
+    parser.add_argument("--debian", required=True, help="the packages' folder usr/share")
     parser.add_argument("--photos", required=True, help="scikit-image's folder skimage/data")
     parser.add_argument("--output", required=True, help="folder to make, lite_data_det/materials")
     options = parser.parse_args(arguments)
-    stamps, backgrounds = collect(options.tuxpaint, options.photos, options.output)
+    stamps, backgrounds = collect(options.debian, options.photos, options.output)
     print(f"{options.output}: {stamps} stamps and {backgrounds} backgrounds")
 
 

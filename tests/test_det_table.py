@@ -17,6 +17,7 @@ from detection import make_config, write_set
 from ppcls_lite.arch import build_backbone
 from ppcls_lite.train import loop
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import replace_block
 
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -63,11 +64,11 @@ def test_every_evidence_of_the_table_is_there():
 def test_update_replaces_the_block_only(tmp_path):
     path = tmp_path / "a.md"
     path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    table.update(path, "new\n")
+    replace_block(path, table.BEGIN, table.END, "new\n")
     assert path.read_text() == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
     path.write_text("no markers\n")
     with pytest.raises(UserError, match="expected one line"):
-        table.update(path, "new\n")
+        replace_block(path, table.BEGIN, table.END, "new\n")
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"backbones": {"Net": {}}}', '{"backbones": {"Net": {"AP": "x"}}}'])

@@ -14,6 +14,7 @@ from ppcls_lite.data.detection import build_det_transforms, new_sample
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.detection.dataset import COCODataSet
 from ppcls_lite.data.loader import build_loader
+from ppcls_lite.data.sources import stamp_pictures
 from ppcls_lite.utils.errors import UserError
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -334,21 +335,24 @@ def test_pictures_of_the_lite_set_are_made_again_byte_for_byte():
         stamps, photos = det.read_materials(LITE / "materials", split)
         content = json.loads((LITE / f"annotations/instances_{split}.json").read_text())
         for image in content["images"][:3]:
-            picture, objects = det.render(f"{split}/{image['file_name']}", det.SEED, stamps, photos)
+            random = det.generator(det.SEED, f"{split}/{image['file_name']}")
+            picture, objects = det.render(random, stamps, photos, varied=split == "train")
             made = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, det.JPEG_QUALITY])[1].tobytes()
             assert made == (LITE / split / image["file_name"]).read_bytes()
             boxes = [a["bbox"] for a in content["annotations"] if a["image_id"] == image["id"]]
             assert [box for _, box, _ in objects] == boxes
 
 
-def test_boxes_are_those_of_the_visible_alpha(monkeypatch):
+@pytest.mark.parametrize("varied", [False, True])
+def test_boxes_are_those_of_the_visible_alpha(monkeypatch, varied):
     """One white stamp on black: what is seen of it in the picture is in its box."""
-    monkeypatch.setattr(det, "PLAIN_SHARE", 0)
-    monkeypatch.setattr(det, "OBJECTS", (1, 1))
+    for name, value in {"PLAIN_SHARE": 0, "TEXTURE_SHARE": 0, "OBJECTS": (1, 1)}.items():
+        monkeypatch.setattr(stamp_pictures, name, value)
     stamp = np.zeros((40, 60, 4), np.uint8)
     stamp[5:35, 10:50] = 255
     for number in range(12):
-        picture, objects = det.render(f"{number}", 1, {"only": [stamp]}, [np.zeros((40, 60, 3), np.uint8)])
+        photos = [np.zeros((40, 60, 3), np.uint8)]
+        picture, objects = det.render(np.random.RandomState(number), {"only": [stamp]}, photos, varied)
         ((_, (x, y, w, h), area),) = objects
         shown = (picture > 80).all(axis=2)
         columns, rows = np.flatnonzero(shown.any(axis=0)), np.flatnonzero(shown.any(axis=1))
@@ -359,9 +363,10 @@ def test_boxes_are_those_of_the_visible_alpha(monkeypatch):
 def test_what_is_hidden_is_not_in_a_box():
     low, high = np.zeros((20, 30), bool), np.zeros((20, 30), bool)
     low[4:14, 5:25] = high[4:20, 15:30] = True
-    assert det.bounding_box(low & ~high) == [5, 4, 10, 10]
-    assert det.shared([0, 0, 10, 10], [5, 0, 10, 5]) == 0.5
-    assert not det.is_seen(low & ~high, low.sum() * 2)
+    assert stamp_pictures.bounding_box(low & ~high) == [5, 4, 10, 10]
+    assert stamp_pictures.shared([0, 0, 10, 10], [5, 0, 10, 5]) == 0.5
+    assert not stamp_pictures.is_seen(low & ~high, low.sum() * 2)
+    assert not stamp_pictures.is_seen(np.zeros((20, 30), bool), 0)  # wholly beyond the border
 
 
 def test_a_complete_set_is_left_alone_and_a_damaged_one_is_made_again(tmp_path, capsys):

@@ -67,6 +67,11 @@ def _read_all(folder, pattern, channels):
 # -------------------------------------------------------------------------------------------------- the data set
 
 
+def generator(seed, key):
+    """Every picture has random numbers of its own: it does not change with the number of pictures."""
+    return np.random.RandomState(zlib.crc32(f"{seed}/{key}".encode()))
+
+
 def coco_split(folder, split, count, seed, materials):
     """Write `count` pictures to folder/split and return COCO's content for them."""
     stamps, photos = read_materials(materials, split)
@@ -75,8 +80,7 @@ def coco_split(folder, split, count, seed, materials):
     (folder / split).mkdir()
     for number in range(1, count + 1):
         file = f"{number:05d}.jpg"
-        random = np.random.RandomState(zlib.crc32(f"{seed}/{split}/{file}".encode()))
-        picture, objects = render(random, stamps, photos, varied=split == "train")
+        picture, objects = render(generator(seed, f"{split}/{file}"), stamps, photos, varied=split == "train")
         data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         (folder / split / file).write_bytes(data.tobytes())
         height, width = picture.shape[:2]

@@ -1,6 +1,6 @@
 """Write a detection set in COCO's format: cut-out photographs set on photographs, textures and plain colours.
 
-Made from lite_data_det/materials/, whose stamps and backgrounds are divided into training and validation. Two to five
+Made from lite_data_det/materials/, whose stamps and backgrounds are divided into training and validation. Two to six
 objects a picture at random scales, turned, mirrored, brighter or darker, partly behind one another and now and then
 beyond the border; how is in ppcls_lite/data/sources/stamp_pictures.py. A box is what is visible of an object's alpha
 channel. Equal inputs, seed and OpenCV give equal bytes. A complete set is left alone; a missing or damaged one is made
@@ -33,7 +33,7 @@ from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO
 
 MATERIALS = REPO / "lite_data_det/materials"
-TRAIN_IMAGES, VAL_IMAGES, SEED = 3000, 300, 2022
+TRAIN_IMAGES, VAL_IMAGES, SEED = 6000, 300, 2022
 JPEG_QUALITY = 90
 ENTRIES = frozenset(
     ["train", "val", "annotations", "materials", "label_list.txt", "manifest.json", "SOURCES.md", "README.md"]

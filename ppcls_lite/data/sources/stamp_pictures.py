@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 
 CANVASES = ((176, 144), (144, 176), (160, 160))  # width, height
-OBJECTS = (2, 5)  # a picture
+OBJECTS = (2, 6)  # a picture
 TRIES = 24  # to place them
-SIZES = (0.3, 0.75)  # an object's longer side as a share of the picture's shorter one
+SIZES = (0.28, 0.62)  # an object's longer side as a share of the picture's shorter one
 SMALLEST_SIDE = 10  # pixels of a box
 LEAST_VISIBLE = 0.7  # share of an object's pixels that others and the border leave
 MOST_SHARED = 0.3  # of the smaller of two boxes lies within the other

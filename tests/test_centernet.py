@@ -90,7 +90,7 @@ def test_targets_keep_to_the_grid_and_to_the_number_of_objects():
 
 def test_image_must_fit_the_grid():
     sample = {"image": np.zeros((3, 64, 62)), "chw": True, "boxes": np.zeros((0, 4)), "labels": [], "class_num": 1}
-    with pytest.raises(UserError, match="62x64, no multiple of 4"):
+    with pytest.raises(UserError, match="62x64, and no multiple of 32"):
         Gt2CenterNetTarget()(sample)
 
 

@@ -11,7 +11,7 @@ import sys
 import cv2
 import pytest
 import yaml
-from conftest import ROOT, run_process
+from conftest import ROOT, assert_one_line, run_process
 from detection import make_config, write_set
 
 from ppcls_lite.arch import build_backbone
@@ -117,6 +117,27 @@ def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
     assert cv2.imread(str(evidence / "curves.png")) is not None
     assert cv2.imread(str(evidence / "predictions.jpg")).shape[1] == 4 * 352
     assert "64x64" in kept["schedule"]
+
+
+def test_a_training_on_another_set_is_refused(trained, tmp_path):
+    _, trainings, _ = trained
+    other = make_config(write_set(tmp_path / "set", (("train", 20), ("val", 5))))
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(other))
+    words = ["--measure", trainings, "--config", path, "--kept", tmp_path / "kept.json", "--evidence", tmp_path / "log"]
+    outcome = run_process("tools/det_table.py", *words)
+    assert_one_line(outcome, "log_train.txt: 3 iterations of 4 are not one epoch of the 20 pictures in")
+    assert not (tmp_path / "kept.json").exists()
+    assert not (tmp_path / "log").exists()
+
+
+def test_rows_of_another_schedule_are_not_kept(trained, tmp_path):
+    config, trainings, name = trained
+    kept_path = tmp_path / "kept.json"
+    kept_path.write_text(json.dumps(KEPT))
+    words = ["--measure", trainings, "--config", config, "--kept", kept_path, "--evidence", tmp_path / "log"]
+    assert run_process("tools/det_table.py", *words).status == 0
+    assert list(table.read_kept(kept_path)["backbones"]) == [name]
 
 
 def test_nothing_trained_is_one_line(tmp_path):

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,13 @@ from ppcls_lite.arch.from_config import build_network
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.infer import compare_det
 from ppcls_lite.infer.compare_det import DetectionAgreement, compare_detectors
-from ppcls_lite.infer.detect import DetectionBoxes, draw_boxes, format_det_line
+from ppcls_lite.infer.detect import DetectionBoxes, draw_boxes, drawing_paths, format_det_line, write_picture
 from ppcls_lite.infer.postprocess import build_postprocess
 from ppcls_lite.infer.tasks import task_of
 from ppcls_lite.train import loop
 from ppcls_lite.train.detection_metrics import COCOMetric
 from ppcls_lite.train.evaluate import Evaluator
+from ppcls_lite.train.losses import LOSSES
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays
@@ -128,9 +130,48 @@ def test_backbone_begins_with_a_classifiers_weights(config, tmp_path):
     assert all((state[name].numpy() == arrays[name.replace("backbone.", "", 1)]).all() for name in found)
 
 
-def test_classification_losses_cannot_train_a_detector(config):
-    config["Metric"]["Eval"] = [{"COCMetric": {}}]
-    with pytest.raises(UserError, match=r"Metric.Eval\[0\]: expected .* COCOMetric, TopkAcc"):
+@pytest.mark.parametrize(
+    ("section", "entry", "message"),
+    [
+        ("Metric.Eval", {"COCMetric": {}}, r"Metric.Eval\[0\]: expected .* COCOMetric, TopkAcc"),
+        ("Metric.Eval", {"TopkAcc": {"topk": 1}}, "TopkAcc: needs images with a class, found a COCODataSet"),
+        ("Loss.Train", {"CELoss": {"weight": 1.0}}, "CELoss: the network gives several maps"),
+    ],
+)
+def test_what_is_for_classifiers_cannot_train_a_detector(config, section, entry, message):
+    part, key = section.split(".")
+    config[part][key] = [entry]
+    with pytest.raises(UserError, match=message):
+        loop.train(config)
+    assert not list(Path(config["Global"]["output_dir"]).glob("*.pdparams"))
+
+
+@pytest.mark.parametrize("name", ["HeatmapFocalLoss", "SizeL1Loss"])
+def test_losses_of_detectors_cannot_train_a_classifier(name):
+    logits, labels = paddle.zeros([2, 3]), paddle.to_tensor([0, 1])
+    with pytest.raises(UserError, match=f"{name}: needs the maps of a detector"):
+        LOSSES.build(name, {}, "Loss.Train[0]")(logits, labels)
+
+
+@pytest.mark.parametrize("size", [0, -3, "x", True])
+def test_a_number_of_boxes_is_one(config, size):
+    config["Arch"]["max_boxes"] = size
+    with pytest.raises(UserError, match=r"Arch.max_boxes: expected a whole number from 1 up"):
+        build_network(config)
+
+
+@pytest.mark.parametrize(
+    ("where", "ops", "message"),
+    [
+        ("Train", {"DetScaleCrop": {"size": 72}}, "the image is 72x72, and no multiple of 32 pixels"),
+        ("Eval", {"DetResize": {"size": 100}}, "the image is 100x100, and no multiple of 32 pixels"),
+    ],
+)
+def test_a_size_that_the_network_cannot_take_is_one_line(config, where, ops, message):
+    listed = config["DataLoader"][where]["dataset"]["transform_ops"]
+    place = next(index for index, op in enumerate(listed) if next(iter(op)) == next(iter(ops)))
+    listed[place] = ops
+    with pytest.raises(UserError, match=message):
         loop.train(config)
 
 
@@ -179,7 +220,7 @@ def test_swapped_classes_have_no_ap(config, monkeypatch):
 
     def swapped(self):
         rows = found(self)
-        rows[:, 6] = np.where(rows[:, 6] == 3, 5, 3)
+        rows[:, 6] = np.where(rows[:, 6] == 0, 1, 0)
         return rows
 
     monkeypatch.setattr(COCOMetric, "_results", swapped)
@@ -197,6 +238,48 @@ def test_boxes_in_the_networks_pixels_would_be_seen(config, monkeypatch):
     )
     unscaled, _ = evaluate_perfect(config)
     assert unscaled["AP"] < whole["AP"] - 0.3
+
+
+def edit_truth(config, folder, edit):
+    """Make the config evaluate a copy of its set in `folder` whose annotation file `edit` has changed."""
+    dataset = config["DataLoader"]["Eval"]["dataset"]
+    shutil.copytree(dataset["dataset_dir"], folder)
+    path = folder / dataset["anno_path"]
+    content = json.loads(path.read_text())
+    edit(content["annotations"])
+    path.write_text(json.dumps(content))
+    dataset["dataset_dir"] = str(folder)
+
+
+def number_from_zero(annotations):
+    for number, entry in enumerate(annotations):
+        entry["id"] = number
+
+
+def give_all_the_same_number(annotations):
+    for entry in annotations:
+        entry["id"] = 7
+
+
+def leave_out_what_may_be(annotations):
+    for entry in annotations:
+        for key in ("id", "area", "iscrowd"):
+            entry.pop(key)
+
+
+@pytest.mark.parametrize("edit", [number_from_zero, give_all_the_same_number, leave_out_what_may_be])
+def test_figures_do_not_depend_on_numbers_of_annotations(config, tmp_path, edit):
+    expected, _ = evaluate_perfect(config)
+    edit_truth(config, tmp_path / "set", edit)
+    assert evaluate_perfect(config)[0] == expected
+
+
+def test_a_box_that_is_left_out_is_not_missed(config, tmp_path):
+    expected, _ = evaluate_perfect(config)
+    flat = {"id": 99, "image_id": 10, "category_id": 3, "bbox": [1, 1, 0, 9], "area": 0, "iscrowd": 0}
+    edit_truth(config, tmp_path / "set", lambda annotations: annotations.append(flat))
+    config["DataLoader"]["Eval"]["dataset"]["bad_boxes"] = "skip"
+    assert evaluate_perfect(config)[0] == expected
 
 
 def test_figures_are_those_of_pycocotools_alone(config, det_set, tmp_path):
@@ -318,6 +401,22 @@ def test_a_lost_box_and_no_images_do_not_agree():
     assert not nothing.agrees
 
 
+def test_agreement_about_nothing_is_none():
+    rows = np.array([[[0, 0.01, 1, 1, 5, 5]]], np.float32)  # no box that counts
+    outputs = [rows, np.array([1], np.int32), *(np.zeros((1, 2, 2, 2), np.float32) for _ in range(3))]
+    unsure = DetectionAgreement("usual", 1e-4)
+    unsure.add(outputs, outputs, [10])
+    assert not unsure.agrees
+    rows[0, 0, 1] = 0.9
+    same, other_map, fewer = (DetectionAgreement("usual", 1e-4) for _ in range(3))
+    same.add(outputs, outputs, [10])
+    assert same.agrees
+    other_map.add(outputs, [*outputs[:3], np.full((1, 2, 2, 2), 0.1, np.float32), outputs[4]], [10])
+    assert not other_map.agrees
+    fewer.add(outputs, outputs[:2], [10])
+    assert not fewer.agrees
+
+
 def test_scripts_predict_the_same_and_draw(exported, det_set, tmp_path, run_here):
     path, model = exported
     trained = run_here("tools/infer.py", "-c", path, "-o", f"Infer.output_dir={tmp_path / 'a'}")
@@ -338,6 +437,28 @@ def test_scripts_predict_the_same_and_draw(exported, det_set, tmp_path, run_here
         drawn = [cv2.imread(str(tmp_path / folder / f"{name}.jpg")) for folder in "ab"]
         assert drawn[0].shape == (height, width, 3)
         assert (drawn[0] == drawn[1]).all()
+
+
+def test_drawings_do_not_replace_one_another_nor_an_image(tmp_path):
+    (tmp_path / "a").mkdir()
+    images = [str(tmp_path / name) for name in ("a/1.jpg", "b/1.jpg", "b/1.png", "2.bmp")]
+    found = drawing_paths(images, tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for path in found.values()] == [
+        "a/1.jpg",
+        "b/1.jpg",
+        "b/1.png.jpg",
+        "2.jpg",
+    ]
+    assert drawing_paths([images[0]], "out") == {images[0]: Path("out/1.jpg")}
+    assert drawing_paths([], "out") == {}
+    with pytest.raises(UserError, match=r"the drawing of .*a/1.jpg would replace an image; choose another output_dir"):
+        drawing_paths(images, tmp_path)
+
+
+def test_a_picture_too_large_for_jpeg_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="a picture of 70000x2 pixels cannot be a JPEG file"):
+        write_picture(np.zeros((2, 70000, 3), np.uint8), tmp_path / "a.jpg")
+    assert not list(tmp_path.iterdir())
 
 
 def test_comparing_script_says_what_disagrees(exported, tmp_path, run_here):

@@ -70,6 +70,13 @@ FAULTS = {
     "backwards": (set_box(5, 2, 4, -1), "has no area"),
     "three numbers": (set_box(5, 2, 4), r"expected bbox \[x, y, width, height\]"),
     "text": (set_box("5", 2, 4, 4), r"expected bbox \[x, y, width, height\]"),
+    "huge": (set_box(1, 2, 10**400, 4), r"expected bbox \[x, y, width, height\]"),
+    "list as category": (lambda c: c["annotations"][1].update(category_id=[3]), r"unknown category \[3\]"),
+    "truth as category": (lambda c: c["annotations"][1].update(category_id=True), "unknown category True"),
+    "mapping as image": (lambda c: c["annotations"][1].update(image_id={}), "there is no image with id {}"),
+    "list as id": (lambda c: c["images"][1].update(id=[1]), r"images\[1\]: expected a whole number as id, found \[1\]"),
+    "text as id": (lambda c: c["images"][1].update(id="a"), "expected a whole number as id, found 'a'"),
+    "huge size": (lambda c: c["images"][1].update(width=10**400), r"images\[1\]: expected a file_name, width and"),
     "infinite": (set_box(1, 2, float("inf"), 4), r"expected bbox \[x, y, width, height\]"),
     "category": (lambda c: c["annotations"][1].update(category_id=4), "unknown category 4; the file has 3, 5, 9"),
     "image": (lambda c: c["annotations"][1].update(image_id=1), "there is no image with id 1"),
@@ -262,11 +269,21 @@ def test_colours_change_and_boxes_do_not():
         ([{"DetResize": {}}], "DetResize.size: this option is required"),
         ([{"DecodeImage": {"to_rgb": False}}], "take RGB with the channels last"),
         ("DetFlip", "expected a list of transforms"),
+        (["ToCHWImage", "DetFlip"], r"\[1\] DetFlip: expected before ToCHWImage"),
+        ([*STILL, "DetColor"], r"DetColor: expected before NormalizeImage"),
+        (["Gt2CenterNetTarget", {"Gt2CenterNetTarget": {"down_ratio": 8}}], "down_ratio: expected 4, the stride"),
     ],
 )
 def test_faults_of_a_transform_list_are_named(ops, message):
     with pytest.raises(UserError, match=message):
         build_det_transforms(ops, "transform_ops")
+
+
+def test_a_picture_that_is_not_normalised_is_refused(folder):
+    ops = [op for op in STILL if "NormalizeImage" not in op]
+    pictures = COCODataSet(str(folder), "train", "annotations/train.json", transform_ops=[*ops, TARGET])
+    with pytest.raises(UserError, match="the image is uint8: NormalizeImage is missing"):
+        pictures[0]
 
 
 @pytest.mark.parametrize("name", ["DetFlip", "DetColor"])

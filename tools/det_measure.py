@@ -16,6 +16,7 @@ import numpy as np
 
 from ppcls_lite.arch.from_config import class_count, load_network
 from ppcls_lite.arch.summary import count_flops, count_parameters
+from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.infer.detect import (
     DetectionPredictor,
@@ -37,7 +38,7 @@ from ppcls_lite.utils.train_log import read_train_log
 RUNS, WARM_UP = 60, 10
 _PICTURES, _COLUMNS, _CELL = 12, 4, 352  # of the picture of predictions; a cell's side in pixels
 _MILLION = 1e6
-_BEGINNING = re.compile(r"epochs \d+ to (\d+) of \d+ iterations, batch size (\d+) x 1, seed (\d+)")
+_BEGINNING = re.compile(r"epochs \d+ to (\d+) of (\d+) iterations, batch size (\d+) x 1, seed (\d+)")
 
 
 def measure_training(config, folder, evidence):
@@ -47,6 +48,8 @@ def measure_training(config, folder, evidence):
         config: the training config, with the best weights as `Global.pretrained_model`.
         folder: of the training, with log_train.txt and best_model.pdparams.
     """
+    log_file = Path(folder) / "log_train.txt"
+    differs = differences(log_file, config)
     network = load_network(config)
     section = config["DataLoader"]["Eval"]
     loader = build_loader(section, "Eval", 0, class_num=class_count(config), where="DataLoader.Eval")
@@ -57,12 +60,11 @@ def measure_training(config, folder, evidence):
         export({**config, "Global": {**config["Global"], "save_inference_dir": model}})
         milliseconds = time_model(model, config["Global"]["image_shape"])
         draw_predictions(config, model, evidence / "predictions.jpg")
-    log_file = Path(folder) / "log_train.txt"
     shutil.copyfile(log_file, evidence / "log_train.txt")
     draw_curves(read_train_log(log_file), evidence / "curves.png", evidence.name)
     figures = {
         **{name: round(figure, 5) for name, figure in results.items()},
-        "differs": differences(log_file, config),
+        "differs": differs,
         "params_m": round(everything / _MILLION, 4),
         "flops_m": round(count_flops(network, config["Global"]["image_shape"][-1]) / _MILLION, 3),
         "cpu_ms": round(milliseconds, 2),
@@ -75,14 +77,24 @@ def measure_training(config, folder, evidence):
 
 
 def differences(log_file, config):
-    """What the training that wrote `log_file` did otherwise than the config says, or "-"."""
+    """What the training that wrote `log_file` did otherwise than the config says, or "-".
+
+    Raises UserError for a log of another number of pictures: its row would be beside those of another data set.
+    """
     found = _BEGINNING.findall(Path(log_file).read_text(encoding="utf-8"))
     if not found:
         raise UserError(f"{log_file}: no line says how the training began")
-    sampler = config["DataLoader"]["Train"]["sampler"]
+    epochs, iterations, batch_size, seed = map(int, found[-1])
+    dataset, sampler = (config["DataLoader"]["Train"][key] for key in ("dataset", "sampler"))
+    pictures = len(read_coco(Path(dataset["dataset_dir"], dataset["anno_path"]), bad_boxes="skip").pictures)
+    if iterations not in (pictures // batch_size, -(-pictures // batch_size)):  # without or with an incomplete batch
+        raise UserError(
+            f"{log_file}: {iterations} iterations of {batch_size} are not one epoch of the {pictures} pictures in "
+            f"{dataset['dataset_dir']}: train again on these"
+        )
     settings = config["Global"]
     wanted = {"epochs": settings["epochs"], "batch size": sampler["batch_size"], "seed": settings["seed"]}
-    shown = [f"{name} {value}" for name, value in zip(wanted, found[-1]) if int(value) != wanted[name]]
+    shown = [f"{name} {value}" for name, value in zip(wanted, (epochs, batch_size, seed)) if value != wanted[name]]
     return ", ".join(shown) or "-"
 
 

@@ -64,18 +64,20 @@ def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE):
     import paddle
 
     kept = read_kept(kept_path) if kept_path.is_file() else {"backbones": {}}
+    schedule = describe_schedule(load_config(config_path))
+    if kept.get("schedule") != schedule:
+        kept["backbones"] = {}  # rows of another schedule are not comparable
+    kept.update(schedule=schedule, versions=f"Paddle {paddle.__version__}")
     for path in trained:
         name = path.name.partition("_")[2]
         options = [f"Arch.Backbone.name={name}", f"Global.pretrained_model={path / 'best_model'}"]
         config = load_config(config_path, options)
         print(f"measuring {path.name}", file=sys.stderr)
         kept["backbones"][name] = measure_training(config, path, Path(evidence) / path.name)
-    kept["versions"] = f"Paddle {paddle.__version__}"
-    kept["schedule"] = describe_schedule(load_config(config_path))
-    kept["backbones"] = dict(sorted(kept["backbones"].items(), key=lambda item: item[1]["flops_m"]))
-    with atomic_write(kept_path) as stream:
-        json.dump(kept, stream, indent=1)
-        stream.write("\n")
+        kept["backbones"] = dict(sorted(kept["backbones"].items(), key=lambda item: item[1]["flops_m"]))
+        with atomic_write(kept_path) as stream:
+            json.dump(kept, stream, indent=1)
+            stream.write("\n")
 
 
 def as_markdown(kept):

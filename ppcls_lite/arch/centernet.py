@@ -14,10 +14,10 @@ from paddle.nn import functional as F
 from ppcls_lite.arch.backbone import build_backbone
 from ppcls_lite.arch.layers import ConvBN
 from ppcls_lite.arch.registry import DETECTORS
+from ppcls_lite.data.detection.targets import MULTIPLE, STRIDE
 from ppcls_lite.utils.errors import UserError
 
-STRIDE = 4  # of the heat-map
-_STRIDES = [4, 8, 16, 32]
+_STRIDES = [STRIDE, 8, 16, MULTIPLE]
 _PRIOR = 0.1  # the score of every cell before training (the paper's heads begin with it, as RetinaNet's)
 
 
@@ -73,6 +73,8 @@ class CenterNet(nn.Layer):
 
     def __init__(self, class_num, Backbone, Neck=None, Head=None, max_boxes=100):
         super().__init__()
+        if type(max_boxes) is not int or max_boxes < 1:
+            raise UserError(f"Arch.max_boxes: expected a whole number from 1 up, found {max_boxes!r}")
         self.class_num, self.max_boxes = class_num, max_boxes
         self.backbone = _build_backbone(Backbone)
         channels = _channels(Neck, "Arch.Neck")
@@ -130,7 +132,9 @@ class DeployedCenterNet(nn.Layer):
 
     @staticmethod
     def input_specs(image_shape):
-        """What `paddle.jit.to_static` is told for images of [3, H, W]."""
+        """What `paddle.jit.to_static` is told for images of [3, H, W]; UserError for sizes that do not fit."""
+        if any(side % MULTIPLE for side in image_shape[1:]):
+            raise UserError(f"Global.image_shape: expected multiples of {MULTIPLE} pixels, found {image_shape}")
         return [
             paddle.static.InputSpec([None, *image_shape], dtype="float32", name="image"),
             paddle.static.InputSpec([None, 2], dtype="float32", name="scale_factor"),

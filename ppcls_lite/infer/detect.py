@@ -1,5 +1,6 @@
 """Prediction of boxes with any engine that runs detectors: reading, post-processing, formats and drawing."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 
 from ppcls_lite.data.detection import new_sample
+from ppcls_lite.data.detection.targets import MULTIPLE
 from ppcls_lite.data.transforms import options
 from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.infer.postprocess import read_label_names
@@ -110,11 +112,13 @@ def create_detector(name, model_dir, engine_options=None):
 def run_detector(engine, pictures):
     """The deployed network's outputs for a list of `Picture`s: boxes [N, K, 6], their numbers, and the raw maps.
 
-    UserError when the pictures' images differ in size.
+    UserError when the pictures' images differ in size, or have one that does not fit the network.
     """
     shapes = sorted({picture.image.shape for picture in pictures})
     if len(shapes) > 1:
         raise UserError(f"images of one batch differ in shape, {shapes[0]} and {shapes[1]}: is DetResize missing?")
+    if any(side % MULTIPLE for side in shapes[0][1:]):
+        raise UserError(f"the transforms make {list(shapes[0])}: expected multiples of {MULTIPLE} pixels")
     images = np.stack([picture.image for picture in pictures])
     scales = np.stack([picture.scale_factor for picture in pictures])
     boxes, *others = engine.run_all(dict(zip(_INPUTS, (images, scales))))
@@ -149,7 +153,10 @@ def read_picture(path, transforms):
 
 
 class DetectionPredictor(Predictor):
-    """A Predictor of boxes; writes pictures with the boxes to the folder `output_dir` if it is given."""
+    """A Predictor of boxes; writes pictures with the boxes to the folder `output_dir` if it is given.
+
+    They are JPEG files, named and in folders as the images are.
+    """
 
     def __init__(self, engine, transforms, postprocess, batch_size=1, workers=None, output_dir=None):
         super().__init__(engine, transforms, postprocess, batch_size, workers)
@@ -165,22 +172,45 @@ class DetectionPredictor(Predictor):
         return self.postprocess(found, [picture.size for picture in inputs])
 
     def predict_all(self, paths):
+        targets = drawing_paths(paths, self.output_dir) if self.output_dir else {}
         for batch in super().predict_all(paths):
-            if self.output_dir:
-                self._draw(batch)
+            for path, result in batch:
+                if path in targets and not isinstance(result, UserError):
+                    picture = cv2.cvtColor(new_sample(Path(path).read_bytes())["image"], cv2.COLOR_RGB2BGR)
+                    write_picture(draw_boxes(picture, result), targets[path])
             yield batch
 
-    def _draw(self, batch):
-        for path, result in batch:
-            if not isinstance(result, UserError):
-                picture = cv2.cvtColor(new_sample(Path(path).read_bytes())["image"], cv2.COLOR_RGB2BGR)
-                write_picture(draw_boxes(picture, result), self.output_dir / f"{Path(path).stem}.jpg")
+
+def drawing_paths(paths, folder):
+    """{path: where its drawing goes below `folder`}; UserError when that would be one of the images themselves.
+
+    A drawing has its image's place below the folder that all have in common. Of several images that differ in their
+    suffix alone, the first keeps the plain name.
+    """
+    images = [Path(path).resolve() for path in paths]
+    common = os.path.commonpath([image.parent for image in images]) if images else ""
+    targets, taken = {}, set()
+    for path, image in zip(paths, images):
+        target = Path(folder, image.relative_to(common).with_suffix(".jpg"))
+        if target in taken:
+            target = target.with_name(f"{image.name}.jpg")
+        if target.resolve() in images:
+            raise UserError(f"{folder}: the drawing of {path} would replace an image; choose another output_dir")
+        taken.add(target)
+        targets[path] = target
+    return targets
 
 
 def write_picture(picture, path):
     """Write the BGR `picture` as a JPEG, whole or not at all; UserError when it cannot be written."""
     try:
+        written, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    except cv2.error:
+        written = False
+    if not written:  # more than 65,500 pixels a side
+        raise UserError(f"{path}: a picture of {picture.shape[1]}x{picture.shape[0]} pixels cannot be a JPEG file")
+    try:
         with atomic_write(path, "wb") as stream:
-            stream.write(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes())
+            stream.write(data.tobytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -12,6 +12,15 @@ from ppcls_lite.train.losses import LOSSES
 from ppcls_lite.utils.arithmetic import number
 from ppcls_lite.utils.errors import UserError
 
+_FIELDS = Targets._fields
+
+
+def _check(loss, outputs, target):
+    """(outputs, Targets); UserError for those of a classifier."""
+    if not isinstance(outputs, (tuple, list)) or not isinstance(target, (tuple, list)) or len(target) < len(_FIELDS):
+        raise UserError(f"{type(loss).__name__}: needs the maps of a detector and boxes, found a classifier's")
+    return outputs, Targets(*target[: len(_FIELDS)])
+
 
 @LOSSES.register
 class HeatmapFocalLoss:
@@ -23,7 +32,8 @@ class HeatmapFocalLoss:
             raise UserError(f"HeatmapFocalLoss: expected alpha and beta from 0 up, found {alpha!r} and {beta!r}")
 
     def __call__(self, outputs, target):
-        logits, wanted = outputs[0], Targets(*target[:5]).heat
+        outputs, target = _check(self, outputs, target)
+        logits, wanted = outputs[0], target.heat
         scores = F.sigmoid(logits)
         centre = (wanted == 1).astype(logits.dtype)
         # the logarithms from the logits: that of a sigmoid which has become 0 would be infinite
@@ -38,7 +48,7 @@ class _AtCentres:
     field, output = "", 0
 
     def __call__(self, outputs, target):
-        target = Targets(*target[:5])
+        outputs, target = _check(self, outputs, target)
         found = outputs[self.output].flatten(2)
         cells = target.cells.unsqueeze(1).expand([-1, 2, -1])
         found = paddle.take_along_axis(found, cells, axis=2).transpose([0, 2, 1])

@@ -7,12 +7,14 @@ import numpy as np
 import paddle
 
 from ppcls_lite.arch.centernet import decode
+from ppcls_lite.data.detection import Targets
+from ppcls_lite.data.detection.coco_file import coco_truth
 from ppcls_lite.train.metrics import METRICS
 from ppcls_lite.utils.errors import UserError
 
 # the first six of COCOeval's twelve figures
 _FIGURES = ("AP", "AP50", "AP75", "APsmall", "APmedium", "APlarge")
-_TARGETS = 5  # arrays of `Targets` before the picture's number and its scale
+_TARGETS = len(Targets._fields)  # arrays before the picture's number and its scale
 
 
 @METRICS.register
@@ -29,15 +31,16 @@ class COCOMetric:
         self.reset()
 
     def bind(self, dataset):
-        """Read the annotation file of `dataset`, a COCODataSet."""
+        """Read the annotation file of `dataset`, a COCODataSet, as that did."""
         if not hasattr(dataset, "anno_path"):
             raise UserError(f"COCOMetric: needs a COCODataSet, found {type(dataset).__name__}")
         from pycocotools.coco import COCO  # only evaluations need it
 
         self.dataset = dataset
+        self.truth = COCO()
+        self.truth.dataset = coco_truth(dataset.anno_path, dataset.bad_boxes)
         with contextlib.redirect_stdout(io.StringIO()):
-            self.truth = COCO(dataset.anno_path)
-        self.truth.dataset.setdefault("info", {})  # some versions of pycocotools cannot do without
+            self.truth.createIndex()
 
     def reset(self):
         self.rows = np.zeros((0, 7))  # the picture's number, label, score, x1, y1, x2, y2
@@ -74,7 +77,6 @@ class COCOMetric:
 
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation = COCOeval(self.truth, self.truth.loadRes(self._results()), "bbox")
-            evaluation.params.imgIds = [picture.image_id for picture in self.dataset.pictures]
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
@@ -82,11 +84,9 @@ class COCOMetric:
         return {name: float(figure) for name, figure in zip(_FIGURES, evaluation.stats)}
 
     def _results(self):
-        """[picture, x, y, width, height, score, category] a row, as `loadRes` takes them."""
+        """[picture, x, y, width, height, score, label] a row, as `loadRes` takes them."""
         number, label, score, x1, y1, x2, y2 = self.rows.T
-        pictures = np.array([picture.image_id for picture in self.dataset.pictures])[number.astype(int)]
-        categories = np.array(self.dataset.category_ids)[label.astype(int)]
-        return np.column_stack([pictures, x1, y1, x2 - x1, y2 - y1, score, categories])
+        return np.column_stack([number, x1, y1, x2 - x1, y2 - y1, score, label])
 
     def notes(self):
         """One line: AP and AP50 of every class."""

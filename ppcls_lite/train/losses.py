@@ -25,6 +25,8 @@ class CELoss:
 
     def __call__(self, logits, target):
         """`target` is labels, or (labels, other labels, share of the first) after Mixup or CutMix."""
+        if isinstance(logits, (tuple, list)):
+            raise UserError("CELoss: the network gives several maps, and not scores of classes")
         if not isinstance(target, (tuple, list)):
             return self._of_labels(logits, target)
         labels, others, share = target

@@ -29,7 +29,9 @@ class TopkAcc:
         self.reset()
 
     def bind(self, dataset):
-        """Nothing to learn from the data set."""
+        """Refuse a data set of boxes, before a training rather than after its first epoch."""
+        if hasattr(dataset, "anno_path"):
+            raise UserError(f"TopkAcc: needs images with a class, found a {type(dataset).__name__}: try COCOMetric")
 
     def reset(self):
         self.correct = np.zeros(len(self.topk), dtype=np.int64)

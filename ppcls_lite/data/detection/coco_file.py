@@ -1,7 +1,6 @@
 """Annotation files in COCO's format (https://cocodataset.org/#format-data), read and checked."""
 
 import json
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from ppcls_lite.utils.errors import UserError
 
 _SLACK = 1.0  # pixels that a box may reach beyond the picture: annotation tools round
+_LARGEST = 1e9  # more than any number of pixels
 _SECTIONS = ("images", "annotations", "categories")
 
 
@@ -40,36 +40,76 @@ def read_coco(path, bad_boxes="error"):
     a pixel raises too, or is left out with `bad_boxes="skip"`.
     """
     content = _load(path)
-    sizes = {}
-    for index, entry in enumerate(content["images"]):
-        place = f"{path}: images[{index}]"
-        image_id, file_name, width, height = _fields(entry, ("id", "file_name", "width", "height"), place)
-        if image_id in sizes:
-            raise UserError(f"{place}: there is another image with id {image_id}")
-        if not all(type(side) is int and side > 0 for side in (width, height)) or not isinstance(file_name, str):
-            raise UserError(f"{place}: expected a file_name, width and height, found {entry!r:.120}")
-        sizes[image_id] = file_name, width, height
-    names = _categories(content["categories"], path)
-    labels = {category: label for label, category in enumerate(names)}
+    sizes, names = _images(content["images"], path), _categories(content["categories"], path)
     boxes = {image_id: [] for image_id in sizes}
     skipped = []
-    for index, entry in enumerate(content["annotations"]):
-        place = f"{path}: annotations[{index}]"
-        image_id, category, box = _fields(entry, ("image_id", "category_id", "bbox"), place)
-        if image_id not in sizes:
-            raise UserError(f"{place}: there is no image with id {image_id!r}")
-        if category not in labels:
-            known = ", ".join(str(known) for known in list(names)[:10])
-            raise UserError(f"{place}: unknown category {category!r}; the file has {known}")
-        fault = box_fault(box, *sizes[image_id][1:])
-        if fault and bad_boxes == "error":
-            raise UserError(f"{place} (image {sizes[image_id][0]}): {fault}")
-        if fault:
-            skipped.append(f"{place} (image {sizes[image_id][0]}): {fault}")
-        elif not entry.get("iscrowd"):
-            boxes[image_id].append((box, labels[category]))
+    for entry, label in _annotations(content["annotations"], path, sizes, names, bad_boxes, skipped):
+        if not entry.get("iscrowd"):
+            boxes[entry["image_id"]].append((entry["bbox"], label))
     pictures = [_picture(image_id, *sizes[image_id], found) for image_id, found in boxes.items()]
     return Annotations(pictures, list(names.values()), list(names), skipped)
+
+
+def coco_truth(path, bad_boxes="error"):
+    """What pycocotools takes as the truth, of the same file and with the same faults as `read_coco`.
+
+    Images are numbered as in `Annotations.pictures`, categories by label, annotations from 1: pycocotools takes number
+    0 for "none". An annotation without an area has that of its box; crowds, which evaluations ignore, are kept.
+    """
+    content = _load(path)
+    sizes, names = _images(content["images"], path), _categories(content["categories"], path)
+    numbers = {image_id: number for number, image_id in enumerate(sizes)}
+    found = _annotations(content["annotations"], path, sizes, names, bad_boxes, [])
+    annotations = [
+        {
+            "id": number,
+            "image_id": numbers[entry["image_id"]],
+            "category_id": label,
+            "bbox": entry["bbox"],
+            "area": entry["area"] if _is_number(entry.get("area")) else entry["bbox"][2] * entry["bbox"][3],
+            "iscrowd": int(bool(entry.get("iscrowd"))),
+        }
+        for number, (entry, label) in enumerate(found, 1)
+    ]
+    categories = [{"id": label, "name": name} for label, name in enumerate(names.values())]
+    images = [{"id": number} for number in numbers.values()]
+    return {"info": {}, "images": images, "categories": categories, "annotations": annotations}
+
+
+def _images(entries, path):
+    """{id: (file name, width, height)} in the order of the file."""
+    sizes = {}
+    for index, entry in enumerate(entries):
+        place = f"{path}: images[{index}]"
+        image_id, file_name, width, height = _fields(entry, ("id", "file_name", "width", "height"), place)
+        if type(image_id) is not int:
+            raise UserError(f"{place}: expected a whole number as id, found {image_id!r:.80}")
+        if image_id in sizes:
+            raise UserError(f"{place}: there is another image with id {image_id}")
+        if not all(type(side) is int and 0 < side < _LARGEST for side in (width, height)) or type(file_name) is not str:
+            raise UserError(f"{place}: expected a file_name, width and height, found {entry!r:.120}")
+        sizes[image_id] = file_name, width, height
+    return sizes
+
+
+def _annotations(entries, path, sizes, names, bad_boxes, skipped):
+    """Yield (entry, label) of every annotation with a good box; what is left out goes to the list `skipped`."""
+    labels = {category: label for label, category in enumerate(names)}
+    for index, entry in enumerate(entries):
+        place = f"{path}: annotations[{index}]"
+        image_id, category, box = _fields(entry, ("image_id", "category_id", "bbox"), place)
+        if type(image_id) is not int or image_id not in sizes:
+            raise UserError(f"{place}: there is no image with id {image_id!r:.80}")
+        if type(category) is not int or category not in labels:
+            known = ", ".join(str(known) for known in list(names)[:10])
+            raise UserError(f"{place}: unknown category {category!r:.80}; the file has {known}")
+        if fault := box_fault(box, *sizes[image_id][1:]):
+            where = f"{place} (image {sizes[image_id][0]}): {fault}"
+            if bad_boxes == "error":
+                raise UserError(where)
+            skipped.append(where)
+        else:
+            yield entry, labels[category]
 
 
 def box_fault(box, width, height):
@@ -85,7 +125,7 @@ def box_fault(box, width, height):
 
 
 def _is_number(value):
-    return type(value) in (int, float) and math.isfinite(value)
+    return type(value) in (int, float) and -_LARGEST < value < _LARGEST  # which no infinity and no nan is
 
 
 def _load(path):

@@ -39,7 +39,8 @@ class COCODataSet:
         self.anno_path = os.path.join(str(dataset_dir), str(anno_path))
         self.image_dir = os.path.join(str(dataset_dir), str(image_dir))
         self.seed = seed
-        found = read_coco(self.anno_path, options.choice("bad_boxes", bad_boxes, ("error", "skip")))
+        self.bad_boxes = options.choice("bad_boxes", bad_boxes, ("error", "skip"))
+        found = read_coco(self.anno_path, self.bad_boxes)
         self.names, self.category_ids, self.pictures = found.names, found.category_ids, found.pictures
         if found.skipped:
             logger.warning(f"{len(found.skipped)} boxes left out, the first is {found.skipped[0]}")
@@ -93,8 +94,9 @@ class COCODataSet:
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
         image = sample["image"] if sample["chw"] else sample["image"].transpose(2, 0, 1)
-        image = np.ascontiguousarray(image, np.float32)
-        return (image, *sample["targets"], np.int64(index), sample["scale_factor"])
+        if image.dtype != np.float32:
+            raise UserError(f"transform_ops of {self.anno_path}: the image is {image.dtype}: NormalizeImage is missing")
+        return (np.ascontiguousarray(image), *sample["targets"], np.int64(index), sample["scale_factor"])
 
     def _check_size(self, image, picture):
         height, width = image.shape[:2]

@@ -8,6 +8,9 @@ from ppcls_lite.data.detection.transforms import DET_TRANSFORMS
 from ppcls_lite.data.transforms import options
 from ppcls_lite.utils.errors import UserError
 
+STRIDE = 4  # of CenterNet's maps
+MULTIPLE = 32  # pixels of its images: the stride of a backbone's smallest map
+
 
 class Targets(NamedTuple):
     """Arrays of one picture, or of a batch with N in front; K is the largest number of objects."""
@@ -56,23 +59,25 @@ def _profile(length, at, radii):
 
 @DET_TRANSFORMS.register
 class Gt2CenterNetTarget:
-    """Adds `targets` to a sample whose image has its final size, a multiple of `down_ratio` pixels.
+    """Adds `targets` to a sample whose image has its final size, a multiple of 32 pixels.
 
-    `max_objs` objects at most, the largest first. The name and its options are PaddleDetection's, and
-    `min_overlap` goes to `gaussian_radius`.
+    `max_objs` objects at most, the largest first. The name and its options are PaddleDetection's: `down_ratio` can only
+    be 4 here, the stride of CenterNet's maps; `min_overlap` goes to `gaussian_radius`.
     """
 
     needs_boxes = True
 
     def __init__(self, down_ratio=4, max_objs=128, min_overlap=0.3):
-        self.stride = options.whole("down_ratio", down_ratio)
+        if down_ratio != STRIDE:
+            raise UserError(f"down_ratio: expected {STRIDE}, the stride of CenterNet's maps, found {down_ratio!r}")
+        self.stride = STRIDE
         self.most = options.whole("max_objs", max_objs)
         self.min_overlap = options.real("min_overlap", min_overlap, 0.01, 0.99)
 
     def __call__(self, sample, rng=None):
         height, width = sample["image"].shape[-2:] if sample["chw"] else sample["image"].shape[:2]
-        if height % self.stride or width % self.stride:
-            raise UserError(f"Gt2CenterNetTarget: the image is {width}x{height}, no multiple of {self.stride}")
+        if height % MULTIPLE or width % MULTIPLE:
+            raise UserError(f"Gt2CenterNetTarget: the image is {width}x{height}, and no multiple of {MULTIPLE} pixels")
         grid = height // self.stride, width // self.stride
         sample["targets"] = self.make(sample["boxes"] / self.stride, sample["labels"], sample["class_num"], grid)
         return sample

@@ -15,6 +15,7 @@ from ppcls_lite.utils.registry import Registry
 
 DET_TRANSFORMS = Registry("detection transform")
 _STILL = ("DecodeImage", "NormalizeImage", "ToCHWImage")  # of the classifiers' transforms
+_AT_THE_END = ("NormalizeImage", "ToCHWImage", "Gt2CenterNetTarget")
 _FILL = (124, 116, 104)  # ImageNet's mean colour, about 0 after normalisation
 
 
@@ -39,7 +40,20 @@ def build_det_transforms(ops, where="transforms"):
     """A DetCompose from a list of one-key mappings; faults raise UserError as in `build_transforms`."""
     if not isinstance(ops, (list, tuple)):
         raise UserError(f"{where}: expected a list of transforms, found {ops!r:.80}")
-    return DetCompose(_build(entry, f"{where}[{index}]") for index, entry in enumerate(ops))
+    built = [_build(entry, f"{where}[{index}]") for index, entry in enumerate(ops)]
+    _check_order(built, where)
+    return DetCompose(built)
+
+
+def _check_order(ops, where):
+    """UserError for a transform that would get numbers or an order of axes that it cannot see."""
+    finished = None
+    for index, op in enumerate(ops):
+        name = type(getattr(op, "op", op)).__name__
+        if finished and name not in _AT_THE_END:
+            raise UserError(f"{where}[{index}] {name}: expected before {finished}, since it takes a picture of bytes")
+        if name in ("NormalizeImage", "ToCHWImage"):
+            finished = finished or name
 
 
 def _build(entry, place):

@@ -27,8 +27,8 @@ main() {
     prepare_python
     [[ $mode != serving_infer ]] || prepare_serving
     find_python
-    prepare_data "$mode" "$detects"
     [[ $mode != whole_infer ]] || prepare_weights "$CONFIG"
+    prepare_data "$mode" "$detects"
 }
 
 # -------------------------------------------------------------------------------------------------- environment

@@ -98,7 +98,7 @@ def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
     config, trainings, name = trained
     kept_path = tmp_path / "kept.json"
     words = ["--measure", trainings, "--config", config, "--kept", kept_path, "--evidence", tmp_path / "log"]
-    outcome = run_process("tools/det_table.py", *words)
+    outcome = run_process("tools/det_table.py", *words, "--weights", tmp_path / "weights")
     assert outcome.status == 0, outcome.err
     kept = table.read_kept(kept_path)
     assert outcome.out == table.as_markdown(kept)
@@ -108,6 +108,7 @@ def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
     assert row["cpu_ms"] > 0
     weights = trainings / f"CenterNet_{name}/best_model.pdparams"
     assert row["file_mb"] == round(weights.stat().st_size / 1e6, 2)
+    assert (tmp_path / f"weights/CenterNet_{name}.pdparams").read_bytes() == weights.read_bytes()
     assert row["params_m"] * 4 == pytest.approx(row["file_mb"], rel=0.1)
     evidence = tmp_path / f"log/CenterNet_{name}"
     assert json.loads((evidence / "training.json").read_text()) == row
@@ -138,6 +139,12 @@ def test_rows_of_another_schedule_are_not_kept(trained, tmp_path):
     words = ["--measure", trainings, "--config", config, "--kept", kept_path, "--evidence", tmp_path / "log"]
     assert run_process("tools/det_table.py", *words).status == 0
     assert list(table.read_kept(kept_path)["backbones"]) == [name]
+
+
+def test_weights_that_are_kept_are_where_the_configs_want_them():
+    for path in table.read_kept()["backbones"] if table.KEPT.is_file() else ():
+        config = ROOT / f"test_tipc/configs/CenterNet_{path}/train_infer_python.txt"
+        assert f"pretrained_model_url:{table.weights_path(path)}\n" in config.read_text()
 
 
 def test_nothing_trained_is_one_line(tmp_path):

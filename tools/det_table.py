@@ -1,10 +1,11 @@
 """The table of CenterNet's backbones: what each training came to, what each network costs, and the evidence of both.
 
-    python tools/det_table.py --measure output/det --update docs/lightweight_backbone.md
+    python tools/det_table.py --measure output/det --weights pretrain_models --update docs/lightweight_backbone.md
 
 --measure evaluates the best weights of every finished training in that folder (tools/train_centernets.sh makes it),
 exports them, times them on this CPU, writes log, curves and a picture of predictions to test_log/CenterNet_<Backbone>/,
 and keeps the figures in docs/lightweight_backbone.measured.json. Without it, the table is made of what is kept.
+--weights keeps the weights too, as far as a repository should hold them: those of up to 5 MB.
 --update FILE puts the table between its two markers in FILE; otherwise it is printed.
 Exit code: 0, or 1 for a training or a file that cannot be used.
 """
@@ -12,6 +13,7 @@ Exit code: 0, or 1 for a training or a file that cannot be used.
 import argparse
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from ppcls_lite.utils.log import setup_logging
 KEPT = REPO / "docs/lightweight_backbone.measured.json"
 CONFIG = REPO / "ppcls_lite/configs/detection/centernet_stamps.yaml"
 EVIDENCE = REPO / "test_log"
+MOST_MB = 5.0  # of weights that are kept
 BEGIN, END = "<!-- backbone table: begin -->", "<!-- backbone table: end -->"
 # key, heading, format
 COLUMNS = (
@@ -53,7 +56,7 @@ def read_kept(path=KEPT):
         raise UserError(f"{path}: cannot be read ({error!r}); delete it, and run --measure") from error
 
 
-def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE):
+def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE, weights=None):
     """Measure every finished training below `folder` and keep the figures; the others stay as they were kept."""
     trained = sorted(path.parent for path in Path(folder).glob("CenterNet_*/trained"))
     if not trained:
@@ -73,11 +76,23 @@ def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE):
         options = [f"Arch.Backbone.name={name}", f"Global.pretrained_model={path / 'best_model'}"]
         config = load_config(config_path, options)
         print(f"measuring {path.name}", file=sys.stderr)
-        kept["backbones"][name] = measure_training(config, path, Path(evidence) / path.name)
+        row = kept["backbones"][name] = measure_training(config, path, Path(evidence) / path.name)
+        if weights and row["file_mb"] <= MOST_MB:
+            keep_weights(path / "best_model.pdparams", weights_path(name, weights))
         kept["backbones"] = dict(sorted(kept["backbones"].items(), key=lambda item: item[1]["flops_m"]))
         with atomic_write(kept_path) as stream:
             json.dump(kept, stream, indent=1)
             stream.write("\n")
+
+
+def keep_weights(source, target):
+    with open(source, "rb") as weights, atomic_write(target, "wb") as stream:
+        shutil.copyfileobj(weights, stream)
+
+
+def weights_path(name, folder="pretrain_models"):
+    """Where the weights of a training are kept; the test configs name the same place."""
+    return Path(folder, f"CenterNet_{name}.pdparams")
 
 
 def as_markdown(kept):
@@ -89,6 +104,8 @@ def as_markdown(kept):
     for name, row in kept["backbones"].items():
         log = f"../test_log/CenterNet_{name}"
         links = f"[log]({log}/log_train.txt), [curves]({log}/curves.png), [pictures]({log}/predictions.jpg)"
+        if (REPO / weights_path(name)).is_file():
+            links += f", [weights](../{weights_path(name)})"
         table.append([name, *(form.format(row[key]) for key, _, form in COLUMNS), links])
     lines = ["| " + " | ".join(line) + " |" for line in table]
     note = (
@@ -107,10 +124,11 @@ def main():
     parser.add_argument("--kept", metavar="FILE", type=Path, default=KEPT, help="where the figures are kept")
     parser.add_argument("--config", metavar="FILE", default=CONFIG, help="of the trainings")
     parser.add_argument("--evidence", metavar="FOLDER", default=EVIDENCE, help="where the evidence goes, test_log")
+    parser.add_argument("--weights", metavar="FOLDER", help="where small weights are kept, pretrain_models")
     args = parser.parse_args()
     setup_logging(stream=sys.stderr)
     if args.measure:
-        measure(args.measure, args.config, args.kept, args.evidence)
+        measure(args.measure, args.config, args.kept, args.evidence, args.weights)
     block = as_markdown(read_kept(args.kept))
     if args.update:
         replace_block(args.update, BEGIN, END, block)

@@ -154,6 +154,7 @@ def test_nothing_trained_is_one_line(tmp_path):
 
 # ---- the script that trains
 
+RECIPE = ("ppcls_lite/configs/detection/centernet_stamps.yaml", "dataset/det_stamps/manifest.json")
 PROGRAM = """#!/usr/bin/env python3
 import pathlib, sys
 words = sys.argv[1:]
@@ -177,6 +178,9 @@ def tree(tmp_path):
     program = tmp_path / "python"
     program.write_text(PROGRAM)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    for file in RECIPE:
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text("first\n")
     return tmp_path
 
 
@@ -219,6 +223,15 @@ def test_a_failed_training_goes_on_from_its_checkpoint(tree):
     (tree / "fail").unlink()
     status, calls, _ = run_script(tree, "ShuffleNetV2_x1_0", "MixNet_S")
     assert (status, calls) == (0, ["ShuffleNetV2_x1_0 output/det/CenterNet_ShuffleNetV2_x1_0/latest"])
+
+
+@pytest.mark.parametrize("file", RECIPE)
+def test_a_training_of_another_recipe_neither_goes_on_nor_counts(tree, file):
+    assert run_script(tree, "MixNet_S")[0] == 0
+    (tree / file).write_text("second\n")
+    status, calls, errors = run_script(tree, "MixNet_S")
+    assert (status, calls) == (1, [])
+    assert "CenterNet_MixNet_S: begun with another config or other pictures; remove it to begin anew" in errors
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 CONFIG=ppcls_lite/configs/detection/centernet_stamps.yaml
+DATA=dataset/det_stamps # as the config names it
 OUT=output/det
 PYTHON=${TIPC_PYTHON:-.venv/bin/python}
 BACKBONES=(MobileNetV3_small_x1_0 ShuffleNetV2_x1_0 MobileNetV3_large_x1_0 MobileNetV1_x1_0 ResNet50_vd)
@@ -25,7 +26,7 @@ main() {
     mkdir -p "$OUT" || die "$OUT: cannot be written"
     exec 9>"$OUT/.lock"
     flock -n 9 || die "$OUT: another call of this script is running"
-    "$PYTHON" tools/make_det_data.py --output dataset/det_stamps || exit 1
+    "$PYTHON" tools/make_det_data.py --output "$DATA" || exit 1
     trap 'stop 130' INT
     trap 'stop 143' TERM
     for name in "${BACKBONES[@]}"; do
@@ -64,14 +65,19 @@ die() { # MESSAGE
 }
 
 train() { # BACKBONE: from the beginning, from its last checkpoint, or not at all when it has been trained
-    local folder=$OUT/CenterNet_$1
+    local folder=$OUT/CenterNet_$1 recipe
     local -a resume=()
+    recipe=$(cat "$CONFIG" "$DATA/manifest.json" | cksum)
+    if [[ -f $folder/recipe && $(<"$folder/recipe") != "$recipe" ]]; then
+        printf 'error: %s: begun with another config or other pictures; remove it to begin anew\n' "$folder" >&2
+        return 1
+    fi
     if [[ -f $folder/trained ]]; then
         printf '%s: trained before\n' "$1"
         return
     fi
     [[ ! -f $folder/latest.pdparams ]] || resume=(-o "Global.checkpoints=$folder/latest")
-    mkdir -p "$folder" || return 1
+    mkdir -p "$folder" && printf '%s\n' "$recipe" >"$folder/recipe" || return 1
     printf '%s: started %(%F %T)T\n' "$1" -1
     "$PYTHON" tools/train.py -c "$CONFIG" -o "Arch.Backbone.name=$1" -o "Global.output_dir=$folder" "${resume[@]}" \
         >>"$folder/screen.log" 2>&1 &

@@ -271,3 +271,37 @@ def service(converted, tmp_path_factory):
     running = Service(tmp_path_factory.mktemp("service"), converted)
     yield running
     assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def det_set(tmp_path_factory):
+    """The folder of a tiny detection set."""
+    from detection import write_set  # which needs this file
+
+    return write_set(tmp_path_factory.mktemp("det") / "set")
+
+
+@pytest.fixture
+def det_config(det_set, tmp_path):
+    """A fresh training config of a detector on `det_set`, output in `tmp_path/out`."""
+    from detection import make_config
+
+    fresh = make_config(det_set)
+    fresh["Global"]["output_dir"] = str(tmp_path / "out")
+    return fresh
+
+
+@pytest.fixture(scope="session")
+def exported_detector(det_set, tmp_path_factory):
+    """(config path, folder of the exported model), made once by tools/export_model.py."""
+    from detection import detector_weights, make_config
+
+    folder = tmp_path_factory.mktemp("exported_det")
+    content = make_config(det_set)
+    weights = save_arrays(detector_weights(content), folder / "weights.pdparams")
+    content["Global"].update(pretrained_model=str(weights), save_inference_dir=str(folder / "model"))
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    outcome = run_process("tools/export_model.py", "-c", path)
+    assert outcome.status == 0, outcome.err
+    return path, folder / "model"

@@ -10,7 +10,7 @@ def draw_curves(log, path, title):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axis = pyplot.subplots(figsize=(8, 4.5), dpi=100)
+    figure, axis = pyplot.subplots(figsize=(8, 4.5), dpi=100, layout="constrained")
     axis.plot([p.iteration for p in log.train], [p.loss for p in log.train], color="tab:blue", label="training loss")
     axis.set(title=title, xlabel="iteration", ylabel="training loss", ylim=(0, None))
     axis.grid(alpha=0.3)
@@ -23,7 +23,7 @@ def draw_curves(log, path, title):
             label = f"validation {TITLES.get(name, name)}"
             lines += right.plot(*zip(*points), color=colour, marker="o", markersize=4, label=label)
         right.set(ylabel=" and ".join(TITLES.get(name, name) for name in names), ylim=(0, 1))
-    figure.legend(lines, [line.get_label() for line in lines], loc="lower center", ncols=2, frameon=False)
-    figure.tight_layout(rect=(0, 0.05, 1, 1))  # the legend stands below, where it hides no line
+    labels = [line.get_label() for line in lines]
+    figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), frameon=False)  # there it hides no line
     figure.savefig(path)
     pyplot.close(figure)

@@ -111,8 +111,7 @@ def as_markdown(kept):
     note = (
         f"{kept['schedule']} {kept['versions']}. Parameters are all numbers of the state dict; FLOPs those of "
         "`paddle.flops` for one image, a multiply-add counted once; CPU is the median time of the exported detector, "
-        "decoding included, for one image with Paddle Inference, oneDNN and 2 threads, on a machine with other work: "
-        "compare the rows."
+        "decoding included, for one image with Paddle Inference, oneDNN and 2 threads: compare the rows."
     )
     return "\n".join([*lines, "", note]) + "\n"
 

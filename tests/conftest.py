@@ -273,6 +273,19 @@ def service(converted, tmp_path_factory):
     assert running.stop() == 0
 
 
+def read_in_every_mode(name):
+    """What the driver's own functions make of a chain's config: a line `<mode> <model> <export command>` a mode."""
+    script = (
+        'source test_tipc/common_func.sh; source test_tipc/config_dialects.sh; for MODE in "${MODES[@]}"; do '
+        f"(read_config test_tipc/configs/{name}/train_infer_python.txt && name_config && "
+        "{ choose_trainer norm_train || [[ $MODE == whole_infer ]]; } && "
+        'echo "$MODE $MODEL ${VALUE[norm_export]}") || exit 1; done'
+    )
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
 @pytest.fixture(scope="session")
 def det_set(tmp_path_factory):
     """The folder of a tiny detection set."""

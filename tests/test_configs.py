@@ -2,11 +2,10 @@
 
 import copy
 import re
-import subprocess
 
 import paddle
 import pytest
-from conftest import ROOT, random_weights, run_process, save_arrays
+from conftest import ROOT, random_weights, read_in_every_mode, run_process, save_arrays
 
 from ppcls_lite.arch import build_model
 from ppcls_lite.arch.registry import canonical_name
@@ -214,14 +213,6 @@ def test_chain_trains_long_enough_to_judge_the_loss(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_chain_can_be_read_in_every_mode(name):
-    """By the driver's own functions."""
-    script = (
-        'source test_tipc/common_func.sh; source test_tipc/config_dialects.sh; for MODE in "${MODES[@]}"; do '
-        f"(read_config test_tipc/configs/{name}/train_infer_python.txt && name_config && "
-        "{ choose_trainer norm_train || [[ $MODE == whole_infer ]]; } && "
-        'echo "$MODE $MODEL ${VALUE[norm_export]}") || exit 1; done'
-    )
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 4
-    assert all(f" {name} tools/export_model.py -c ppcls_lite/configs/" in line for line in done.stdout.splitlines())
+    lines = read_in_every_mode(name)
+    assert len(lines) == 4
+    assert all(f" {name} tools/export_model.py -c ppcls_lite/configs/" in line for line in lines)

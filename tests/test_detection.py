@@ -25,11 +25,6 @@ INFERENCE = ROOT / "deploy/configs/inference_det.yaml"
 
 
 @pytest.fixture
-def config(det_config):
-    return det_config
-
-
-@pytest.fixture
 def exported(exported_detector):
     return exported_detector
 
@@ -153,7 +148,7 @@ def test_drawings_do_not_replace_one_another_nor_an_image(tmp_path):
         "b/1.png.jpg",
         "2.jpg",
     ]
-    assert drawing_paths([images[0]], "out") == {images[0]: Path("out/1.jpg")}
+    assert drawing_paths([images[0]] * 2, "out") == {images[0]: Path("out/1.jpg")}  # listed twice
     assert drawing_paths([], "out") == {}
     with pytest.raises(UserError, match=r"the drawing of .*a/1.jpg would replace an image; choose another output_dir"):
         drawing_paths(images, tmp_path)
@@ -198,10 +193,10 @@ def test_exported_model_takes_image_and_scale(exported):
     np.testing.assert_allclose(second[:, 2:], first[:, 2:] * [4, 2, 4, 2], rtol=1e-5)
 
 
-def test_a_sixth_backbone_is_trained_exported_and_compared_by_its_name_alone(config, tmp_path, write_config):
-    config["Arch"]["Backbone"]["name"] = "PPHGNetV2_B0"
-    config["Global"].update(epochs=2, save_inference_dir=str(tmp_path / "model"))
-    path = write_config(config)
+def test_a_sixth_backbone_is_trained_exported_and_compared_by_its_name_alone(det_config, tmp_path, write_config):
+    det_config["Arch"]["Backbone"]["name"] = "PPHGNetV2_B0"
+    det_config["Global"].update(epochs=2, save_inference_dir=str(tmp_path / "model"))
+    path = write_config(det_config)
     weights = ["-o", f"Global.pretrained_model={tmp_path / 'out/latest'}"]
     compare = ["--inference_model_dir", tmp_path / "model", "--inference_config", INFERENCE]
     for script, words in (

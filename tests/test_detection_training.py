@@ -36,11 +36,6 @@ def config(det_config):
     return det_config
 
 
-@pytest.fixture
-def exported(exported_detector):
-    return exported_detector
-
-
 # ---- training
 
 
@@ -292,8 +287,8 @@ def test_no_box_at_all_is_an_ap_of_zero(config):
     assert metric.notes() == []
 
 
-def test_two_processes_share_one_evaluation(exported, tmp_path):
-    path, _ = exported
+def test_two_processes_share_one_evaluation(exported_detector, tmp_path):
+    path, _ = exported_detector
     alone = run_process("tools/eval.py", "-c", path)
     command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node=2", "--backend", "gloo"]
     command += ["--log_dir", str(tmp_path / "log"), str(ROOT / "tools/eval.py"), "-c", str(path)]

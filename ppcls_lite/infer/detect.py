@@ -187,14 +187,15 @@ def drawing_paths(paths, folder):
     A drawing has its image's place below the folder that all have in common. Of several images that differ in their
     suffix alone, the first keeps the plain name.
     """
-    images = [Path(path).resolve() for path in paths]
-    common = os.path.commonpath([image.parent for image in images]) if images else ""
+    images = {path: Path(path).resolve() for path in paths}
+    originals = set(images.values())
+    common = os.path.commonpath([image.parent for image in originals]) if originals else ""
     targets, taken = {}, set()
-    for path, image in zip(paths, images):
+    for path, image in images.items():
         target = Path(folder, image.relative_to(common).with_suffix(".jpg"))
         if target in taken:
             target = target.with_name(f"{image.name}.jpg")
-        if target.resolve() in images:
+        if target.resolve() in originals:
             raise UserError(f"{folder}: the drawing of {path} would replace an image; choose another output_dir")
         taken.add(target)
         targets[path] = target

@@ -1,14 +1,11 @@
 """Evaluation of a network on a validation list."""
 
-import math
-
 import numpy as np
 import paddle
 
 from ppcls_lite.train import detection_losses, detection_metrics  # noqa: F401 (they register)
-from ppcls_lite.train.losses import WeightedLosses
+from ppcls_lite.train.losses import WeightedLosses, check_finite
 from ppcls_lite.train.metrics import build_metric, sum_over_processes
-from ppcls_lite.utils.errors import UserError
 
 _HEADLINES = ("top1", "AP")  # what decides which network is the best
 
@@ -45,11 +42,8 @@ class Evaluator:
     def _over_processes(self, loss_sum, count):
         loss_sum, count = sum_over_processes(np.array([loss_sum, count], dtype=np.float64))
         results = {"loss": float(loss_sum / max(count, 1))}
-        if not math.isfinite(results["loss"]):
-            raise UserError(
-                f"the loss on the validation list is {results['loss']}: the weights are not finite, or too large; "
-                "a smaller Optimizer.lr.learning_rate or a longer warm-up may help"
-            )
+        fault = f"the loss on the validation list is {results['loss']}: the weights are not finite, or too large;"
+        check_finite(results["loss"], fault)
         if self.metric:
             self.metric.share()
             results.update(self.metric.values())

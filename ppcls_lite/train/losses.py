@@ -1,5 +1,7 @@
 """Training and evaluation losses, in the form that configs list them: `- CELoss: {weight: 1.0, epsilon: 0.1}`."""
 
+import math
+
 import paddle
 import paddle.nn.functional as F
 
@@ -8,6 +10,12 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
 LOSSES = Registry("loss")
+
+
+def check_finite(loss, fault):
+    """Raise UserError, with `fault` and what may help, when the number `loss` is not finite."""
+    if not math.isfinite(loss):
+        raise UserError(f"{fault} a smaller Optimizer.lr.learning_rate or a longer warm-up may help")
 
 
 @LOSSES.register

@@ -1,10 +1,9 @@
 """The training log's lines, in the form that checkers of the Training and Inference Pipeline Certification parse."""
 
 import datetime
-import math
 import time
 
-from ppcls_lite.utils.errors import UserError
+from ppcls_lite.train.losses import check_finite
 from ppcls_lite.utils.log import logger
 
 
@@ -55,11 +54,7 @@ class Progress:
             name: sum(float(losses[name]) for losses in self._losses) / len(self._losses) for name in self._losses[0]
         }
         loss = means.pop("loss")
-        if not math.isfinite(loss):
-            raise UserError(
-                f"the loss became {loss} in epoch {epoch}, iteration {step + 1}: "
-                "a smaller Optimizer.lr.learning_rate or a longer warm-up may help"
-            )
+        check_finite(loss, f"the loss became {loss} in epoch {epoch}, iteration {step + 1}:")
         figures = means
         if self._outputs:
             self.metric.reset()

@@ -70,7 +70,6 @@ class Gt2CenterNetTarget:
     def __init__(self, down_ratio=4, max_objs=128, min_overlap=0.3):
         if down_ratio != STRIDE:
             raise UserError(f"down_ratio: expected {STRIDE}, the stride of CenterNet's maps, found {down_ratio!r}")
-        self.stride = STRIDE
         self.most = options.whole("max_objs", max_objs)
         self.min_overlap = options.real("min_overlap", min_overlap, 0.01, 0.99)
 
@@ -78,8 +77,8 @@ class Gt2CenterNetTarget:
         height, width = sample["image"].shape[-2:] if sample["chw"] else sample["image"].shape[:2]
         if height % MULTIPLE or width % MULTIPLE:
             raise UserError(f"Gt2CenterNetTarget: the image is {width}x{height}, and no multiple of {MULTIPLE} pixels")
-        grid = height // self.stride, width // self.stride
-        sample["targets"] = self.make(sample["boxes"] / self.stride, sample["labels"], sample["class_num"], grid)
+        grid = height // STRIDE, width // STRIDE
+        sample["targets"] = self.make(sample["boxes"] / STRIDE, sample["labels"], sample["class_num"], grid)
         return sample
 
     def make(self, boxes, labels, class_num, grid):

@@ -18,16 +18,15 @@ main() {
     TIPC_PYTHON=$1
     find_python
     shift
-    PIP=("$PYTHON" -m pip install --disable-pip-version-check --no-input "$@")
     local folder
-    local -a packages
+    local -a packages pip=("${RUN[python]}" -m pip install --disable-pip-version-check --no-input "$@")
     mapfile -t packages < <(grep -v -e '^#' -e '^$' -e '^paddle-serving' "$REQUIREMENTS")
-    "${PIP[@]}" "${packages[@]}" || die "the packages that Paddle Serving needs could not be installed"
-    "${PIP[@]}" --no-deps "${SERVING_SERVER:-$(pinned server)}" "$(pinned app)" || die "Paddle Serving could not be installed"
+    "${pip[@]}" "${packages[@]}" || die "the packages that Paddle Serving needs could not be installed"
+    "${pip[@]}" --no-deps "${SERVING_SERVER:-$(pinned server)}" "$(pinned app)" || die "Paddle Serving could not be installed"
     # The client's wheel says cp39, and its Python code runs on every newer one: only its compiled part, which nothing
     # here uses, needs 3.9.
-    folder=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || die "$PYTHON: where is its folder?"
-    "${PIP[@]}" --no-deps --target "$folder" --upgrade --python-version 3.9 --implementation cp --abi none \
+    folder=$("${RUN[python]}" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || die "${RUN[python]}: where is its folder?"
+    "${pip[@]}" --no-deps --target "$folder" --upgrade --python-version 3.9 --implementation cp --abi none \
         --platform any --only-binary :all: "$(pinned client)" || die "the client of Paddle Serving could not be installed"
 }
 

@@ -21,14 +21,18 @@ main() {
     (($# == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE"
     is_mode "$2" || [[ $2 == serving_infer ]] || die "unknown mode '$2'; expected one of: ${MODES[*]} serving_infer"
     find_config "$1"
-    local mode=$2 detects=''
-    [[ $(<"$CONFIG") != *configs/detection/* ]] || detects=1
-    [[ -z $detects ]] || MODULES+=(pycocotools)
+    read_config "${RUN[config]}"
+    RUN[mode]=$2
+    ! detects || MODULES+=(pycocotools)
     prepare_python
-    [[ $mode != serving_infer ]] || prepare_serving
+    [[ ${RUN[mode]} != serving_infer ]] || prepare_serving
     find_python
-    [[ $mode != whole_infer ]] || prepare_weights "$CONFIG"
-    prepare_data "$mode" "$detects"
+    [[ ${RUN[mode]} != whole_infer ]] || prepare_weights
+    prepare_data
+}
+
+detects() { # whether the config is of a detector
+    mentions configs/detection/
 }
 
 # -------------------------------------------------------------------------------------------------- environment
@@ -38,27 +42,32 @@ prepare_python() {
         find_python
         check_foreign_python
     elif ! venv_is_ready; then
-        take_lock "$VENV.lock" ".venv is being set up"
-        guard "$VENV.lock"
+        lock_venv
         venv_is_ready || build_venv
     fi
 }
 
+lock_venv() {
+    [[ -z ${RUN[lock]:-} ]] || return 0
+    take_lock "$VENV.lock" ".venv is being set up"
+    guard "$VENV.lock"
+}
+
 check_foreign_python() {
-    check_modules "$PYTHON -m pip install -r requirements.txt" "${MODULES[@]}"
+    check_modules "${RUN[python]} -m pip install -r requirements.txt" "${MODULES[@]}"
 }
 
 check_modules() { # INSTALL_COMMAND MODULE...: the end unless TIPC_PYTHON has them all
     local missing
-    missing=$("$PYTHON" - "${@:2}" 2>/dev/null <<'PY'
+    missing=$("${RUN[python]}" - "${@:2}" 2>/dev/null <<'PY'
 import importlib.util
 import sys
 
 print("missing:", *(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None))
 PY
-    ) && [[ $missing == missing:* ]] || die "TIPC_PYTHON=$PYTHON: this is no Python that runs"
+    ) && [[ $missing == missing:* ]] || die "TIPC_PYTHON=${RUN[python]}: not a Python interpreter that works"
     missing=$(trim "${missing#*:}")
-    [[ -z $missing ]] || die "TIPC_PYTHON=$PYTHON has no $missing; install with: $1"
+    [[ -z $missing ]] || die "TIPC_PYTHON=${RUN[python]} has no $missing; install with: $1"
 }
 
 venv_is_ready() { # the marker is written last, and names what was installed
@@ -76,7 +85,7 @@ build_venv() {
     rm -rf "$VENV"
     if ! run_in_group 1 2 install_packages "$base" >"$log" 2>&1; then
         tail -n 5 "$log" >&2
-        die "setting up .venv failed; the whole story is in .venv.log"
+        die "setting up .venv failed; all of pip's output is in .venv.log"
     fi
     { venv_stamp >"$VENV/ready.new" && mv "$VENV/ready.new" "$VENV/ready"; } || die "$VENV/ready: cannot be written"
 }
@@ -87,11 +96,10 @@ install_packages() { # PYTHON
 }
 
 prepare_serving() { # Paddle Serving, in .venv, or looked for in the environment of TIPC_PYTHON
-    local lock=$VENV.lock
     if [[ -n ${TIPC_PYTHON:-} ]]; then
-        check_modules "bash test_tipc/install_serving.sh $PYTHON" "${SERVING_MODULES[@]}"
+        check_modules "bash test_tipc/install_serving.sh ${RUN[python]}" "${SERVING_MODULES[@]}"
     elif ! serving_is_ready; then
-        [[ ${GUARDED_LOCK:-} == "$lock" ]] || { take_lock "$lock" ".venv is being set up" && guard "$lock"; }
+        lock_venv
         serving_is_ready || install_serving
     fi
 }
@@ -114,7 +122,7 @@ install_serving() {
     { rm -f "$VENV/ready-serving" && touch "$VENV/serving-began"; } || die "$VENV: cannot be written"
     if ! run_in_group 1 2 bash "$ROOT/test_tipc/install_serving.sh" "$VENV/bin/python" "${options[@]}" >>"$log" 2>&1; then
         tail -n 5 "$log" >&2
-        die "installing Paddle Serving failed; the whole story is in .venv.log"
+        die "installing Paddle Serving failed; all of pip's output is in .venv.log"
     fi
     { serving_stamp >"$VENV/ready-serving.new" && mv "$VENV/ready-serving.new" "$VENV/ready-serving" &&
         rm "$VENV/serving-began"; } || die "$VENV/ready-serving: cannot be written"
@@ -140,11 +148,12 @@ suitable_python() { # the first interpreter from 3.9 to 3.13 that can make envir
 
 # --------------------------------------------------------------------------------------------- data and weights
 
-prepare_data() { # MODE DETECTS
-    if [[ $1 == whole_* && -n $2 ]]; then
-        "$PYTHON" "$ROOT/tools/make_det_data.py" --output "$ROOT/dataset/det_stamps" || exit 1
-    elif [[ $1 == whole_* ]] || { [[ $1 == serving_infer ]] && grep -q dataset/digits "$CONFIG"; }; then
-        "$PYTHON" "$ROOT/tools/make_digits.py" --output "$ROOT/dataset/digits" || exit 1
+prepare_data() {
+    local mode=${RUN[mode]}
+    if [[ $mode == whole_* ]] && detects; then
+        make_data make_det_data.py det_stamps
+    elif [[ $mode == whole_* ]] || { [[ $mode == serving_infer ]] && mentions dataset/digits; }; then
+        make_data make_digits.py digits
     fi
     # Official configs read ImageNet from dataset/ILSVRC2012. Where that is not there, lite_data stands in for it.
     if [[ ! -e $ROOT/dataset/ILSVRC2012 ]]; then
@@ -153,6 +162,10 @@ prepare_data() { # MODE DETECTS
         # -T: where another run was faster, its folder stays
         mv -T "$fresh" "$ROOT/dataset/ILSVRC2012" 2>/dev/null || rm -rf "$fresh"
     fi
+}
+
+make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is left alone
+    "${RUN[python]}" "$ROOT/tools/data/$1" --output "$ROOT/dataset/$2" || exit 1
 }
 
 stand_in() { # FOLDER: lite_data under the names that official configs use
@@ -174,10 +187,10 @@ mixed_list() { # FILE: its lines `<path> <label>`, the first of each class, then
     done <"$1" | sort -n -s -k 1,1 | cut -d ' ' -f 2-
 }
 
-prepare_weights() { # CONFIG: the weights that whole_infer uses must be here, since nothing is downloaded
+prepare_weights() { # the weights that whole_infer uses must be here, since nothing is downloaded
     local weights
-    weights=$(provided_weights "$1") || exit 1
-    [[ -f $ROOT/$weights ]] || die "$1: the provided weights are not there; put them at $weights"
+    weights=$(provided_weights "$(for_mode "$(value_of pretrained_model_url train_model)" whole_infer)") || exit 1
+    [[ -f $ROOT/$weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"
 }
 
 main "$@"

@@ -4,10 +4,7 @@ import copy
 import importlib.util
 import os
 import signal
-import subprocess
 import sys
-from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -16,37 +13,26 @@ import yaml
 
 from ppcls_lite.utils import errors
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.machine import speed_up_mkl
+from tests.helpers.configs import (
+    NAMES,
+    NETWORK,
+    NORMALIZE,
+    Exported,
+    global_section,
+    loader_section,
+    random_weights,
+    save_arrays,
+    write_label_list,
+)
+from tests.helpers.scripts import ROOT, Outcome, run_process
 
-ROOT = Path(__file__).resolve().parents[1]
-NETWORK = "MobileNetV3_small_x0_35"  # the fastest one with dropout
-NAMES = ("red", "green", "blue")
-NORMALIZE = {"scale": "1.0/255.0", "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "order": ""}
+speed_up_mkl()  # as the entry scripts do: the last bits of a sum depend on it
 
 # `nohup` and `&` ignore signals, and what is ignored stays so in every child; a handler ends with the process
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
-
-
-class Outcome(NamedTuple):
-    """How a script ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-def run_process(script, *options, cwd=ROOT, timeout=120, **environment):
-    """Run an entry script of this repository in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / script), *map(str, options)],
-        cwd=cwd,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-    return Outcome(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(autouse=True)
@@ -83,16 +69,6 @@ def run_here(monkeypatch, capsys):
     return run
 
 
-def assert_one_line(outcome, *expected):
-    """The script ended with status 1 and exactly one line of error, which holds the `expected` texts."""
-    errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
-    assert outcome.status == 1, outcome
-    assert "Traceback" not in outcome.err + outcome.out
-    assert len(errors) == 1, outcome.err
-    for text in expected:
-        assert text in errors[0]
-
-
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
     """A folder of 14 training and 7 validation images of 3 classes, with lists and label names."""
@@ -109,32 +85,6 @@ def tiny_data(tmp_path_factory):
         (folder / f"{part}_list.txt").write_text("".join(lines))
     write_label_list(folder, NAMES)
     return folder
-
-
-def write_label_list(folder, names):
-    (folder / "label_list.txt").write_text("".join(f"{label} {name}\n" for label, name in enumerate(names)))
-
-
-def loader_section(dataset, batch_size, shuffle):
-    """A part of a config's `DataLoader` for its `dataset`, read in the process itself."""
-    sampler = {"name": "DistributedBatchSampler", "batch_size": batch_size, "drop_last": False, "shuffle": shuffle}
-    return {"dataset": dataset, "sampler": sampler, "loader": {"num_workers": 0, "use_shared_memory": True}}
-
-
-def global_section(side, eval_interval):
-    """A config's `Global` for a short training on the CPU with images of `side` pixels."""
-    return {
-        "checkpoints": None,
-        "pretrained_model": None,
-        "device": "cpu",
-        "save_interval": 2,
-        "eval_during_train": True,
-        "eval_interval": eval_interval,
-        "epochs": 4,
-        "print_batch_step": 2,
-        "seed": 5,
-        "image_shape": [3, side, side],
-    }
 
 
 def _loader(folder, part, ops, batch_size, shuffle):
@@ -198,47 +148,6 @@ def write_config(tmp_path):
     return write
 
 
-def random_weights(network=NETWORK, class_num=3, seed=3):
-    """{name: array} that make outputs differ clearly from image to image, as trained weights do."""
-    from ppcls_lite.arch import build_model
-
-    return random_arrays(build_model(network, class_num=class_num), seed)
-
-
-def random_arrays(model, seed=3):
-    """`random_weights` for a network that is built already."""
-    rng = np.random.default_rng(seed)
-    arrays = {}
-    for name, tensor in model.state_dict().items():
-        shape = tensor.shape
-        if name.endswith("_variance"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif len(shape) > 1:
-            value = rng.normal(size=shape) * np.sqrt(2 / max(np.prod(shape[1:]) if len(shape) == 4 else shape[0], 1))
-        elif name.endswith("weight"):
-            value = rng.uniform(0.8, 1.2, shape)
-        else:
-            value = rng.normal(size=shape) * 0.1
-        arrays[name] = value.astype(np.float32)
-    return arrays
-
-
-def save_arrays(arrays, path):
-    """Write named arrays as Paddle writes a state dict; returns `path`."""
-    import paddle
-
-    paddle.save({name: paddle.to_tensor(array) for name, array in arrays.items()}, str(path))
-    return path
-
-
-class Exported(NamedTuple):
-    """A training config (path), the weights that fill its network, and the folder of the exported model."""
-
-    config: Path
-    weights: Path
-    model: Path
-
-
 @pytest.fixture(scope="session")
 def exported(_tiny_config, tmp_path_factory):
     """An `Exported`, made once by tools/export_model.py."""
@@ -266,30 +175,17 @@ def converted(exported, tmp_path_factory):
 @pytest.fixture(scope="session")
 def service(converted, tmp_path_factory):
     """One real server for all tests that leave it as it is."""
-    from service import Service
+    from tests.helpers.service import Service
 
     running = Service(tmp_path_factory.mktemp("service"), converted)
     yield running
     assert running.stop() == 0
 
 
-def read_in_every_mode(name):
-    """What the driver's own functions make of a chain's config: a line `<mode> <model> <export command>` a mode."""
-    script = (
-        'source test_tipc/common_func.sh; source test_tipc/config_dialects.sh; for MODE in "${MODES[@]}"; do '
-        f"(read_config test_tipc/configs/{name}/train_infer_python.txt && name_config && "
-        "{ choose_trainer norm_train || [[ $MODE == whole_infer ]]; } && "
-        'echo "$MODE $MODEL ${VALUE[norm_export]}") || exit 1; done'
-    )
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 @pytest.fixture(scope="session")
 def det_set(tmp_path_factory):
     """The folder of a tiny detection set."""
-    from detection import write_set  # which needs this file
+    from tests.helpers.detection import write_set  # which needs this file
 
     return write_set(tmp_path_factory.mktemp("det") / "set")
 
@@ -297,7 +193,7 @@ def det_set(tmp_path_factory):
 @pytest.fixture
 def det_config(det_set, tmp_path):
     """A fresh training config of a detector on `det_set`, output in `tmp_path/out`."""
-    from detection import make_config
+    from tests.helpers.detection import make_config
 
     fresh = make_config(det_set)
     fresh["Global"]["output_dir"] = str(tmp_path / "out")
@@ -307,7 +203,7 @@ def det_config(det_set, tmp_path):
 @pytest.fixture(scope="session")
 def exported_detector(det_set, tmp_path_factory):
     """(config path, folder of the exported model), made once by tools/export_model.py."""
-    from detection import detector_weights, make_config
+    from tests.helpers.detection import detector_weights, make_config
 
     folder = tmp_path_factory.mktemp("exported_det")
     content = make_config(det_set)

@@ -2,7 +2,7 @@
 # Set up and run all tests: shellcheck, ruff, the chain on the compatibility lane, pytest.
 #
 #   bash tests/run.sh [PYTEST_ARGUMENT...]
-#   bash tests/run.sh tests/test_config.py -k override      only these, without the rest
+#   bash tests/run.sh tests/utils/test_config.py -k override      only these, without the rest
 #
 # Needs what the chains need (bash, git, a Python from 3.9 to 3.13). The compatibility lane runs where a Python 3.9 is
 # found, and is skipped with the reason where not.
@@ -27,7 +27,7 @@ main() {
         exit
     fi
     title shellcheck
-    "$TOOLS/bin/shellcheck" -x test_tipc/*.sh tests/*.sh tools/*.sh .ci/run && echo "no findings" || failed=1
+    check_shell && echo "no findings" || failed=1
     title ruff
     PYTHONPATH=$TOOLS "$TOOLS/bin/ruff" check . || failed=1
     title "the chains on the compatibility lane"
@@ -35,6 +35,15 @@ main() {
     title pytest
     run_pytest tests || failed=1
     exit "$failed"
+}
+
+check_shell() { # each script together with all that it sources, so that a variable that nobody sets is found
+    local script failed=0
+    for script in test_tipc/*.sh tools/tables/*.sh tests/*.sh tests/benchmarks/*.sh .ci/run; do
+        # SC2329: functions are passed by name
+        "$TOOLS/bin/shellcheck" -x -a -o check-unassigned-uppercase -e SC2329 "$script" || failed=1
+    done
+    return "$failed"
 }
 
 title() {

@@ -62,7 +62,7 @@ def images_of(files):
 def predictor(model_dir, config, name=None):
     """A function from an image's path to its result, as predict_cls.py computes it, or with the engine `name`."""
     from ppcls_lite.infer.engines import EngineOptions, create_engine
-    from ppcls_lite.infer.model_config import build_processing
+    from ppcls_lite.infer.model.config import build_processing
     from ppcls_lite.infer.predict import read_image, stack_images
 
     transforms, postprocess = build_processing(model_dir, config)

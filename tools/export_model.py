@@ -12,14 +12,13 @@ Exit code: 0 exported, 1 the config or the weights cannot be used, 130 interrupt
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling; read when Paddle 3 is imported: write .pdmodel, not .json
 
 from ppcls_lite.utils.config import add_config_arguments, load_config, require
+from ppcls_lite.utils.device import export_as_pdmodel
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
@@ -48,6 +47,7 @@ def main():
     args = parse()
     config = load_config(args.config, args.override) if args.config else None
     setup_logging()
+    export_as_pdmodel()
     with quick_import():  # of Paddle, which a wrong config need not wait for
         from ppcls_lite.infer.export import export, save_persistable
         from ppcls_lite.infer.named_config import named_config

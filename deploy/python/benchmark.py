@@ -3,7 +3,7 @@
     python deploy/python/benchmark.py                                  all fifteen networks: this takes hours
     python deploy/python/benchmark.py MobileNetV3_small_x1_0 --runs 300 --skip 50
     python deploy/python/benchmark.py --model_dir deploy/models/MobileNetV3_small_x1_0_infer --engines onednn openvino
-    python deploy/python/benchmark.py --update docs/benchmark.md       show docs/benchmark.json, measure nothing
+    python deploy/python/benchmark.py --update docs/benchmark.md       show what was measured before, measure nothing
 
 The protocol: batch 1 (MixNet: 1, 4 and 8), 2,100 runs, of which the first 100 are not counted. Networks are exported
 with filled weights, unless --model_dir names exported models. Each row has a process of its own, and the engines of a
@@ -43,7 +43,8 @@ def parse():
     parser.add_argument("--models", default=REPO / "output/benchmark/models", metavar="FOLDER", help="where to export")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="keep benchmark.json, .csv and .png there")
     parser.add_argument("--update", type=Path, metavar="DOCUMENT", help="renew the tables of a document")
-    parser.add_argument("--measured", default=REPO / "docs/benchmark.json", metavar="FILE", help="what --update shows")
+    measured = REPO / "docs/measured/benchmark.json"
+    parser.add_argument("--measured", default=measured, metavar="FILE", help="what --update shows")
     args = parser.parse_args()
     for name in args.engines:
         if name not in ENGINES:
@@ -73,7 +74,7 @@ def measure_all(args):
     """{"conditions", "rows"}; kept in --output whenever a group of rows is ready."""
     from ppcls_lite.benchmark import plan
     from ppcls_lite.benchmark.rows import Protocol, measure
-    from ppcls_lite.infer.read_ahead import usable_cores
+    from ppcls_lite.utils.machine import usable_cores
 
     protocol = Protocol(args.runs, args.skip, args.seconds, args.turns)
     threads = args.threads or [usable_cores()]

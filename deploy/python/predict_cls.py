@@ -27,8 +27,8 @@ def main():
     model_dir = require(config, "Global.inference_model_dir", args.config)
     settings = config["Global"]
     from ppcls_lite.infer.engines import EngineOptions, create_engine
-    from ppcls_lite.infer.model_config import build_processing
-    from ppcls_lite.infer.postprocess import format_line
+    from ppcls_lite.infer.model.config import build_processing
+    from ppcls_lite.infer.model.postprocess import format_line
     from ppcls_lite.infer.predict import Predictor, find_images
     from ppcls_lite.infer.results import predict_and_print
 

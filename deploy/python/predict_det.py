@@ -28,8 +28,8 @@ def main():
     source = require(config, "Global.infer_imgs", args.config)
     model_dir = require(config, "Global.inference_model_dir", args.config)
     from ppcls_lite.infer.detect import DetectionPredictor, create_detector, format_det_line, format_det_record
-    from ppcls_lite.infer.model_config import build_processing
-    from ppcls_lite.infer.options import EngineOptions
+    from ppcls_lite.infer.engines.options import EngineOptions
+    from ppcls_lite.infer.model.config import build_processing
     from ppcls_lite.infer.predict import find_images
     from ppcls_lite.infer.results import predict_and_print
 

@@ -7,15 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ppcls_lite.benchmark import machine
 from ppcls_lite.benchmark.rows import Case
-from ppcls_lite.infer.model_config import image_shape, model_name
-from ppcls_lite.infer.model_files import find_model
+from ppcls_lite.infer.model.config import image_shape, model_name
+from ppcls_lite.infer.model.files import find_model
+from ppcls_lite.utils import machine
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO, atomic_write
 
-FLOPS = REPO / "docs/models.measured.json"
-QUOTED = REPO / "docs/models.quoted.yaml"
+FLOPS = REPO / "docs/measured/models.json"
+QUOTED = REPO / "docs/measured/quoted.yaml"
 _BATCHES_OF_MIXNET = (1, 4, 8)  # those of its document's table
 
 
@@ -34,11 +34,11 @@ def network_flops():
 
 def export_networks(names, folder):
     """{network: its exported model below `folder`}; those that are not there are exported with filled weights."""
-    command = [sys.executable, str(REPO / "tools/export_filled.py"), *names, "--output", str(folder)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "ppcls_lite.benchmark.filled", *names, "--output", str(Path(folder).absolute())]
+    done = subprocess.run(command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or ["it said nothing"]
-        raise UserError(f"tools/export_filled.py: {said[-1].replace('error: ', '', 1)}")
+        raise UserError(f"ppcls_lite.benchmark.filled: {said[-1].replace('error: ', '', 1)}")
     return {name: Path(folder, f"{name}_infer") for name in names}
 
 

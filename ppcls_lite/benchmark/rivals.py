@@ -9,14 +9,14 @@ import subprocess
 import sys
 import tempfile
 
-from ppcls_lite.infer.model_files import find_model
+from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO
 
 _CONVERT = """
 import sys
-from ppcls_lite.infer.model_files import find_model
-from ppcls_lite.infer.onnxruntime_engine import convert_to_onnx
+from ppcls_lite.infer.model.files import find_model
+from ppcls_lite.infer.engines.onnxruntime import convert_to_onnx
 from ppcls_lite.utils.errors import UserError
 try:
     content = convert_to_onnx(find_model(sys.argv[1]))

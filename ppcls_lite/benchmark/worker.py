@@ -8,13 +8,12 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
-from ppcls_lite.benchmark.machine import OthersLoad
 from ppcls_lite.benchmark.rivals import RIVALS, create_rival
 from ppcls_lite.utils.errors import UserError, leave
+from ppcls_lite.utils.machine import OthersLoad, peak_memory_mb
 
 
 def load(case):
@@ -49,15 +48,6 @@ def time_runs(engine, images, runs, seconds):
         engine.run(images)
         times.append(1000 * (time.perf_counter() - clock))
     return times
-
-
-def peak_memory_mb():
-    """The most memory that this process has had, in 2^20 bytes; None where the system does not tell."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
 
 
 def serve(requests, answer):

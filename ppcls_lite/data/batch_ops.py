@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from ppcls_lite.data.transforms import options
 from ppcls_lite.data.transforms.compose import build_op
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -43,8 +43,8 @@ class _Mix:
     """What Mixup and CutMix share: their options and the partner of every image."""
 
     def __init__(self, alpha, class_num):
-        self.alpha = options.positive("alpha", alpha)
-        self.class_num = None if class_num is None else options.whole("class_num", class_num)
+        self.alpha = checks.positive("alpha", alpha)
+        self.class_num = None if class_num is None else checks.whole("class_num", class_num)
 
     def __call__(self, images, labels, rng):
         if self.class_num is not None and labels.max() >= self.class_num:
@@ -111,7 +111,7 @@ class OpSampler:
             if not isinstance(given, dict) or "prob" not in given:
                 raise UserError(f"{name}: expected a mapping with prob, found {given!r:.80}")
             rest = {option: value for option, value in given.items() if option != "prob"}
-            self.probabilities.append(options.real(f"{name}.prob", given["prob"], 0, 1))
+            self.probabilities.append(checks.real(f"{name}.prob", given["prob"], 0, 1))
             try:
                 self.ops.append(build_op(BATCH_OPS, _with_class_num({name: rest}, class_num), "sampled"))
             except UserError as error:

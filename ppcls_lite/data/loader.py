@@ -18,10 +18,12 @@ from ppcls_lite.data.dataset import ImageNetDataset
 from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.data.detection.dataset import COCODataSet
 from ppcls_lite.data.sampler import EpochBatchSampler
-from ppcls_lite.data.transforms import build_transforms, options
+from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.data.transforms.compose import check_options
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.machine import usable_cores
 
 # by the lower-case name of a config's `dataset`: the class, and what builds its transforms
 _DATASETS = {"imagenetdataset": (ImageNetDataset, build_transforms), "cocodataset": (COCODataSet, build_det_transforms)}
@@ -41,7 +43,7 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     it waits 1 % of the time for data, with 2 workers 4 to 5 %, since the workers start anew every epoch).
     Raises UserError for every fault of the config, the list file and the folder.
     """
-    training = options.choice("mode", mode, ("train", "eval")) == "train"
+    training = checks.choice("mode", mode, ("train", "eval")) == "train"
     _check_keys(section, ("dataset", "sampler", "loader"), where)
     given = _section(section, "dataset", where)
     place = f"{where}.dataset"
@@ -72,41 +74,41 @@ def _check_keys(given, known, place):
 
 
 def _build_dataset(given, seed, class_num, place):
-    name = options.choice(f"{place}.name", given.pop("name", "ImageNetDataset"), tuple(_DATASETS))
+    name = checks.choice(f"{place}.name", given.pop("name", "ImageNetDataset"), tuple(_DATASETS))
     kind, build = _DATASETS[name]
     for reserved in ("seed", "class_num"):  # these come from Global and Arch
         if reserved in given:
             raise UserError(f"{place}.{reserved}: no such option")
     check_options(kind, given, place)
     transforms = build(given.pop("transform_ops", None) or [], f"{place}.transform_ops")
-    options.boolean(f"{place}.relabel", given.get("relabel", False))
+    checks.boolean(f"{place}.relabel", given.get("relabel", False))
     if not isinstance(given.get("delimiter", ""), (str, type(None))):
-        raise options.wrong(f"{place}.delimiter", "text", given["delimiter"])
+        raise checks.wrong(f"{place}.delimiter", "text", given["delimiter"])
     return kind(transform_ops=transforms, seed=seed, class_num=class_num, **given)
 
 
 def _build_sampler(given, place, dataset, training):
-    options.choice(f"{place}.name", given.pop("name", "BatchSampler"), _SAMPLERS)
+    checks.choice(f"{place}.name", given.pop("name", "BatchSampler"), _SAMPLERS)
     _check_keys(given, ("batch_size", "drop_last", "shuffle"), place)
     if "batch_size" not in given:
         raise UserError(f"{place}.batch_size: this option is required")
     return EpochBatchSampler(
         len(dataset),
-        options.whole(f"{place}.batch_size", given["batch_size"]),
-        options.boolean(f"{place}.shuffle", given.get("shuffle", False)),
-        options.boolean(f"{place}.drop_last", given.get("drop_last", False)),
+        checks.whole(f"{place}.batch_size", given["batch_size"]),
+        checks.boolean(f"{place}.shuffle", given.get("shuffle", False)),
+        checks.boolean(f"{place}.drop_last", given.get("drop_last", False)),
         pad=training,
     )
 
 
 def _read_loader(given, place):
     _check_keys(given, ("num_workers", "use_shared_memory"), place)
-    workers = options.whole(f"{place}.num_workers", given.get("num_workers", 0), low=0)
-    return workers, options.boolean(f"{place}.use_shared_memory", given.get("use_shared_memory", True))
+    workers = checks.whole(f"{place}.num_workers", given.get("num_workers", 0), low=0)
+    return workers, checks.boolean(f"{place}.use_shared_memory", given.get("use_shared_memory", True))
 
 
 def _sensible_workers(wanted, batches, world_size, where):
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = usable_cores()
     on_this_machine = int(os.environ.get("PADDLE_LOCAL_SIZE") or world_size)
     limit = max(1, processors // max(1, on_this_machine))
     if limit < _ENOUGH_FOR_WORKERS and paddle.device.get_device() == "cpu":

@@ -1,7 +1,7 @@
 """What the commands of `tools/infer/` share: switches that may be `auto`, the choice of a GPU, printed predictions."""
 
+from ppcls_lite.infer.model.postprocess import format_line
 from ppcls_lite.infer.named_config import imagenet_transforms
-from ppcls_lite.infer.postprocess import format_line
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
 
@@ -65,7 +65,7 @@ def print_predictions(predictor, source):
 
 def processing_of(model):
     """(transforms, post-processing) of the model's own `inference.yml`, or else ImageNet's, without class names."""
-    from ppcls_lite.infer.model_config import NAME, build_processing
+    from ppcls_lite.infer.model.config import NAME, build_processing
 
     own = model.folder / NAME
     if own.is_file():

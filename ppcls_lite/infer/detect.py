@@ -9,11 +9,11 @@ import numpy as np
 
 from ppcls_lite.data.detection import new_sample
 from ppcls_lite.data.detection.targets import MULTIPLE
-from ppcls_lite.data.transforms import options
 from ppcls_lite.infer.engines import EngineOptions, create_engine
-from ppcls_lite.infer.postprocess import read_label_names
+from ppcls_lite.infer.engines.training import DygraphEngine
+from ppcls_lite.infer.model.postprocess import read_label_names
 from ppcls_lite.infer.predict import Predictor
-from ppcls_lite.infer.training_engine import DygraphEngine
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
 
@@ -29,7 +29,7 @@ class DetectionBoxes:
     """
 
     def __init__(self, threshold=0.3, class_id_map_file=None):
-        self.threshold = options.real("PostProcess.threshold", threshold, 0, 1)
+        self.threshold = checks.real("PostProcess.threshold", threshold, 0, 1)
         self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
 
     def __call__(self, boxes, sizes):

@@ -10,10 +10,10 @@ import paddle
 from paddle import nn
 
 from ppcls_lite.arch.from_config import load_network
-from ppcls_lite.infer.model_config import write_model_config
-from ppcls_lite.infer.model_files import NAMES, ModelFiles
-from ppcls_lite.infer.postprocess import build_postprocess
-from ppcls_lite.infer.storage import write_separate
+from ppcls_lite.infer.model.config import write_model_config
+from ppcls_lite.infer.model.files import NAMES, ModelFiles
+from ppcls_lite.infer.model.postprocess import build_postprocess
+from ppcls_lite.infer.model.storage import write_separate
 from ppcls_lite.infer.tasks import probe_picture, task_of
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from ppcls_lite.data.image_lists import list_images
-from ppcls_lite.infer.read_ahead import read_ahead, usable_cores
+from ppcls_lite.infer.read_ahead import read_ahead
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.machine import usable_cores
 
 
 def read_image(path, transforms):

@@ -1,7 +1,6 @@
 """Read and prepare what comes next while the engine computes: ordered, bounded, by threads."""
 
 import itertools
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,11 +31,6 @@ def read_ahead(function, items, threads, depth):
         finally:
             for _, unwanted in waiting:
                 unwanted.cancel()
-
-
-def usable_cores():
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import json
 import sys
 from contextlib import contextmanager
 
-from ppcls_lite.infer.postprocess import format_record
+from ppcls_lite.infer.model.postprocess import format_record
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
 
@@ -24,7 +24,7 @@ def predict_and_print(predictor, paths, model_dir, settings, line, record=format
             save(batch)
             advance(len(batch))
     if settings.get("benchmark") or settings.get("enable_benchmark"):
-        from ppcls_lite.benchmark.summary import benchmark_summary
+        from ppcls_lite.infer.summary import benchmark_summary
 
         print(benchmark_summary(predictor, model_dir))
         print(predictor.timing())

@@ -23,9 +23,9 @@ class Classification:
     def predictor(self, config):
         """A Predictor with the training engine."""
         from ppcls_lite.data.transforms import build_transforms
-        from ppcls_lite.infer.postprocess import build_postprocess
+        from ppcls_lite.infer.engines.training import TrainingEngine
+        from ppcls_lite.infer.model.postprocess import build_postprocess
         from ppcls_lite.infer.predict import Predictor
-        from ppcls_lite.infer.training_engine import TrainingEngine
 
         transforms = build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
         postprocess = build_postprocess(config["Infer"].get("PostProcess"))
@@ -33,7 +33,7 @@ class Classification:
 
     def record(self, result, path):
         """A prediction as tools/infer.py prints it."""
-        from ppcls_lite.infer.postprocess import format_record
+        from ppcls_lite.infer.model.postprocess import format_record
 
         return format_record(result, path)
 
@@ -56,7 +56,7 @@ class Classification:
 
     def compare(self, *arguments):
         """Agreements of the inference engines with the training engine, one after the other."""
-        from ppcls_lite.infer.compare import compare_engines
+        from ppcls_lite.infer.compare.classifiers import compare_engines
 
         return compare_engines(*arguments)
 
@@ -74,7 +74,7 @@ class Detection:
     def predictor(self, config):
         from ppcls_lite.data.detection import build_det_transforms
         from ppcls_lite.infer.detect import DetectionPredictor, DetectionTrainingEngine
-        from ppcls_lite.infer.postprocess import build_postprocess
+        from ppcls_lite.infer.model.postprocess import build_postprocess
 
         infer = config["Infer"]
         transforms = build_det_transforms(require(config, "Infer.transforms"), "Infer.transforms")
@@ -101,7 +101,7 @@ class Detection:
         return [os.path.join(folder, images, picture.file_name) for picture in pictures], None
 
     def compare(self, *arguments):
-        from ppcls_lite.infer.compare_det import compare_detectors
+        from ppcls_lite.infer.compare.detectors import compare_detectors
 
         return compare_detectors(*arguments)
 

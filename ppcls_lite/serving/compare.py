@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ppcls_lite.infer.agreement import TOLERANCE
+from ppcls_lite.infer.engines.agreement import TOLERANCE
 from ppcls_lite.utils.errors import UserError
 
 

@@ -12,7 +12,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from ppcls_lite.infer.model_files import find_model, given_files
+from ppcls_lite.infer.model.files import find_model, given_files
 from ppcls_lite.serving.program import check_params, inputs_and_outputs, load_proto, read_program
 from ppcls_lite.utils.errors import UserError
 

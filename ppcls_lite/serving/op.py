@@ -8,10 +8,10 @@ import queue
 import cv2
 import numpy as np
 
-from ppcls_lite.infer.engine import ENGINES
 from ppcls_lite.infer.engines import create_engine
-from ppcls_lite.infer.model_config import build_processing
-from ppcls_lite.infer.options import EngineOptions
+from ppcls_lite.infer.engines.base import ENGINES
+from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.paddle_serving import ChannelTimeoutError, Op
 from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_picture

@@ -1,7 +1,14 @@
-"""Which device a run uses. Imports Paddle only when asked."""
+"""How Paddle is to run: its device, its export format. Imports Paddle only when asked."""
+
+import os
 
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
+
+
+def export_as_pdmodel():
+    """Make a Paddle that is not imported yet write `inference.pdmodel`; Paddle 3 would write `inference.json`."""
+    os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling
 
 
 def choose_device(config, overrides=()):

@@ -37,8 +37,8 @@ def main():
         from ppcls_lite.data.transforms import build_transforms
         from ppcls_lite.infer.command_line import print_predictions
         from ppcls_lite.infer.engines import EngineOptions, create_engine
+        from ppcls_lite.infer.model.postprocess import build_postprocess
         from ppcls_lite.infer.named_config import named_config
-        from ppcls_lite.infer.postprocess import build_postprocess
         from ppcls_lite.infer.predict import Predictor
 
         config = named_config(args.model, args.params_file, args.class_num)

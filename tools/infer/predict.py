@@ -42,7 +42,7 @@ def main():
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     from ppcls_lite.infer.command_line import print_predictions, processing_of
     from ppcls_lite.infer.engines import EngineOptions, create_engine
-    from ppcls_lite.infer.model_files import given_files
+    from ppcls_lite.infer.model.files import given_files
     from ppcls_lite.infer.predict import Predictor
 
     files = given_files(args.model_file, args.params_file)
@@ -63,7 +63,7 @@ def main():
         predictor = Predictor(engine, transforms, postprocess, args.batch_size)
         status = print_predictions(predictor, args.image_file)
         if benchmark:
-            from ppcls_lite.benchmark.summary import benchmark_summary
+            from ppcls_lite.infer.summary import benchmark_summary
 
             print(benchmark_summary(predictor, files.folder, args.model_name))
     return status
@@ -71,7 +71,7 @@ def main():
 
 def choose_tensorrt(text, use_gpu):
     """Whether to use TensorRT, as `--use_tensorrt` says."""
-    from ppcls_lite.infer.tensorrt_engine import TensorRTEngine
+    from ppcls_lite.infer.engines.tensorrt import TensorRTEngine
 
     return wanted(text, "--use_tensorrt", lambda: TensorRTEngine.why_not() if use_gpu else "no GPU is used")
 

@@ -40,7 +40,7 @@ def main():
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     from ppcls_lite.infer.command_line import print_predictions, processing_of
     from ppcls_lite.infer.engines import EngineOptions, create_engine
-    from ppcls_lite.infer.model_files import find_model, given_files
+    from ppcls_lite.infer.model.files import find_model, given_files
     from ppcls_lite.infer.predict import Predictor
 
     if args.model_file:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.detection.transforms import DetCompose, build_det_transforms, new_sample
-from ppcls_lite.data.transforms import options
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 
@@ -39,14 +39,14 @@ class COCODataSet:
         self.anno_path = os.path.join(str(dataset_dir), str(anno_path))
         self.image_dir = os.path.join(str(dataset_dir), str(image_dir))
         self.seed = seed
-        self.bad_boxes = options.choice("bad_boxes", bad_boxes, ("error", "skip"))
+        self.bad_boxes = checks.choice("bad_boxes", bad_boxes, ("error", "skip"))
         found = read_coco(self.anno_path, self.bad_boxes)
         self.names, self.category_ids, self.pictures = found.names, found.category_ids, found.pictures
         if found.skipped:
             logger.warning(f"{len(found.skipped)} boxes left out, the first is {found.skipped[0]}")
         if class_num is not None and len(self.names) != class_num:
             raise UserError(f"{self.anno_path}: {len(self.names)} categories, but Arch.class_num is {class_num}")
-        if not options.boolean("allow_empty", allow_empty):
+        if not checks.boolean("allow_empty", allow_empty):
             self._check_boxes()
         self._check_files()
         if not isinstance(transform_ops, DetCompose):

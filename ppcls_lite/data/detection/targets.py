@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppcls_lite.data.detection.transforms import DET_TRANSFORMS
-from ppcls_lite.data.transforms import options
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 STRIDE = 4  # of CenterNet's maps
@@ -70,8 +70,8 @@ class Gt2CenterNetTarget:
     def __init__(self, down_ratio=4, max_objs=128, min_overlap=0.3):
         if down_ratio != STRIDE:
             raise UserError(f"down_ratio: expected {STRIDE}, the stride of CenterNet's maps, found {down_ratio!r}")
-        self.most = options.whole("max_objs", max_objs)
-        self.min_overlap = options.real("min_overlap", min_overlap, 0.01, 0.99)
+        self.most = checks.whole("max_objs", max_objs)
+        self.min_overlap = checks.real("min_overlap", min_overlap, 0.01, 0.99)
 
     def __call__(self, sample, rng=None):
         height, width = sample["image"].shape[-2:] if sample["chw"] else sample["image"].shape[:2]

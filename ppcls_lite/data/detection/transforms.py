@@ -8,8 +8,9 @@ pixel of the picture as it was read, y and x). Transforms that leave pixels wher
 import cv2
 import numpy as np
 
-from ppcls_lite.data.transforms import TRANSFORMS, decode, options
+from ppcls_lite.data.transforms import TRANSFORMS, decode
 from ppcls_lite.data.transforms.compose import build_op
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -108,7 +109,7 @@ class DetFlip:
     """With probability `prob`, mirror left to right."""
 
     def __init__(self, prob=0.5):
-        self.prob = options.real("prob", prob, 0, 1)
+        self.prob = checks.real("prob", prob, 0, 1)
 
     def __call__(self, sample, rng=None):
         if need_rng(rng, self).random() < self.prob:
@@ -123,10 +124,10 @@ class DetColor:
     """Multiply brightness, contrast and saturation by 1 +- the given shares, turn the hue by +- `hue` degrees."""
 
     def __init__(self, brightness=0.4, contrast=0.4, saturation=0.4, hue=0):
-        self.brightness = options.real("brightness", brightness, 0, 1)
-        self.contrast = options.real("contrast", contrast, 0, 1)
-        self.saturation = options.real("saturation", saturation, 0, 1)
-        self.hue = options.real("hue", hue, 0, 180)
+        self.brightness = checks.real("brightness", brightness, 0, 1)
+        self.contrast = checks.real("contrast", contrast, 0, 1)
+        self.saturation = checks.real("saturation", saturation, 0, 1)
+        self.hue = checks.real("hue", hue, 0, 180)
 
     def __call__(self, sample, rng=None):
         rng = need_rng(rng, self)
@@ -181,8 +182,8 @@ class DetResize:
     """
 
     def __init__(self, size, keep_ratio=True):
-        self.size = options.width_height("size", size)
-        self.keep_ratio = options.boolean("keep_ratio", keep_ratio)
+        self.size = checks.width_height("size", size)
+        self.keep_ratio = checks.boolean("keep_ratio", keep_ratio)
 
     def __call__(self, sample, rng=None):
         height, width = sample["image"].shape[:2]
@@ -204,9 +205,9 @@ class DetScaleCrop:
     """
 
     def __init__(self, size, scale=(0.7, 1.4), ratio=(1.0, 1.0), min_visible=0.4):
-        self.size = options.width_height("size", size)
-        self.scale, self.ratio = options.span("scale", scale), options.span("ratio", ratio)
-        self.min_visible = options.real("min_visible", min_visible, 0, 1)
+        self.size = checks.width_height("size", size)
+        self.scale, self.ratio = checks.span("scale", scale), checks.span("ratio", ratio)
+        self.min_visible = checks.real("min_visible", min_visible, 0, 1)
 
     def __call__(self, sample, rng=None):
         rng = need_rng(rng, self)

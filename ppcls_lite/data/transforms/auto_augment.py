@@ -4,9 +4,9 @@
 
 import numpy as np
 
-from ppcls_lite.data.transforms import options
 from ppcls_lite.data.transforms import pillow as ops
 from ppcls_lite.data.transforms.compose import TRANSFORMS, RandomTransform
+from ppcls_lite.utils import checks
 
 _FILL = (128, 128, 128)
 
@@ -95,7 +95,7 @@ def _apply(name, image, magnitude, fill, rng):
 
 
 def _colour(option, value):
-    red, green, blue = options.reals(option, value, 3)
+    red, green, blue = checks.reals(option, value, 3)
     return int(red), int(green), int(blue)
 
 
@@ -119,10 +119,10 @@ class RandAugment(RandomTransform):
     """`num_layers` random operations at one `magnitude` (0 to 10), with probability `prob`; HWC uint8 images."""
 
     def __init__(self, num_layers=2, magnitude=5, fillcolor=_FILL, prob=1.0):
-        self.num_layers = options.whole("num_layers", num_layers)
-        self.magnitude = options.real("magnitude", magnitude, 0, 10)
+        self.num_layers = checks.whole("num_layers", num_layers)
+        self.magnitude = checks.real("magnitude", magnitude, 0, 10)
         self.fill = _colour("fillcolor", fillcolor)
-        self.prob = options.real("prob", prob, 0, 1)
+        self.prob = checks.real("prob", prob, 0, 1)
         self._names = tuple(_OPERATIONS)
 
     def apply(self, image, rng):

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from ppcls_lite.data.transforms import options
 from ppcls_lite.data.transforms.compose import TRANSFORMS
 from ppcls_lite.data.transforms.decoding import decode, decode_bgr, decode_with_pillow
 from ppcls_lite.data.transforms.resize import Resizer
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 _IMAGENET_MEAN = [0.485, 0.456, 0.406]
@@ -24,10 +24,10 @@ class DecodeImage:
     decodes = True
 
     def __init__(self, to_rgb=True, to_np=True, channel_first=False, backend="cv2"):
-        self.to_rgb = options.boolean("to_rgb", to_rgb)
-        options.boolean("to_np", to_np)
-        self.makes_chw = options.boolean("channel_first", channel_first)
-        self.backend = options.choice("backend", backend, ("cv2", "pil"))
+        self.to_rgb = checks.boolean("to_rgb", to_rgb)
+        checks.boolean("to_np", to_np)
+        self.makes_chw = checks.boolean("channel_first", channel_first)
+        self.backend = checks.choice("backend", backend, ("cv2", "pil"))
 
     def __call__(self, image, rng=None):
         if isinstance(image, np.ndarray):
@@ -51,9 +51,9 @@ class ResizeImage:
     def __init__(self, size=None, resize_short=None, interpolation=None, backend="cv2", return_numpy=True):
         if size is None and resize_short is None:
             raise UserError("resize_short: this or size is required")
-        self.resize_short = None if resize_short is None else options.whole("resize_short", resize_short)
-        self.size = None if resize_short is not None else options.width_height("size", size)
-        options.boolean("return_numpy", return_numpy)
+        self.resize_short = None if resize_short is None else checks.whole("resize_short", resize_short)
+        self.size = None if resize_short is not None else checks.width_height("size", size)
+        checks.boolean("return_numpy", return_numpy)
         self._resize = Resizer(interpolation, backend)
 
     def __call__(self, image, rng=None):
@@ -72,7 +72,7 @@ class CropImage:
     """
 
     def __init__(self, size):
-        self.size = options.width_height("size", size)
+        self.size = checks.width_height("size", size)
 
     def __call__(self, image, rng=None):
         width, height = self.size
@@ -94,19 +94,19 @@ class NormalizeImage:
     """
 
     def __init__(self, scale=None, mean=None, std=None, order="chw", output_fp16=False, channel_num=3):
-        self.channel_axis = 0 if options.choice("order", order, ("chw", "hwc", "")) == "chw" else 2
+        self.channel_axis = 0 if checks.choice("order", order, ("chw", "hwc", "")) == "chw" else 2
         shape = (3, 1, 1) if self.channel_axis == 0 else (1, 1, 3)
-        scale = 1.0 / 255.0 if scale is None else options.positive("scale", scale)
-        mean = options.reals("mean", _IMAGENET_MEAN if mean is None else mean, 3)
-        std = options.reals("std", _IMAGENET_STD if std is None else std, 3)
+        scale = 1.0 / 255.0 if scale is None else checks.positive("scale", scale)
+        mean = checks.reals("mean", _IMAGENET_MEAN if mean is None else mean, 3)
+        std = checks.reals("std", _IMAGENET_STD if std is None else std, 3)
         if 0 in std:
-            raise options.wrong("std", "three numbers other than 0", std)
+            raise checks.wrong("std", "three numbers other than 0", std)
         self.scale = np.float32(scale)
         self.mean = np.array(mean).reshape(shape).astype(np.float32)
         self.std = np.array(std).reshape(shape).astype(np.float32)
-        self.dtype = np.float16 if options.boolean("output_fp16", output_fp16) else np.float32
+        self.dtype = np.float16 if checks.boolean("output_fp16", output_fp16) else np.float32
         if channel_num not in (3, 4):
-            raise options.wrong("channel_num", "3 or 4", channel_num)
+            raise checks.wrong("channel_num", "3 or 4", channel_num)
         self.extra_channel = channel_num == 4
         self._table = self._of_every_byte() if self.channel_axis == 2 else None
 

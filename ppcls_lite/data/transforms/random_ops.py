@@ -5,9 +5,9 @@ import math
 import cv2
 import numpy as np
 
-from ppcls_lite.data.transforms import options
 from ppcls_lite.data.transforms.compose import TRANSFORMS, RandomTransform
 from ppcls_lite.data.transforms.resize import Resizer
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 
@@ -22,10 +22,10 @@ class RandCropImage(RandomTransform):
     def __init__(
         self, size, scale=None, ratio=None, interpolation=None, use_log_aspect=False, backend="cv2"
     ):
-        self.size = options.width_height("size", size)
-        self.scale = options.span("scale", [0.08, 1.0] if scale is None else scale)
-        self.ratio = options.span("ratio", [3.0 / 4.0, 4.0 / 3.0] if ratio is None else ratio)
-        self.use_log_aspect = options.boolean("use_log_aspect", use_log_aspect)
+        self.size = checks.width_height("size", size)
+        self.scale = checks.span("scale", [0.08, 1.0] if scale is None else scale)
+        self.ratio = checks.span("ratio", [3.0 / 4.0, 4.0 / 3.0] if ratio is None else ratio)
+        self.use_log_aspect = checks.boolean("use_log_aspect", use_log_aspect)
         self._resize = Resizer(interpolation, backend)
 
     def apply(self, image, rng):
@@ -56,7 +56,7 @@ class RandFlipImage(RandomTransform):
 
     def __init__(self, flip_code=1):
         if isinstance(flip_code, bool) or flip_code not in (1, 0, -1):
-            raise options.wrong("flip_code", "1, 0 or -1", flip_code)
+            raise checks.wrong("flip_code", "1, 0 or -1", flip_code)
         self.flip_code = flip_code
 
     def apply(self, image, rng):
@@ -82,18 +82,18 @@ class RandomErasing(RandomTransform):
         use_log_aspect=False,
         mode="const",
     ):
-        self.probability = options.real("EPSILON", EPSILON, 0, 1)
-        self.low = options.real("sl", sl, 0, 1)
-        self.high = options.real("sh", sh, 0, 1)
+        self.probability = checks.real("EPSILON", EPSILON, 0, 1)
+        self.low = checks.real("sl", sl, 0, 1)
+        self.high = checks.real("sh", sh, 0, 1)
         if self.low > self.high:
-            raise options.wrong("sl", f"at most sh ({self.high})", sl)
-        lowest = options.positive("r1", options.real("r1", r1, 0, 1))
-        self.use_log_aspect = options.boolean("use_log_aspect", use_log_aspect)
+            raise checks.wrong("sl", f"at most sh ({self.high})", sl)
+        lowest = checks.positive("r1", checks.real("r1", r1, 0, 1))
+        self.use_log_aspect = checks.boolean("use_log_aspect", use_log_aspect)
         ratio = (lowest, 1 / lowest)
         self.ratio = tuple(map(math.log, ratio)) if self.use_log_aspect else ratio
-        self.mean = np.array(options.reals("mean", mean, 3), np.float32)
-        self.attempt = options.whole("attempt", attempt)
-        self.mode = options.choice("mode", mode, ("const", "rand", "pixel"))
+        self.mean = np.array(checks.reals("mean", mean, 3), np.float32)
+        self.attempt = checks.whole("attempt", attempt)
+        self.mode = checks.choice("mode", mode, ("const", "rand", "pixel"))
 
     def apply(self, image, rng):
         if image.ndim != 3 or image.shape[2] != 3:

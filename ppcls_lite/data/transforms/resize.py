@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from ppcls_lite.data.transforms import options
 from ppcls_lite.data.transforms.pillow import pillow
+from ppcls_lite.utils import checks
 
 _CV2 = {
     "nearest": cv2.INTER_NEAREST,
@@ -25,11 +25,11 @@ class Resizer:
     """
 
     def __init__(self, interpolation=None, backend="cv2"):
-        self.backend = options.choice("backend", backend, ("cv2", "pil"))
+        self.backend = checks.choice("backend", backend, ("cv2", "pil"))
         if interpolation is None:
             interpolation = "bilinear" if self.backend == "cv2" else "bicubic"
         known = tuple(_CV2) if self.backend == "cv2" else _PIL
-        self.interpolation = options.choice("interpolation", interpolation, (*known, "random"))
+        self.interpolation = checks.choice("interpolation", interpolation, (*known, "random"))
 
     def __call__(self, image, size, rng=None):
         name = self.interpolation

@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 
-from ppcls_lite.data.transforms import options
 from ppcls_lite.data.transforms import pillow as ops
 from ppcls_lite.data.transforms.compose import TRANSFORMS, RandomTransform
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 _MAX_LEVEL = 10.0
@@ -88,11 +88,11 @@ class TimmAutoAugment(RandomTransform):
         mean=(0.485, 0.456, 0.406),
         prob=1.0,
     ):
-        options.width_height("img_size", img_size)
+        checks.width_height("img_size", img_size)
         known = ("bilinear", "bicubic", "lanczos", "hamming", "random")
-        self.interpolation = options.choice("interpolation", interpolation, known)
-        self.fill = tuple(min(255, round(255 * value)) for value in options.reals("mean", mean, 3))
-        self.prob = options.real("prob", prob, 0, 1)
+        self.interpolation = checks.choice("interpolation", interpolation, known)
+        self.fill = tuple(min(255, round(255 * value)) for value in checks.reals("mean", mean, 3))
+        self.prob = checks.real("prob", prob, 0, 1)
         self.magnitude, self.layers, self.deviation, self.increasing = _MAX_LEVEL, 2, 0.0, False
         self.weights = None
         self._read(config_str)
@@ -100,7 +100,7 @@ class TimmAutoAugment(RandomTransform):
     def _read(self, text):
         expected = "rand and sections such as m7, n2, mstd0.5, inc1, w0 between dashes"
         if not isinstance(text, str) or text.split("-")[0] != "rand":
-            raise options.wrong("config_str", expected, text)
+            raise checks.wrong("config_str", expected, text)
         for section in text.split("-")[1:]:
             match = re.fullmatch(r"(mstd|inc|m|n|w)(\d+(?:\.\d+)?)", section)
             if match is None or (match[1] != "mstd" and "." in match[2]):

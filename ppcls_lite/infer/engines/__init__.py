@@ -1,0 +1,46 @@
+"""One door to every engine: `create_engine(name, model, options)`."""
+
+# Importing a file registers its engine; none of them imports Paddle before an engine is made.
+from ppcls_lite.infer.engines import (  # noqa: F401
+    auto,
+    gpu,
+    onednn,
+    onnxruntime,
+    openvino,
+    paddle_inference,
+    tensorrt,
+    training,
+    training_export,
+)
+from ppcls_lite.infer.engines.base import ENGINES
+from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.infer.model.files import find_model
+from ppcls_lite.utils.errors import UserError, quick_import
+
+
+def create_engine(name, model, options=None):
+    """The engine `name` with `model` loaded; None means the engine that `options` say.
+
+    Args:
+        name: a registered name (`ENGINES.names()`), or None.
+        model: folder of an exported model (or its `ModelFiles`); for `training`, a training config.
+        options: `EngineOptions`; what the engine has not is ignored.
+    Raises UserError for an unknown name, a machine without what the engine needs, or a model that cannot be loaded.
+    """
+    options = options or EngineOptions()
+    builder = ENGINES.get(name or options.engine_name, "Global.engine")
+    if builder.takes_export:
+        model = find_model(model)  # before Paddle is imported, which takes a second
+    with quick_import():
+        lacking = builder.why_not(options)
+    if lacking and not (name or options.engine):
+        raise UserError(f"Global.use_gpu=True: {lacking}; set Global.use_gpu=False")
+    if lacking:
+        raise UserError(f"engine {builder.name}: {lacking}")
+    return builder(model, options)
+
+
+def available_engines(options=None):
+    """{name: reason why it cannot run here, empty when it can}, in the order of their names."""
+    with quick_import():
+        return {name: ENGINES.get(name).why_not(options) for name in ENGINES.names()}

@@ -1,0 +1,94 @@
+"""ONNX Runtime on the exported model, converted by Paddle2ONNX while it is loaded.
+
+Both are optional packages: `pip install -r requirements-engines.txt`.
+"""
+
+import importlib.util
+import logging
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+
+from ppcls_lite.infer.engines.base import Engine, register_engine
+from ppcls_lite.infer.model.storage import standard_files
+from ppcls_lite.utils.errors import UserError, quick_import
+
+_PACKAGES = ("onnxruntime", "paddle2onnx")
+_OPSET = 16  # has HardSwish, and every Paddle2ONNX and ONNX Runtime in use knows it
+
+
+@register_engine("onnxruntime")
+class ONNXRuntimeEngine(Engine):
+    """ONNX Runtime's CPU kernels in FP32."""
+
+    def __init__(self, model, options=None):
+        super().__init__(model, options)
+        with quick_import():
+            import onnxruntime
+
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = self.options.cpu_num_threads
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3  # errors only: each unused constant is a warning
+        self._session = onnxruntime.InferenceSession(
+            convert_to_onnx(model), settings, providers=["CPUExecutionProvider"]
+        )
+        self.input_names = [entry.name for entry in self._session.get_inputs()]
+        self._outputs = [self._session.get_outputs()[0].name]
+
+    @classmethod
+    def why_not(cls, options=None):
+        lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+        return f"no {' and no '.join(lacking)}: pip install -r requirements-engines.txt" if lacking else ""
+
+    @property
+    def version(self):
+        import onnxruntime
+
+        return f"ONNX Runtime {onnxruntime.__version__}"
+
+    def run(self, images):
+        return self._session.run(self._outputs, {self.input_names[0]: images})[0]
+
+    def run_all(self, inputs):
+        return self._session.run(None, inputs)
+
+    def close(self):
+        self._session = None
+
+
+def convert_to_onnx(files):
+    """The exported model `files` in ONNX's format, as bytes; UserError with Paddle2ONNX's reason when it cannot."""
+    with quick_import():
+        import paddle2onnx
+
+    with standard_files(files) as standard, _captured_output() as captured:
+        try:
+            content = paddle2onnx.export(str(standard.structure), str(standard.params), None, _OPSET)
+        except Exception as error:  # after a failure it raises nearly anything, an UnboundLocalError among them
+            captured.seek(0)
+            lines = [line.strip() for line in captured.read().splitlines() if "rror" in line]
+            reason = lines[-1] if lines else f"{type(error).__name__}: {error}"
+            raise UserError(f"{files.folder}: Paddle2ONNX cannot convert it: {reason:.200}") from error
+    return content
+
+
+@contextmanager
+def _captured_output():
+    """A file that takes what is printed to standard output and error, from C++ too: both belong to predictions."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = os.dup(1), os.dup(2)
+    level = logging.root.manager.disable
+    with tempfile.TemporaryFile("w+", errors="replace") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        logging.disable(logging.CRITICAL)
+        try:
+            yield stream
+        finally:
+            logging.disable(level)
+            for number, saved in zip((1, 2), kept):
+                os.dup2(saved, number)
+                os.close(saved)

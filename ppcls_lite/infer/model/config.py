@@ -1,0 +1,112 @@
+"""`inference.yml`: the preprocessing and post-processing that belong to an exported model, and travel with it."""
+
+import shutil
+from pathlib import Path
+
+import yaml
+
+from ppcls_lite.data.detection import build_det_transforms
+from ppcls_lite.data.transforms import build_transforms
+from ppcls_lite.infer.model.files import find_model
+from ppcls_lite.infer.model.postprocess import build_postprocess
+from ppcls_lite.utils.config import read_yaml
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import atomic_write, find_file
+from ppcls_lite.utils.log import logger
+
+NAME = "inference.yml"
+LABELS = "label_list.txt"
+
+
+def write_model_config(folder, config, paddle_version, files):
+    """Write `inference.yml` and the label names beside a model, from the `Infer` section of its training config.
+
+    `files` are the names of the model's files whose sizes are kept, by which a cut file is known.
+    """
+    infer = config["Infer"]
+    post = dict(infer.get("PostProcess") or {"name": "Topk", "topk": 5})
+    labels = post.get("class_id_map_file")
+    if labels:
+        shutil.copyfile(find_file(labels), Path(folder) / LABELS)
+        post["class_id_map_file"] = LABELS
+    content = {
+        "Global": {
+            "model_name": config["Arch"]["name"],
+            "image_shape": config["Global"]["image_shape"],
+            "exported_with": f"paddlepaddle {paddle_version}",
+            "bytes": {name: Path(folder, name).stat().st_size for name in files},
+        },
+        "PreProcess": {"transform_ops": infer["transforms"]},
+        "PostProcess": post,
+    }
+    with atomic_write(Path(folder) / NAME) as stream:
+        yaml.safe_dump(content, stream, sort_keys=False, allow_unicode=True)
+
+
+def build_processing(model, config=None):
+    """(transforms, post-processing) for the exported model in the folder `model` (or its `ModelFiles`).
+
+    They are the model's own (`inference.yml`). What the prediction config states itself takes their place, and a
+    difference between the two is said aloud, because it is the usual cause of predictions that disagree.
+    Raises UserError when there is no model, when neither has them, and when a file of the model is cut.
+    """
+    model_dir = find_model(model).folder
+    own_path = Path(model_dir) / NAME
+    own = read_yaml(own_path) if own_path.is_file() else {}
+    _check_sizes(model_dir, own)
+    stated = config or {}
+    _check_task(model_dir, own, stated)
+    ops = _choose("PreProcess", own, stated, own_path)
+    post = dict(_choose("PostProcess", own, stated, own_path))
+    labels = post.get("class_id_map_file")
+    if labels and not (stated.get("PostProcess") or {}).get("class_id_map_file"):
+        post["class_id_map_file"] = str(Path(model_dir) / labels)
+    where = "PreProcess.transform_ops"
+    build = build_det_transforms if post.get("name") == "DetectionBoxes" else build_transforms
+    return build(ops.get("transform_ops"), where), build_postprocess(post)
+
+
+def image_shape(model_dir):
+    """[3, height, width] of the images that the exported model takes: its own `inference.yml`, else ImageNet's."""
+    return _stated(model_dir, "image_shape") or [3, 224, 224]
+
+
+def model_name(model_dir):
+    """The network's name that the exported model states, else the name of its folder."""
+    return _stated(model_dir, "model_name") or Path(model_dir).resolve().name
+
+
+def _stated(model_dir, key):
+    """What `Global` of the model's `inference.yml` says of `key`, or None."""
+    path = Path(model_dir) / NAME
+    return (read_yaml(path).get("Global") or {}).get(key) if path.is_file() else None
+
+
+def _check_sizes(model_dir, own):
+    """Paddle loads a cut weights file without a word and reads stray memory instead, so the sizes are compared."""
+    for name, expected in ((own.get("Global") or {}).get("bytes") or {}).items():
+        path = Path(model_dir, Path(name).name)
+        found = path.stat().st_size if path.is_file() else 0
+        if found != expected:
+            raise UserError(f"{path}: has {found} bytes, and its export had {expected}: the file is damaged or foreign")
+
+
+def _check_task(model_dir, own, stated):
+    mine, theirs = ((config.get("PostProcess") or {}).get("name") for config in (own, stated))
+    if mine and theirs and mine != theirs:
+        raise UserError(
+            f"{model_dir}: its predictions need {mine}, and the prediction config says {theirs}: predict_cls.py is for "
+            "classifiers, predict_det.py for detectors"
+        )
+
+
+def _choose(section, own, stated, own_path):
+    mine, theirs = own.get(section) or {}, stated.get(section) or {}
+    theirs = {key: value for key, value in theirs.items() if value is not None}
+    for key, value in theirs.items():
+        if key in mine and mine[key] != value and key not in ("topk", "threshold"):
+            logger.warning(f"{section}.{key} of the prediction config is used; {own_path} has another")
+    chosen = {**mine, **theirs}
+    if not chosen and section == "PreProcess":
+        raise UserError(f"{own_path}: not there, and the prediction config has no PreProcess.transform_ops either")
+    return chosen

@@ -1,0 +1,109 @@
+"""The two storage forms of an exported model's weights, one file or one file a variable, and the way between them.
+
+Paddle's single file is the variables' files one after the other, in the order of their names, so both forms hold the
+same bytes.
+"""
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+from ppcls_lite.infer.model.files import ModelFiles
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.tensor_files import read_tensors
+
+_STANDARD = ("inference.pdmodel", "inference.pdiparams")
+
+
+def variables(structure):
+    """{name: shape} of the weights that the structure file (`.pdmodel`) asks for, in the order of the single file."""
+    program = _program(structure)
+    found = [var for var in program.block(0).all_vars() if var.persistable() and var.name() not in ("feed", "fetch")]
+    return dict(sorted((var.name(), list(var.shape())) for var in found))
+
+
+def operators(structure):
+    """The kinds of operators in the structure file."""
+    program = _program(structure)
+    block = program.block(0)
+    return {block.op(number).type() for number in range(block.op_size())}
+
+
+def _program(structure):
+    """Paddle frees a program's parts with it, so whoever reads them has to keep what this returns."""
+    from paddle.base import core
+
+    try:
+        return core.ProgramDesc(Path(structure).read_bytes())
+    except (ValueError, RuntimeError):
+        folder, name = Path(structure).parent, Path(structure).name
+        raise UserError(f"{folder}: Paddle Inference cannot load it: {name} is no Paddle program, or damaged") from None
+
+
+def check_params(files):
+    """Raise UserError unless the weights file holds what the structure asks for.
+
+    Paddle itself loads a cut or foreign file without a word and reads stray memory instead.
+    """
+    expected, found = variables(files.structure), read_tensors(files.params)
+    if len(expected) != len(found):
+        raise UserError(f"{files.params}: holds {len(found)} variables, {files.structure.name} has {len(expected)}")
+    for (name, shape), (_, _, array) in zip(expected.items(), found):
+        _check_shape(files.params, name, shape, array)
+
+
+def joined_params(files):
+    """The bytes of the single weights file for a model with one file a variable."""
+    parts = []
+    for name, shape in variables(files.structure).items():
+        path = files.folder / name
+        if Path(name).name != name or not path.is_file():
+            raise UserError(
+                f"{files.folder}: no weights for {files.structure.name}: there is neither one file of them nor "
+                f"a file '{name}' of this variable"
+            )
+        tensors = read_tensors(path)
+        if len(tensors) != 1:
+            raise UserError(f"{path}: expected one tensor, found {len(tensors)}")
+        _check_shape(path, name, shape, tensors[0][2])
+        parts.append(path.read_bytes())
+    return b"".join(parts)
+
+
+def write_separate(files, folder):
+    """Write each variable of the model `files` (with a single weights file) to a file of its own in `folder`."""
+    check_params(files)
+    content = files.params.read_bytes()
+    for name, (start, end, _) in zip(variables(files.structure), read_tensors(files.params)):
+        if Path(name).name != name:
+            raise UserError(f"{files.structure}: variable '{name}' cannot be a file's name")
+        Path(folder, name).write_bytes(content[start:end])
+
+
+@contextmanager
+def standard_files(files, always=False):
+    """The same model as `inference.pdmodel` with one `inference.pdiparams`, which some engines insist on.
+
+    They are the model's own files, or links and a joined file in a temporary folder that is gone afterwards.
+    `always` links even files of these names, and so leaves out `inference.pdiparams.info`, a pickle that
+    `paddle.jit.load` would otherwise execute.
+    """
+    is_standard = not files.is_separate and (files.structure.name, files.params.name) == _STANDARD
+    if not always and (files.is_json or is_standard):
+        yield files
+        return
+    with tempfile.TemporaryDirectory(prefix="ppcls_lite.") as folder:
+        structure = files.structure.name if files.is_json else _STANDARD[0]
+        standard = ModelFiles(Path(folder, structure), Path(folder, _STANDARD[1]))
+        os.symlink(files.structure.resolve(), standard.structure)
+        if files.is_separate:
+            standard.params.write_bytes(joined_params(files))
+        else:
+            os.symlink(files.params.resolve(), standard.params)
+        yield standard
+
+
+def _check_shape(path, name, shape, array):
+    if list(array.shape) != shape:
+        raise UserError(f"{path}: variable '{name}' is {list(array.shape)}, its structure has {shape}")

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# What every chain does alike: find its config, take its output folder, prepare, and end with a summary.
+
+declare -A RUN       # see common_func.sh
+declare -a STAGES=() # set by the chain: the names of the steps of each stage, with | between them; stage 0 is prepare
+
+parse_chain_options() { # "$@" of a chain
+    local last=$((${#STAGES[@]} - 1))
+    local stage="[0-$last]=a stage from 0 to $last"
+    parse_options "--stage=$stage" "--stop_stage=$stage" --evidence -- "$@"
+    RUN[stage]=${RUN[stage]:-0} RUN[stop_stage]=${RUN[stop_stage]:-$last}
+    ((RUN[stage] <= RUN[stop_stage])) || die "--stop_stage ${RUN[stop_stage]} comes before --stage ${RUN[stage]}"
+    choose_output
+}
+
+is_mode() { # NAME
+    local mode
+    for mode in "${MODES[@]}"; do [[ $mode == "$1" ]] && return; done
+    return 1
+}
+
+choose_output() { # sets RUN[output]: TIPC_OUTPUT as seen from the working folder, or the usual one
+    RUN[output]=${TIPC_OUTPUT:-test_tipc/output}
+    [[ ${RUN[output]} != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
+    [[ -z ${TIPC_OUTPUT:-} || ${RUN[output]} == /* ]] || RUN[output]=$PWD/${RUN[output]}
+}
+
+find_config() { # PATH: sets RUN[config] to it, from the working folder or else from the repository's root; enters the root
+    local at=$1
+    [[ -e $at || ! -e $ROOT/$at ]] || at=$ROOT/$at
+    [[ $at == /* || ! -e $at ]] || at=$PWD/$at
+    RUN[config]=${at#"$ROOT/"}
+    cd "$ROOT" || die "$ROOT: cannot be entered"
+    check_text_file "${RUN[config]}"
+}
+
+in_stage() { # NUMBER
+    (($1 >= RUN[stage] && $1 <= RUN[stop_stage]))
+}
+
+begin_chain() { # RECORD: take the output folder, keep the record there, and prepare; the end where no more is wanted
+    open_output "${RUN[output]}/${RUN[model]}/${RUN[mode]}"
+    if ((RUN[stage] == 0)); then
+        start_record "${RUN[out]}/$1"
+    else
+        continue_record "${RUN[out]}/$1" "$(IFS='|' && echo "${STAGES[*]:RUN[stage]}")"
+    fi
+    in_stage 0 && { prepare || exit 1; }
+    ((RUN[stop_stage] > 0)) || exit 0
+    find_python
+    describe_environment
+}
+
+prepare() { # the environment, data and weights of the config and the mode, as a recorded step
+    local status
+    echo "==== prepare ===="
+    begin_step prepare ''
+    run_in_group 1 2 bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}"
+    status=$?
+    if ((status == 0)); then end_step passed ''; else end_step failed "exit code $status"; fi
+    return "$status"
+}
+
+summarise() { # write and show the summary; fails unless all is well
+    [[ -n ${RUN[versions]:-} ]] || return
+    "${RUN[python]}" test_tipc/lib/report.py "${RUN[out]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
+        --versions "${RUN[versions]}" --commit "${RUN[commit]}"
+}
+
+finish() { # KIND: the summary comes last; evidence, of this kind, is kept of a whole run that passed
+    local status=0 text=${RUN[out]}/summary.txt
+    summarise >"$text" || status=1
+    # a run in another place than usual is a try, unless evidence is asked for
+    if ((status == 0 && RUN[stop_stage] == ${#STAGES[@]} - 1)) && [[ -n $1 && (-n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-}) ]]; then
+        "${RUN[python]}" test_tipc/lib/evidence.py "${RUN[out]}" --model "${RUN[model]}" --mode "$1" \
+            ${RUN[evidence]:+--renew} || status=1
+    fi
+    cat "$text"
+    exit "$status"
+}

@@ -1,0 +1,195 @@
+#!/usr/bin/env bash
+# Read a config of test_tipc/configs: the only parser of these files.
+
+# A config is blocks of `key:value` lines; a title (====name====) or a separator (##) ends a block. After read_config,
+# BLOCK_TITLE[b] is block b's title (empty behind ##), BLOCK_FIRST[b] and BLOCK_LINES[b] say where its lines stand
+# in LINE_TEXT / LINE_NUMBER.
+CONFIG_FILE=''
+declare -a BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER
+declare -a CONFIG_NOTES=() # what the reader should be told of a file that can be used all the same
+declare -A KEY VALUE LINE # by field name, filled by name_fields
+declare -a FIELDS=()      # the names in the order of the file
+
+read_config() { # FILE
+    CONFIG_FILE=$1
+    check_text_file "$CONFIG_FILE"
+    BLOCK_TITLE=() BLOCK_FIRST=() BLOCK_LINES=() LINE_TEXT=() LINE_NUMBER=() CONFIG_NOTES=() FIELDS=()
+    local text number=0 block=-1
+    while IFS= read -r text || [[ -n $text ]]; do
+        number=$((number + 1))
+        ((number > 1)) || text=${text#$'\xef\xbb\xbf'} # some editors begin UTF-8 files with a mark
+        text=$(trim "$text")
+        if [[ $text =~ ^=+([A-Za-z0-9_]+)=+$ ]]; then
+            [[ " ${BLOCK_TITLE[*]} " != *" ${BASH_REMATCH[1]} "* ]] ||
+                CONFIG_NOTES+=("$CONFIG_FILE:$number: a second section ===${BASH_REMATCH[1]}===, which is not read")
+            block=$((block + 1))
+            BLOCK_TITLE[block]=${BASH_REMATCH[1]} BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
+        elif [[ $text =~ ^#+$ ]]; then
+            # a separator directly before a title opens nothing
+            if ((block >= 0 && BLOCK_LINES[block] > 0)); then
+                block=$((block + 1))
+                BLOCK_TITLE[block]='' BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
+            fi
+        elif [[ -n $text ]]; then
+            ((block >= 0)) || die "$CONFIG_FILE:$number: expected a title such as ===train_params===, found '${text:0:99}'"
+            [[ $text == *:* && $text != \#* ]] || die "$CONFIG_FILE:$number: expected key:value, found '${text:0:200}'"
+            LINE_TEXT+=("$text") LINE_NUMBER+=("$number")
+            BLOCK_LINES[block]=$((BLOCK_LINES[block] + 1))
+        fi
+    done <"$CONFIG_FILE"
+    ((block >= 0)) || die "$CONFIG_FILE:1: the file is empty; expected sections such as ===train_params==="
+}
+
+check_text_file() { # FILE: a readable UTF-8 text with Unix line ends, or the end
+    [[ ! -d $1 ]] || die "$1: expected a config file, found a folder"
+    [[ -e $1 ]] || die "$1: no such config file"
+    [[ -r $1 ]] || die "$1: the config file cannot be read"
+    [[ -s $1 ]] || die "$1:1: the file is empty; expected sections such as ===train_params==="
+    local number
+    if ! number=$(first_bad_line "$1"); then
+        die "$1:$number: not UTF-8 text; save the file as UTF-8"
+    fi
+    if number=$(LC_ALL=C grep -n -m 1 $'\r$' "$1"); then
+        die "$1:${number%%:*}: the line ends in CR LF (Windows); convert with: sed -i 's/\\r\$//' $1"
+    fi
+}
+
+first_bad_line() { # FILE: succeeds for UTF-8 text, else prints the number of the first line that is not
+    iconv -f UTF-8 -t UTF-8 "$1" >/dev/null 2>&1 && ! LC_ALL=C grep -q -m 1 -a -P '\x00' "$1" && return 0
+    local text number=0
+    while IFS= read -r text || [[ -n $text ]]; do
+        number=$((number + 1))
+        printf '%s' "$text" | iconv -f UTF-8 -t UTF-8 >/dev/null 2>&1 || break
+    done < <(LC_ALL=C tr '\000' '\377' <"$1")
+    echo "$number"
+    return 1
+}
+
+trim() { # TEXT: without blanks at either end
+    local text=$1
+    text=${text#"${text%%[![:space:]]*}"}
+    printf '%s' "${text%"${text##*[![:space:]]}"}"
+}
+
+find_block() { # TITLE: the number of the block under that title, or the end
+    local b
+    for b in "${!BLOCK_TITLE[@]}"; do
+        [[ ${BLOCK_TITLE[b]} == "$1" ]] && echo "$b" && return
+    done
+    die "$CONFIG_FILE:$(last_line): the section ===$1=== is missing"
+}
+
+last_line() { # where a reader would look for what is not there
+    line_number $((${#LINE_NUMBER[@]} - 1))
+}
+
+line_number() { # INDEX: where that line of LINE_TEXT stands in the file
+    if (($1 >= 0)); then echo "${LINE_NUMBER[$1]}"; else echo 1; fi
+}
+
+name_fields() { # BLOCK NAME...: give the lines of a block their names, in order; more lines than names are free
+    local block=$1 at name
+    shift
+    ((block < ${#BLOCK_TITLE[@]})) || die "$CONFIG_FILE:$(last_line): the file ends before the line '$1'"
+    at=${BLOCK_FIRST[block]}
+    local count=${BLOCK_LINES[block]}
+    if ((count < $#)); then
+        local missing=$((count + 1))
+        die "$CONFIG_FILE:$(line_number $((at + count - 1))): ${BLOCK_TITLE[block]:-this part} ends after $count lines;" \
+            "expected '${!missing}' next ($# lines in all)"
+    fi
+    for name in "$@"; do
+        KEY[$name]=$(trim "${LINE_TEXT[at]%%:*}")
+        VALUE[$name]=$(trim "${LINE_TEXT[at]#*:}")
+        LINE[$name]=${LINE_NUMBER[at]}
+        FIELDS+=("$name")
+        at=$((at + 1))
+    done
+}
+
+is_set() { # FIELD: whether its value is anything but null or empty
+    [[ -n ${VALUE[$1]:-} && ${VALUE[$1]} != null ]]
+}
+
+for_mode() { # VALUE MODE: the value, or the part of a `mode=value|mode=value` list that is for the mode; fails if none
+    local part near=''
+    if ! [[ $1 =~ ^(lite_train|whole_train|whole_infer|whole)[a-z_]*= ]]; then
+        printf '%s' "$1"
+        return
+    fi
+    while IFS= read -r part; do
+        case ${part%%=*} in
+            "$2") printf '%s' "${part#*=}" && return ;;
+            # the short form speaks for every mode that begins so
+            lite_train | whole_train | whole) [[ $2 == "${part%%=*}"_* ]] && near=${near:-${part#*=}} ;;
+            # and each lite_train mode for the other one
+            lite_train_lite_infer | lite_train_whole_infer) [[ $2 == lite_train_* ]] && near=${near:-${part#*=}} ;;
+        esac
+    done < <(split_list "$1")
+    [[ -n $near ]] && printf '%s' "$near"
+}
+
+split_list() { # TEXT: the parts of a |-separated list, one a line, trimmed; a list of none gives one empty part
+    local text=$1'|' part
+    while [[ -n $text ]]; do
+        part=${text%%|*}
+        trim "$part"
+        echo
+        text=${text:${#part}+1}
+    done
+}
+
+value_of() { # KEY...: the value of the first line with one of these keys, in whichever section; fails when there is none
+    local text key
+    for text in "${LINE_TEXT[@]}"; do
+        for key in "$@"; do
+            [[ $(trim "${text%%:*}") == "$key" ]] && trim "${text#*:}" && return
+        done
+    done
+    return 1
+}
+
+mentions() { # TEXT: whether a value holds it
+    local text
+    for text in "${LINE_TEXT[@]}"; do
+        [[ ${text#*:} == *"$1"* ]] && return
+    done
+    return 1
+}
+
+provided_weights() { # ADDRESS: where the weights of a pretrained_model_url or train_model line lie, from the root; or the end
+    case $1 in
+        '' | null)
+            die "$CONFIG_FILE: no pretrained_model_url or train_model line names the weights for whole_infer"
+            ;;
+        *://*) echo "pretrain_models/${1##*/}" ;;
+        *) echo "${1#./}" ;;
+    esac
+}
+
+# ------------------------------------------------------------------------------- checks of lines that have their names
+
+check_fixed_keys() { # FIELD...: lines whose key is the same in every config; another one means that lines are shifted
+    local field
+    for field in "$@"; do
+        [[ ${KEY[$field]} == "$field" ]] ||
+            die "$CONFIG_FILE:${LINE[$field]}: expected '$field:…', found '${KEY[$field]}:…'; is a line missing or added?"
+    done
+}
+
+check_needed() { # FIELD...: lines that must have a value
+    local field
+    for field in "$@"; do
+        is_set "$field" || die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value"
+    done
+}
+
+print_notes() {
+    ((${#CONFIG_NOTES[@]} == 0)) || printf 'note: %s\n' "${CONFIG_NOTES[@]}"
+}
+
+check_model_name() {
+    [[ ${VALUE[model_name]} =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] ||
+        die "$CONFIG_FILE:${LINE[model_name]}: model_name becomes a folder's name: letters, digits, . _ + -," \
+            "found '${VALUE[model_name]:0:200}'"
+}

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# What a run stands on: the interpreter, its packages, our commit, the GPUs and the processor.
+
+declare -A RUN # see common_func.sh
+
+find_python() { # sets RUN[python]: the interpreter of TIPC_PYTHON, or of the managed environment
+    local python=${TIPC_PYTHON:-$ROOT/.venv/bin/python}
+    [[ $python == */* ]] || python=$(command -v "$python") || die "TIPC_PYTHON=$TIPC_PYTHON: no such program"
+    [[ -f $python && -x $python ]] || die "$python: no such interpreter"
+    RUN[python]=$python
+}
+
+describe_environment() { # sets RUN[versions], RUN[commit] and RUN[gpus] (how many can be used); speeds MKL up
+    RUN[versions]=$("${RUN[python]}" "$ROOT/test_tipc/lib/versions.py") ||
+        die "${RUN[python]}: its environment cannot be used (see above)"
+    RUN[commit]=$(commit)
+    RUN[gpus]=0
+    if [[ ${RUN[versions]} == *paddlepaddle-gpu* ]] && command -v nvidia-smi >/dev/null; then
+        RUN[gpus]=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
+    fi
+    speed_up_mkl
+}
+
+commit() {
+    local commit
+    if ! commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null); then
+        echo 'none (no git repository)'
+    # what a run itself writes (test_log) is not a change of the code
+    elif [[ -z $(git -C "$ROOT" status --porcelain -- ':!test_log' 2>/dev/null) ]]; then
+        echo "$commit (clean tree)"
+    else
+        echo "$commit (with uncommitted changes)"
+    fi
+}
+
+# On AMD processors MKL takes its slowest path, unless it is told that they have AVX2: a training step of ResNet50_vd
+# takes about 0.3 of the time then. ppcls_lite/utils/machine.py does the same for a script that is started by hand.
+speed_up_mkl() { # [CPUINFO]
+    if [[ -z ${MKL_DEBUG_CPU_TYPE+set} ]] && amd_with_avx2 "${1:-/proc/cpuinfo}"; then
+        export MKL_DEBUG_CPU_TYPE=5
+        RUN[mkl]=', set by the chain'
+    fi
+}
+
+amd_with_avx2() { # CPUINFO: of all processors the first; they are alike
+    local line vendor=''
+    [[ -r $1 ]] || return
+    while IFS= read -r line && [[ -n $line ]]; do
+        case "$line " in
+            vendor_id*AuthenticAMD*) vendor=amd ;;
+            flags*' avx2 '*) [[ $vendor == amd ]] && return ;;
+        esac
+    done <"$1"
+    return 1
+}
+
+processor() { # [CPUINFO]: its name, and what MKL is told about it
+    local name
+    name=$(sed -n 's/^model name[[:space:]]*: //p;T;q' "${1:-/proc/cpuinfo}" 2>/dev/null)
+    printf '%s%s' "${name:-unknown}" "${MKL_DEBUG_CPU_TYPE+, MKL_DEBUG_CPU_TYPE=$MKL_DEBUG_CPU_TYPE${RUN[mkl]:-}}"
+}

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Run a server beside the steps of a chain, ask whether it is ready, and leave none of its processes behind.
+# Sourced after common_func.sh.
+
+declare -A SERVICE=([pid]='' [log]='' [status]='') # the server: its process group, its log, how it ended
+
+start_service() { # LOG FOLDER COMMAND...: in a process group of its own, writing to LOG; it outlives the steps
+    local log=$1 folder=$2
+    shift 2
+    log_header "$folder" "$@" >"$log"
+    SERVICE[log]=$log
+    set -m
+    (export TIPC_SERVICE="$SELF" && run_program "$folder" "$@") </dev/null >>"$log" 2>&1 &
+    SERVICE[pid]=$!
+    set +m
+}
+
+service_runs() {
+    [[ -n ${SERVICE[pid]} ]] && kill -0 "${SERVICE[pid]}" 2>/dev/null
+}
+
+service_said() { # TEXT: the last line of its log that begins with it, less the text; fails when there is none
+    local line
+    line=$(grep -a "^$1" "${SERVICE[log]}" | tail -n 1) && [[ -n $line ]] && printf '%s' "${line#"$1"}"
+}
+
+wait_for_service() { # SECONDS COMMAND...: ask with the command until it succeeds; fails when the server ended, or in time
+    local start=$SECONDS limit=$1
+    shift
+    until "$@"; do
+        service_runs || return
+        ((SECONDS - start < limit)) || return
+        sleep 0.05 # between two questions
+    done
+}
+
+answers_http() { # HOST PORT PATH: whether a GET there is answered with 200
+    local line connection
+    { exec {connection}<>"/dev/tcp/$1/$2"; } 2>/dev/null || return
+    printf 'GET %s HTTP/1.0\r\n\r\n' "$3" >&"$connection"
+    IFS= read -r -t 10 line <&"$connection"
+    exec {connection}>&-
+    [[ ${line:-} == *' 200 '* ]]
+}
+
+stop_service() { # end every process that the server started; sets SERVICE[status]
+    [[ -n ${SERVICE[pid]} ]] || return 0
+    end_processes "$SELF" "${SERVICE[pid]}" TIPC_SERVICE
+    wait "${SERVICE[pid]}" 2>/dev/null
+    SERVICE[status]=$?
+    SERVICE[pid]=''
+}

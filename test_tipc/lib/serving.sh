@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# What the steps of test_serving.sh need: where things lie, the model to serve, and the server's life.
+# Sourced after service.sh and serving_config.sh. RUN has these names more:
+#   http_port rpc_port seconds     what the environment says about the server
+#   there server_dir client_dir    the output folder as the server sees it, and the converted model
+#   http grpc                      where the server listens
+
+declare -A RUN # see common_func.sh
+
+read_serving_environment() {
+    RUN[seconds]=${TIPC_SERVING_SECONDS:-120} RUN[http_port]=0 RUN[rpc_port]=0
+    [[ ${RUN[seconds]} =~ ^[0-9]{1,5}$ ]] || die "TIPC_SERVING_SECONDS: expected seconds, found '${RUN[seconds]}'"
+    [[ -n ${TIPC_SERVING_PORTS:-} ]] || return 0
+    [[ $TIPC_SERVING_PORTS =~ ^([0-9]{1,5}),([0-9]{1,5})$ ]] ||
+        die "TIPC_SERVING_PORTS: expected two ports such as 18080,9993, found '$TIPC_SERVING_PORTS'"
+    RUN[http_port]=${BASH_REMATCH[1]} RUN[rpc_port]=${BASH_REMATCH[2]}
+}
+
+name_serving_folders() { # the server and the clients run in serving_dir: RUN[there] is the output folder as they see it
+    RUN[there]=$(from_serving_dir "${RUN[out]}")
+    RUN[server_dir]=${RUN[out]}/$(basename -- "${VALUE[serving_server]}")
+    RUN[client_dir]=${RUN[out]}/$(basename -- "${VALUE[serving_client]}")
+}
+
+# -------------------------------------------------------------------------------------------------------- the model
+
+weights_of() { # CONFIG of the base chain: where its provided weights lie; fails when it names none
+    [[ -f $1 ]] && (read_config "$1" && provided_weights "$(value_of pretrained_model_url train_model)") 2>/dev/null
+}
+
+find_trained_model() { # CONFIG: a model that the base chain has trained before, where no weights are provided
+    [[ ! -f $(weights_of "$1") ]] && take_model "${RUN[output]}/${RUN[model]}/lite_train_lite_infer/*/inference"
+}
+
+take_model() { # PATTERN: sets RUN[model_dir] to the first such folder with a model; fails when there is none
+    local found
+    found=$(compgen -G "$1/${VALUE[model_filename]}" | head -n 1)
+    [[ -n $found ]] && RUN[model_dir]=${found%/*}
+}
+
+# ------------------------------------------------------------------------------------------------------- the server
+
+start_server() { # DEVICE: the server, ready; sets RUN[http] and RUN[grpc], where it listens
+    local device=$1 type=0 identity='' log=${RUN[out]}/python_server_$1.log reason
+    local conf=op.${RUN[op]}.local_service_conf
+    [[ $device == cpu ]] || type=1 identity=${RUN[gpu]}
+    begin_command web_service
+    COMMAND+=(-o "http_port=${RUN[http_port]}" "rpc_port=${RUN[rpc_port]}"
+        "$conf.model_config=$(from_serving_dir "${RUN[server_dir]}")" "$conf.device_type=$type" "$conf.devices=$identity")
+    begin_step "server $device" "$log"
+    printf '\n==== %s ====\n' "${STEP[name]}"
+    SERVING_LOG_PATH=${RUN[there]} SERVING_HOME=${RUN[there]} start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    if wait_for_service "${RUN[seconds]}" service_is_ready; then
+        grep -a '^# ' "$log"
+        grep -a -E '^(engine|listening): ' "$log"
+        report_status 0 "$log" "${COMMAND[@]}"
+        end_step passed ''
+        return
+    fi
+    reason="not ready after ${RUN[seconds]} seconds"
+    service_runs || reason="ended before it was ready"
+    stop_service
+    report_status 1 "$log" "${COMMAND[@]}"
+    end_step failed "$reason"
+    echo "the server: $reason"
+    print_end "$log"
+    not_run "client $device" "agree $device" "the server was not ready"
+    return 1
+}
+
+service_is_ready() { # asks it, where its log says that it listens
+    local said
+    said=$(service_said 'listening: ') && [[ $said =~ ^(http://(.+):([0-9]+)/.*)\ and\ grpc\ (.*)$ ]] || return
+    RUN[http]=${BASH_REMATCH[1]} RUN[grpc]=${BASH_REMATCH[4]}
+    answers_http "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}" "/${RUN[op]}/ready"
+}
+
+end_server() { # DEVICE: stop it, and look whether it had ended before, and whether anything is left
+    local lived=1
+    begin_step "stop $1" "${SERVICE[log]}"
+    service_runs || lived=0
+    stop_service
+    if ((!lived)); then
+        end_step failed "the server ended by itself, exit code ${SERVICE[status]}"
+    elif ((SERVICE[status])); then
+        end_step failed "exit code ${SERVICE[status]}"
+    else
+        end_step passed ''
+    fi
+    printf '\n# ended: exit code %d\n' "${SERVICE[status]}" >>"${SERVICE[log]}"
+}
+
+# ------------------------------------------------------------------------------------------------------ the answers
+
+add_image() { # the images that the config names; those of the repository where it names none
+    if is_set image; then add_field image; else COMMAND+=(--image_dir "$(from_serving_dir test_images)"); fi
+}
+
+saved_answers() { # DEVICE: NAME=FILE a line, as tools/compare_serving.py takes them
+    local path name
+    for path in "${RUN[out]}/answers_$1"_*.json; do
+        name=${path##*/answers_"$1"_}
+        [[ ! -f $path ]] || printf '%s\n' "${name%.json}=${RUN[there]}/${path##*/}"
+    done
+}
+
+engine_option() { # DEVICE: the engine that the server said it has, as an option for tools/compare_serving.py
+    local engine
+    SERVICE[log]=${RUN[out]}/python_server_$1.log
+    ! engine=$(service_said 'engine: ') || printf '%s\n' --engine "$engine"
+}

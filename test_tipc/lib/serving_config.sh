@@ -1,0 +1,128 @@
+#!/usr/bin/env bash
+# What each line of a serving config means, in PaddleClas's dialect and that of PaddlePaddle/models.
+# Sourced after common_func.sh.
+
+declare -A RUN # see common_func.sh
+
+declare -a DEVICES=() # cpu or gpu, in the order of the config
+
+read_serving_config() { # read RUN[config] and name its lines, whichever dialect it is in; sets RUN[model], [op], [gpu], DEVICES
+    local block
+    read_config "${RUN[config]}"
+    local -a names=(model_name python)
+    block=$(find_block serving_params) || exit 1
+    [[ $(key_at "$block" 2) != inference_model_url ]] || names+=(inference_model_url) # PaddleClas has it
+    names+=(trans_model dirname model_filename params_filename serving_server serving_client serving_dir web_service)
+    name_fields "$block" "${names[@]}" pipeline # so many lines at least
+    local at=${#names[@]}
+    if ! [[ $(key_at "$block" "$at") =~ ^pip(e)?line$ ]]; then
+        names+=(device)
+        at=$((at + 1))
+    fi
+    while [[ $(key_at "$block" "$at") == null ]]; do
+        names+=("free$at")
+        at=$((at + 1))
+    done
+    names+=(pipeline)
+    ((at + 1 >= BLOCK_LINES[block])) || names+=(image)
+    FIELDS=()
+    name_fields "$block" "${names[@]}"
+    check_serving_keys
+    RUN[model]=${VALUE[model_name]}
+    read_devices
+    print_notes
+}
+
+key_at() { # BLOCK LINE: the key of a line of the block, counted from 0; nothing behind the last
+    (($2 < BLOCK_LINES[$1])) && trim "${LINE_TEXT[BLOCK_FIRST[$1] + $2]%%:*}"
+}
+
+check_serving_keys() {
+    local field
+    local -a needed=(model_name trans_model dirname model_filename params_filename serving_server serving_client
+        serving_dir web_service pipeline)
+    check_fixed_keys model_name trans_model serving_dir web_service
+    [[ ${KEY[pipeline]} =~ ^pip(e)?line$ ]] ||
+        die "$CONFIG_FILE:${LINE[pipeline]}: expected 'pipline:…', found '${KEY[pipeline]}:…'; is a line missing or added?"
+    for field in "${needed[@]}"; do
+        check_needed "$field"
+        split_words "${VALUE[$field]}" ||
+            die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has a quote that is not closed"
+    done
+    check_model_name
+    [[ -d ${VALUE[serving_dir]} ]] ||
+        die "$CONFIG_FILE:${LINE[serving_dir]}: serving_dir: there is no folder ${VALUE[serving_dir]:0:200}"
+    for field in serving_server serving_client; do
+        [[ $(basename -- "${VALUE[$field]}") =~ ^[A-Za-z0-9_] ]] ||
+            die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}': expected a folder's name, found '${VALUE[$field]:0:200}'"
+    done
+    [[ $(basename -- "${VALUE[serving_server]}") != "$(basename -- "${VALUE[serving_client]}")" ]] ||
+        die "$CONFIG_FILE:${LINE[serving_client]}: serving_server and serving_client need folders of different names"
+}
+
+read_devices() { # sets DEVICES, the number of the GPU, and the operator's name
+    local value config
+    DEVICES=() RUN[gpu]=0
+    split_words "${KEY[device]:-}"
+    if [[ ${WORDS[*]: -1} =~ ^op\.([A-Za-z0-9_.-]+)\.local_service_conf\.devices$ ]]; then
+        RUN[op]=${BASH_REMATCH[1]}
+    else
+        config=$(service_config) && RUN[op]=$(first_operator "$config") && [[ -n ${RUN[op]} ]] ||
+            die "${VALUE[serving_dir]}/config.yml: expected an operator under op:"
+    fi
+    while IFS= read -r value; do
+        value=${value//[\"\']/}
+        case $value in
+            '' | null | -1) DEVICES+=(cpu) ;;
+            *)
+                [[ $value =~ ^[0-9]+$ ]] ||
+                    die "$CONFIG_FILE:${LINE[device]}: '${KEY[device]}': expected null or the number of a GPU, found '$value'"
+                DEVICES+=(gpu)
+                RUN[gpu]=$value
+                ;;
+        esac
+    done < <(split_list "${VALUE[device]:-null}")
+    # a config that names GPUs only still gives a certificate where there is none
+    [[ " ${DEVICES[*]} " == *' cpu '* ]] || DEVICES+=(cpu)
+}
+
+service_config() { # the config file that the web service reads
+    local i
+    split_words "${VALUE[web_service]}"
+    for i in "${!WORDS[@]}"; do
+        case ${WORDS[i]} in
+            --config=*) echo "${VALUE[serving_dir]}/${WORDS[i]#*=}" && return ;;
+            -c | --config) echo "${VALUE[serving_dir]}/${WORDS[i + 1]:-}" && return ;;
+        esac
+    done
+    echo "${VALUE[serving_dir]}/config.yml"
+}
+
+first_operator() { # FILE: the first key under `op:`
+    local line inside=''
+    [[ -r $1 ]] || return
+    while IFS= read -r line; do
+        if [[ $line =~ ^op: ]]; then
+            inside=1
+        elif [[ -n $inside && $line =~ ^[[:space:]]+([A-Za-z0-9_.-]+): ]]; then
+            echo "${BASH_REMATCH[1]}"
+            return
+        fi
+    done <"$1"
+    return 1
+}
+
+from_serving_dir() { # PATH from the repository's root -> the same as the service and its clients see it
+    local folder=${VALUE[serving_dir]} part up=''
+    local -a parts
+    if [[ $1 == /* ]]; then
+        echo "$1"
+        return
+    fi
+    IFS=/ read -r -a parts <<<"$folder"
+    for part in "${parts[@]}"; do
+        [[ $part != .. && $folder != /* ]] || { echo "$ROOT/$1" && return; }
+        [[ -z $part || $part == . ]] || up+=../
+    done
+    echo "$up${1#./}"
+}

@@ -1,0 +1,226 @@
+#!/usr/bin/env bash
+# What the steps of test_train_inference_python.sh need: which trainings and combinations there are, and where things lie.
+# Sourced after train_config.sh.
+
+declare -A RUN # see common_func.sh
+
+# ---------------------------------------------------------------------------------------------------- the trainings
+
+for_each_training() { # COMMAND: run it for every entry of gpu_list x autocast x trainer; on the CPU if none can be tried
+    local gpu autocast trainer trained=0
+    local -a gpus autocasts trainers
+    mapfile -t gpus < <(split_list "${VALUE[gpu_list]}")
+    mapfile -t autocasts < <(split_list "${VALUE[autocast]:-null}")
+    mapfile -t trainers < <(split_list "${VALUE[trainer]}")
+    for gpu in "${gpus[@]}"; do
+        for autocast in "${autocasts[@]}"; do
+            for trainer in "${trainers[@]}"; do
+                choose_training "$gpu" "$autocast" "$trainer" && trained=1 && "$1"
+            done
+        done
+    done
+    ((!trained)) || return 0
+    echo
+    echo "note: no entry of gpu_list (${VALUE[gpu_list]}) can be trained on this machine: running on the CPU instead"
+    for trainer in "${trainers[@]}"; do choose_training -1 null "$trainer" && "$1"; done
+}
+
+choose_training() { # GPU AUTOCAST TRAINER: sets what RUN says of a training; fails when it cannot be tried, and says why
+    local reason="the config has no command for $3"
+    RUN[gpu]=$1 RUN[autocast]=$2
+    RUN[tag]=${3}_gpus_${1}_autocast_${2}_nodes_$(node_count "$1")
+    RUN[tag]=${RUN[tag]//[^A-Za-z0-9_,.;-]/_}
+    RUN[run]=${RUN[out]}/${RUN[tag]}
+    choose_trainer "$3" && ! reason=$(why_not_here) && return
+    ! in_stage 1 || skip_step train "$reason"
+    return 1
+}
+
+why_not_here() { # the reason why this machine cannot train on RUN[gpu] with RUN[autocast]; fails when it can
+    local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
+    local -a wanted
+    IFS=, read -r -a wanted <<<"${gpu#*;}"
+    if [[ $gpu == -1 ]]; then
+        [[ $autocast != null && $autocast != fp32 ]] && echo "mixed precision ($autocast) needs a GPU"
+    elif ((RUN[gpus] == 0)); then
+        echo "gpu_list has $gpu, and there is no GPU that this Paddle can use"
+    elif ((RUN[gpus] < ${#wanted[@]})); then
+        echo "gpu_list has $gpu, and there are ${RUN[gpus]} GPUs"
+    else
+        false
+    fi
+}
+
+node_count() { # GPU: 1, or the number of machines in an entry such as ip1,ip2;0,1
+    local -a machines=(one)
+    [[ $1 != *\;* ]] || IFS=, read -r -a machines <<<"${1%%;*}"
+    echo "${#machines[@]}"
+}
+
+launch_on() { # GPU: which GPUs the command in COMMAND sees, and a launcher before it where they are several
+    unset CUDA_VISIBLE_DEVICES
+    case $1 in
+        -1) ;;
+        *\;*) add_launcher "--ips=${1%%;*}" "--gpus=${1#*;}" ;;
+        *,*) add_launcher "--gpus=$1" ;;
+        *) export CUDA_VISIBLE_DEVICES=$1 ;;
+    esac
+}
+
+add_launcher() { # OPTION...
+    COMMAND=(python -m paddle.distributed.launch "$@" "${COMMAND[@]:1}")
+}
+
+add_mixed_precision() { # AUTOCAST
+    local level
+    case $1 in
+        fp16) level=O2 ;;
+        amp) level=O1 ;;
+        *) return 0 ;;
+    esac
+    COMMAND+=(-o AMP.use_amp=True -o AMP.scale_loss=128 -o AMP.use_dynamic_loss_scaling=False -o "AMP.level=$level")
+}
+
+add_device() { # the device option for RUN[gpu], which is -1 for the CPU
+    local value=${VALUE[device]%%|*}
+    [[ ${KEY[device]} == -* ]] || return 0 # the models dialect has a line here that is no option
+    if [[ ${RUN[gpu]} == -1 ]]; then
+        case $value in
+            True) value=False ;;
+            gpu*) value=cpu ;;
+        esac
+    fi
+    add_field device "$value"
+}
+
+training_log() { # log_train.txt, or what the training printed where it left none
+    if [[ -f ${RUN[run]}/log_train.txt ]]; then echo "${RUN[run]}/log_train.txt"; else echo "${RUN[run]}.log"; fi
+}
+
+kind_of_evidence() { # the mode where something was trained; nothing otherwise, since evidence is of a training
+    ! compgen -G "${RUN[out]}/*/log_train.txt" >/dev/null || echo "${RUN[mode]}"
+}
+
+# ------------------------------------------------------------------------------------------- weights and the export
+
+find_trained_weights() { # sets RUN[weights] to what the training left under train_model_name, .pdparams or not as it says
+    local name=${VALUE[train_model_name]} folder
+    for folder in "${RUN[run]}" "${RUN[run]}/${RUN[model]}"; do
+        RUN[weights]=$folder/$name
+        [[ -f ${RUN[weights]} || -f ${RUN[weights]}.pdparams ]] && return
+    done
+    echo "error: the training left no ${name%.pdparams}.pdparams in ${RUN[run]}"
+    record weights failed 0 "${RUN[run]}.log" "no ${name%.pdparams}.pdparams was left"
+    not_run evaluate predict export infer agree "there are no weights"
+    return 1
+}
+
+take_provided_weights() { # for whole_infer
+    local weights
+    RUN[tag]=provided RUN[gpu]=-1 RUN[run]=${RUN[out]}/provided
+    choose_trainer norm_train
+    if is_set kl_quant && [[ ${VALUE[kl_quant]} != False ]]; then
+        skip_step quantise "post-training quantisation is not a part of this repository"
+    fi
+    # the models dialect has a command of its own here; False or null means that infer_model is an exported one
+    [[ ${VALUE[infer_export]} == True ]] || RUN[export_field]=infer_export
+    weights=$(provided_weights "${VALUE[provided_weights]}") || exit 1
+    [[ ${RUN[infer_folder]} == . ]] || weights=${weights%.pdparams} # PaddleClas's commands add it themselves
+    RUN[weights]=$weights
+}
+
+begin_evaluation() { # [SCRIPT]: the evaluation command, or the same with another script of tools/; fails if foreign
+    local i
+    is_set eval || return 1
+    begin_command eval
+    add_field pretrained "${RUN[weights]}"
+    add_device
+    (($# > 0)) || return 0
+    for i in "${!COMMAND[@]}"; do
+        [[ ${COMMAND[i]} == tools/eval.py ]] && COMMAND[i]=tools/$1 && return
+    done
+    return 1
+}
+
+exported_model() { # its folder: where we export to, or where a foreign export command writes, as the config says
+    if [[ -d ${RUN[run]}/inference ]]; then
+        echo "${RUN[run]}/inference"
+    else
+        from_root "${VALUE[infer_model]:-${VALUE[save_inference_dir]}}"
+    fi
+}
+
+# -------------------------------------------------------------------------------- combinations of inference options
+
+for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)... for every combination of the lists
+    local use_gpu
+    while IFS= read -r use_gpu; do
+        case $use_gpu in
+            True | true | gpu) for_each_gpu_setting "$1" ;;
+            *) for_each_cpu_setting "$1" ;;
+        esac
+    done < <(split_list "${VALUE[use_gpu]}")
+}
+
+for_each_gpu_setting() { # COMMAND
+    local trt precision batch
+    if ((RUN[gpus] == 0)); then
+        skip_step "infer gpu" "no GPU that this Paddle can use"
+        return
+    fi
+    while IFS=$'\t' read -r trt precision batch; do
+        # lower precision is a setting of TensorRT
+        [[ $precision =~ ^(False|fp32|null)$ || $trt == True ]] || continue
+        "$1" gpu "usetrt_${trt}_precision_${precision}_batchsize_${batch}" \
+            use_tensorrt "$trt" use_fp16 "$precision" infer_batch_size "$batch"
+    done < <(combinations use_tensorrt use_fp16 infer_batch_size)
+}
+
+for_each_cpu_setting() { # COMMAND
+    local mkldnn threads precision batch
+    while IFS=$'\t' read -r mkldnn threads precision batch; do
+        if ! [[ $precision =~ ^(False|fp32|null)$ ]]; then
+            skip_step "infer cpu precision_$precision" "lower precision needs a GPU"
+            continue
+        fi
+        "$1" cpu "usemkldnn_${mkldnn}_threads_${threads}_precision_${precision}_batchsize_${batch}" \
+            enable_mkldnn "$mkldnn" cpu_threads "$threads" use_fp16 "$precision" infer_batch_size "$batch"
+    done < <(combinations enable_mkldnn cpu_threads use_fp16 infer_batch_size)
+}
+
+combinations() { # FIELD...: one tab-separated line for each combination of their |-lists
+    local field value line found='' grown
+    for field in "$@"; do
+        grown=''
+        while IFS= read -r line; do
+            while IFS= read -r value; do
+                grown+="${line:+$line$'\t'}${value:-null}"$'\n'
+            done < <(split_list "${VALUE[$field]:-null}")
+        done <<<"$found"
+        found=${grown%$'\n'}
+    done
+    printf '%s\n' "$found"
+}
+
+add_values() { # (FIELD VALUE)...
+    while (($# > 0)); do
+        add_field "$1" "$2"
+        shift 2
+    done
+}
+
+new_inference_log() { # DEVICE SETTINGS: the official name, or the training's own where another training's log has that
+    local log=${RUN[out]}/python_infer_${1}_gpus_${RUN[gpu]}_$2.log
+    if cut -f 1,5 "${RUN[out]}/steps.tsv" | grep -F $'\t'"$log" | grep -qvF "${RUN[tag]}"$'\t'; then
+        log=${RUN[run]}_infer_${1}_$2.log
+    fi
+    echo "$log"
+}
+
+inference_config_option() { # the config of the inference command, as an option for compare_engines.py: a word a line
+    local i
+    begin_command inference
+    for i in "${!COMMAND[@]}"; do
+        [[ ${COMMAND[i]} != -c ]] || printf '%s\n' --inference_config "$(from_root "${COMMAND[i + 1]}")"
+    done
+}

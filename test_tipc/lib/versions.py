@@ -1,0 +1,26 @@
+"""Print the versions that a log must name to be believed, on one line, without importing any package.
+
+    python test_tipc/lib/versions.py
+
+Exit code: 0.
+"""
+
+import platform
+from importlib import metadata
+
+PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python", "opencv-python-headless")
+PACKAGES += ("paddle-serving-server", "paddle-serving-server-gpu")
+
+
+def main():
+    found = [f"Python {platform.python_version()}"]
+    for package in PACKAGES:
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    print(", ".join(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Real chains of the driver, one in each dialect, on 16 images of 32 pixels: train, evaluate, export, infer, agree."""
+
+import itertools
+import json
+import re
+
+import pytest
+import yaml
+
+from tests.helpers.shell import ROOT, Chain, copy_tree
+
+STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return copy_tree(tmp_path_factory.mktemp("tree"))
+
+
+@pytest.fixture
+def chain(tree, tmp_path):
+    return Chain(tree, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tiny(tree, tmp_path_factory):
+    """A training config on 16 of the repository's photographs, 32 px, with the smallest network."""
+    folder = tmp_path_factory.mktemp("tiny")
+    content = yaml.safe_load((ROOT / "ppcls_lite/configs/lite_data.yaml").read_text())
+    content["Global"].update(image_shape=[3, 32, 32], print_batch_step=1)
+    content["Arch"]["name"] = "MobileNetV3_small_x0_35"
+    for part, name in (("Train", "train"), ("Eval", "val")):
+        lines = (ROOT / f"lite_data/{name}_list.txt").read_text().splitlines(keepends=True)
+        chosen = lines[:: len(lines) // 16][:16]
+        (folder / f"{name}_list.txt").write_text("".join(chosen))
+        content["DataLoader"][part]["dataset"]["cls_label_path"] = str(folder / f"{name}_list.txt")
+    lists = [content["DataLoader"][part]["dataset"]["transform_ops"] for part in ("Train", "Eval")]
+    for operation in itertools.chain(*lists, content["Infer"]["transforms"]):
+        for options in operation.values():
+            for name in set(options or ()) & {"size", "resize_short"}:
+                options[name] = 36 if name == "resize_short" else 32
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+LINE = (
+    r"loss: \d+\.\d{5}, avg_reader_cost: \d+\.\d{5} sec, avg_batch_cost: \d+\.\d{5} sec, avg_samples: 8, "
+    r"avg_ips: \d+\.\d{5} images/sec"
+)
+
+
+def assert_real_chain(run):
+    assert run.status == 0, run.out + run.err
+    assert "and all predictions agree" in run.out
+    assert {name: result for name, result in run.results.items() if result != "passed" and name != "infer gpu"} == {}
+    assert re.search(LINE, (run.folder / f"{STEM}.log").read_text())
+    assert re.search(LINE, (run.folder / STEM / "log_train.txt").read_text())
+    summary = json.loads((run.folder / "summary.json").read_text())
+    figures = {step["name"]: step["figure"] for step in summary["steps"]}
+    assert re.fullmatch(r"final loss \d+\.\d{5}", figures["train"])
+    assert figures["agree"].startswith("strict 0, ")
+    logs = [(run.folder / name).read_text() for name in run.logs if "_predict" in name or "python_infer" in name]
+    answers = [re.findall(r"class(?:_ids'| id\(s\)): (\[[\d, ]+\])", text) for text in logs]
+    assert len(answers) >= 2
+    assert len(answers[0]) == 5
+    assert all(answer == answers[0] for answer in answers)
+
+
+def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny):
+    for field, script in (("norm_train", "train"), ("eval", "eval"), ("norm_export", "export_model")):
+        chain.set(field, f"tools/{script}.py -c {tiny}")
+    chain.set("gpu_list", "0|-1").set("-o Global.device", "gpu").set("-o Global.use_gpu", "True|False")
+    chain.set("inference", "python/predict_cls.py -c configs/inference_cls.yaml")
+    assert_real_chain(chain.run("--evidence"))
+    evidence = chain.tree / "test_log" / "small_net"
+    assert {"log_train.txt", "curves.png", "summary.json"} <= {path.name for path in evidence.iterdir()}
+    # another mean in the inference config: same commands, and the comparison says no
+    wrong = yaml.safe_load((ROOT / "deploy/configs/inference_cls.yaml").read_text())
+    operations = yaml.safe_load(tiny.read_text())["Infer"]["transforms"]
+    for operation in operations:
+        if "NormalizeImage" in operation:
+            operation["NormalizeImage"]["mean"] = [0.5, 0.5, 0.5]
+    wrong["PreProcess"] = {"transform_ops": operations[1:]}
+    (chain.folder / "wrong.yaml").write_text(yaml.safe_dump(wrong))
+    chain.set("inference", f"python/predict_cls.py -c {chain.folder}/wrong.yaml")
+    run = chain.run("--stage", "6")
+    assert run.status == 1
+    assert run.steps[-1] == ("agree", "failed", "exit code 1")
+
+
+def test_a_real_chain_in_the_models_dialect(tree, tmp_path, tiny):
+    chain = Chain(tree, tmp_path, "models")
+    for field, script in (("norm_train", "train"), ("eval", "eval"), ("norm_export", "export_model")):
+        chain.set(field, f"tools/{script}.py -c {tiny}")
+    chain.set("inference", "deploy/python/predict_cls.py -c deploy/configs/inference_cls.yaml")
+    chain.set("--img-path", "./test_images").set("--data-path", "null")
+    for key, option in (
+        ("\nuse-gpu:", "\n-o Global.device:"),
+        ("True|True", "cpu"),
+        ("--epochs:", "-o Global.epochs:"),
+        ("--output-dir:", "-o Global.output_dir:"),
+        ("--batch-size:lite", "-o DataLoader.Train.sampler.batch_size:lite"),
+        ("lite_train_lite_infer=4|", "lite_train_lite_infer=8|"),
+        ("--pretrained:", "-o Global.pretrained_model:"),
+        ("--save-inference-dir:", "-o Global.save_inference_dir:"),
+        ("--use-gpu:", "-o Global.use_gpu:"),
+        ("--batch-size:", "-o Global.batch_size:"),
+        ("--model-dir:", "-o Global.inference_model_dir:"),
+        ("--img-path:", "-o Global.infer_imgs:"),
+        ("--benchmark:", "-o Global.benchmark:"),
+    ):
+        chain.text = chain.text.replace(key, option)
+    chain.text = chain.text.replace("lite_train_lite_infer=5|", "lite_train_lite_infer=2|")
+    assert_real_chain(chain.run())

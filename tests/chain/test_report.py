@@ -1,0 +1,229 @@
+"""The report of a run and the evidence that is kept of it: verdicts, figures, well-formed files."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from script import UserError
+from tests.helpers.scripts import assert_one_line
+from train_log import read_train_log
+
+LOSS = "[Train][Epoch {}/2][Iter: 10/10] loss: {}, avg_reader_cost: 0.1 sec, avg_batch_cost: 0.5 sec, avg_samples: 4\n"
+AGREE = (
+    "strict: largest difference 0 (bitwise equality asked for), 7 of 7 images bitwise equal\n"
+    "usual_onednn: largest difference 2.4e-06 (at most 0.0001 asked for), 0 of 7 images bitwise equal\n"
+)
+
+
+@pytest.fixture
+def report(tmp_path, run_here):
+    """`report(steps, logs={})` writes steps.tsv and logs; returns the outcome, summary.json and junit.xml's root."""
+
+    def make(steps, logs=None):
+        folder = tmp_path / "run"
+        folder.mkdir(exist_ok=True)
+        for name, text in (logs or {}).items():
+            (folder / name).write_text(text, errors="surrogateescape")
+        rows = []
+        for tag, name, result, seconds, log, reason in steps:
+            rows.append("\t".join([tag, name, result, str(seconds), str(folder / log) if log else "", reason]))
+        (folder / "steps.tsv").write_bytes("".join(f"{row}\n" for row in rows).encode("utf-8", "surrogateescape"))
+        outcome = run_here("test_tipc/lib/report.py", folder, "--model", "M & <m>", "--mode", "lite")
+        summary = json.loads((folder / "summary.json").read_text())
+        return outcome, summary, ElementTree.parse(folder / "junit.xml").getroot()
+
+    return make
+
+
+GOOD = [
+    ("", "prepare", "passed", 1, "", ""),
+    ("a", "train", "passed", 20.5, "train.log", ""),
+    ("a", "converge", "passed", 1, "converge.log", ""),
+    ("a", "evaluate", "passed", 2, "eval.log", ""),
+    ("", "train gpu", "skipped", 0, "", "no GPU"),
+    ("a", "agree", "passed", 3, "agree.log", ""),
+]
+LOGS = {
+    "train.log": LOSS.format(1, "1.50000") + LOSS.format(2, "0.75000"),
+    "converge.log": "loss: 1.5 at first, 0.75 at last, over 20 iterations: it fell\n",
+    "eval.log": "[Eval][Avg] loss: 0.1, top1: 0.90000, top5: 1.0\n[Eval][Avg] loss: 0.1, top1: 0.97500, top5: 1.0\n",
+    "agree.log": AGREE,
+}
+
+
+def test_good_run(report):
+    outcome, summary, suite = report(GOOD, LOGS)
+    assert outcome.status == 0
+    assert outcome.out.splitlines()[-1] == "passed: 5 steps, and all predictions agree"
+    figures = {step["name"]: step["figure"] for step in summary["steps"]}
+    assert figures["train"] == "final loss 0.75000"
+    assert figures["converge"] == "loss: 1.5 at first, 0.75 at last"
+    assert figures["evaluate"] == "top1: 0.97500"
+    assert figures["agree"] == "strict 0, usual_onednn 2.4e-06"
+    assert figures["train gpu"] == "no GPU"
+    assert summary["passed"] is True
+    assert [step["seconds"] for step in summary["steps"]] == [1, 20.5, 1, 2, 0, 3]
+    assert suite.attrib == {"name": "M & <m>.lite", "tests": "6", "failures": "0", "skipped": "1"}
+    assert [case.get("name") for case in suite] == [step["name"] for step in summary["steps"]]
+    assert suite[4].find("skipped").get("message") == "skipped: no GPU"
+    table = outcome.out.splitlines()[2:-1]
+    assert len(table) == 7
+    assert table[2].split("  ")[0].strip() == "train"
+    assert table[2].endswith("  train.log")
+
+
+def test_a_training_too_short_to_judge_is_not_shown_as_converged(report):
+    log = "loss: 1.5 at first, 2.0 at last, over 20 iterations: too few to judge (at least 100)\n"
+    _, summary, _ = report(GOOD, {**LOGS, "converge.log": log})
+    figures = {step["name"]: step["figure"] for step in summary["steps"]}
+    assert figures["converge"] == "loss: 1.5 at first, 2.0 at last, over 20 iterations: too few to judge"
+
+
+def test_titles_tell_several_trainings_apart(report):
+    steps = [*GOOD, *(("b", *step[1:]) for step in GOOD[1:4])]
+    _, summary, _ = report(steps, LOGS)
+    assert [step["title"] for step in summary["steps"]][0:2] == ["prepare", "train (a)"]
+    assert summary["steps"][-1]["title"] == "evaluate (b)"
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "sentence"),
+    [
+        ([], 1, "FAILED: no step was run"),
+        (GOOD[:1], 1, "FAILED: no step was run"),  # to prepare is not to check anything
+        ([("", "train", "skipped", 0, "", "no GPU")], 1, "FAILED: no step was run"),
+        ([("", "train", "not run", 0, "", "prepare failed")], 1, "FAILED: no step was run"),
+        ([*GOOD[:-1], ("a", "agree", "failed", 1, "agree.log", "exit 1")], 1, "FAILED: 1 of 5 steps failed"),
+        ([*GOOD, ("b", "train", "failed", 1, "", "exit 1")], 1, "FAILED: 1 of 6 steps failed"),
+        (GOOD[:-1], 0, "passed: 4 steps; the predictions were NOT compared"),
+        ([*GOOD[:-1], ("a", "agree", "skipped", 0, "", "x")], 0, "passed: 4 steps; the predictions were NOT compared"),
+    ],
+)
+def test_verdict(report, steps, status, sentence):
+    outcome, summary, suite = report(steps, LOGS)
+    assert outcome.status == status
+    assert outcome.out.splitlines()[-1] == sentence
+    assert summary["passed"] is (status == 0)
+    assert summary["verdict"] == sentence
+    assert suite.get("failures") == str(sum(step[2] == "failed" for step in steps))
+
+
+def test_run_without_any_record(tmp_path, run_here):
+    outcome = run_here("test_tipc/lib/report.py", tmp_path, "--model", "M", "--mode", "lite")
+    assert outcome.status == 1
+    assert outcome.out.splitlines()[-1] == "FAILED: no step was run"
+
+
+HOSTILE = "\x1b[33m\x00\x08 <&>\"' ]]> \ufffe \udcff é 图"
+
+
+def test_hostile_characters(report):
+    steps = [
+        ("t" + HOSTILE, "train" + HOSTILE, "failed", 1, "train.log", "reason " + HOSTILE),
+        ("t", "infer " + HOSTILE, "not run", 0, "", HOSTILE),
+        ("t", "converge", "passed", 1, "converge.log", ""),
+    ]
+    logs = {"converge.log": f"loss: {HOSTILE.replace(' ', '')} at first, 1 at last\n"}
+    outcome, summary, suite = report(steps, logs)  # the XML and the JSON were parsed
+    assert outcome.status == 1
+    message = suite[0].find("failure").get("message")
+    assert "<&>\"' ]]>" in message
+    assert message.endswith("é 图")
+    assert "\x1b" not in message
+    assert summary["steps"][0]["reason"].startswith("reason \x1b[33m")
+    assert suite[2].find("system-out").text.endswith("1 at last")
+
+
+def test_quotes_and_empty_fields_are_kept(report):
+    _, summary, _ = report([("", 'infer "a', "failed", 0.25, "", 'exit 1: "b')])
+    assert (summary["steps"][0]["name"], summary["steps"][0]["reason"]) == ('infer "a', 'exit 1: "b')
+
+
+@pytest.mark.parametrize("line", ["one field\n", "t\ttrain\tpassed\tlong\tlog\t\n", "t\ttrain\tpassed\t1\n"])
+def test_broken_record(tmp_path, run_here, line):
+    (tmp_path / "steps.tsv").write_text("\ttrain\tpassed\t1\t\t\n" + line)
+    outcome = run_here("test_tipc/lib/report.py", tmp_path, "--model", "M", "--mode", "lite")
+    assert_one_line(outcome, "steps.tsv:2: expected tag, name, result, seconds, log, reason between tabs")
+
+
+def test_log_that_is_gone_or_binary(report):
+    outcome, summary, _ = report(GOOD, {**LOGS, "train.log": "\udcff\udcfe", "eval.log": ""})
+    assert outcome.status == 0
+    assert [step["figure"] for step in summary["steps"]][1:4] == ["", "loss: 1.5 at first, 0.75 at last", ""]
+
+
+# ---- evidence
+
+
+@pytest.fixture
+def keep(tmp_path, run_here):
+    """`keep(*options)` runs test_tipc/lib/evidence.py on tmp_path/run, into tmp_path/log."""
+    run = tmp_path / "run"
+    (run / "norm_train").mkdir(parents=True)
+    (run / "norm_train/log_train.txt").write_text(LOGS["train.log"] + "[Eval][Epoch 2] top1: 0.5\n")
+    (run / "norm_predict.log").write_text("predicted by training engine")
+    (run / "python_infer_cpu_x.log").write_text("predicted by inference engine")
+    (run / "norm_agree.log").write_text(AGREE)
+    (run / "summary.json").write_text("{}")
+
+    def run_script(*options, mode="lite_train_lite_infer"):
+        options = ["--model", "M", "--mode", mode, "--to", tmp_path / "log", *options]
+        return run_here("test_tipc/lib/evidence.py", run, *options)
+
+    return run_script
+
+
+def test_evidence(keep, tmp_path):
+    assert keep().status == 0
+    log = tmp_path / "log/M"
+    names = ["agree.log", "curves.png", "log_train.txt", "predict_inference_engine.log", "predict_training_engine.log"]
+    assert sorted(path.name for path in log.iterdir()) == [*names, "summary.json"]
+    assert (log / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert (log / "agree.log").read_text() == AGREE
+
+
+def test_evidence_is_kept_unless_renewed(keep, tmp_path):
+    keep()
+    kept = tmp_path / "log/M/agree.log"
+    (tmp_path / "run/norm_agree.log").write_text("newer")
+    outcome = keep()
+    assert outcome.status == 0
+    assert "is kept as it is" in outcome.out
+    assert kept.read_text() == AGREE
+    assert keep("--renew").status == 0
+    assert kept.read_text() == "newer"
+    (tmp_path / "run/norm_agree.log").write_text("other mode")
+    assert keep(mode="whole_train_whole_infer").status == 0
+    assert kept.read_text() == "newer"
+    assert (tmp_path / "log/M/whole_train_whole_infer/agree.log").read_text() == "other mode"
+
+
+def test_no_evidence_without_a_training_log(keep, tmp_path):
+    path = tmp_path / "run/norm_train/log_train.txt"
+    path.write_text("nothing was trained\n")
+    assert_one_line(keep(), "log_train.txt: no line with 'loss: ")
+    path.unlink()
+    assert_one_line(keep(), "run: no log_train.txt to keep")
+    assert not (tmp_path / "log/M").exists()
+
+
+# ---- the training log that evidence and verdicts are read from
+
+
+def test_read_train_log_takes_the_later_of_equal_iterations(tmp_path):
+    line = (
+        "x [Train][Epoch {}/2][Iter: {}/4] lr: 0.1, loss: {}, avg_reader_cost: 0.1 sec, avg_batch_cost: 0.5 sec, "
+        "avg_samples: 4, avg_ips: 8.0 images/sec\n"
+    )
+    path = tmp_path / "log.txt"
+    points = [(1, 4, 2.0), (2, 2, 1.5), (2, 2, 1.25)]
+    path.write_text("".join(line.format(*point) for point in points) + "[Eval][Epoch 2] top1: 0.5")
+    log = read_train_log(path)
+    assert [(point.iteration, point.loss) for point in log.train] == [(4, 2.0), (6, 1.25)]
+    assert [tuple(point) for point in log.evals] == [(8, {"top1": 0.5})]
+    path.write_text("nothing")
+    with pytest.raises(UserError, match="no line with 'loss"):
+        read_train_log(path)
+    with pytest.raises(UserError, match="cannot be read"):
+        read_train_log(tmp_path / "none")

@@ -1,0 +1,288 @@
+"""The table of backbones and the script that trains them; the document that shows both."""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+
+import cv2
+import pytest
+import yaml
+
+from ppcls_lite.arch import build_backbone
+from ppcls_lite.train import loop
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.files import replace_block
+from tests.helpers.configs import read_in_every_mode
+from tests.helpers.detection import make_config, write_set
+from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from tools.tables import det_table as table
+
+DOCUMENT = ROOT / "docs/lightweight_backbone.md"
+CHAINS = [
+    f"CenterNet_{name}"
+    for name in (
+        "MobileNetV1_x1_0",
+        "MobileNetV3_large_x1_0",
+        "MobileNetV3_small_x1_0",
+        "ShuffleNetV2_x1_0",
+        "ResNet50_vd",
+    )
+]
+FIGURES = {"AP": 0.31234, "AP50": 0.5, "AP75": 0.25, "differs": "-", "params_m": 1.1, "flops_m": 99.5, "cpu_ms": 3.14}
+KEPT = {"versions": "Paddle 0", "schedule": "All alike.", "backbones": {"Net": {**FIGURES, "file_mb": 4.5}}}
+
+
+# ---- the table
+
+
+def test_a_row_says_what_was_measured_and_where_its_evidence_is():
+    lines = table.as_markdown(KEPT).splitlines()
+    assert lines[2].startswith("| Net | 0.312 | 0.500 | 0.250 | - | 1.10 | 100 | 3.1 | 4.5 | [log](../test_log/")
+    assert "All alike. Paddle 0." in lines[4]
+
+
+def test_the_document_shows_what_is_kept():
+    kept = table.read_kept() if table.KEPT.is_file() else None
+    block = DOCUMENT.read_text().partition(table.BEGIN + "\n")[2].partition(table.END)[0]
+    assert block == table.as_markdown(kept), "run: tools/tables/det_table.py --update docs/lightweight_backbone.md"
+
+
+def test_every_evidence_of_the_table_is_there():
+    kept = table.read_kept()["backbones"] if table.KEPT.is_file() else {}
+    for name in kept:
+        folder = ROOT / f"test_log/CenterNet_{name}"
+        assert {"log_train.txt", "curves.png", "predictions.jpg", "training.json"} <= set(os.listdir(folder))
+        assert json.loads((folder / "training.json").read_text()) == kept[name]
+
+
+def test_update_replaces_the_block_only(tmp_path):
+    path = tmp_path / "a.md"
+    path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    replace_block(path, table.BEGIN, table.END, "new\n")
+    assert path.read_text() == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
+    path.write_text("no markers\n")
+    with pytest.raises(UserError, match="expected one line"):
+        replace_block(path, table.BEGIN, table.END, "new\n")
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"backbones": {"Net": {}}}', '{"backbones": {"Net": {"AP": "x"}}}'])
+def test_damaged_figures_are_one_line(tmp_path, content):
+    path = tmp_path / "kept.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"kept.json: cannot be read .*; delete it, and run --measure"):
+        table.read_kept(path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(config path, folder of trainings, backbone): one finished training, of another seed than the config's."""
+    folder = tmp_path_factory.mktemp("trainings")
+    config = make_config(write_set(folder / "set"))
+    name = config["Arch"]["Backbone"]["name"]
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    config["Global"].update(output_dir=str(folder / f"det/CenterNet_{name}"), seed=6)
+    loop.train(config)
+    (folder / f"det/CenterNet_{name}/trained").touch()
+    (folder / "det/CenterNet_Unfinished").mkdir()
+    return path, folder / "det", name
+
+
+def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
+    config, trainings, name = trained
+    kept_path = tmp_path / "kept.json"
+    words = ["--measure", trainings, "--config", config, "--kept", kept_path, "--evidence", tmp_path / "log"]
+    outcome = run_process("tools/tables/det_table.py", *words, "--weights", tmp_path / "weights")
+    assert outcome.status == 0, outcome.err
+    kept = table.read_kept(kept_path)
+    assert outcome.out == table.as_markdown(kept)
+    assert list(kept["backbones"]) == [name]
+    row = kept["backbones"][name]
+    assert row["differs"] == "seed 6"
+    assert row["cpu_ms"] > 0
+    weights = trainings / f"CenterNet_{name}/best_model.pdparams"
+    assert row["file_mb"] == round(weights.stat().st_size / 1e6, 2)
+    assert (tmp_path / f"weights/CenterNet_{name}.pdparams").read_bytes() == weights.read_bytes()
+    assert row["params_m"] * 4 == pytest.approx(row["file_mb"], rel=0.1)
+    evidence = tmp_path / f"log/CenterNet_{name}"
+    assert json.loads((evidence / "training.json").read_text()) == row
+    log = (evidence / "log_train.txt").read_text()
+    best = max(float(ap) for ap in re.findall(r"\bAP: (-?[.\d]+)", log))
+    assert row["AP"] == pytest.approx(best, abs=1e-5)  # evaluated again, and the same
+    assert cv2.imread(str(evidence / "curves.png")) is not None
+    assert cv2.imread(str(evidence / "predictions.jpg")).shape[1] == 4 * 352
+    assert "64x64" in kept["schedule"]
+
+
+def test_a_training_on_another_set_is_refused(trained, tmp_path):
+    _, trainings, _ = trained
+    other = make_config(write_set(tmp_path / "set", (("train", 20), ("val", 5))))
+    path = tmp_path / "other.yaml"
+    path.write_text(yaml.safe_dump(other))
+    words = ["--measure", trainings, "--config", path, "--kept", tmp_path / "kept.json", "--evidence", tmp_path / "log"]
+    outcome = run_process("tools/tables/det_table.py", *words)
+    assert_one_line(outcome, "log_train.txt: 3 iterations of 4 are not one epoch of the 20 pictures in")
+    assert not (tmp_path / "kept.json").exists()
+    assert not (tmp_path / "log").exists()
+
+
+def test_rows_of_another_schedule_are_not_kept(trained, tmp_path):
+    config, trainings, name = trained
+    kept_path = tmp_path / "kept.json"
+    kept_path.write_text(json.dumps(KEPT))
+    words = ["--measure", trainings, "--config", config, "--kept", kept_path, "--evidence", tmp_path / "log"]
+    assert run_process("tools/tables/det_table.py", *words).status == 0
+    assert list(table.read_kept(kept_path)["backbones"]) == [name]
+
+
+def test_weights_that_are_kept_are_where_the_configs_want_them():
+    for path in table.read_kept()["backbones"] if table.KEPT.is_file() else ():
+        config = ROOT / f"test_tipc/configs/CenterNet_{path}/train_infer_python.txt"
+        assert f"pretrained_model_url:{table.weights_path(path)}\n" in config.read_text()
+
+
+def test_nothing_trained_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="no finished training"):
+        table.measure(tmp_path)
+
+
+# ---- the script that trains
+
+RECIPE = ("ppcls_lite/configs/detection/centernet_stamps.yaml", "dataset/det_stamps/manifest.json")
+PROGRAM = """#!/usr/bin/env python3
+import pathlib, sys
+words = sys.argv[1:]
+if words[0] != "tools/train.py":
+    sys.exit(0)
+options = dict(word.partition("=")[::2] for word in words if "=" in word)
+folder = pathlib.Path(options["Global.output_dir"])
+with open("calls.txt", "a") as stream:
+    stream.write(options["Arch.Backbone.name"] + " " + options.get("Global.checkpoints", "new") + chr(10))
+if pathlib.Path("fail").exists() and pathlib.Path("fail").read_text() in options["Arch.Backbone.name"]:
+    (folder / "latest.pdparams").touch()
+    sys.exit(1)
+"""
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder with the script in it and a program in the place of Python that writes down what it is asked for."""
+    for file in ("tools/tables/train_centernets.sh", "test_tipc/common_func.sh"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        shutil.copy(ROOT / file, tmp_path / file)
+    shutil.copytree(ROOT / "test_tipc/lib", tmp_path / "test_tipc/lib")
+    program = tmp_path / "python"
+    program.write_text(PROGRAM)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    for file in RECIPE:
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text("first\n")
+    return tmp_path
+
+
+def run_script(tree, *words):
+    done = subprocess.run(
+        ["bash", tree / "tools/tables/train_centernets.sh", *words],
+        env={**os.environ, "TIPC_PYTHON": str(tree / "python")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    calls = tree / "calls.txt"
+    found = calls.read_text().splitlines() if calls.exists() else []
+    calls.unlink(missing_ok=True)
+    return done.returncode, found, done.stderr
+
+
+def test_every_backbone_is_trained_once_in_its_order(tree):
+    status, calls, _ = run_script(tree)
+    assert status == 0
+    names = [call.partition(" ")[0] for call in calls]
+    assert names == [
+        "MobileNetV3_small_x1_0",
+        "ShuffleNetV2_x1_0",
+        "MobileNetV3_large_x1_0",
+        "MobileNetV1_x1_0",
+        "ResNet50_vd",
+    ]
+    assert {f"CenterNet_{name}" for name in names} == set(CHAINS)
+    assert all(call.endswith(" new") for call in calls)
+    assert run_script(tree)[:2] == (0, [])  # all trained before
+
+
+def test_a_failed_training_goes_on_from_its_checkpoint(tree):
+    (tree / "fail").write_text("Shuffle")
+    status, calls, errors = run_script(tree, "--jobs", "2", "ShuffleNetV2_x1_0", "MixNet_S")
+    assert status == 1
+    assert sorted(calls) == ["MixNet_S new", "ShuffleNetV2_x1_0 new"]
+    assert "error: ShuffleNetV2_x1_0: the training failed" in errors
+    (tree / "fail").unlink()
+    status, calls, _ = run_script(tree, "ShuffleNetV2_x1_0", "MixNet_S")
+    assert (status, calls) == (0, ["ShuffleNetV2_x1_0 output/det/CenterNet_ShuffleNetV2_x1_0/latest"])
+
+
+@pytest.mark.parametrize("file", RECIPE)
+def test_a_training_of_another_recipe_neither_goes_on_nor_counts(tree, file):
+    assert run_script(tree, "MixNet_S")[0] == 0
+    (tree / file).write_text("second\n")
+    status, calls, errors = run_script(tree, "MixNet_S")
+    assert (status, calls) == (1, [])
+    assert "CenterNet_MixNet_S: begun with another config or other images; remove it to begin anew" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), [(["--jobs", "0"], "--jobs: expected a number from 1 up"), (["--job"], "unknown option")]
+)
+def test_wrong_options_are_one_line(tree, words, message):
+    status, calls, errors = run_script(tree, *words)
+    assert (status, calls) == (1, [])
+    assert errors.startswith(f"error: {message}")
+
+
+# ---- the chains and the document
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_chain_names_its_backbone_everywhere_and_can_be_read_in_every_mode(name):
+    path = ROOT / f"test_tipc/configs/{name}/train_infer_python.txt"
+    text = path.read_text()
+    backbone = name.partition("_")[2]
+    assert set(re.findall(r"Arch.Backbone.name=([^ |\n]+)", text)) == {backbone}
+    assert f"model_name:{name}\n" in text
+    for config in set(re.findall(r"-c (ppcls_lite\S+\.yaml)", text)):
+        assert (ROOT / config).is_file()
+    lines = read_in_every_mode(name)
+    assert len(lines) == 4
+    assert all(f" {name} tools/export_model.py -c ppcls_lite/configs/detection/" in line for line in lines)
+
+
+def test_listing_and_taps_of_the_document_are_true():
+    text = DOCUMENT.read_text()
+    command = "python tools/print_features.py -m MobileNetV3_large_x1_0 --size 640"
+    listing = text.partition(command)[2].partition("```text\n")[2].partition("```")[0]
+    done = subprocess.run([sys.executable, *command.split()[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout == listing
+    backbone = build_backbone("MobileNetV3_large_x1_0")
+    assert f"{backbone.out_indices} {backbone.channels} {backbone.strides}" in text
+
+
+def test_a_sixth_backbone_needs_a_config_made_as_the_document_says(tmp_path):
+    """Its `sed` line gives a chain's config of PPHGNetV2_B0 that the driver reads."""
+    (line,) = re.findall(r"^(sed 's/.*?\.txt)$", DOCUMENT.read_text().replace(" \\\n    ", " "), re.MULTILINE)
+    line = line.replace("/tmp/", f"{tmp_path}/")
+    subprocess.run(["bash", "-c", line], cwd=ROOT, check=True, timeout=30)
+    text = (tmp_path / "CenterNet_PPHGNetV2_B0.txt").read_text()
+    assert "model_name:CenterNet_PPHGNetV2_B0" in text
+    assert set(re.findall(r"Arch.Backbone.name=([^ |\n]+)", text)) == {"PPHGNetV2_B0"}
+
+
+def test_files_and_links_of_the_document_are_there():
+    text = DOCUMENT.read_text()
+    for target in re.findall(r"\]\((?!http|#)([^)#]+)", text):
+        assert (DOCUMENT.parent / target).exists(), target
+    for path in re.findall(r"(?:ppcls_lite/configs|deploy/configs|test_tipc/configs|tools)/[\w./-]+\.\w+", text):
+        assert (ROOT / path).is_file(), path

@@ -1,0 +1,41 @@
+"""Entry scripts under test: how they are started, and what a good error looks like."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "tests/fixtures"
+
+
+class Outcome(NamedTuple):
+    """How a script ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+def run_process(script, *options, cwd=ROOT, timeout=120, **environment):
+    """Run an entry script of this repository in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *map(str, options)],
+        cwd=cwd,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def assert_one_line(outcome, *expected):
+    """The script ended with status 1 and exactly one line of error, which holds the `expected` texts."""
+    errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    assert outcome.status == 1, outcome
+    assert "Traceback" not in outcome.err + outcome.out
+    assert len(errors) == 1, outcome.err
+    for text in expected:
+        assert text in errors[0]

@@ -1,0 +1,174 @@
+"""The comparison of engines, which must see every planted fault."""
+
+import json
+import shutil
+import struct
+
+import numpy as np
+import pytest
+import yaml
+
+from ppcls_lite.infer.compare.classifiers import check_names
+from ppcls_lite.infer.engines.agreement import Agreement, same_top
+from ppcls_lite.utils.errors import UserError
+from tests.helpers.configs import random_weights, save_arrays
+from tests.helpers.scripts import ROOT, assert_one_line
+
+PREDICTION = "deploy/configs/inference_cls.yaml"
+
+
+# ---- the comparison, and faults planted for it
+
+
+def changed_weight(folder, array, change):
+    """Replace one weight in inference.pdiparams: the array is found there by its bytes."""
+    path = folder / "inference.pdiparams"
+    content = path.read_bytes()
+    assert content.count(array.tobytes()) == 1
+    at = content.index(array.tobytes())
+    (old,) = struct.unpack_from("<f", content, at)
+    path.write_bytes(content[:at] + struct.pack("<f", change(old)) + content[at + 4 :])
+
+
+def _edit(path, change):
+    content = yaml.safe_load(path.read_text())
+    change(content)
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _other_mean(content, section="PreProcess", key="transform_ops"):
+    content[section][key][3]["NormalizeImage"]["mean"][0] += 0.001
+
+
+def _swap_outputs(folder, arrays):
+    """The head of the exported model with two classes exchanged."""
+    path = folder / "inference.pdiparams"
+    content = path.read_bytes()
+    for name in ("fc.weight", "fc.bias"):
+        swapped = np.ascontiguousarray(arrays[name][..., [1, 0, 2]])
+        assert content.count(arrays[name].tobytes()) == 1
+        content = content.replace(arrays[name].tobytes(), swapped.tobytes())
+    path.write_bytes(content)
+
+
+FAULTS = {
+    "mean in inference.yml": lambda folder, arrays: _edit(folder / "inference.yml", _other_mean),
+    "first conv": lambda folder, arrays: changed_weight(folder, arrays["conv.conv.weight"], lambda w: w * 1.001),
+    "a variance": lambda folder, arrays: changed_weight(folder, arrays["conv.bn._variance"], lambda w: w * 1.001),
+    "a bias": lambda folder, arrays: changed_weight(folder, arrays["fc.bias"], lambda w: w + 1e-5),
+    "a weight that is no number": lambda folder, arrays: changed_weight(folder, arrays["fc.weight"], lambda w: np.nan),
+    "two classes exchanged": _swap_outputs,
+}
+
+
+def compare(run_here, exported, folder, *options):
+    options = ["-c", exported.config, "--inference_model_dir", folder, *options]
+    return run_here("tools/compare_engines.py", *options)
+
+
+def test_good_model_agrees(exported, run_here, tmp_path):
+    outcome = compare(run_here, exported, exported.model, "--save", tmp_path / "agree.json", "--batch_size", 3)
+    assert outcome.status == 0, outcome
+    strict, usual = json.loads((tmp_path / "agree.json").read_text())
+    assert (strict["engine"], strict["largest"], strict["differing_bits"], strict["images"]) == ("strict", 0.0, 0, 7)
+    assert (usual["engine"], usual["other_top"], usual["agrees"]) == ("usual_onednn", 0, True)
+    assert 0 <= usual["largest"] <= 1e-4
+    assert outcome.out.splitlines()[-2].startswith("strict: largest difference 0 (bitwise equality asked for), 7 of 7")
+    images = ROOT / "test_images"
+    assert compare(run_here, exported, exported.model, "--images", images).status == 0
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_planted_fault_is_seen(exported, run_here, tmp_path, fault):
+    folder = shutil.copytree(exported.model, tmp_path / "model")
+    FAULTS[fault](folder, random_weights())
+    outcome = compare(run_here, exported, folder)
+    assert_one_line(outcome, "its predictions are not those of the trained network")
+    assert "strict: " in outcome.out
+    assert "DISAGREES" in outcome.out
+
+
+def test_other_mean_in_the_prediction_config_is_seen(exported, run_here, tmp_path):
+    prediction = yaml.safe_load((ROOT / PREDICTION).read_text())
+    own = yaml.safe_load((exported.model / "inference.yml").read_text())
+    prediction["PreProcess"] = own["PreProcess"]
+    path = tmp_path / "inference_cls.yaml"
+    path.write_text(yaml.safe_dump(prediction))
+    assert compare(run_here, exported, exported.model, "--inference_config", path).status == 0
+    _edit(path, _other_mean)
+    outcome = compare(run_here, exported, exported.model, "--inference_config", path)
+    assert_one_line(outcome, "its predictions are not those of the trained network")
+
+
+def test_swapped_names_are_seen(exported, run_here, tmp_path):
+    folder = shutil.copytree(exported.model, tmp_path / "model")
+    (folder / "label_list.txt").write_text("0 green\n1 red\n2 blue\n")
+    assert_one_line(compare(run_here, exported, folder), "class 0 is 'green' there and 'red' in the training config")
+
+
+def test_two_broken_models_do_not_agree(exported, run_here, tmp_path):
+    """No number equals no number bit by bit, and still it is no agreement."""
+    arrays = random_weights()
+    folder = shutil.copytree(exported.model, tmp_path / "model")
+    changed_weight(folder, arrays["fc.weight"], lambda w: np.nan)
+    arrays["fc.weight"].flat[0] = np.nan
+    weights = save_arrays(arrays, tmp_path / "nan.pdparams")
+    outcome = compare(run_here, exported, folder, "-o", f"Global.pretrained_model={weights}")
+    assert_one_line(outcome, "its predictions are not those of the trained network")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--images", "{tmp}/empty.txt"], "empty.txt: the list file is empty"),
+        (["--images", "{tmp}/folder"], "no image among 0 files"),
+        (["--images", "none"], "none: no such image"),
+        (["--batch_size", "0"], "batch_size: expected a whole number of at least 1, found 0"),
+        (["--inference_config", "none.yaml"], "none.yaml: no such config file"),
+        (["-o", "DataLoader.Eval.dataset.cls_label_path=null"], "'DataLoader.Eval.dataset.cls_label_path' is missing"),
+        (["-o", "Global.pretrained_model=null"], "Global.pretrained_model: no weights given"),
+    ],
+    ids=str,
+)
+def test_wrong_comparison(exported, run_here, tmp_path, options, message):
+    (tmp_path / "empty.txt").touch()
+    (tmp_path / "folder").mkdir()
+    options = [option.format(tmp=tmp_path) for option in options]
+    assert_one_line(compare(run_here, exported, exported.model, *options), message)
+
+
+def test_agreement():
+    row = np.array([[0.5, 0.3, 0.2]], np.float32)
+    near = row + np.float32(2e-5)
+    for tolerance, other, agrees in [(0.0, row, True), (0.0, near, False), (1e-4, near, True), (1e-6, near, False)]:
+        agreement = Agreement("engine", tolerance)
+        agreement.add(row, row)
+        agreement.add(row, other)
+        assert agreement.agrees is agrees
+        assert agreement.images == 2
+    assert not Agreement("engine", 1e-4).agrees  # nothing was compared
+    other_shape = Agreement("engine", 1e-4)
+    other_shape.add(row, np.zeros((1, 4), np.float32))
+    assert not other_shape.agrees
+    negative_zero = Agreement("engine", 0.0)
+    negative_zero.add(np.zeros((1, 2), np.float32), -np.zeros((1, 2), np.float32))
+    assert not negative_zero.agrees  # bit by bit
+    for tolerance in (0.0, 1e-4):
+        no_number = Agreement("engine", tolerance)
+        no_number.add(row * np.float32(np.nan), row * np.float32(np.nan))
+        assert not no_number.agrees
+
+
+def test_ids_may_change_places_only_in_a_tie():
+    reference = np.array([0.4, 0.39995, 0.2])
+    assert same_top(reference, np.array([0.3999, 0.4, 0.2]), 1e-4)
+    assert not same_top(reference, np.array([0.3999, 0.4, 0.2]), 1e-6)
+    assert not same_top(reference, np.array([0.2, 0.39995, 0.4]), 1e-4)
+
+
+def test_names_of_classes():
+    check_names({0: "a"}, {0: "a"}, "model")
+    check_names({}, {}, "model")
+    for found in ({0: "b"}, {}, {0: "a", 1: "b"}):
+        with pytest.raises(UserError, match="model: class"):
+            check_names({0: "a"}, found, "model")

@@ -1,0 +1,116 @@
+"""Set-up of Paddle Serving: into the managed environment, once, whole; never into one of the user's own."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.chain.test_prepare import SetUp
+from tests.helpers.shell import CONFIGS, assert_one_error, is_running
+
+CONFIG = str(CONFIGS / "serving_paddleclas.txt")
+PACKAGES = ("paddle-serving-server==0.9.0", "paddle-serving-app==0.9.0", "paddle-serving-client==0.9.0")
+
+
+@pytest.fixture
+def setup(tmp_path):
+    made = SetUp(tmp_path)
+    made.run(CONFIG, "lite_train_lite_infer")  # the environment without Paddle Serving
+    return made
+
+
+def serve(setup, **environment):
+    return setup.run(CONFIG, "serving_infer", **environment)
+
+
+def pip_calls(setup):
+    return (setup.notes / "pip").read_text().splitlines()[1:]
+
+
+def test_it_is_installed_once_with_the_pins_of_the_environment(setup):
+    run = serve(setup)
+    assert run.status == 0, run.out + run.err
+    assert run.out.startswith("installing Paddle Serving into .venv")
+    plain, wheels, client = pip_calls(setup)
+    assert f"-c {setup.tree}/requirements.txt" in plain
+    assert "grpcio==" in plain
+    assert "paddle-serving" not in plain
+    assert "--no-deps paddle-serving-server==0.9.0 paddle-serving-app==0.9.0" in wheels
+    assert "--no-deps --target" in client
+    assert "--python-version 3.9" in client
+    assert "--force-reinstall" not in plain + wheels + client
+    run = serve(setup)
+    assert (run.status, run.out, run.err) == (0, "", "")
+    assert len(pip_calls(setup)) == 3
+    assert not list(setup.tree.glob(".venv.lock*"))
+
+
+def test_the_base_chain_does_without(setup):
+    assert setup.run(CONFIG, "lite_train_lite_infer").status == 0
+    assert pip_calls(setup) == []
+
+
+def test_other_pins_are_installed(setup):
+    assert serve(setup).status == 0
+    with (setup.tree / "requirements-serving.txt").open("a") as stream:
+        stream.write("# changed\n")
+    assert serve(setup).status == 0
+    assert len(pip_calls(setup)) == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_interrupted_installation_is_made_again(setup, number):
+    (setup.notes / "wait").touch()
+    process = setup.start(CONFIG, "serving_infer")
+    pip = setup.pip()
+    os.kill(process.pid, number)
+    setup.finish(process)
+    (setup.notes / "wait").unlink()
+    assert not (setup.venv / "ready-serving").exists()
+    run = serve(setup)
+    assert run.status == 0, run.out + run.err
+    assert not is_running(pip)
+    assert "--force-reinstall" in pip_calls(setup)[-1]
+    assert serve(setup).out == ""
+
+
+def test_a_failed_installation_is_told_and_tried_again(setup):
+    (setup.notes / "fail").touch()
+    run = serve(setup)
+    assert run.status == 1
+    assert run.err.splitlines()[-1] == "error: installing Paddle Serving failed; all of pip's output is in .venv.log"
+    assert "no such package" in run.err
+    (setup.notes / "fail").unlink()
+    assert serve(setup).status == 0
+
+
+def test_an_environment_of_the_user_is_left_alone(setup):
+    """What it lacks is named, with the command."""
+    hide = setup.notes / "hide"
+    hide.mkdir()
+    body = "import sys\nsys.modules.update(dict.fromkeys(['grpc'], None))\n"
+    (hide / "sitecustomize.py").write_text(body)
+    run = serve(setup, TIPC_PYTHON=sys.executable, PYTHONPATH=str(hide))
+    command = f"bash test_tipc/install_serving.sh {sys.executable}"
+    assert_one_error(run, "has no grpc", command)
+    bare = f"{setup.notes}/env/bin/python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", f"{setup.notes}/env"], check=True)
+    assert_one_error(serve(setup, TIPC_PYTHON=bare), "has no paddle cv2")
+    assert pip_calls(setup) == []
+
+
+def test_the_script_for_ones_own_environment(setup):
+    script = ["bash", str(setup.tree / "test_tipc/install_serving.sh")]
+    done = subprocess.run(script, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: usage: bash test_tipc/install_serving.sh PYTHON [PIP_OPTION...]\n"
+    environment = {
+        **os.environ,
+        "NOTES": str(setup.notes),
+        "SERVING_SERVER": "paddle-serving-server-gpu==0.9.0.post112",
+    }
+    done = subprocess.run([*script, str(setup.venv / "bin/python")], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--no-deps paddle-serving-server-gpu==0.9.0.post112 paddle-serving-app==0.9.0" in pip_calls(setup)[1]

@@ -1,0 +1,410 @@
+"""Training and evaluation: the log's lines and figures, faults that end it, two processes, the official config."""
+
+import copy
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import paddle
+import pytest
+import yaml
+
+from ppcls_lite.train import loop, progress
+from ppcls_lite.train.evaluate import Evaluator
+from ppcls_lite.train.metrics import TopkAcc, build_metric
+from ppcls_lite.train.optimizer import build_schedule
+from ppcls_lite.train.progress import Progress
+from ppcls_lite.utils.log import setup_logging
+from ppcls_lite.utils.safe_load import load_arrays
+from tests.helpers.configs import random_weights, save_arrays
+from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from train_log import read_train_log
+
+OFFICIAL = "ppcls/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml"
+NUMBER = r"\d+\.\d{5}"
+# what existing checkers of the certification look for
+CERTIFIED = re.compile(
+    rf"loss: {NUMBER}, avg_reader_cost: {NUMBER} sec, avg_batch_cost: {NUMBER} sec, "
+    rf"avg_samples: \d+(\.\d+)?, avg_ips: {NUMBER} images/sec"
+)
+LINE = re.compile(
+    r"^\[\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\] ppcls_lite INFO: \[Train\]\[Epoch (\d+)/4\]\[Iter: (\d+)/4\] "
+    rf"lr: \d\.\d{{8}}, top1: {NUMBER}, top5: {NUMBER}, {CERTIFIED.pattern}, eta: \d+:\d\d:\d\d$"
+)
+
+
+def trained_log(config):
+    loop.train(config)
+    path = f"{config['Global']['output_dir']}/log_train.txt"
+    with open(path) as stream:
+        return stream.read().splitlines()
+
+
+# ---- the log
+
+
+def test_log_lines(config, capsys):
+    lines = trained_log(config)
+    assert capsys.readouterr().out.splitlines() == lines  # the screen shows the same
+    trained = [line for line in lines if "[Train]" in line]
+    assert [LINE.match(line).group(1, 2) for line in trained] == [(str(e), i) for e in range(1, 5) for i in "24"]
+    rates = [float(re.search(r"lr: (\S+),", line)[1]) for line in trained]
+    schedule = build_schedule(config["Optimizer"]["lr"], epochs=4, steps_per_epoch=4)
+    assert rates == [round(schedule(step), 8) for step in range(1, 16, 2)]  # of the step that the line ends with
+    log = read_train_log(f"{config['Global']['output_dir']}/log_train.txt")
+    assert [point.iteration for point in log.train] == [2, 4, 6, 8, 10, 12, 14, 16]
+    assert [point.iteration for point in log.evals] == [4, 8, 12, 16]
+
+
+def test_log_without_metric(config):
+    del config["Metric"]
+    config["Global"]["epochs"] = 1
+    lines = trained_log(config)
+    assert sum(bool(CERTIFIED.search(line)) for line in lines) == 2
+    assert "top1" not in "".join(lines)
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+def test_averages_since_the_last_line(monkeypatch, capsys):
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    setup_logging()
+    shown = Progress(steps_per_epoch=5, epochs=2, every=2, metric=TopkAcc([1]))
+    shown.start()
+    logits = paddle.to_tensor(np.eye(4, dtype=np.float32))
+    for step, (reading, training, loss, samples) in enumerate(
+        [(0.1, 0.4, 1.0, 4), (0.3, 0.2, 2.0, 4), (0.0, 1.0, 3.0, 4), (0.2, 0.8, 5.0, 4), (1.0, 1.0, 7.0, 2)]
+    ):
+        clock.now += reading
+        shown.data_ready()
+        clock.now += training
+        labels = paddle.to_tensor([0, 1, 0, 0][:samples])
+        shown.step_done(1, step, 0.5, {"loss": paddle.to_tensor(loss)}, samples, (logits[:samples], labels))
+    lines = [line.partition("INFO: ")[2] for line in capsys.readouterr().out.splitlines()]
+    expected = [
+        "[Iter: 2/5] lr: 0.50000000, top1: 0.50000, loss: 1.50000, avg_reader_cost: 0.20000 sec, "
+        "avg_batch_cost: 0.50000 sec, avg_samples: 4, avg_ips: 8.00000 images/sec, eta: 0:00:04",
+        "[Iter: 4/5] lr: 0.50000000, top1: 0.50000, loss: 4.00000, avg_reader_cost: 0.10000 sec, "
+        "avg_batch_cost: 1.00000 sec, avg_samples: 4, avg_ips: 4.00000 images/sec, eta: 0:00:04",
+        "[Iter: 5/5] lr: 0.50000000, top1: 1.00000, loss: 7.00000, avg_reader_cost: 1.00000 sec, "
+        "avg_batch_cost: 2.00000 sec, avg_samples: 2, avg_ips: 1.00000 images/sec, eta: 0:00:05",
+    ]
+    assert lines == [f"[Train][Epoch 1/2]{line}" for line in expected]
+
+
+# ---- what ends a training
+
+
+def test_loss_that_is_no_number(config, write_config, run_here, tmp_path):
+    config["Optimizer"]["lr"].update(learning_rate=1e30, warmup_epoch=0)
+    config["Global"].update(epochs=20)
+    outcome = run_here("tools/train.py", "-c", write_config(config))
+    assert_one_line(outcome, "the loss became nan in epoch", "learning_rate")
+    for name in ("latest", "best_model"):  # no checkpoint of it
+        path = tmp_path / f"out/{name}.pdparams"
+        assert not path.exists() or all(np.isfinite(array).all() for array in load_arrays(path).values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"Global.seed": -1}, "Global.seed: expected a whole number of at least 0, found -1"),
+        ({"Global.epochs": 0}, "Global.epochs: expected a whole number of at least 1, found 0"),
+        ({"Global.epochs": None}, "Global.epochs: expected a whole number of at least 1, found None"),
+        ({"Global.print_batch_step": 0}, "Global.print_batch_step: expected a whole number"),
+        ({"Global.device": "tpu"}, "Global.device: expected gpu or cpu, found 'tpu'"),
+        ({"Global.pretrained_model": "no/such"}, "no/such.pdparams: no such weights file"),
+        ({"Global.checkpoints": "no/such"}, "no/such.pdstates: no such weights file"),
+        ({"Arch": None}, "'Arch' is missing"),
+        ({"Arch.name": None}, "Arch"),
+        ({"Arch.name": "MobileNetV3_smal_x1_0"}, "did you mean 'MobileNetV3_small_x1_0'"),
+        ({"Arch.class_num": 2}, "label 2 is not below class_num 2"),
+        ({"Arch.class_num": 0}, "Arch.class_num: expected a whole number of at least 1, found 0"),
+        ({"Arch.class_num": -1}, "Arch.class_num: expected a whole number of at least 1, found -1"),
+        ({"Arch.dropout_prob": 7}, "Arch.dropout_prob: expected a number from 0 to 1, found 7"),
+        ({"Arch.no_such_option": 2}, "no_such_option"),
+        ({"Loss": None}, "'Loss' is missing"),
+        ({"Optimizer": None}, "'Optimizer' is missing"),
+        ({"Optimizer.lr": None}, "'Optimizer.lr' is missing"),
+        ({"DataLoader": None}, "'DataLoader.Train' is missing"),
+        ({"DataLoader.Eval": None}, "'DataLoader.Eval' is missing"),
+        ({"DataLoader.Train.sampler.batch_size": 0}, "batch_size"),
+        ({"DataLoader.Train.dataset.image_root": "no/such"}, "no/such: no such folder"),
+        ({"DataLoader.Train.dataset.cls_label_path": "no/such.txt"}, "no/such.txt: no such list file"),
+        ({"Metric.Train": [{"TopkAc": {}}]}, "Metric.Train[0]: expected 'TopkAcc"),
+        ({"Metric.Train": [{"TopkAcc": {"topk": [0]}}]}, "TopkAcc.topk: expected positive whole numbers"),
+        ({"Metric.Train": [{"TopkAcc": {"k": [1]}}]}, "Metric.Train[0]"),
+    ],
+    ids=str,
+)
+def test_wrong_config(config, write_config, run_here, changes, message):
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        node = config
+        for section in sections:
+            node = node[section]
+        node[last] = value
+    assert_one_line(run_here("tools/train.py", "-c", write_config(config)), message)
+
+
+def test_output_folder_that_is_a_file(config, write_config, run_here, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    assert_one_line(run_here("tools/train.py", "-c", write_config(config)), "log_train.txt: cannot be written")
+
+
+def test_gpu_is_demanded(config, write_config, run_here):
+    if paddle.is_compiled_with_cuda():
+        pytest.skip("this Paddle can use a GPU")
+    path = write_config(config)
+    outcome = run_here("tools/train.py", "-c", path, "-o", "Global.device=gpu")
+    assert_one_line(outcome, "-o Global.device=gpu: this Paddle is the CPU build")
+    config["Global"].update(device="gpu", epochs=1)  # an official config that says so is no demand
+    assert "running on the CPU" in run_here("tools/train.py", "-c", write_config(config)).out
+
+
+def test_full_log_disk_and_departed_reader(config, write_config):
+    path = write_config(config)
+    command = f"{sys.executable} {ROOT}/tools/train.py -c {path} -o Global.epochs=1"
+    full = subprocess.run(f"{command} >/dev/full", shell=True, capture_output=True, text=True, timeout=100)
+    assert full.returncode != 0
+    assert "error: the screen's output cannot be written (No space left on device)" in full.stderr
+    assert "Traceback" not in full.stderr
+    left = subprocess.run(["bash", "-c", f"{command} | head -1"], capture_output=True, text=True, timeout=100)
+    assert "Traceback" not in left.stderr
+    assert "Logging error" not in left.stderr
+
+
+# ---- ways to train
+
+
+def test_to_static_trains(config):
+    config["Arch"]["name"] = "MobileNetV1_x0_25"  # no dropout, which would draw other numbers there
+    config["Global"].update(epochs=1, print_batch_step=1)
+    dynamic = trained_log(copy.deepcopy(config))
+    names = list(load_arrays(config["Global"]["output_dir"] + "/latest"))
+    config["Global"].update(to_static=True, output_dir=config["Global"]["output_dir"] + "_static")
+    static = trained_log(config)
+    first, second = (list(map(float, re.findall(r"loss: (\S+), avg", "".join(log)))) for log in (dynamic, static))
+    assert first == pytest.approx(second, rel=1e-3)
+    assert len(first) == 4
+    assert list(load_arrays(config["Global"]["output_dir"] + "/latest")) == names
+
+
+def test_pretrained_model_is_where_training_begins(config, tmp_path):
+    arrays = random_weights()
+    config["Global"]["pretrained_model"] = str(save_arrays(arrays, tmp_path / "w.pdparams"))
+    trainer = loop.Trainer(config, "cpu")
+    assert all((tensor.numpy() == arrays[name]).all() for name, tensor in trainer.model.state_dict().items())
+
+
+def test_amp_needs_a_gpu_and_says_so(config):
+    config["AMP"] = {"use_amp": True, "level": "O1"}
+    config["Global"]["epochs"] = 1
+    assert any("mixed precision needs a GPU" in line for line in trained_log(config))
+
+
+def test_official_config_trains_unmodified(tmp_path, run_here, monkeypatch, tiny_data):
+    """Only sizes and the data's place are given: everything else is the official recipe."""
+    monkeypatch.chdir(ROOT)
+    options = ["Global.epochs=2", f"Global.output_dir={tmp_path}", "Global.image_shape=[3, 32, 32]", "Arch.class_num=3"]
+    for part, crop in (("Train", "1.RandCropImage"), ("Eval", "2.CropImage")):
+        place = f"DataLoader.{part}"
+        options += [f"{place}.sampler.batch_size=8", f"{place}.dataset.transform_ops.{crop}.size=32"]
+        options += [f"{place}.dataset.image_root={tiny_data}"]
+        options += [f"{place}.dataset.cls_label_path={tiny_data}/{'val' if part == 'Eval' else 'train'}_list.txt"]
+    options.append("DataLoader.Eval.dataset.transform_ops.1.ResizeImage.resize_short=36")
+    outcome = run_here("tools/train.py", "-c", OFFICIAL, *(word for option in options for word in ("-o", option)))
+    assert outcome.status == 0, outcome.err
+    assert len(read_train_log(tmp_path / "log_train.txt").train) == 2
+    assert (tmp_path / "epoch_2.pdparams").is_file()
+
+
+# ---- two processes
+
+RANK = """
+import json, sys
+sys.path.insert(0, {root!r})
+import numpy as np, paddle
+from ppcls_lite.train import loop
+from ppcls_lite.utils.config import load_config
+seen = []
+update = loop.Evaluator._over_processes
+def watched(self, loss_sum, count):
+    seen.append(count)
+    return update(self, loss_sum, count)
+loop.Evaluator._over_processes = watched
+results = []
+run = loop.Evaluator.run
+loop.Evaluator.run = lambda self, model: results.append(run(self, model)) or results[-1]
+kept = []
+init = loop.Trainer.__init__
+def remember(self, *options):
+    init(self, *options)
+    kept.append(self)
+loop.Trainer.__init__ = remember
+loop.train(load_config({config!r}))
+rank = paddle.distributed.get_rank()
+np.savez({out!r} + f"/rank{{rank}}.npz", **{{n: t.numpy() for n, t in kept[0].model.state_dict().items()}})
+with open({out!r} + f"/rank{{rank}}.json", "w") as stream:
+    json.dump({{"seen": seen, "results": results, "seed": kept[0].seed}}, stream)
+"""
+
+
+def test_two_processes(config, write_config, tmp_path):
+    config["Global"].update(epochs=2, seed=None)
+    script = tmp_path / "rank.py"
+    script.write_text(RANK.format(root=str(ROOT), config=str(write_config(config)), out=str(tmp_path)))
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node=2", "--backend", "gloo"]
+    done = subprocess.run(
+        [*command, "--log_dir", str(tmp_path / "launch"), str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = (np.load(tmp_path / f"rank{rank}.npz") for rank in (0, 1))
+    # batch norm's running statistics are each process's own, all that is trained is shared
+    trained = [name for name in first.files if not name.endswith(("_mean", "_variance"))]
+    assert all(np.array_equal(first[name], second[name]) for name in trained)
+    notes = [json.loads((tmp_path / f"rank{rank}.json").read_text()) for rank in (0, 1)]
+    assert notes[0]["results"] == notes[1]["results"]
+    assert notes[0]["seed"] == notes[1]["seed"]
+    assert [a + b for a, b in zip(notes[0]["seen"], notes[1]["seen"])] == [7, 7]  # every image once
+    log = read_train_log(tmp_path / "out/log_train.txt")
+    text = (tmp_path / "out/log_train.txt").read_text()
+    assert [point.iteration for point in log.train] == [2, 4]  # 14 images, 2 processes, batches of 4: 2 steps
+    assert text.count("[Train]") == 2
+    assert "batch size 4 x 2" in text
+
+
+# ---- evaluation
+
+
+def test_evaluation_equals_plain_numpy(config, write_config, tmp_path, run_here):
+    arrays = random_weights()
+    config["Global"]["pretrained_model"] = str(save_arrays(arrays, tmp_path / "w.pdparams"))
+    config["Metric"]["Eval"] = [{"TopkAcc": {"topk": [1, 2, 5]}}]
+    outcome = run_here("tools/eval.py", "-c", write_config(config))
+    assert outcome.status == 0
+    last = outcome.out.splitlines()[-1]
+    shown = dict(re.findall(rf"(loss|top\d): ({NUMBER})", last))
+    assert last.endswith("images: 7")
+
+    from ppcls_lite.arch.from_config import load_network
+    from ppcls_lite.data.transforms import build_transforms
+    from ppcls_lite.infer.predict import read_image
+
+    dataset = config["DataLoader"]["Eval"]["dataset"]
+    transforms = build_transforms([*dataset["transform_ops"], {"ToCHWImage": None}])
+    with open(dataset["cls_label_path"]) as stream:
+        rows = [line.split() for line in stream]
+    images = np.stack([read_image(f"{dataset['image_root']}/{name}", transforms) for name, _ in rows])
+    labels = np.array([int(label) for _, label in rows])
+    with paddle.no_grad():
+        logits = load_network(config)(paddle.to_tensor(images)).numpy().astype(np.float64)
+    ranks = (logits > logits[range(7), labels][:, None]).sum(axis=1)
+    assert [float(shown[f"top{k}"]) for k in (1, 2, 5)] == [round((ranks < k).mean(), 5) for k in (1, 2, 5)]
+    losses = np.log(np.exp(logits - logits[range(7), labels][:, None]).sum(axis=1))
+    assert float(shown["loss"]) == pytest.approx(losses.mean(), abs=1e-4)
+    assert 0 < (ranks < 1).mean() < 1  # a figure that says something
+
+
+def test_topk_accuracy():
+    metric = TopkAcc([1, 2, 9])
+    logits = np.array([[0.1, 0.5, 0.2], [0.5, 0.5, 0.1], [0.5, 0.5, 0.1], [0.0, 0.1, 0.2]])
+    metric.update(logits[:3], np.array([1, 0, 1]))
+    metric.update(logits[3:], np.array([0]))
+    assert metric.values() == {"top1": 0.5, "top2": 0.75, "top9": 1.0}  # of equal scores, the lower id is first
+    metric.reset()
+    assert metric.values() == {"top1": 0.0, "top2": 0.0, "top9": 0.0}
+    assert TopkAcc(3).topk == [3]
+    assert build_metric(None, "Metric.Eval") is None
+
+
+def test_evaluator_counts_images_not_batches(config):
+    """The last batch is smaller: a mean of the batches' means would be another number."""
+    from ppcls_lite.data.loader import build_loader
+
+    class Sure(paddle.nn.Layer):
+        def forward(self, images):
+            return paddle.to_tensor(np.eye(3, dtype=np.float32)[[0] * len(images)])
+
+    loader = build_loader(config["DataLoader"]["Eval"], "Eval", 0)
+    results = Evaluator(config, loader).run(Sure())
+    assert results["top1"] == pytest.approx(3 / 7)
+    right, wrong = (float(np.log(np.exp([1, 0, 0]).sum()) - score) for score in (1, 0))
+    assert results["loss"] == pytest.approx((3 * right + 4 * wrong) / 7, abs=1e-6)
+
+
+def test_evaluation_of_weights_that_are_no_numbers(config, write_config, tmp_path, run_here):
+    arrays = random_weights()
+    list(arrays.values())[-1][0] = np.nan
+    config["Global"]["pretrained_model"] = str(save_arrays(arrays, tmp_path / "w.pdparams"))
+    assert_one_line(run_here("tools/eval.py", "-c", write_config(config)), "the loss on the validation list is nan")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "Global.pretrained_model: no weights given"),
+        (["-o", "Global.pretrained_model=none/best_model"], "none/best_model.pdparams: no such weights file"),
+        (["-o", "Global.pretrained_model={tmp}/other"], "does not fit the network"),
+        (["-o", "DataLoader.Eval=null"], "'DataLoader.Eval' is missing"),
+    ],
+)
+def test_wrong_evaluation(config, write_config, run_here, tmp_path, options, message):
+    save_arrays(random_weights(class_num=4), tmp_path / "other.pdparams")
+    if not options or "Eval" in options[1]:
+        config["Global"]["pretrained_model"] = str(tmp_path / "other") if options else None
+        config["Arch"]["class_num"] = 4 if options else 3
+    if options and "DataLoader" in options[1]:
+        options, config["DataLoader"]["Eval"] = [], None
+    options = [option.format(tmp=tmp_path) for option in options]
+    assert_one_line(run_here("tools/eval.py", "-c", write_config(config), *options), message)
+
+
+# ---- reading a log back
+
+
+def _log(path, losses):
+    lines = [
+        f"[Train][Epoch 1/1][Iter: {10 * index}/{10 * len(losses)}] loss: {loss}, avg_reader_cost: 0.1 sec, "
+        "avg_batch_cost: 0.5 sec\n"
+        for index, loss in enumerate(losses, 1)
+    ]
+    path.write_text("".join(lines))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("losses", "status", "said"),
+    [
+        (np.linspace(2, 1, 20), 0, "it fell"),
+        (np.linspace(1, 2, 20), 1, "it did not fall"),
+        ([1.0] * 20, 1, "it did not fall"),
+        ([2, 1, 0.5], 0, "too few to judge"),
+        (["nan"] * 20, 1, "it did not fall"),
+    ],
+)
+def test_check_convergence(tmp_path, run_here, losses, status, said):
+    outcome = run_here("test_tipc/lib/convergence.py", _log(tmp_path / "log_train.txt", losses))
+    assert outcome.status == status
+    assert said in outcome.out + outcome.err
+
+
+def test_versions_and_yaml_of_the_repository():
+    outcome = run_process("test_tipc/lib/versions.py")
+    assert re.match(r"Python 3\.\d+\.\d+, paddlepaddle(-gpu)? \d.*numpy \d", outcome.out)
+    for path in (ROOT / "ppcls_lite/configs").rglob("*.yaml"):
+        assert yaml.safe_load(path.read_text())["Arch"]["name"]

@@ -2,17 +2,17 @@
 # The one file that every script of test_tipc/ sources: what they share lies in lib/, a file a subject.
 # Needs bash 4.4 and Linux.
 #
-# What a run is about stands in one array, RUN, under these names; a name that was not set ends the script:
+# The facts of a run are in one array, RUN, under these names; reading a name that was not set ends the script:
 #   config mode model              the config's path, the mode, and the model that the config names
 #   stage stop_stage evidence …    the options of the command line, less their dashes
 #   output out results lock        the folder of all runs, that of this run, its record in the official form, its lock
 #   python versions commit gpus    the interpreter, what it has, our commit, and how many GPUs can be used
 #   infer_folder                   where the config's inference command is run
-#   gpu autocast tag run           the training at hand, the name of its logs, and its folder
-#   train_field train_more export_field weights model_dir    its commands, and what they made
+#   gpu autocast tag run           the current training, the name of its logs, and its folder
+#   train_field train_more export_field weights    the fields of its commands, and its weights
 
 set -uo pipefail
-unset CDPATH # or `cd` may go elsewhere, and print where
+unset CDPATH # it makes `cd` go elsewhere and print the folder
 
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
     echo "error: bash 4.4 or newer is needed, this is $BASH_VERSION" >&2
@@ -23,7 +23,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 MODES=(lite_train_lite_infer lite_train_whole_infer whole_infer whole_train_whole_infer)
 declare -A RUN
 
-die() { # MESSAGE: one line on standard error, and the end
+die() { # MESSAGE: print one line on standard error and exit
     printf 'error: %s\n' "$*" >&2
     exit 1
 }

@@ -6,7 +6,7 @@
 #
 # test_tipc/prepare.sh CONFIG serving_infer does this for .venv. Run it yourself for an environment of your own, which
 # nothing else here ever changes. SERVING_SERVER=paddle-serving-server-gpu==0.9.0.post112 installs that server instead.
-# Exit code: 0 installed, 1 not (the last lines say why).
+# Exit code: 0 installed, 1 not installed (the last lines say why).
 
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
@@ -22,10 +22,12 @@ main() {
     local -a packages pip=("${RUN[python]}" -m pip install --disable-pip-version-check --no-input "$@")
     mapfile -t packages < <(grep -v -e '^#' -e '^$' -e '^paddle-serving' "$REQUIREMENTS")
     "${pip[@]}" "${packages[@]}" || die "the packages that Paddle Serving needs could not be installed"
-    "${pip[@]}" --no-deps "${SERVING_SERVER:-$(pinned server)}" "$(pinned app)" || die "Paddle Serving could not be installed"
+    "${pip[@]}" --no-deps "${SERVING_SERVER:-$(pinned server)}" "$(pinned app)" ||
+        die "Paddle Serving could not be installed"
     # The client's wheel says cp39, and its Python code runs on every newer one: only its compiled part, which nothing
     # here uses, needs 3.9.
-    folder=$("${RUN[python]}" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') || die "${RUN[python]}: where is its folder?"
+    folder=$("${RUN[python]}" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') ||
+        die "${RUN[python]}: its site-packages folder cannot be found"
     "${pip[@]}" --no-deps --target "$folder" --upgrade --python-version 3.9 --implementation cp --abi none \
         --platform any --only-binary :all: "$(pinned client)" || die "the client of Paddle Serving could not be installed"
 }

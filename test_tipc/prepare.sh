@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Make ready what a chain needs: the Python environment, the data, the provided weights.
+# Set up what a chain needs: the Python environment, the data, the provided weights.
 #
 #   bash test_tipc/prepare.sh CONFIG MODE
 #   bash test_tipc/prepare.sh test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt lite_train_lite_infer
 #
-# MODE is one of the base chain's, or serving_infer.
-# Builds .venv with the pinned packages of requirements.txt (and requirements-serving.txt, to serve); whatever is ready already is left alone, and what was
-# interrupted is made again. TIPC_PYTHON=/path/to/python uses that interpreter's environment as it is.
-# Exit code: 0 everything is there, 1 something could not be made ready (one line says what).
+# MODE is a mode of the base chain, or serving_infer.
+# Builds .venv with the pinned packages of requirements.txt (and of requirements-serving.txt, to serve). What is complete
+# is kept; what was interrupted is made again. TIPC_PYTHON=/path/to/python uses that interpreter's environment unchanged.
+# Exit code: 0 everything is ready, 1 something could not be set up (one line says what).
 
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 
 VENV=$ROOT/.venv
 PYTHONS=(python3.11 python3.12 python3.10 python3.13 python3.9 python3 python)
-MODULES=(paddle cv2 numpy yaml PIL matplotlib tqdm) # what a foreign environment must have
+MODULES=(paddle cv2 numpy yaml PIL matplotlib tqdm) # required of the environment of TIPC_PYTHON
 SERVING_MODULES=(grpc flask func_timeout six pytest paddle_serving_server paddle_serving_app paddle_serving_client)
 
 main() {
@@ -57,7 +57,7 @@ check_foreign_python() {
     check_modules "${RUN[python]} -m pip install -r requirements.txt" "${MODULES[@]}"
 }
 
-check_modules() { # INSTALL_COMMAND MODULE...: the end unless TIPC_PYTHON has them all
+check_modules() { # INSTALL_COMMAND MODULE...: exit with an error unless TIPC_PYTHON has them all
     local missing
     missing=$("${RUN[python]}" - "${@:2}" 2>/dev/null <<'PY'
 import importlib.util
@@ -116,7 +116,7 @@ install_serving() {
     local log=$ROOT/.venv.log
     # the pins of requirements.txt stay as they are
     local -a options=(-c "$ROOT/requirements.txt")
-    # what was cut off may look installed, and be half there
+    # packages of an interrupted installation may be incomplete
     [[ ! -e $VENV/serving-began ]] || options+=(--force-reinstall)
     echo "installing Paddle Serving into .venv: about a minute the first time, log in .venv.log"
     { rm -f "$VENV/ready-serving" && touch "$VENV/serving-began"; } || die "$VENV: cannot be written"
@@ -155,11 +155,11 @@ prepare_data() {
     elif [[ $mode == whole_* ]] || { [[ $mode == serving_infer ]] && mentions dataset/digits; }; then
         make_data make_digits.py digits
     fi
-    # Official configs read ImageNet from dataset/ILSVRC2012. Where that is not there, lite_data stands in for it.
+    # Official configs read ImageNet from dataset/ILSVRC2012. Where that folder is missing, lite_data replaces it.
     if [[ ! -e $ROOT/dataset/ILSVRC2012 ]]; then
         local fresh=$ROOT/dataset/.ILSVRC2012.$$
         { mkdir -p "$fresh" && stand_in "$fresh"; } 2>/dev/null || die "$ROOT/dataset: cannot be written"
-        # -T: where another run was faster, its folder stays
+        # -T: if another run was faster, keep its folder
         mv -T "$fresh" "$ROOT/dataset/ILSVRC2012" 2>/dev/null || rm -rf "$fresh"
     fi
 }
@@ -174,7 +174,7 @@ stand_in() { # FOLDER: lite_data under the names that official configs use
     mixed_list "$lite/train_list.txt" >"$1/train_list.txt" || return # official configs do not shuffle
     for path in "$lite"/val/*; do ln -s "../../../lite_data/val/${path##*/}" "$1/val/" || return; done
     path=$(find "$lite/val" -name '*.jpg' | LC_ALL=C sort | head -n 1)
-    # the one picture that official configs predict
+    # the one image that official configs predict
     ln -s "../../../lite_data/${path#"$lite/"}" "$1/val/ILSVRC2012_val_00000001.JPEG"
 }
 
@@ -187,7 +187,7 @@ mixed_list() { # FILE: its lines `<path> <label>`, the first of each class, then
     done <"$1" | sort -n -s -k 1,1 | cut -d ' ' -f 2-
 }
 
-prepare_weights() { # the weights that whole_infer uses must be here, since nothing is downloaded
+prepare_weights() { # the weights for whole_infer must be present: nothing is downloaded
     local weights
     weights=$(provided_weights "$(for_mode "$(value_of pretrained_model_url train_model)" whole_infer)") || exit 1
     [[ -f $ROOT/$weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"

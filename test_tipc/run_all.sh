@@ -4,9 +4,9 @@
 #   bash test_tipc/run_all.sh MODE [NAME...] [--again] [--evidence]
 #   bash test_tipc/run_all.sh lite_train_lite_infer MobileNetV3_small_x1_0 PPHGNetV2_B0
 #
-# NAME is a folder of test_tipc/configs, or the path of any train_infer_python.txt; by default all folders are taken.
-# MODE, TIPC_PYTHON and TIPC_OUTPUT as for test_train_inference_python.sh. A failure does not stop the other models.
-# A model that passed before with the same code, config, data, versions and GPUs is not run again, unless --again.
+# NAME is a folder of test_tipc/configs, or the path of any train_infer_python.txt; default: all folders.
+# MODE, TIPC_PYTHON and TIPC_OUTPUT are those of test_train_inference_python.sh. A failure does not stop the others.
+# A model that passed before with the same code, config, data, versions and GPUs is not run again without --again.
 # --evidence renews test_log/<model> from the models that are run.
 # Leaves matrix.txt, matrix.json and matrix.md in test_tipc/output/, and each model's screen in .run_all/<model>.log.
 # Exit code: 0 all passed, 1 one did not, 130 or 143 interrupted.
@@ -16,7 +16,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/certificate.sh
 source "$ROOT/test_tipc/lib/certificate.sh"
 
-declare -a CONFIGS=() MODELS=() # side by side
+declare -a CONFIGS=() MODELS=() # of the same index
 
 main() {
     local i
@@ -63,7 +63,7 @@ known_models() {
     (cd "$ROOT/test_tipc/configs" && printf '%s\n' */train_infer_python.txt | sed 's#/[^/]*$##' | paste -sd ' ')
 }
 
-name_models() { # sets MODELS, which name the folders of the runs; the driver tells what is wrong with a config
+name_models() { # sets MODELS, the names of the output folders; the driver reports what is wrong with a config
     local config model
     local -A taken=()
     for config in "${CONFIGS[@]}"; do
@@ -75,7 +75,7 @@ name_models() { # sets MODELS, which name the folders of the runs; the driver te
     done
 }
 
-prepare_environment() { # Python and data, by the first config that can be read; weights are the driver's matter
+prepare_environment() { # Python and data, with the first config that can be read; the driver looks for the weights
     local config
     for config in "${CONFIGS[@]}"; do
         (read_config "$config") 2>/dev/null && break
@@ -85,7 +85,7 @@ prepare_environment() { # Python and data, by the first config that can be read;
     describe_environment
 }
 
-certify() { # CONFIG MODEL: run the driver unless the model passed before on the same ground
+certify() { # CONFIG MODEL: run the driver, unless the model passed before and nothing has changed
     local run=${RUN[output]}/$2/${RUN[mode]} stamp
     RUN[model]=$2
     stamp=$(certificate "$1")
@@ -94,13 +94,13 @@ certify() { # CONFIG MODEL: run the driver unless the model passed before on the
         record "$2" passed 0 "$run/summary.json" 'certified before'
         return
     fi
-    rm -f "$run/certified" "$run/summary.json" # a driver that stops at once would leave those of the last run
+    rm -f "$run/certified" "$run/summary.json" # or they would stay if the driver stops at once
     run_step "$2" "${RUN[out]}/$2.log" . bash test_tipc/test_train_inference_python.sh "$1" "${RUN[mode]}" \
         ${RUN[evidence]:+--evidence} || return 0
     echo "$stamp" >"$run/certified"
 }
 
-summarise() { # write and show the table, also after an interruption; fails unless all passed
+summarise() { # write and print the table, also after an interruption; fail unless all passed
     [[ -n ${RUN[versions]:-} ]] || return
     "${RUN[python]}" test_tipc/lib/matrix.py "${RUN[output]}" --mode "${RUN[mode]}" --commit "${RUN[commit]}" \
         --versions "${RUN[versions]}" "${MODELS[@]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Certify a model as a service: convert it, start Paddle Serving, ask it over HTTP and gRPC, and prove that every answer
-# is what Paddle Inference predicts.
+# Certify a model as a service: convert it, start Paddle Serving, send images over HTTP and gRPC, and prove that every
+# answer is what Paddle Inference predicts.
 #
 #   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
 #   bash test_tipc/test_serving.sh test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt serving_infer
@@ -10,7 +10,7 @@
 # stages must have left their files. --evidence renews test_log/<model>/serving from this run.
 # TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is
 # kept with --evidence only); TIPC_SERVING_PORTS=18080,9993 fixes the ports for HTTP and gRPC, which are free ones
-# otherwise; TIPC_SERVING_SECONDS=120 is how long the server may take to get ready.
+# otherwise; TIPC_SERVING_SECONDS=120 is how long the server may take to start.
 # Leaves logs, results_serving.log, summary.json and junit.xml in test_tipc/output/<model>/serving_infer/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A hash of all that the result of a chain depends on: the same hash, the same result. Sourced after common_func.sh.
+# A hash of everything that the result of a chain depends on. Sourced after common_func.sh.
 
 declare -A RUN # see common_func.sh
 
-# What no result depends on: documents, evidence, tests, and what is hashed by its name in the model's own config. All
-# other files count, so that one that is new or has moved cannot be forgotten here.
+# Files that no result depends on: documents, evidence, tests; and files that count only if the model's own config names
+# them. All other files count, so that a new or moved file cannot be forgotten here.
 NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
     tools/data/materials tools/tables deploy/paddleserving deploy/models dataset output inference)
 
@@ -16,7 +16,7 @@ certificate() { # CONFIG
     } 2>&1 | sha256sum
 }
 
-code_files() { # all files but NOT_CODE and Markdown, committed or not; zero-terminated
+code_files() { # print all files but NOT_CODE and Markdown, committed or not; zero-terminated
     local path
     if [[ $(git rev-parse --show-toplevel 2>/dev/null) == "$ROOT" ]]; then
         git ls-files -z --cached --others --exclude-standard -- . ':!*.md' "${NOT_CODE[@]/#/:!}"
@@ -27,7 +27,7 @@ code_files() { # all files but NOT_CODE and Markdown, committed or not; zero-ter
     fi
 }
 
-named_files() { # CONFIG: the files that its words name, such as scripts, YAML and weights; zero-terminated
+named_files() { # CONFIG: print the files that its words name, such as scripts, YAML and weights; zero-terminated
     local word path
     config_words "$1" | LC_ALL=C sort -u | while IFS= read -r word; do
         for path in "$word" "deploy/$word" "${word/#ppcls\//ppcls_lite/}" "$(provided_path "$word")"; do
@@ -40,6 +40,6 @@ config_words() { # CONFIG: the parts of its lines between blanks, colons, bars a
     (read_config "$1" 2>/dev/null && printf '%s\n' "${LINE_TEXT[@]}") | tr -s '|=: \t' '\n'
 }
 
-provided_path() { # WORD of a config: where prepare.sh wants the weights of an address
+provided_path() { # WORD of a config: print the path of the weights of an address
     [[ $1 != //* ]] || echo "pretrain_models/${1##*/}"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What every chain does alike: find its config, take its output folder, prepare, and end with a summary.
+# What all chains share: options, output folder, preparation, summary and evidence.
 
 declare -A RUN       # see common_func.sh
 declare -a STAGES=() # set by the chain: the names of the steps of each stage, with | between them; stage 0 is prepare
@@ -25,7 +25,7 @@ choose_output() { # sets RUN[output]: TIPC_OUTPUT as seen from the working folde
     [[ -z ${TIPC_OUTPUT:-} || ${RUN[output]} == /* ]] || RUN[output]=$PWD/${RUN[output]}
 }
 
-find_config() { # PATH: sets RUN[config] to it, from the working folder or else from the repository's root; enters the root
+find_config() { # PATH, from the working folder or else from the root: sets RUN[config]; enters the root
     local at=$1
     [[ -e $at || ! -e $ROOT/$at ]] || at=$ROOT/$at
     [[ $at == /* || ! -e $at ]] || at=$PWD/$at
@@ -38,7 +38,7 @@ in_stage() { # NUMBER
     (($1 >= RUN[stage] && $1 <= RUN[stop_stage]))
 }
 
-begin_chain() { # RECORD: take the output folder, keep the record there, and prepare; the end where no more is wanted
+begin_chain() { # RECORD: open the output folder and its record, and prepare; exit where only that was requested
     open_output "${RUN[output]}/${RUN[model]}/${RUN[mode]}"
     if ((RUN[stage] == 0)); then
         start_record "${RUN[out]}/$1"
@@ -61,17 +61,18 @@ prepare() { # the environment, data and weights of the config and the mode, as a
     return "$status"
 }
 
-summarise() { # write and show the summary; fails unless all is well
+summarise() { # write and print the summary; fail unless the run passed
     [[ -n ${RUN[versions]:-} ]] || return
     "${RUN[python]}" test_tipc/lib/report.py "${RUN[out]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
         --versions "${RUN[versions]}" --commit "${RUN[commit]}"
 }
 
-finish() { # KIND: the summary comes last; evidence, of this kind, is kept of a whole run that passed
+finish() { # KIND: keep evidence of this kind if the whole run passed, print the summary, and exit
     local status=0 text=${RUN[out]}/summary.txt
     summarise >"$text" || status=1
-    # a run in another place than usual is a try, unless evidence is asked for
-    if ((status == 0 && RUN[stop_stage] == ${#STAGES[@]} - 1)) && [[ -n $1 && (-n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-}) ]]; then
+    # a run with its own TIPC_OUTPUT is an experiment, unless evidence is requested
+    if ((status == 0 && RUN[stop_stage] == ${#STAGES[@]} - 1)) &&
+        [[ -n $1 && (-n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-}) ]]; then
         "${RUN[python]}" test_tipc/lib/evidence.py "${RUN[out]}" --model "${RUN[model]}" --mode "$1" \
             ${RUN[evidence]:+--renew} || status=1
     fi

@@ -5,7 +5,7 @@
 declare -a WORDS=()   # what split_words found
 declare -a COMMAND=() # begin_command begins it, add_option and add_field add to it
 
-split_words() { # TEXT: sets WORDS, split as a shell does with '…', "…" and \ ; nothing is expanded; fails at an open quote
+split_words() { # TEXT: sets WORDS, split at blanks, '…', "…" and \ as in a shell, expanding nothing; fails at an open quote
     local text=$1 word='' open='' piece
     WORDS=()
     while [[ -n $text ]]; do

@@ -2,11 +2,11 @@
 # Read a config of test_tipc/configs: the only parser of these files.
 
 # A config is blocks of `key:value` lines; a title (====name====) or a separator (##) ends a block. After read_config,
-# BLOCK_TITLE[b] is block b's title (empty behind ##), BLOCK_FIRST[b] and BLOCK_LINES[b] say where its lines stand
-# in LINE_TEXT / LINE_NUMBER.
+# BLOCK_TITLE[b] is block b's title (empty after ##); BLOCK_FIRST[b] and BLOCK_LINES[b] say which elements of LINE_TEXT
+# and LINE_NUMBER are its lines.
 CONFIG_FILE=''
 declare -a BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER
-declare -a CONFIG_NOTES=() # what the reader should be told of a file that can be used all the same
+declare -a CONFIG_NOTES=() # warnings about a file that can still be used
 declare -A KEY VALUE LINE # by field name, filled by name_fields
 declare -a FIELDS=()      # the names in the order of the file
 
@@ -17,7 +17,7 @@ read_config() { # FILE
     local text number=0 block=-1
     while IFS= read -r text || [[ -n $text ]]; do
         number=$((number + 1))
-        ((number > 1)) || text=${text#$'\xef\xbb\xbf'} # some editors begin UTF-8 files with a mark
+        ((number > 1)) || text=${text#$'\xef\xbb\xbf'} # a byte-order mark, which some editors write
         text=$(trim "$text")
         if [[ $text =~ ^=+([A-Za-z0-9_]+)=+$ ]]; then
             [[ " ${BLOCK_TITLE[*]} " != *" ${BASH_REMATCH[1]} "* ]] ||
@@ -40,7 +40,7 @@ read_config() { # FILE
     ((block >= 0)) || die "$CONFIG_FILE:1: the file is empty; expected sections such as ===train_params==="
 }
 
-check_text_file() { # FILE: a readable UTF-8 text with Unix line ends, or the end
+check_text_file() { # FILE: exit with an error unless it is a readable UTF-8 text with Unix line ends
     [[ ! -d $1 ]] || die "$1: expected a config file, found a folder"
     [[ -e $1 ]] || die "$1: no such config file"
     [[ -r $1 ]] || die "$1: the config file cannot be read"
@@ -71,7 +71,7 @@ trim() { # TEXT: without blanks at either end
     printf '%s' "${text%"${text##*[![:space:]]}"}"
 }
 
-find_block() { # TITLE: the number of the block under that title, or the end
+find_block() { # TITLE: print the number of the block under that title, or exit with an error
     local b
     for b in "${!BLOCK_TITLE[@]}"; do
         [[ ${BLOCK_TITLE[b]} == "$1" ]] && echo "$b" && return
@@ -79,11 +79,11 @@ find_block() { # TITLE: the number of the block under that title, or the end
     die "$CONFIG_FILE:$(last_line): the section ===$1=== is missing"
 }
 
-last_line() { # where a reader would look for what is not there
+last_line() { # the line to name when something is missing at the end of the file
     line_number $((${#LINE_NUMBER[@]} - 1))
 }
 
-line_number() { # INDEX: where that line of LINE_TEXT stands in the file
+line_number() { # INDEX: the line number in the file of that element of LINE_TEXT
     if (($1 >= 0)); then echo "${LINE_NUMBER[$1]}"; else echo 1; fi
 }
 
@@ -111,7 +111,7 @@ is_set() { # FIELD: whether its value is anything but null or empty
     [[ -n ${VALUE[$1]:-} && ${VALUE[$1]} != null ]]
 }
 
-for_mode() { # VALUE MODE: the value, or the part of a `mode=value|mode=value` list that is for the mode; fails if none
+for_mode() { # VALUE MODE: print the value, or the mode's part of a `mode=value|mode=value` list; fail if none is
     local part near=''
     if ! [[ $1 =~ ^(lite_train|whole_train|whole_infer|whole)[a-z_]*= ]]; then
         printf '%s' "$1"
@@ -129,7 +129,7 @@ for_mode() { # VALUE MODE: the value, or the part of a `mode=value|mode=value` l
     [[ -n $near ]] && printf '%s' "$near"
 }
 
-split_list() { # TEXT: the parts of a |-separated list, one a line, trimmed; a list of none gives one empty part
+split_list() { # TEXT: print the parts of a |-separated list, one per line, trimmed; an empty list has one empty part
     local text=$1'|' part
     while [[ -n $text ]]; do
         part=${text%%|*}
@@ -139,7 +139,7 @@ split_list() { # TEXT: the parts of a |-separated list, one a line, trimmed; a l
     done
 }
 
-value_of() { # KEY...: the value of the first line with one of these keys, in whichever section; fails when there is none
+value_of() { # KEY...: print the value of the first line with one of these keys, in any section; fail when there is none
     local text key
     for text in "${LINE_TEXT[@]}"; do
         for key in "$@"; do
@@ -149,7 +149,7 @@ value_of() { # KEY...: the value of the first line with one of these keys, in wh
     return 1
 }
 
-mentions() { # TEXT: whether a value holds it
+mentions() { # TEXT: whether any value contains it
     local text
     for text in "${LINE_TEXT[@]}"; do
         [[ ${text#*:} == *"$1"* ]] && return
@@ -157,7 +157,7 @@ mentions() { # TEXT: whether a value holds it
     return 1
 }
 
-provided_weights() { # ADDRESS: where the weights of a pretrained_model_url or train_model line lie, from the root; or the end
+provided_weights() { # VALUE of a pretrained_model_url or train_model line: print the path of the weights, from the root
     case $1 in
         '' | null)
             die "$CONFIG_FILE: no pretrained_model_url or train_model line names the weights for whole_infer"
@@ -169,7 +169,7 @@ provided_weights() { # ADDRESS: where the weights of a pretrained_model_url or t
 
 # ------------------------------------------------------------------------------- checks of lines that have their names
 
-check_fixed_keys() { # FIELD...: lines whose key is the same in every config; another one means that lines are shifted
+check_fixed_keys() { # FIELD...: their key is the same in every config, unless a line is missing or added
     local field
     for field in "$@"; do
         [[ ${KEY[$field]} == "$field" ]] ||

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a run stands on: the interpreter, its packages, our commit, the GPUs and the processor.
+# The environment of a run: interpreter, packages, commit, GPUs and processor.
 
 declare -A RUN # see common_func.sh
 
@@ -25,7 +25,7 @@ commit() {
     local commit
     if ! commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null); then
         echo 'none (no git repository)'
-    # what a run itself writes (test_log) is not a change of the code
+    # evidence that runs write (test_log) is not a change of the code
     elif [[ -z $(git -C "$ROOT" status --porcelain -- ':!test_log' 2>/dev/null) ]]; then
         echo "$commit (clean tree)"
     else
@@ -33,8 +33,8 @@ commit() {
     fi
 }
 
-# On AMD processors MKL takes its slowest path, unless it is told that they have AVX2: a training step of ResNet50_vd
-# takes about 0.3 of the time then. ppcls_lite/utils/machine.py does the same for a script that is started by hand.
+# On AMD processors MKL uses its slowest kernels unless it is told to use AVX2; with it, a training step of ResNet50_vd
+# takes about 0.3 of the time. ppcls_lite/utils/machine.py does the same for scripts that are started by hand.
 speed_up_mkl() { # [CPUINFO]
     if [[ -z ${MKL_DEBUG_CPU_TYPE+set} ]] && amd_with_avx2 "${1:-/proc/cpuinfo}"; then
         export MKL_DEBUG_CPU_TYPE=5

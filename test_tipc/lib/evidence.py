@@ -3,13 +3,15 @@
     python test_tipc/lib/evidence.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \
         --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer --renew
 
-Copies log_train.txt, the logs with both engines' predictions and the comparison, and the summary, and draws the loss
-and accuracy; of a service, the logs of server and clients, a request and its answers. Evidence that is there already is
-kept unless --renew is given. Other modes than lite_train_lite_infer have a folder of their own below test_log/<model>/.
+Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and
+accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients, a request and its
+answers. Existing evidence is kept unless --renew is given. Modes other than lite_train_lite_infer have a folder of their
+own below test_log/<model>/.
 Exit code: 0 kept or written, 1 the run left no training log, or none of a server.
 """
 
 import argparse
+import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
@@ -67,7 +69,9 @@ def main():
         for name, paths in found.items():
             for path in paths:
                 shutil.copyfile(path, fresh / name)
-        if curves:
+        if curves and not importlib.util.find_spec("matplotlib"):
+            print("evidence: without curves, since matplotlib is not installed")
+        elif curves:
             draw_curves(curves, fresh / "curves.png", f"{args.model}, {args.mode}")
         for path in fresh.iterdir():
             path.replace(target / path.name)

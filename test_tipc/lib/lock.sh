@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Locks that outlive no holder: a lock is a link whose target says which process made it.
+# Locks that end with their holder: a lock is a symbolic link whose target names the process that holds it.
 
 process_identity() { # PID: the number and its start time, since numbers are given out again; fails once it has ended
     local stat
@@ -14,7 +14,7 @@ SELF=$(process_identity "$$") # this script, also in its subshells
 take_lock() { # PATH WHY: hold the lock; waits for a living holder
     local owner told='' failures=0
     until ln -s -T "$SELF" "$1" 2>/dev/null; do
-        if ! owner=$(readlink "$1"); then # freed this moment, or it cannot be made at all
+        if ! owner=$(readlink "$1"); then # it was freed just now, or it cannot be made at all
             failures=$((failures + 1))
             ((failures < 20)) || die "$1: cannot be made (is there something else of that name?)"
             sleep 0.05
@@ -29,7 +29,7 @@ take_lock() { # PATH WHY: hold the lock; waits for a living holder
     done
 }
 
-break_lock() { # PATH OWNER: remove the lock of a dead holder, one run at a time: another one's new lock stays
+break_lock() { # PATH OWNER: remove the lock of a dead holder, one run at a time, so that nobody's new lock is removed
     local breaker
     if ln -s -T "$SELF" "$1.break" 2>/dev/null; then
         [[ $(readlink "$1") != "$2" ]] || rm -f "$1"

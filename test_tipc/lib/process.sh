@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Start programs, and leave none of them behind, however the script ends.
+# Start programs, and end them all, however the script ends.
 #
-# All that a step starts carries TIPC_STEP in its environment, wherever it moves to: launchers of several processes
-# give each its own group. Its value is the identity of the script; that of a script in a step goes behind a slash.
-# A server that runs beside the steps carries TIPC_SERVICE instead, since a step's end must not be its end.
+# Every process of a step has TIPC_STEP in its environment, also one in another process group, as launchers of several
+# processes make them. The value is the identity of the script; a script that is itself a step adds its own after a
+# slash. A server that runs beside the steps has TIPC_SERVICE instead, because it must not end with a step.
 
 declare -A RUN # see common_func.sh
 
-MARK=${TIPC_STEP:+$TIPC_STEP/}$SELF # what the processes of this script carry
+MARK=${TIPC_STEP:+$TIPC_STEP/}$SELF # the value of TIPC_STEP for the processes of this script
 STEP_PID=''                        # process group of the running step
 
-guard() { # LOCK: however this script ends from now on, what it started ends too, and the lock that it holds is freed
+guard() { # LOCK: from now on, however this script ends, its processes end too, and the lock that it holds is freed
     RUN[lock]=$1
     trap 'on_signal 130' INT
     trap 'on_signal 143' TERM
@@ -20,7 +20,7 @@ guard() { # LOCK: however this script ends from now on, what it started ends too
     RUN[watch]=$!
 }
 
-watch_over() { # does so where this script is killed in a way that no trap can see
+watch_over() { # the same for a kill that no trap can catch
     trap - EXIT INT TERM HUP
     while process_identity "$$"; do sleep 0.5; done
     end_all_processes "$SELF"
@@ -53,11 +53,11 @@ run_in_group() { # OUT ERR COMMAND...: run it in a process group of its own, wri
     set +m
     wait "$STEP_PID" 2>/dev/null
     status=$?
-    stop_step # what a finished step leaves running belongs to nobody
+    stop_step # what a finished step left running
     return "$status"
 }
 
-become_a_job() { # for a subshell in the background: the end of its step is not the end of what its brothers started
+become_a_job() { # for a subshell in the background: the end of its step does not end the processes of other jobs
     SELF=$(process_identity "$BASHPID")
     MARK+=/$SELF
 }
@@ -68,12 +68,12 @@ stop_step() { # end every process of the running step
     STEP_PID=''
 }
 
-end_processes() { # IDENTITY GROUP [MARK]: those that a step of that script started, and those of the process group, if any
+end_processes() { # IDENTITY GROUP [VARIABLE]: the processes of that script's steps, and of the process group, if any
     local tries signal=TERM
     local -a left
-    [[ $1 =~ ^[0-9.]+$ ]] || return 0 # a lock that is none of ours
+    [[ $1 =~ ^[0-9.]+$ ]] || return 0 # not a lock of ours
     for tries in {1..60}; do
-        ((tries < 50)) || signal=KILL # it had five seconds
+        ((tries < 50)) || signal=KILL # after five seconds
         mapfile -t left < <(grep -lzsxE "${3:-TIPC_STEP}=(.*/)?$1(/.*)?" /proc/[0-9]*/environ | cut -d / -f 3)
         ((tries > 1 && tries < 50)) || kill "-$signal" -- ${2:+"-$2"} "${left[@]}" 2>/dev/null
         ((${#left[@]} > 0)) || break

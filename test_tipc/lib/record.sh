@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Run a step, and record how it ended: one line of steps.tsv in RUN[out] for each, which everything else is made from.
+# Run a step and record how it ended: one line per step of steps.tsv in RUN[out], which all reports are made from.
 
 declare -A RUN # see common_func.sh
 
 declare -A STEP=() # the running step: name, log and start, so that an interruption can be recorded
 
-open_output() { # FOLDER: take the folder for this run, waiting for another run that has it
+open_output() { # FOLDER: use the folder for this run; wait while another run uses it
     local why
     why=$(LC_ALL=C mkdir -p "$1" 2>&1) || die "$1: the output folder cannot be made (${why##*: })"
     RUN[out]=$1
@@ -13,12 +13,12 @@ open_output() { # FOLDER: take the folder for this run, waiting for another run 
     guard "$1.lock"
 }
 
-start_record() { # RESULTS_FILE: forget the last run in this folder and begin a new list of steps
+start_record() { # RESULTS_FILE: remove the last run's files and begin a new list of steps
     find "${RUN[out]}/" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
     continue_record "$1" none
 }
 
-continue_record() { # RESULTS_FILE NAMES: add to the list of steps that is there, less those with one of NAMES (a|b|c)
+continue_record() { # RESULTS_FILE NAMES: keep the list of steps, without the steps of these NAMES (a|b|c)
     local list=${RUN[out]}/steps.tsv
     RUN[results]=$1
     touch "$1" "$list" || die "${RUN[out]}: cannot be written to"
@@ -26,7 +26,7 @@ continue_record() { # RESULTS_FILE NAMES: add to the list of steps that is there
     mv "$list.new" "$list"
 }
 
-run_step() { # NAME LOG FOLDER COMMAND...: run it, keep its output, record its own exit status; returns that status
+run_step() { # NAME LOG FOLDER COMMAND...: run it, keep its output, record its own exit status and return it
     local log=$2 folder=$3 status
     begin_step "$1" "$log"
     shift 3
@@ -62,12 +62,12 @@ record_interruption() {
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status
     local log=$1 out tee_pid status tries
     shift
-    exec {out}> >(exec tee -i -a "$log") # -i: what a step says while it is interrupted is kept
+    exec {out}> >(exec tee -i -a "$log") # -i: keep what a step prints while it is interrupted
     tee_pid=$!
     run_in_group "$out" "$out" "$@"
     status=$?
     exec {out}>&-
-    # a process that hid from run_in_group may hold the pipe for ever
+    # a process that hid from run_in_group may keep the pipe open for ever
     for tries in {1..300}; do
         kill -0 "$tee_pid" 2>/dev/null || break
         sleep 0.01
@@ -87,7 +87,7 @@ log_header() { # FOLDER COMMAND...
         "$(quoted "${@:2}")" "$1" "${RUN[versions]}" "${RUN[commit]}" "$(processor)" "$(date '+%Y-%m-%d %H:%M:%S')"
 }
 
-report_status() { # STATUS LOG COMMAND...: the line that existing checkers look for
+report_status() { # STATUS LOG COMMAND...: the line that official checkers look for
     local word=failed log=$2 results=${RUN[results]}
     (($1 == 0)) && word=successfully
     shift 2
@@ -106,7 +106,7 @@ print_end() { # LOG: the last lines of a failed step
 
 record() { # NAME RESULT SECONDS LOG REASON: one line of steps.tsv
     local IFS=$'\t'
-    # a failure that is not written down would end as a success
+    # a failure that was not recorded would count as a success
     printf '%s\n' "${RUN[tag]:-}"$'\t'"$*" >>"${RUN[out]}/steps.tsv" ||
         die "${RUN[out]}/steps.tsv: cannot be written; is the disk full?"
 }
@@ -116,12 +116,12 @@ skip_step() { # NAME REASON
     record "$1" skipped 0 '' "$2"
 }
 
-not_run() { # NAME... REASON: steps that wait for one that failed
+not_run() { # NAME... REASON: steps that need one that failed
     local name
     for name in "${@:1:$#-1}"; do record "$name" 'not run' 0 '' "${!#}"; done
 }
 
-now() { # seconds with a fraction, without starting a process where bash can tell
+now() { # seconds with a fraction; no process is started where bash knows the time
     printf '%s' "${EPOCHREALTIME:-$(date +%s.%N)}"
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run a server beside the steps of a chain, ask whether it is ready, and leave none of its processes behind.
+# Run a server beside the steps of a chain: start it, wait until it is ready, stop it with all its processes.
 # Sourced after common_func.sh.
 
 declare -A SERVICE=([pid]='' [log]='' [status]='') # the server: its process group, its log, how it ended
@@ -19,18 +19,18 @@ service_runs() {
     [[ -n ${SERVICE[pid]} ]] && kill -0 "${SERVICE[pid]}" 2>/dev/null
 }
 
-service_said() { # TEXT: the last line of its log that begins with it, less the text; fails when there is none
+service_said() { # PREFIX: print the rest of the last line of its log that begins so; fail when there is none
     local line
     line=$(grep -a "^$1" "${SERVICE[log]}" | tail -n 1) && [[ -n $line ]] && printf '%s' "${line#"$1"}"
 }
 
-wait_for_service() { # SECONDS COMMAND...: ask with the command until it succeeds; fails when the server ended, or in time
+wait_for_service() { # SECONDS COMMAND...: repeat it until it succeeds; fail when the server ended or the time is over
     local start=$SECONDS limit=$1
     shift
     until "$@"; do
         service_runs || return
         ((SECONDS - start < limit)) || return
-        sleep 0.05 # between two questions
+        sleep 0.05
     done
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the steps of test_serving.sh need: where things lie, the model to serve, and the server's life.
-# Sourced after service.sh and serving_config.sh. RUN has these names more:
-#   http_port rpc_port seconds     what the environment says about the server
+# What the steps of test_serving.sh need: folders, the model to serve, and starting and stopping the server.
+# Sourced after service.sh and serving_config.sh. More names of RUN:
+#   http_port rpc_port seconds     the server's ports and how long it may take to start
 #   there server_dir client_dir    the output folder as the server sees it, and the converted model
 #   http grpc                      where the server listens
 
@@ -16,7 +16,7 @@ read_serving_environment() {
     RUN[http_port]=${BASH_REMATCH[1]} RUN[rpc_port]=${BASH_REMATCH[2]}
 }
 
-name_serving_folders() { # the server and the clients run in serving_dir: RUN[there] is the output folder as they see it
+name_serving_folders() { # RUN[there] is the output folder as seen from serving_dir, where server and clients run
     RUN[there]=$(from_serving_dir "${RUN[out]}")
     RUN[server_dir]=${RUN[out]}/$(basename -- "${VALUE[serving_server]}")
     RUN[client_dir]=${RUN[out]}/$(basename -- "${VALUE[serving_client]}")
@@ -24,7 +24,7 @@ name_serving_folders() { # the server and the clients run in serving_dir: RUN[th
 
 # -------------------------------------------------------------------------------------------------------- the model
 
-weights_of() { # CONFIG of the base chain: where its provided weights lie; fails when it names none
+weights_of() { # CONFIG of the base chain: print the path of its provided weights; fail when it names none
     [[ -f $1 ]] && (read_config "$1" && provided_weights "$(value_of pretrained_model_url train_model)") 2>/dev/null
 }
 
@@ -40,7 +40,7 @@ take_model() { # PATTERN: sets RUN[model_dir] to the first such folder with a mo
 
 # ------------------------------------------------------------------------------------------------------- the server
 
-start_server() { # DEVICE: the server, ready; sets RUN[http] and RUN[grpc], where it listens
+start_server() { # DEVICE: start it and wait until it is ready; sets RUN[http] and RUN[grpc], where it listens
     local device=$1 type=0 identity='' log=${RUN[out]}/python_server_$1.log reason
     local conf=op.${RUN[op]}.local_service_conf
     [[ $device == cpu ]] || type=1 identity=${RUN[gpu]}
@@ -68,14 +68,14 @@ start_server() { # DEVICE: the server, ready; sets RUN[http] and RUN[grpc], wher
     return 1
 }
 
-service_is_ready() { # asks it, where its log says that it listens
+service_is_ready() { # ask it at the address that its log names
     local said
     said=$(service_said 'listening: ') && [[ $said =~ ^(http://(.+):([0-9]+)/.*)\ and\ grpc\ (.*)$ ]] || return
     RUN[http]=${BASH_REMATCH[1]} RUN[grpc]=${BASH_REMATCH[4]}
     answers_http "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}" "/${RUN[op]}/ready"
 }
 
-end_server() { # DEVICE: stop it, and look whether it had ended before, and whether anything is left
+end_server() { # DEVICE: stop it, and record whether it had ended before
     local lived=1
     begin_step "stop $1" "${SERVICE[log]}"
     service_runs || lived=0
@@ -92,11 +92,11 @@ end_server() { # DEVICE: stop it, and look whether it had ended before, and whet
 
 # ------------------------------------------------------------------------------------------------------ the answers
 
-add_image() { # the images that the config names; those of the repository where it names none
+add_image() { # the images that the config names, or else test_images
     if is_set image; then add_field image; else COMMAND+=(--image_dir "$(from_serving_dir test_images)"); fi
 }
 
-saved_answers() { # DEVICE: NAME=FILE a line, as tools/compare_serving.py takes them
+saved_answers() { # DEVICE: print NAME=FILE per line, as tools/compare_serving.py takes them
     local path name
     for path in "${RUN[out]}/answers_$1"_*.json; do
         name=${path##*/answers_"$1"_}
@@ -104,7 +104,7 @@ saved_answers() { # DEVICE: NAME=FILE a line, as tools/compare_serving.py takes 
     done
 }
 
-engine_option() { # DEVICE: the engine that the server said it has, as an option for tools/compare_serving.py
+engine_option() { # DEVICE: print the server's engine as an option for tools/compare_serving.py, a word per line
     local engine
     SERVICE[log]=${RUN[out]}/python_server_$1.log
     ! engine=$(service_said 'engine: ') || printf '%s\n' --engine "$engine"

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# What each line of a serving config means, in PaddleClas's dialect and that of PaddlePaddle/models.
+# The meaning of each line of a serving config, in the dialects of PaddleClas and of PaddlePaddle/models.
 # Sourced after common_func.sh.
 
 declare -A RUN # see common_func.sh
 
 declare -a DEVICES=() # cpu or gpu, in the order of the config
 
-read_serving_config() { # read RUN[config] and name its lines, whichever dialect it is in; sets RUN[model], [op], [gpu], DEVICES
+read_serving_config() { # read and check RUN[config]; sets RUN[model], RUN[op], RUN[gpu] and DEVICES
     local block
     read_config "${RUN[config]}"
     local -a names=(model_name python)
     block=$(find_block serving_params) || exit 1
     [[ $(key_at "$block" 2) != inference_model_url ]] || names+=(inference_model_url) # PaddleClas has it
     names+=(trans_model dirname model_filename params_filename serving_server serving_client serving_dir web_service)
-    name_fields "$block" "${names[@]}" pipeline # so many lines at least
+    name_fields "$block" "${names[@]}" pipeline # at least so many lines
     local at=${#names[@]}
     if ! [[ $(key_at "$block" "$at") =~ ^pip(e)?line$ ]]; then
         names+=(device)
@@ -33,7 +33,7 @@ read_serving_config() { # read RUN[config] and name its lines, whichever dialect
     print_notes
 }
 
-key_at() { # BLOCK LINE: the key of a line of the block, counted from 0; nothing behind the last
+key_at() { # BLOCK LINE: the key of a line of the block, counted from 0; fails after the last
     (($2 < BLOCK_LINES[$1])) && trim "${LINE_TEXT[BLOCK_FIRST[$1] + $2]%%:*}"
 }
 
@@ -82,7 +82,7 @@ read_devices() { # sets DEVICES, the number of the GPU, and the operator's name
                 ;;
         esac
     done < <(split_list "${VALUE[device]:-null}")
-    # a config that names GPUs only still gives a certificate where there is none
+    # a config that names GPUs only can be certified on a machine without one, too
     [[ " ${DEVICES[*]} " == *' cpu '* ]] || DEVICES+=(cpu)
 }
 

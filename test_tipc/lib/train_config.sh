@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What each line of a train_infer_python.txt means, in the dialects that people have files in: PaddleClas's, with its
-# older form that insightface has, and that of PaddlePaddle/models. Sourced after common_func.sh.
+# The meaning of each line of a train_infer_python.txt, in the dialects of PaddleClas (with the older form that
+# insightface uses) and of PaddlePaddle/models. Sourced after common_func.sh.
 
 declare -A RUN # see common_func.sh
 
-read_train_config() { # read RUN[config], name its lines after their meaning, and check them for RUN[mode]; sets RUN[model]
+read_train_config() { # read and check RUN[config] for RUN[mode], with its lines named by their meaning; sets RUN[model]
     local block train_lines
     read_config "${RUN[config]}"
     block=$(find_block train_params) || exit 1
@@ -60,7 +60,7 @@ name_models_dialect() { # TRAIN_BLOCK
     RUN[infer_folder]=.
 }
 
-# ------------------------------------------------------------- what can be told to be wrong before anything is run
+# ------------------------------------------------------------------------------------ checks before anything is run
 
 take_values_for_mode() { # of every value that is a `mode=value|mode=value` list, keep the part for the mode
     local field value

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What the steps of test_train_inference_python.sh need: which trainings and combinations there are, and where things lie.
+# What the steps of test_train_inference_python.sh need: the trainings, the combinations of options, and the paths.
 # Sourced after train_config.sh.
 
 declare -A RUN # see common_func.sh
 
 # ---------------------------------------------------------------------------------------------------- the trainings
 
-for_each_training() { # COMMAND: run it for every entry of gpu_list x autocast x trainer; on the CPU if none can be tried
+for_each_training() { # COMMAND: run it for each of gpu_list x autocast x trainer, or on the CPU where none is possible
     local gpu autocast trainer trained=0
     local -a gpus autocasts trainers
     mapfile -t gpus < <(split_list "${VALUE[gpu_list]}")
@@ -25,7 +25,7 @@ for_each_training() { # COMMAND: run it for every entry of gpu_list x autocast x
     for trainer in "${trainers[@]}"; do choose_training -1 null "$trainer" && "$1"; done
 }
 
-choose_training() { # GPU AUTOCAST TRAINER: sets what RUN says of a training; fails when it cannot be tried, and says why
+choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the reason when it is not possible here
     local reason="the config has no command for $3"
     RUN[gpu]=$1 RUN[autocast]=$2
     RUN[tag]=${3}_gpus_${1}_autocast_${2}_nodes_$(node_count "$1")
@@ -36,7 +36,7 @@ choose_training() { # GPU AUTOCAST TRAINER: sets what RUN says of a training; fa
     return 1
 }
 
-why_not_here() { # the reason why this machine cannot train on RUN[gpu] with RUN[autocast]; fails when it can
+why_not_here() { # print why this machine cannot train on RUN[gpu] with RUN[autocast]; fail when it can
     local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
     local -a wanted
     IFS=, read -r -a wanted <<<"${gpu#*;}"
@@ -57,7 +57,7 @@ node_count() { # GPU: 1, or the number of machines in an entry such as ip1,ip2;0
     echo "${#machines[@]}"
 }
 
-launch_on() { # GPU: which GPUs the command in COMMAND sees, and a launcher before it where they are several
+launch_on() { # GPU: choose the GPUs that COMMAND sees; put a launcher before it where they are several
     unset CUDA_VISIBLE_DEVICES
     case $1 in
         -1) ;;
@@ -93,17 +93,17 @@ add_device() { # the device option for RUN[gpu], which is -1 for the CPU
     add_field device "$value"
 }
 
-training_log() { # log_train.txt, or what the training printed where it left none
+training_log() { # print the path of log_train.txt, or of the training's output where it left none
     if [[ -f ${RUN[run]}/log_train.txt ]]; then echo "${RUN[run]}/log_train.txt"; else echo "${RUN[run]}.log"; fi
 }
 
-kind_of_evidence() { # the mode where something was trained; nothing otherwise, since evidence is of a training
+kind_of_evidence() { # print the mode where something was trained: evidence is of a training
     ! compgen -G "${RUN[out]}/*/log_train.txt" >/dev/null || echo "${RUN[mode]}"
 }
 
 # ------------------------------------------------------------------------------------------- weights and the export
 
-find_trained_weights() { # sets RUN[weights] to what the training left under train_model_name, .pdparams or not as it says
+find_trained_weights() { # set RUN[weights] to what train_model_name names, with or without .pdparams as it says
     local name=${VALUE[train_model_name]} folder
     for folder in "${RUN[run]}" "${RUN[run]}/${RUN[model]}"; do
         RUN[weights]=$folder/$name
@@ -129,7 +129,7 @@ take_provided_weights() { # for whole_infer
     RUN[weights]=$weights
 }
 
-begin_evaluation() { # [SCRIPT]: the evaluation command, or the same with another script of tools/; fails if foreign
+begin_evaluation() { # [SCRIPT]: the evaluation command, or with another script of tools/; fail for a foreign one
     local i
     is_set eval || return 1
     begin_command eval
@@ -142,7 +142,7 @@ begin_evaluation() { # [SCRIPT]: the evaluation command, or the same with anothe
     return 1
 }
 
-exported_model() { # its folder: where we export to, or where a foreign export command writes, as the config says
+exported_model() { # print its folder: ours, or the one in the config, which a foreign export command may use
     if [[ -d ${RUN[run]}/inference ]]; then
         echo "${RUN[run]}/inference"
     else
@@ -188,7 +188,7 @@ for_each_cpu_setting() { # COMMAND
     done < <(combinations enable_mkldnn cpu_threads use_fp16 infer_batch_size)
 }
 
-combinations() { # FIELD...: one tab-separated line for each combination of their |-lists
+combinations() { # FIELD...: print one tab-separated line per combination of their |-lists
     local field value line found='' grown
     for field in "$@"; do
         grown=''
@@ -209,7 +209,7 @@ add_values() { # (FIELD VALUE)...
     done
 }
 
-new_inference_log() { # DEVICE SETTINGS: the official name, or the training's own where another training's log has that
+new_inference_log() { # DEVICE SETTINGS: print the official name, or the training's own if another training's log has it
     local log=${RUN[out]}/python_infer_${1}_gpus_${RUN[gpu]}_$2.log
     if cut -f 1,5 "${RUN[out]}/steps.tsv" | grep -F $'\t'"$log" | grep -qvF "${RUN[tag]}"$'\t'; then
         log=${RUN[run]}_infer_${1}_$2.log
@@ -217,7 +217,7 @@ new_inference_log() { # DEVICE SETTINGS: the official name, or the training's ow
     echo "$log"
 }
 
-inference_config_option() { # the config of the inference command, as an option for compare_engines.py: a word a line
+inference_config_option() { # print the inference command's config as an option for compare_engines.py, a word per line
     local i
     begin_command inference
     for i in "${!COMMAND[@]}"; do

@@ -4,36 +4,39 @@
 declare -A RUN          # see common_func.sh
 declare -a ARGUMENTS=() # the words that are not options
 
-parse_options() { # [--FLAG | --NAME=REGEX=EXPECTED]... -- WORD...: sets ARGUMENTS, and RUN by the options' names
-    local -A known=()
-    local name value
-    for name in stage stop_stage evidence again jobs; do RUN["$name"]=''; done
+parse_options() { # [--FLAG | --NAME=REGEX=EXPECTED]... -- WORD...: sets ARGUMENTS, and RUN[NAME] for each option
+    local -A pattern=()
+    local name
     while [[ $1 != -- ]]; do
-        name=${1#--}
-        known[${name%%=*}]=${name#"${name%%=*}"}
+        name=${1%%=*}
+        pattern[$name]=${1#"$name"}
+        RUN["${name#--}"]=''
         shift
     done
     shift
     ARGUMENTS=()
     while (($# > 0)); do
-        name=${1#--}
-        if [[ $1 == -h || $1 == --help ]]; then
-            print_help
-            exit 0
-        elif [[ $1 != -* ]]; then
-            ARGUMENTS+=("$1")
-        elif [[ -z $name || $1 != --* || -z ${known[$name]+known} ]]; then
-            die "unknown option '$1'; see --help"
-        elif [[ -z ${known[$name]} ]]; then
-            RUN["$name"]=1
-        else
-            value=${known[$name]#=}
-            [[ ${2:-} =~ ^${value%%=*}$ ]] || die "$1: expected ${value#*=}, found '${2:-}'"
-            RUN["$name"]=$2
-            shift
-        fi
+        name=$1
+        case $name in
+            -h | --help) print_help && exit ;;
+            -*)
+                [[ -n ${pattern[$name]+known} ]] || die "unknown option '$name'; see --help"
+                if [[ -z ${pattern[$name]} ]]; then
+                    RUN["${name#--}"]=1
+                else
+                    take_value "$name" "${pattern[$name]#=}" "${2:-}"
+                    shift
+                fi
+                ;;
+            *) ARGUMENTS+=("$name") ;;
+        esac
         shift
     done
+}
+
+take_value() { # OPTION REGEX=EXPECTED VALUE
+    [[ $3 =~ ^${2%%=*}$ ]] || die "$1: expected ${2#*=}, found '$3'"
+    RUN["${1#--}"]=$3
 }
 
 print_help() { # the comment at the head of the script

@@ -1,0 +1,48 @@
+"""test_tipc/lib stands alone: copied elsewhere, its scripts run on the standard library."""
+
+import ast
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.scripts import ROOT
+
+LIB = ROOT / "test_tipc/lib"
+MODULES = sorted(path.stem for path in LIB.glob("*.py"))
+ALLOWED = {*sys.stdlib_module_names, *MODULES, "numpy", "matplotlib"} if sys.version_info >= (3, 10) else None
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_runs_where_nothing_is_installed(tmp_path, name):
+    shutil.copytree(LIB, tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-S", "-E", str(tmp_path / "lib" / f"{name}.py"), "--help"]
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(ALLOWED is None, reason="the list of standard modules needs Python 3.10")
+@pytest.mark.parametrize("name", MODULES)
+def test_it_imports_nothing_of_the_library(name):
+    assert imported(LIB / f"{name}.py") <= ALLOWED
+
+
+def test_a_forbidden_import_would_be_seen(tmp_path):
+    (tmp_path / "x.py").write_text("def f():\n    from ppcls_lite.utils import files\n    import tools.train\n")
+    assert imported(tmp_path / "x.py") == {"ppcls_lite", "tools"}
+
+
+def imported(path):
+    """The outermost packages that a file imports, in functions too."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_every_bash_file_of_it_is_sourced_by_a_script():
+    """A file that nobody sources would not be checked with the script that uses it."""
+    scripts = [*LIB.parent.glob("*.sh")]
+    text = "".join(script.read_text(encoding="utf-8") for script in scripts)
+    assert {path.name for path in LIB.glob("*.sh") if f'/lib/{path.name}"' not in text} == set()

@@ -50,7 +50,7 @@ def main():
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)
-    engines, lacking = choose_engines(args.engines)
+    engines, missing = choose_engines(args.engines)
     task = task_of(config)
     images, labels = task.labelled_images(config, args.images)
     agreements = []
@@ -58,7 +58,7 @@ def main():
     for agreement in task.compare(config, args.inference_model_dir, inference, images, *settings):
         agreements.append(agreement)
         print(agreement if engines == [USUAL] else agreement.details, flush=True)
-    for name, reason in lacking.items():
+    for name, reason in missing.items():
         print(f"{name}: not compared: {reason}")
     if args.save:
         with atomic_write(args.save) as stream:

@@ -79,9 +79,9 @@ RIVALS = {"onnxruntime-raw": RawONNXRuntime, "openvino-raw": RawOpenVINO}
 
 
 def create_rival(name, model, threads):
-    """The rival `name` with `model` (a folder) loaded; UserError says which package is lacking."""
+    """The rival `name` with `model` (a folder) loaded; UserError says which package is missing."""
     rival = RIVALS[name]
-    lacking = [package for package in rival.needs if importlib.util.find_spec(package) is None]
-    if lacking:
-        raise UserError(f"{name}: not installed: {', '.join(lacking)}")
+    missing = [package for package in rival.needs if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UserError(f"{name}: not installed: {', '.join(missing)}")
     return rival(model, threads)

@@ -28,12 +28,12 @@ def wanted(text, option, why_not):
     value = AUTO if text is None else switch(text, option, auto=True)
     if value is False:
         return False
-    lacking = why_not()
-    if lacking and value is True:
-        raise UserError(f"{option}={text}: {lacking}; use {option}=False or {option}=auto")
-    if lacking:
-        logger.info(f"{option} is {'True unless stated' if text is None else text}, but {lacking}: going on without")
-    return not lacking
+    reason = why_not()
+    if reason and value is True:
+        raise UserError(f"{option}={text}: {reason}; use {option}=False or {option}=auto")
+    if reason:
+        logger.info(f"{option} is {'True unless stated' if text is None else text}, but {reason}: going on without")
+    return not reason
 
 
 def add_image(parser):

@@ -21,9 +21,9 @@ def test_examples_are_there():
 def test_output(command, output):
     """In the order of the document: the first one exports what the others use."""
     engines = command.partition("--engines ")[2].strip().split(",")
-    lacking = [name for name in engines if name and available_engines()[name]]
-    if lacking:
-        pytest.skip(f"this Paddle has no {', '.join(lacking)}")
+    missing = [name for name in engines if name and available_engines()[name]]
+    if missing:
+        pytest.skip(f"this Paddle has no {', '.join(missing)}")
     run_and_compare(command, output)
 
 

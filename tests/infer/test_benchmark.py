@@ -102,8 +102,8 @@ def test_real_rows_with_what_is_lacking(exported):
 
 def test_a_rival_that_is_not_installed(monkeypatch, exported):
     monkeypatch.setattr(rivals.importlib.util, "find_spec", lambda name: None)
-    for name, lacking in (("openvino-raw", "openvino"), ("onnxruntime-raw", "onnxruntime, paddle2onnx")):
-        with pytest.raises(UserError, match=f"{name}: not installed: {lacking}"):
+    for name, missing in (("openvino-raw", "openvino"), ("onnxruntime-raw", "onnxruntime, paddle2onnx")):
+        with pytest.raises(UserError, match=f"{name}: not installed: {missing}"):
             rivals.create_rival(name, exported.model, 1)
 
 

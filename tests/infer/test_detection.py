@@ -44,7 +44,7 @@ def agreements(exported, batch_size=2):
 def test_exported_maps_and_boxes_are_the_trained_ones_bit_by_bit(exported):
     strict, usual = agreements(exported)
     assert strict.agrees, strict
-    assert (strict.differing_bits, strict.largest, strict.images) == (0, 0, 5)
+    assert (strict.bitwise_mismatches, strict.largest, strict.images) == (0, 0, 5)
     assert usual.agrees, usual
     assert usual.boxes > 20
 

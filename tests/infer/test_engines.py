@@ -57,10 +57,10 @@ def test_the_table_needs_no_paddle():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_engine_agrees_or_says_why_not(name, model_of, expected):
-    lacking = available_engines()[name]
-    if lacking:
+    reason = available_engines()[name]
+    if reason:
         assert name not in CPU_ENGINES
-        with pytest.raises(UserError, match=f"^engine {name}: {re.escape(lacking)}$"):
+        with pytest.raises(UserError, match=f"^engine {name}: {re.escape(reason)}$"):
             create_engine(name, model_of(name))
         return
     with create_engine(name, model_of(name), replace(STRICT, engine=name)) as engine:
@@ -250,10 +250,10 @@ def test_all_engines_are_compared(exported, run_here):
     lines = dict(line.split(": ", 1) for line in outcome.out.splitlines() if re.match(r"[a-z_]+: ", line))
     assert set(lines) == {"strict", *NAMES} - {"auto", "training"}
     for name in ("strict", "training_export"):
-        assert lines[name].startswith("largest difference 0 (bitwise equality asked for), 7 of 7 images bitwise equal")
-    for name, lacking in available_engines().items():
-        if lacking:
-            assert lines[name] == f"not compared: {lacking}"
+        assert lines[name].startswith("largest difference 0 (bitwise equality required), 7 of 7 images bitwise equal")
+    for name, reason in available_engines().items():
+        if reason:
+            assert lines[name] == f"not compared: {reason}"
     assert all(
         "7 of 7 with the same top-5, 7 of 7 with the same top-1, accuracy top1 0." in lines[name]
         for name in ("strict", "paddle", "onednn", "openvino")

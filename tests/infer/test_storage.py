@@ -113,9 +113,9 @@ def test_both_forms_hold_the_same_bytes(exported, separate):
 
 @pytest.mark.parametrize("name", ["paddle", "onednn", "openvino", "training_export"])
 def test_every_engine_reads_both_forms(exported, separate, tmp_path, name):
-    lacking = ENGINES.get(name).why_not()
-    if lacking:
-        pytest.skip(lacking)
+    reason = ENGINES.get(name).why_not()
+    if reason:
+        pytest.skip(reason)
     files = find_model(exported.model)
     for structure, params in (("model", "params"), ("__model__", "__params__")):
         (tmp_path / structure).mkdir()

@@ -80,12 +80,12 @@ def measure_all(names):
 
     from ppcls_lite.infer.compare.classifiers import choose_engines
 
-    engines, lacking = choose_engines("all")
+    engines, missing = choose_engines("all")
     networks = {}
     for name in names:
         networks[name] = measure(name, engines)
         print(name, networks[name], file=sys.stderr)
-    return {"paddle": f"Paddle {paddle.__version__}", "lacking": sorted(lacking), "networks": networks}
+    return {"paddle": f"Paddle {paddle.__version__}", "missing": sorted(missing), "networks": networks}
 
 
 def kept(path=MEASURED):
@@ -103,7 +103,7 @@ def as_markdown(measured, names):
         row = measured["networks"][name]
         lines.append([name, *(_cell(row[engine]) for engine in engines)])
     table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    return table + "\n" + _HOW.format(IMAGES, measured["paddle"], ", ".join(measured["lacking"]) or "none") + "\n"
+    return table + "\n" + _HOW.format(IMAGES, measured["paddle"], ", ".join(measured["missing"]) or "none") + "\n"
 
 
 def _cell(figure):

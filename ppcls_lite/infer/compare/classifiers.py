@@ -36,10 +36,10 @@ def choose_engines(text):
     if text == USUAL:
         return [USUAL], {}
     if text == "all":
-        found = {name: lacking for name, lacking in available_engines().items() if name not in _NOT_COMPARED}
+        reasons = {name: reason for name, reason in available_engines().items() if name not in _NOT_COMPARED}
         # the exact ones first: a change of Paddle's number of threads comes after them
-        names = sorted((name for name in found if not found[name]), key=lambda name: not ENGINES.get(name).exact)
-        return names, {name: lacking for name, lacking in found.items() if lacking}
+        names = sorted((name for name in reasons if not reasons[name]), key=lambda name: not ENGINES.get(name).exact)
+        return names, {name: reason for name, reason in reasons.items() if reason}
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name != USUAL:

@@ -7,7 +7,7 @@ import numpy as np
 from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.infer.compare.classifiers import USUAL, compare_all
 from ppcls_lite.infer.detect import DetectionTrainingEngine, create_detector, read_picture, run_detector
-from ppcls_lite.infer.engines.agreement import TOLERANCE
+from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed
 
 # below it, boxes are not compared where maps may differ: two cells of nearly the same score may change their places
 LEAST_SCORE = 0.05
@@ -29,7 +29,7 @@ class DetectionAgreement:
     largest: float = 0.0  # of all below
     largest_map: float = 0.0
     largest_box: float = 0.0
-    differing_bits: int = 0  # images with any bit differing
+    bitwise_mismatches: int = 0  # images with any bit differing
     boxes: int = 0
     unmatched: int = 0  # boxes that one engine has and the other has not
 
@@ -37,12 +37,12 @@ class DetectionAgreement:
         """Count one batch: outputs of the deployed network; `sides` [N] is each picture's longer side in pixels."""
         self.images += len(sides)
         if [(a.shape, a.dtype) for a in expected] != [(b.shape, b.dtype) for b in found]:
-            self.largest, self.differing_bits, self.unmatched = np.inf, self.images, self.images
+            self.largest, self.bitwise_mismatches, self.unmatched = np.inf, self.images, self.images
             return
         bits = np.zeros(len(sides), bool)
         for a, b in zip([expected[0], *expected[_MAPS]], [found[0], *found[_MAPS]]):
             bits |= (a.view(np.uint32) != b.view(np.uint32)).any(axis=tuple(range(1, a.ndim)))
-        self.differing_bits += int(bits.sum())
+        self.bitwise_mismatches += int(bits.sum())
         self.largest_map = max(self.largest_map, *(_largest(a, b) for a, b in zip(expected[_MAPS], found[_MAPS])))
         for rows, others, side in zip(expected[0], found[0], sides):
             self._add_boxes(rows, others, side)
@@ -52,10 +52,10 @@ class DetectionAgreement:
         """Pair the boxes of one image, [K, 6] each: every one with the nearest of its label."""
         scale = np.array([1, *[side] * 4])
         least = LEAST_SCORE if self.tolerance else 0.0
-        wanted = rows[rows[:, 1] >= least]
-        self.boxes += len(wanted)
+        counted = rows[rows[:, 1] >= least]
+        self.boxes += len(counted)
         # what scores just below on one side only would seem to be missing
-        for first, second in ((wanted, others), (others[others[:, 1] >= least], rows)):
+        for first, second in ((counted, others), (others[others[:, 1] >= least], rows)):
             for row in first:
                 same = second[second[:, 0] == row[0]]
                 apart = np.abs((same[:, 1:] - row[1:]).astype(np.float64) / scale).max(axis=1, initial=0)
@@ -73,18 +73,18 @@ class DetectionAgreement:
     @property
     def agrees(self):
         """Whether the engine passes: some boxes, the same and close enough, of maps that are about the same."""
-        close = self.largest_map <= MAP_TOLERANCE if self.tolerance else self.differing_bits == 0
+        close = self.largest_map <= MAP_TOLERANCE if self.tolerance else self.bitwise_mismatches == 0
         return self.boxes > 0 and close and self.unmatched == 0 and self.largest_box <= self.tolerance
 
     def as_dict(self):
         return {**asdict(self), "agrees": self.agrees}
 
     def __str__(self):
-        wanted = f"at most {self.tolerance:g}" if self.tolerance else "bitwise equality"
         return (
-            f"{self.engine}: largest difference {self.largest_box:.3g} of boxes ({wanted} asked for), "
-            f"{self.largest_map:.3g} of raw maps, {self.images - self.differing_bits} of {self.images} images bitwise "
-            f"equal, {self.boxes} boxes, {self.unmatched} without a partner: {'agrees' if self.agrees else 'DISAGREES'}"
+            f"{self.engine}: largest difference {self.largest_box:.3g} of boxes ({allowed(self.tolerance)}), "
+            f"{self.largest_map:.3g} of raw maps, {self.images - self.bitwise_mismatches} of {self.images} images "
+            f"bitwise equal, {self.boxes} boxes, {self.unmatched} without a partner: "
+            f"{'agrees' if self.agrees else 'DISAGREES'}"
         )
 
 

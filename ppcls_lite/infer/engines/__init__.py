@@ -32,11 +32,11 @@ def create_engine(name, model, options=None):
     if builder.takes_export:
         model = find_model(model)  # before Paddle is imported, which takes a second
     with quick_import():
-        lacking = builder.why_not(options)
-    if lacking and not (name or options.engine):
-        raise UserError(f"Global.use_gpu=True: {lacking}; set Global.use_gpu=False")
-    if lacking:
-        raise UserError(f"engine {builder.name}: {lacking}")
+        reason = builder.why_not(options)
+    if reason and not (name or options.engine):
+        raise UserError(f"Global.use_gpu=True: {reason}; set Global.use_gpu=False")
+    if reason:
+        raise UserError(f"engine {builder.name}: {reason}")
     return builder(model, options)
 
 

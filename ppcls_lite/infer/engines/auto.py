@@ -86,9 +86,9 @@ def choose_engine(model, options, probe):
 def _try(name, model, options, probe, expected):
     """(engine or None, Trial, its scores or None); `expected` None means this is the plain engine."""
     builder = ENGINES.get(name)
-    lacking = builder.why_not(options)
-    if lacking:
-        return None, Trial(name, why_not=lacking), None
+    reason = builder.why_not(options)
+    if reason:
+        return None, Trial(name, why_not=reason), None
     try:
         engine = builder(model, options)
         scores = engine.run(probe)

@@ -39,8 +39,8 @@ class ONNXRuntimeEngine(Engine):
 
     @classmethod
     def why_not(cls, options=None):
-        lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-        return f"no {' and no '.join(lacking)}: pip install -r requirements-engines.txt" if lacking else ""
+        missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+        return f"no {' and no '.join(missing)}: pip install -r requirements-engines.txt" if missing else ""
 
     @property
     def version(self):

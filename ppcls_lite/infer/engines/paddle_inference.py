@@ -78,9 +78,9 @@ def use_gpu(config, options):
     """GPU `gpu_id`; UserError when there is none."""
     import paddle
 
-    lacking = why_no_gpu(paddle)
-    if lacking:
-        raise UserError(f"Global.use_gpu=True: {lacking}; set Global.use_gpu=False")
+    reason = why_no_gpu(paddle)
+    if reason:
+        raise UserError(f"Global.use_gpu=True: {reason}; set Global.use_gpu=False")
     config.enable_use_gpu(options.gpu_mem, options.gpu_id)
 
 

@@ -49,10 +49,10 @@ class TensorRTEngine(PaddleEngine):
         import paddle
         from paddle import inference
 
-        lacking = why_no_gpu(paddle)
-        if not lacking and not any(inference.get_trt_runtime_version()):
-            lacking = "this Paddle finds no TensorRT library"
-        return lacking
+        reason = why_no_gpu(paddle)
+        if not reason and not any(inference.get_trt_runtime_version()):
+            reason = "this Paddle finds no TensorRT library"
+        return reason
 
 
 def check_quantised(files):

@@ -14,7 +14,7 @@ from ppcls_lite.infer.model.config import write_model_config
 from ppcls_lite.infer.model.files import NAMES, ModelFiles
 from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.infer.model.storage import write_separate
-from ppcls_lite.infer.tasks import probe_picture, task_of
+from ppcls_lite.infer.tasks import probe_image, task_of
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
@@ -103,7 +103,7 @@ def _check_other_forms(folder, structure, params, separate):
 def _check_shape(shape, ops, task):
     if len(shape) != 3 or not all(type(side) is int and side > 0 for side in shape):
         raise UserError(f"Global.image_shape: expected [3, height, width], found {shape!r}")
-    made = task.read_shape(ops, probe_picture(shape))
+    made = task.read_shape(ops, probe_image(shape))
     if made != list(shape):
         raise UserError(f"Global.image_shape is {list(shape)}, but Infer.transforms make images of {made}")
 

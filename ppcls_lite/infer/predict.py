@@ -2,42 +2,16 @@
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from ppcls_lite.data.image_lists import list_images
+from ppcls_lite.infer.images import read_image, stack_images
 from ppcls_lite.infer.read_ahead import read_ahead
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
-
-
-def read_image(path, transforms):
-    """The file at `path` as the network's input [3, H, W] float32; UserError names a file that is no picture."""
-    try:
-        image = transforms(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.float32:
-        raise UserError(
-            f"{path}: the transforms make {list(image.shape)} {image.dtype}, and a network takes [3, H, W] float32: "
-            "is NormalizeImage or ToCHWImage missing?"
-        )
-    return image
-
-
-def stack_images(images):
-    """One batch [N, 3, H, W] of images; UserError when their sizes differ."""
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) > 1:
-        raise UserError(
-            f"images of one batch differ in shape, {shapes[0]} and {shapes[1]}: the transforms lack a crop or a resize "
-            "to one size (or use batch_size=1)"
-        )
-    return np.stack(images)
 
 
 def _report(error):
@@ -67,13 +41,9 @@ class Predictor:
     """
 
     def __init__(self, engine, transforms, postprocess, batch_size=1, workers=None):
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size!r}")
-        if workers is not None and (not isinstance(workers, int) or workers < 0):
-            raise UserError(f"num_workers: expected a whole number of at least 0, found {workers!r}")
         self.engine, self.transforms, self.postprocess = engine, transforms, postprocess
-        self.batch_size = batch_size
-        self.workers = usable_cores() if workers is None else workers
+        self.batch_size = checks.whole("batch_size", batch_size)
+        self.workers = usable_cores() if workers is None else checks.whole("num_workers", workers, 0)
         self.images = 0
         self.failed = []
         self.seconds = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0}

@@ -33,9 +33,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.infer.engines import EngineOptions, create_engine
+from ppcls_lite.infer.images import read_image, stack_images
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.postprocess import format_line
-from ppcls_lite.infer.predict import Predictor, read_image, stack_images
+from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.infer.read_ahead import read_ahead
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, replace_block

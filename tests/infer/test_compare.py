@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ppcls_lite.infer.compare.classifiers import check_names
+from ppcls_lite.infer.compare.engines import check_names
 from ppcls_lite.infer.engines.agreement import Agreement, same_top
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.configs import random_weights, save_arrays

@@ -290,7 +290,7 @@ def test_lists_without_labels_have_no_accuracy(exported, run_here, tmp_path):
     ("engines", "message"),
     [
         ("openvin", "--engines: unknown engine 'openvin' (did you mean 'openvino'?)"),
-        ("auto", "--engines: 'auto' is no engine to compare"),
+        ("auto", "--engines: 'auto' is not an engine to compare"),
         ("gpu", "engine gpu: this Paddle is the CPU build"),
     ],
 )

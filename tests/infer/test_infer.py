@@ -71,8 +71,10 @@ def test_wrong_label_file(tmp_path, content, message):
     ("section", "message"),
     [
         ({"topk": 0}, "topk: expected a whole number of at least 1, found 0"),
-        ({"topk": "five"}, "topk: expected a whole number"),
-        ({"name": "ThreshOutput"}, "expected Topk or DetectionBoxes, found 'ThreshOutput'"),
+        ({"topk": "five"}, "topk: expected a whole number of at least 1, found 'five'"),
+        ({"name": "topk"}, r"^PostProcess.name: unknown post-processing 'topk' \(did you mean 'Topk'\?\); known: "),
+        ({"name": ["Topk"]}, "PostProcess.name: unknown post-processing"),
+        ({"topk": True}, "topk: expected a whole number of at least 1, found True"),
         ({"topk": 1, "threshold": 2}, "unknown key 'threshold'"),
     ],
 )
@@ -188,7 +190,7 @@ def test_documented_command_from_the_deploy_folder(exported, options):
         (["Global.infer_imgs=null"], "'Global.infer_imgs' is missing"),
         (["Global.infer_imgs=none.jpg"], "none.jpg: no such image, folder or list file"),
         (["Global.batch_size=0"], "batch_size: expected a whole number of at least 1, found 0"),
-        (["Global.cpu_num_threads=0"], "Global.cpu_num_threads: expected at least 1, found 0"),
+        (["Global.cpu_num_threads=0"], "Global.cpu_num_threads: expected a whole number of at least 1, found 0"),
         (["Global.use_gpu=Fasle"], "expected True or False, found 'Fasle' (did you mean 'False'?)"),
         (["Global.use_gpus=True"], "did you mean 'use_gpu'"),
         (["PostProcess.topk=0"], "PostProcess.topk: expected a whole number of at least 1"),

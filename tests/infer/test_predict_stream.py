@@ -16,9 +16,10 @@ import pytest
 
 from ppcls_lite.infer import results
 from ppcls_lite.infer.engines import EngineOptions, create_engine
+from ppcls_lite.infer.images import read_image
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.postprocess import format_record
-from ppcls_lite.infer.predict import Predictor, read_image
+from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.infer.read_ahead import read_ahead
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.scripts import ROOT, assert_one_line
@@ -178,10 +179,16 @@ def test_times_are_counted(exported):
     assert "reading threads: 2" in predictor.timing()
 
 
-@pytest.mark.parametrize("workers", [-1, "two"])
+@pytest.mark.parametrize("workers", [-1, "two", True])
 def test_wrong_number_of_workers(workers):
-    with pytest.raises(UserError, match="num_workers: expected a whole number of at least 0, found"):
+    with pytest.raises(UserError, match=f"num_workers: expected a whole number of at least 0, found {workers!r}"):
         Predictor(Probe(), None, None, 1, workers)
+
+
+@pytest.mark.parametrize("batch_size", [0, True, 1.0])
+def test_wrong_batch_size(batch_size):
+    with pytest.raises(UserError, match=f"batch_size: expected a whole number of at least 1, found {batch_size!r}"):
+        Predictor(Probe(), None, None, batch_size)
 
 
 # ---- the script

@@ -43,14 +43,14 @@ _HOW = (
 def measure(name, engines):
     """{engine: {"largest", "agrees"}} for one network."""
     from ppcls_lite.data.image_lists import list_images
-    from ppcls_lite.infer.compare.classifiers import compare_engines
+    from ppcls_lite.infer.compare.scores import compare_classifiers
 
     paths, _ = list_images(REPO / "lite_data/val")
     inference = load_config(REPO / "deploy/configs/inference_cls.yaml", schema=DEPLOY)
     with tempfile.TemporaryDirectory() as folder:
         config = export_filled(name, f"{folder}/model", f"{folder}/filled")
         images = paths[:: len(paths) // IMAGES][:IMAGES]
-        compared = compare_engines(config, f"{folder}/model", inference, images, batch_size=2, engines=engines)
+        compared = compare_classifiers(config, f"{folder}/model", inference, images, batch_size=2, engines=engines)
         figures = {one.engine: {"largest": _digits(one.largest), "agrees": one.agrees} for one in compared}
         return {**figures, LAST_BIT: {"largest": _digits(last_bit(config, images)), "agrees": True}}
 
@@ -61,7 +61,7 @@ def last_bit(config, paths):
 
     from ppcls_lite.data.transforms import build_transforms
     from ppcls_lite.infer.engines.training import TrainingEngine
-    from ppcls_lite.infer.predict import read_image, stack_images
+    from ppcls_lite.infer.images import read_image, stack_images
 
     transforms, engine = build_transforms(config["Infer"]["transforms"], "Infer.transforms"), TrainingEngine(config)
     images = stack_images([read_image(path, transforms) for path in paths])
@@ -78,7 +78,7 @@ def measure_all(names):
     with quick_import():
         import paddle
 
-    from ppcls_lite.infer.compare.classifiers import choose_engines
+    from ppcls_lite.infer.compare.engines import choose_engines
 
     engines, missing = choose_engines("all")
     networks = {}

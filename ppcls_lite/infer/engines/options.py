@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Optional
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 
@@ -32,8 +33,7 @@ class EngineOptions:
         """The options among a config's `Global` values; keys set to null keep their default."""
         known = cls.__dataclass_fields__
         options = cls(**{key: value for key, value in section.items() if key in known and value is not None})
-        if options.cpu_num_threads < 1:
-            raise UserError(f"Global.cpu_num_threads: expected at least 1, found {options.cpu_num_threads}")
+        checks.whole("Global.cpu_num_threads", options.cpu_num_threads)
         if options.use_fp16 and options.use_int8:
             raise UserError("Global.use_fp16 and Global.use_int8: expected at most one of them to be True")
         return options

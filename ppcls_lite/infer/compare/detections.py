@@ -1,17 +1,19 @@
-"""Do two engines detect the same? Raw maps and boxes of the training engine beside those of the others."""
+"""Does an exported detector give the trained network's raw maps and boxes, with every engine?"""
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ppcls_lite.data.detection import build_det_transforms
-from ppcls_lite.infer.compare.classifiers import USUAL, compare_all
-from ppcls_lite.infer.detect import DetectionTrainingEngine, create_detector, read_picture, run_detector
+from ppcls_lite.infer.compare.engines import USUAL, compare_all
+from ppcls_lite.infer.detect import create_detector, run_detector
 from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed
+from ppcls_lite.infer.engines.training import DetectorTrainingEngine
+from ppcls_lite.infer.images import read_detector_image
 
 # below it, boxes are not compared where maps may differ: two cells of nearly the same score may change their places
 LEAST_SCORE = 0.05
-MAP_TOLERANCE = 1e-2  # of raw maps, in scores and cells; boxes below are what is asked for
+MAP_TOLERANCE = 1e-2  # of raw maps, in scores and cells; the tolerance of boxes is stricter
 _MAPS = slice(2, 5)  # heat-map, size, offset among the outputs
 
 
@@ -20,11 +22,11 @@ class DetectionAgreement:
     """How far an engine's maps and boxes are from the training engine's, over a whole list of images.
 
     Differences of maps are of their numbers (scores; cells), those of boxes of their scores and of their corners as
-    shares of the picture's longer side.
+    shares of the image's longer side.
     """
 
     engine: str
-    tolerance: float  # 0.0 asks for equality bit by bit, of maps and boxes
+    tolerance: float  # 0.0 requires equality bit by bit, of maps and boxes
     images: int = 0
     largest: float = 0.0  # of all below
     largest_map: float = 0.0
@@ -34,7 +36,7 @@ class DetectionAgreement:
     unmatched: int = 0  # boxes that one engine has and the other has not
 
     def add(self, expected, found, sides):
-        """Count one batch: outputs of the deployed network; `sides` [N] is each picture's longer side in pixels."""
+        """Count one batch: outputs of the deployed network; `sides` [N] is each image's longer side in pixels."""
         self.images += len(sides)
         if [(a.shape, a.dtype) for a in expected] != [(b.shape, b.dtype) for b in found]:
             self.largest, self.bitwise_mismatches, self.unmatched = np.inf, self.images, self.images
@@ -94,19 +96,18 @@ def _largest(a, b):
 
 
 def compare_detectors(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
-    """Yield a `DetectionAgreement` for `strict`, then for each of `engines`; arguments as of `compare_engines`.
+    """Yield a `DetectionAgreement` for `strict`, then for each of `engines`; see `compare_all`.
 
-    `labels` is not used: eval.py counts what is right. Every way reads the files with its own transforms, so a
-    difference there shows too; class names that differ raise UserError.
+    `images` are paths. `labels` is not used: eval.py counts what is right.
     """
-    return compare_all(MapComparison(images), config, model_dir, inference_config, batch_size, engines)
+    return compare_all(DetectionComparison(images), config, model_dir, inference_config, batch_size, engines)
 
 
-class MapComparison:
+class DetectionComparison:
     """How detectors are compared: by raw maps and boxes; the members are those of ScoreComparison."""
 
     build_transforms = staticmethod(build_det_transforms)
-    training_engine = DetectionTrainingEngine
+    training_engine = DetectorTrainingEngine
     create_engine = staticmethod(create_detector)
     agreement = DetectionAgreement
 
@@ -114,8 +115,8 @@ class MapComparison:
         self.images = images
 
     def outputs(self, engine, transforms, batch):
-        pictures = [read_picture(path, transforms) for path in self.images[batch]]
-        return run_detector(engine, pictures), [max(picture.size) for picture in pictures]
+        images = [read_detector_image(path, transforms) for path in self.images[batch]]
+        return run_detector(engine, images), [max(image.size) for image in images]
 
     def add(self, agreement, expected, found, batch):
         (reference, sides), (outputs, _) = expected, found

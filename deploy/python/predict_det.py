@@ -4,9 +4,9 @@
         -o Global.inference_model_dir=models/CenterNet_MobileNetV3_small_x1_0_infer \
         -o Global.infer_imgs=../lite_data_det/val -o Global.output_dir=../output/boxes
 
-Global.infer_imgs is an image, a folder or a list file. Prints one line per image, and draws the boxes on copies of the
-images in the folder Global.output_dir, if it is given. Global.engine chooses what computes, Global.save_file saves all results as
-JSON Lines, as in predict_cls.py.
+Global.infer_imgs is an image, a folder or a list file. Prints one line per image. If the folder Global.output_dir is
+given, copies of the images with the boxes drawn on them are written there. Global.engine chooses the engine, and
+Global.save_file saves all results as JSON Lines, as in predict_cls.py.
 Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 130 interrupted.
 """
 

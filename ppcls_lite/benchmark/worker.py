@@ -1,6 +1,6 @@
-"""The process of one row: loads one engine, and times runs whenever it is told to.
+"""The process of one row: loads one engine, and times runs on request.
 
-Speaks JSON, a line each way. The first line is the case; the answer is {"version"} or {"absent": reason}. Each
+Speaks JSON, one line for each request and answer. The first line is the case; the answer is {"version"} or {"absent": reason}. Each
 following line {"runs", "seconds"} is answered by {"ms": [...], "memory_mb", "others"}. Ends when its input does.
 """
 

@@ -1,4 +1,4 @@
-"""The figure of the benchmark: accuracy against latency, as in the document on PP-HGNetV2, and latency against FLOPs."""
+"""The figure of the benchmark: accuracy over latency, as in the document on PP-HGNetV2, and latency over FLOPs."""
 
 from ppcls_lite.benchmark.report import at_batch_one, verdicts
 from ppcls_lite.utils.files import atomic_write

@@ -153,7 +153,7 @@ def verdicts(rows, threads):
 
 
 def verdict_table(rows, threads, quoted):
-    """One line per network: our best engine beside oneDNN's path, the rivals, and the V100 of the documents."""
+    """One line per network: our best engine, oneDNN's path, the rivals, and the V100 of the documents."""
     headings = ["network", "best engine", "median (ms)", "times oneDNN's speed", *(f"of {name}" for name in RIVALS)]
     headings += ["as required", "quoted: V100 (ms)"]
     lines = []

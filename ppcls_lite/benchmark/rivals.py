@@ -1,7 +1,7 @@
-"""ONNX Runtime and OpenVINO by themselves, on the same network: what this project's engines are compared with.
+"""ONNX Runtime and OpenVINO by themselves, on the same network, for comparison with this project's engines.
 
-They are used as their own documentation shows it, with nothing of this project around them, so that a slow wrapper
-in this project would be noticed. Both are optional: `pip install onnxruntime paddle2onnx` and `pip install openvino`.
+They are used as their own documentation shows it, without this project's code around them, so that a slow wrapper in
+this project would be noticed. Both are optional: `pip install onnxruntime paddle2onnx` and `pip install openvino`.
 """
 
 import importlib.util

@@ -104,7 +104,7 @@ class _Worker:
             return json.loads(line)
         status = self._process.wait()
         self._errors.seek(0)
-        said = [text.strip() for text in self._errors.read().splitlines() if text.strip()] or ["nothing"]
+        said = [text.strip() for text in self._errors.read().splitlines() if text.strip()] or ["nothing printed"]
         self.absent = f"ended with status {status}; its last line: {said[-1]:.120}"
         return {}
 

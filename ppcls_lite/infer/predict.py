@@ -22,19 +22,19 @@ def _report(error):
 
 
 def find_images(source):
-    """The paths of the images at `source` (an image, a folder or a list file); says how many files are none."""
+    """The paths of the images at `source` (an image, a folder or a list file); logs how many files are not images."""
     paths, skipped = list_images(source)
     if skipped:
-        logger.info(f"{source}: skipped what is no image: {skipped}")
+        logger.info(f"{source}: skipped files that are not images: {skipped}")
     return paths
 
 
 class Predictor:
-    """An engine with its transforms and post-processing; counts what it did for the timing summary.
+    """An engine with its transforms and post-processing; counts images and times for the timing summary.
 
     `workers` threads read and transform images while the engine computes (None: as many as there are CPU cores); 0
     reads each batch when its turn comes. The predictions are the same bit by bit. At most two batches and one image
-    a thread wait in memory, however many images there are.
+    per thread wait in memory, however many images there are.
 
     `seconds` is the time in each part. With workers, `preprocess` is the sum over the threads, so that the parts
     together may exceed `elapsed`, the seconds from the first image to the last.
@@ -58,7 +58,7 @@ class Predictor:
     def predict_all(self, paths):
         """Yield a list of (path, result) for each batch of the images `paths`, all of them and in their order.
 
-        The result of a file that is no picture is the UserError that says so; it is printed on standard error too,
+        The result of a file that is not an image is the UserError that says so; it is printed on standard error too,
         the path is kept in `self.failed`, and the run goes on.
         """
         began = time.perf_counter()
@@ -78,15 +78,15 @@ class Predictor:
             self.elapsed += time.perf_counter() - began
 
     def read(self, path):
-        """What the network needs of one image; raises UserError for a file that is no picture."""
+        """What the network needs of one image; raises UserError for a file that is not an image."""
         return np.ascontiguousarray(read_image(path, self.transforms))
 
     def compute(self, inputs):
-        """The engine's answer to a list of what `read` gave."""
+        """The engine's outputs for a list of inputs, as `read` returns them."""
         return self.engine.run(stack_images(inputs))
 
     def finish(self, found, inputs):
-        """One result for each of the `inputs` from the engine's answer."""
+        """One result for each of the `inputs`, from the engine's outputs."""
         return self.postprocess(found)
 
     def _read(self, path):
@@ -123,9 +123,9 @@ class Predictor:
         return now
 
     def timing(self):
-        """One line: milliseconds an image for each part, and images a second of the whole."""
+        """One line: milliseconds per image for each part, and images per second of the whole."""
         parts = ", ".join(f"{part} {1000 * spent / max(self.images, 1):.2f}" for part, spent in self.seconds.items())
         return (
-            f"{self.images} images, batch size {self.batch_size}, milliseconds an image: {parts}; "
+            f"{self.images} images, batch size {self.batch_size}, milliseconds per image: {parts}; "
             f"{self.images / (self.elapsed or 1):.1f} images/s, reading threads: {self.workers}"
         )

@@ -1,4 +1,4 @@
-"""The outputs that docs/inference.md prints are what its commands print, and its tables name what there is."""
+"""The commands of docs/inference.md print the outputs that it shows, and its tables name every engine."""
 
 import re
 

@@ -56,7 +56,7 @@ FAULTS = {
     "first conv": lambda folder, arrays: changed_weight(folder, arrays["conv.conv.weight"], lambda w: w * 1.001),
     "a variance": lambda folder, arrays: changed_weight(folder, arrays["conv.bn._variance"], lambda w: w * 1.001),
     "a bias": lambda folder, arrays: changed_weight(folder, arrays["fc.bias"], lambda w: w + 1e-5),
-    "a weight that is no number": lambda folder, arrays: changed_weight(folder, arrays["fc.weight"], lambda w: np.nan),
+    "a weight that is NaN": lambda folder, arrays: changed_weight(folder, arrays["fc.weight"], lambda w: np.nan),
     "two classes exchanged": _swap_outputs,
 }
 
@@ -108,7 +108,7 @@ def test_swapped_names_are_seen(exported, run_here, tmp_path):
 
 
 def test_two_broken_models_do_not_agree(exported, run_here, tmp_path):
-    """No number equals no number bit by bit, and still it is no agreement."""
+    """No number equals no number bit by bit, and still it is not an agreement."""
     arrays = random_weights()
     folder = shutil.copytree(exported.model, tmp_path / "model")
     changed_weight(folder, arrays["fc.weight"], lambda w: np.nan)

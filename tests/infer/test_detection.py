@@ -102,7 +102,7 @@ def test_a_lost_box_and_no_images_do_not_agree():
     assert not nothing.agrees
 
 
-def test_agreement_about_nothing_is_none():
+def test_agreement_about_nothing_is_not_an_agreement():
     rows = np.array([[[0, 0.01, 1, 1, 5, 5]]], np.float32)  # no box that counts
     outputs = [rows, np.array([1], np.int32), *(np.zeros((1, 2, 2, 2), np.float32) for _ in range(3))]
     unsure = DetectionAgreement("usual", 1e-4)

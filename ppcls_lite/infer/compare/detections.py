@@ -33,7 +33,7 @@ class DetectionAgreement:
     largest_box: float = 0.0
     bitwise_mismatches: int = 0  # images with any bit differing
     boxes: int = 0
-    unmatched: int = 0  # boxes that one engine has and the other has not
+    unmatched: int = 0  # boxes that only one of the engines found
 
     def add(self, expected, found, sides):
         """Count one batch: outputs of the deployed network; `sides` [N] is each image's longer side in pixels."""
@@ -56,7 +56,7 @@ class DetectionAgreement:
         least = LEAST_SCORE if self.tolerance else 0.0
         counted = rows[rows[:, 1] >= least]
         self.boxes += len(counted)
-        # what scores just below on one side only would seem to be missing
+        # `rows` and `others` are not cut at `least`: a box just below it on one side only would seem to be missing
         for first, second in ((counted, others), (others[others[:, 1] >= least], rows)):
             for row in first:
                 same = second[second[:, 0] == row[0]]

@@ -1,4 +1,4 @@
-"""One engine after the other against the plain one: what the comparisons of classifiers and of detectors share."""
+"""One engine after the other against the plain one: shared by the comparisons of classifiers and of detectors."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
 
     Args:
         kind: what is compared: an object with the members of `ScoreComparison`.
-        config: the training config; its network with `Global.pretrained_model` is what `strict` has to equal.
+        config: the training config; `strict` has to equal its network with `Global.pretrained_model`.
         model_dir: folder of the exported model.
         inference_config: config of `predict_cls.py` or `predict_det.py`.
         engines: registered names, or `usual`; each is compared with the plain engine.

@@ -14,7 +14,7 @@ class Agreement:
     """How far an engine's probabilities are from the reference's, over a whole list of images."""
 
     engine: str
-    tolerance: float  # 0.0 asks for equality bit by bit
+    tolerance: float  # 0.0 requires equality bit by bit
     images: int = 0
     largest: float = 0.0
     bitwise_mismatches: int = 0  # images with any bit differing
@@ -44,7 +44,7 @@ class Agreement:
 
     @property
     def agrees(self):
-        """Whether the engine passes: some images, close enough, the same best classes."""
+        """Whether the engine passes: at least one image, close enough, the same best classes."""
         bits = self.tolerance > 0 or self.bitwise_mismatches == 0
         return self.images > 0 and bits and self.largest <= self.tolerance and self.topk_mismatches == 0
 
@@ -61,7 +61,7 @@ class Agreement:
 
     @property
     def details(self):
-        """`str(self)` with the best class and the accuracy on top."""
+        """`str(self)` with the best class and the accuracy added."""
         line, colon, verdict = str(self).rpartition(": ")
         parts = [line, f"{self.images - self.top1_mismatches} of {self.images} with the same top-1"]
         if self.top1_correct is not None and self.images:

@@ -1,4 +1,4 @@
-"""The fastest engine that this machine has and that predicts what the plain one predicts."""
+"""The fastest engine of this machine whose predictions agree with the plain engine's."""
 
 import time
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _LONGEST = 1.0  # seconds spent timing one engine, once it has had two runs
 
 
 class Trial(NamedTuple):
-    """What `auto` found about one engine: milliseconds a batch, difference from the plain engine, or why not."""
+    """What `auto` found about one engine: milliseconds per batch, difference from the plain engine, or why not."""
 
     name: str
     milliseconds: float = np.inf

@@ -76,7 +76,7 @@ def convert_to_onnx(files):
 
 @contextmanager
 def _captured_output():
-    """A file that takes what is printed to standard output and error, from C++ too: both belong to predictions."""
+    """A file that receives standard output and error, from C++ too: the screen is for predictions."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)

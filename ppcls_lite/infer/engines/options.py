@@ -9,11 +9,11 @@ from ppcls_lite.utils.errors import UserError
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Names and defaults of the `Global` section of `inference_cls.yaml`; an engine ignores what it has not.
+    """Names and defaults of the `Global` section of `inference_cls.yaml`; an engine ignores options of other engines.
 
     `engine` is a registered name, or None: then `use_gpu`, `use_tensorrt` and `enable_mkldnn` (oneDNN, which Paddle 3
-    turns on unless told not to) choose, as in PaddleClas. gpu_mem is in MB. `use_fp16` and `use_int8` are for
-    TensorRT. `batch_size` is the largest batch that will come: TensorRT plans for it, and `auto` is timed with it.
+    turns on by default) choose, as in PaddleClas. gpu_mem is in MB. `use_fp16` and `use_int8` are for
+    TensorRT. `batch_size` is the largest batch to expect: TensorRT plans for it, and `auto` is timed with it.
     """
 
     engine: Optional[str] = None

@@ -13,7 +13,7 @@ from ppcls_lite.utils.device import why_no_gpu
 from ppcls_lite.utils.errors import UserError
 
 _WORKSPACE = 1 << 30  # bytes that TensorRT may use while it chooses kernels
-_SMALLEST_PART = 3  # operators; what is smaller stays with Paddle
+_SMALLEST_PART = 3  # operators; smaller parts stay with Paddle
 
 
 @register_engine("tensorrt")

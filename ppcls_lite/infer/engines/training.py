@@ -7,7 +7,7 @@ DETECTOR_INPUTS = ("image", "scale_factor")  # [N, 3, H, W] and [N, 2] float32, 
 
 
 class DygraphEngine(Engine):
-    """A `paddle.nn.Layer` in dygraph mode, which computes what it computes in training.
+    """A `paddle.nn.Layer` in dygraph mode: it computes as in training.
 
     Without options: on Paddle's current device, with its number of threads.
     """

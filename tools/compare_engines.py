@@ -4,10 +4,10 @@
         -o Global.pretrained_model=output/small/best_model --inference_model_dir output/small_infer
 
 Each way reads the images with its own settings: the training engine with Infer.transforms of the config, Paddle
-Inference with what predict_cls.py uses. Without optimisations (oneDNN and IR passes off) the probabilities must be
-equal bit by bit; with the settings that people use, within 1e-4 and with the same top-5. `--engines all` compares
-every engine of this machine with that plain one, and prints the accuracy of each. Of a detector, the raw maps and all
-boxes must be equal bit by bit, and with the settings that people use the boxes within 1e-4.
+Inference with those of predict_cls.py. Without optimisations (oneDNN and IR passes off) the probabilities must be equal
+bit by bit; with the usual settings, within 1e-4 and with the same top-5. `--engines all` compares every engine of this
+machine with that plain one, and prints the accuracy of each. Of a detector, the raw maps and all boxes must be equal
+bit by bit, and with the usual settings the boxes within 1e-4.
 Exit code: 0 all agree, 1 they do not, or something cannot be used, 130 interrupted.
 """
 
@@ -45,12 +45,12 @@ def main():
     inference = load_config(args.inference_config, schema=DEPLOY)
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
-        from ppcls_lite.infer.compare.classifiers import USUAL, choose_engines
+        from ppcls_lite.infer.compare.engines import USUAL, choose_engines
         from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)
-    engines, lacking = choose_engines(args.engines)
+    engines, reasons = choose_engines(args.engines)
     task = task_of(config)
     images, labels = task.labelled_images(config, args.images)
     agreements = []
@@ -58,7 +58,7 @@ def main():
     for agreement in task.compare(config, args.inference_model_dir, inference, images, *settings):
         agreements.append(agreement)
         print(agreement if engines == [USUAL] else agreement.details, flush=True)
-    for name, reason in lacking.items():
+    for name, reason in reasons.items():
         print(f"{name}: not compared: {reason}")
     if args.save:
         with atomic_write(args.save) as stream:

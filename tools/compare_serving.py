@@ -62,8 +62,8 @@ def images_of(files):
 def predictor(model_dir, config, name=None):
     """A function from an image's path to its result, as predict_cls.py computes it, or with the engine `name`."""
     from ppcls_lite.infer.engines import EngineOptions, create_engine
+    from ppcls_lite.infer.images import read_image, stack_images
     from ppcls_lite.infer.model.config import build_processing
-    from ppcls_lite.infer.predict import read_image, stack_images
 
     transforms, postprocess = build_processing(model_dir, config)
     engine = create_engine(name, model_dir, EngineOptions.from_config(config["Global"]))

@@ -31,7 +31,7 @@ def parse():
     parser.add_argument("-m", "--m", "--model", dest="model", help="a network's name, instead of -c")
     parser.add_argument("-p", "--p", "--pretrained_model", dest="weights", help="its trained weights")
     parser.add_argument("--o", "--output_path", dest="output", help="folder for the exported model")
-    parser.add_argument("--class_num", type=int, help="with --m; default: the weights tell it")
+    parser.add_argument("--class_num", type=int, help="with --m; default: as the weights have it")
     parser.add_argument("--names", choices=STRUCTURES, help="of the files; default: inference, with --m model")
     parser.add_argument("--separate_params", action="store_true", help="one file for each variable")
     parser.add_argument("--persistable", action="store_true", help="write the weights alone, to --o")

@@ -3,8 +3,8 @@
     python tools/infer.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
         -o Global.pretrained_model=output/small/best_model -o Infer.infer_imgs=test_images
 
-Infer.infer_imgs is an image, a folder or a list file. Prints one list of predictions a batch. A detector's boxes are
-drawn too: pictures with boxes go to the folder Infer.output_dir, if it is given.
+Infer.infer_imgs is an image, a folder or a list file. Prints one list of predictions per batch. If the folder
+Infer.output_dir is given, copies of the images with a detector's boxes drawn on them are written there.
 Exit code: 0 all predicted, 1 an image, the config or the weights cannot be used, 130 interrupted.
 """
 

@@ -136,8 +136,8 @@ class Bare:
         import cv2
 
         from ppcls_lite.infer.engines import EngineOptions, create_engine
+        from ppcls_lite.infer.images import stack_images
         from ppcls_lite.infer.model.config import build_processing
-        from ppcls_lite.infer.predict import stack_images
         from ppcls_lite.serving.op import engine_name
 
         cv2.setNumThreads(1)

@@ -3,14 +3,15 @@
     python deploy/python/benchmark.py                                  all fifteen networks: this takes hours
     python deploy/python/benchmark.py MobileNetV3_small_x1_0 --runs 300 --skip 50
     python deploy/python/benchmark.py --model_dir deploy/models/MobileNetV3_small_x1_0_infer --engines onednn openvino
-    python deploy/python/benchmark.py --update docs/benchmark.md       show what was measured before, measure nothing
+    python deploy/python/benchmark.py --update docs/benchmark.md       the tables of the kept rows: measures nothing
 
-The protocol: batch 1 (MixNet: 1, 4 and 8), 2,100 runs, of which the first 100 are not counted. Networks are exported
+The protocol: batch 1 (MixNet: 1, 4 and 8), 2,100 runs; the first 100 of them are not counted. Networks are exported
 with filled weights, unless --model_dir names exported models. Each row has a process of its own, and the engines of a
-network take turns, so that a slow minute of the machine meets them all. `onnxruntime-raw` and `openvino-raw` are those
-packages by themselves, for comparison.
+network take turns, so that a slow minute of the machine affects all of them. `onnxruntime-raw` and
+`openvino-raw` are those packages by themselves, for comparison.
 
-Prints a table; --output FOLDER keeps it too, as benchmark.json, .csv and .png (after each network, should it be ended).
+Prints a table; --output FOLDER also writes benchmark.json, .csv and .png there, again after each network. The rows of
+docs/benchmark.md are kept with --output docs/measured.
 Exit code: 0, 1 for a wrong option, a model that cannot be used or a file that cannot be written, 130 interrupted.
 """
 
@@ -21,9 +22,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, nearest, run_main
 from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 
+KEPT = REPO / "docs/measured"
 BEGIN, END = "<!-- benchmark: begin -->", "<!-- benchmark: end -->"
 ENGINES = ("paddle", "onednn", "openvino", "onnxruntime", "gpu", "tensorrt", "onnxruntime-raw", "openvino-raw")
 
@@ -32,19 +35,23 @@ def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NETWORK", help="default: the fifteen of the documents")
     parser.add_argument("--model_dir", nargs="+", metavar="FOLDER", help="exported models, instead of names")
-    parser.add_argument("--engines", nargs="+", default=ENGINES, metavar="ENGINE", help=f"of {', '.join(ENGINES)}")
+    parser.add_argument("--engines", nargs="+", default=ENGINES, metavar="ENGINE", help=f"out of {', '.join(ENGINES)}")
     parser.add_argument("--batch_sizes", nargs="+", type=positive, metavar="N", help="default: 1, for MixNet 1 4 8")
     parser.add_argument("--threads", nargs="+", type=positive, metavar="N", help="default: as many as CPU cores")
     parser.add_argument("--precisions", nargs="+", default=["fp32"], choices=("fp32", "fp16", "int8"))
-    parser.add_argument("--runs", type=positive, default=2100, help="of each row, with those not counted")
-    parser.add_argument("--skip", type=whole, default=100, help="first runs, which are not counted")
+    parser.add_argument("--runs", type=positive, default=2100, help="of each row, counted or not")
+    parser.add_argument("--skip", type=not_negative, default=100, help="first runs, which are not counted")
     parser.add_argument("--seconds", type=positive, default=math.inf, help="end the runs of a slow row after this time")
     parser.add_argument("--turns", type=positive, default=10, help="parts of a row, between which the others run")
     parser.add_argument("--models", default=REPO / "output/benchmark/models", metavar="FOLDER", help="where to export")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="keep benchmark.json, .csv and .png there")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="write benchmark.json, .csv and .png there")
     parser.add_argument("--update", type=Path, metavar="DOCUMENT", help="renew the tables of a document")
-    measured = REPO / "docs/measured/benchmark.json"
-    parser.add_argument("--measured", default=measured, metavar="FILE", help="what --update shows")
+    kept = KEPT / "benchmark.json"
+    parser.add_argument("--measured", default=kept, metavar="FILE", help=f"rows for --update; default: {name_of(kept)}")
+    kept = KEPT / "models.json"
+    parser.add_argument("--flops", default=kept, metavar="FILE", help=f"FLOPs of networks; default: {name_of(kept)}")
+    kept = KEPT / "quoted.yaml"
+    parser.add_argument("--quoted", default=kept, metavar="FILE", help=f"quoted figures; default: {name_of(kept)}")
     args = parser.parse_args()
     for name in args.engines:
         if name not in ENGINES:
@@ -56,18 +63,20 @@ def parse():
     return args
 
 
-def whole(text):
-    return _number(text, 0)
+def name_of(path):
+    return path.relative_to(REPO)
 
 
-def positive(text):
-    return _number(text, 1)
+def positive(text, low=1):
+    """The whole number that `text` spells, for argparse."""
+    try:
+        return checks.whole("", int(text) if text.isdecimal() else text, low)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error).lstrip(": ")) from None
 
 
-def _number(text, least):
-    if not text.isdecimal() or int(text) < least:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, found {text!r}")
-    return int(text)
+def not_negative(text):
+    return positive(text, 0)
 
 
 def measure_all(args):
@@ -81,18 +90,18 @@ def measure_all(args):
     if args.model_dir:
         models = plan.given_models(args.model_dir)
     else:
-        models = plan.export_networks(args.names or list(plan.network_flops()), args.models)
+        models = plan.export_networks(args.names or list(plan.network_flops(args.flops)), args.models)
     measured = {"conditions": plan.conditions(protocol), "rows": []}
     for cases in plan.groups(models, args.engines, args.batch_sizes, threads, args.precisions):
         first = cases[0]
         what = f"{first.network}, batch {first.batch_size}, threads {first.threads}"
         measured["rows"] += measure(cases, protocol, lambda text, what=what: print(f"{what}: {text}", file=sys.stderr))
         if args.output:
-            keep(args.output, measured)
+            keep(args.output, measured, args)
     return measured
 
 
-def keep(folder, measured):
+def keep(folder, measured, args):
     """Write benchmark.json, .csv and .png to `folder`; the figure is of the largest number of threads."""
     from ppcls_lite.benchmark import figure, plan, report
     from ppcls_lite.utils.config import read_yaml
@@ -103,7 +112,7 @@ def keep(folder, measured):
         with atomic_write(folder / "benchmark.csv") as stream:
             stream.write(report.as_csv(rows, conditions))
         threads = max(row["threads"] for row in rows)
-        flops, quoted = plan.network_flops(), read_yaml(plan.QUOTED)
+        flops, quoted = plan.network_flops(args.flops), read_yaml(args.quoted)
         figure.draw(folder / "benchmark.png", rows, conditions, flops, quoted, threads)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
@@ -116,9 +125,8 @@ def main():
 
     if args.update:
         measured = plan.read_json(args.measured)
-        block = report.as_markdown(
-            measured["rows"], measured["conditions"], plan.network_flops(), read_yaml(plan.QUOTED)
-        )
+        flops, quoted = plan.network_flops(args.flops), read_yaml(args.quoted)
+        block = report.as_markdown(measured["rows"], measured["conditions"], flops, quoted)
         replace_block(args.update, BEGIN, END, block)
         return
     measured = measure_all(args)

@@ -1,4 +1,4 @@
-"""The figure of docs/benchmark.md: accuracy against latency, as in the document on PP-HGNetV2, and FLOPs against it."""
+"""The figure of the benchmark: accuracy over latency, as in the document on PP-HGNetV2, and latency over FLOPs."""
 
 from ppcls_lite.benchmark.report import at_batch_one, verdicts
 from ppcls_lite.utils.files import atomic_write
@@ -7,7 +7,7 @@ _FAMILIES = ("MobileNetV1", "MobileNetV3", "ShuffleNetV2", "ResNet", "MixNet", "
 
 
 def draw(path, rows, conditions, flops, quoted, threads):
-    """Write a PNG to `path`: latency is measured (batch 1, fp32, `threads`), accuracy is what documents state."""
+    """Write a PNG to `path`: latency is measured (batch 1, fp32, `threads`), accuracy is quoted."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -2,9 +2,9 @@
 
     python -m ppcls_lite.benchmark.filled MobileNetV3_small_x1_0 ResNet50_vd --output output/benchmark/models
 
-exports each network to <output>/<network>_infer, as tools/export_model.py writes it; what is there already is left
-alone. `fill` gives every entry of a state dict values that depend only on its name and shape, and keep activations at a
-sane size in every layer; an exported network gets a last layer that spreads the logits as training does.
+exports each network to <output>/<network>_infer; a model that is there already is left alone. `fill` gives every entry
+of a state dict values that depend only on its name and shape, and keep activations at a sane size in every layer; an
+exported network gets a last layer that spreads the logits as training does.
 Exit code: 0 exported, 1 for an unknown network or a folder that cannot be written.
 """
 

@@ -1,4 +1,4 @@
-"""What is to be measured, and the file that keeps what was."""
+"""The plan of a measurement: which networks, in which groups; and the file that keeps the results."""
 
 import datetime
 import json
@@ -14,8 +14,6 @@ from ppcls_lite.utils import machine
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO, atomic_write
 
-FLOPS = REPO / "docs/measured/models.json"
-QUOTED = REPO / "docs/measured/quoted.yaml"
 _BATCHES_OF_MIXNET = (1, 4, 8)  # those of its document's table
 
 
@@ -27,17 +25,23 @@ def read_json(path):
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def network_flops():
-    """{network: FLOPs in millions}, a multiply-add counted once, of the fifteen networks of the documents."""
-    return {name: figures["flops_m"] for name, figures in read_json(FLOPS)["networks"].items()}
+def network_flops(path):
+    """{network: FLOPs in millions}, a multiply-add counted once, from the file that model_table.py keeps at `path`.
+
+    UserError when it cannot be read.
+    """
+    try:
+        return {name: figures["flops_m"] for name, figures in read_json(path)["networks"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: expected the FLOPs of networks, found something else ({error!r})") from error
 
 
 def export_networks(names, folder):
-    """{network: its exported model below `folder`}; those that are not there are exported with filled weights."""
+    """{network: its exported model below `folder`}; those that are missing there are exported with filled weights."""
     command = [sys.executable, "-m", "ppcls_lite.benchmark.filled", *names, "--output", str(Path(folder).absolute())]
     done = subprocess.run(command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        said = done.stderr.strip().splitlines() or ["failed without a message"]
         raise UserError(f"ppcls_lite.benchmark.filled: {said[-1].replace('error: ', '', 1)}")
     return {name: Path(folder, f"{name}_infer") for name in names}
 
@@ -48,7 +52,7 @@ def given_models(folders):
     for folder in folders:
         name = model_name(find_model(folder).folder)
         if name in models:
-            raise UserError(f"{folder}: {name} is given already, {models[name]}")
+            raise UserError(f"{folder}: {name} is already given, {models[name]}")
         models[name] = folder
     return models
 
@@ -67,7 +71,7 @@ def groups(models, engines, batch_sizes, threads, precisions):
 
 
 def conditions(protocol):
-    """What belongs to a measurement besides its rows."""
+    """The circumstances of a measurement: machine, protocol, commit and date."""
     return {
         **machine.describe(),
         "runs": protocol.runs,
@@ -87,7 +91,7 @@ def _commit():
 
 
 def save(path, measured):
-    """Write {"conditions", "rows"} as JSON, a line a row."""
+    """Write {"conditions", "rows"} as JSON, one line per row."""
     rows = ",\n".join("    " + json.dumps(row) for row in measured["rows"])
     with atomic_write(path) as stream:
         stream.write(f'{{\n  "conditions": {json.dumps(measured["conditions"])},\n  "rows": [\n{rows}\n  ]\n}}\n')

@@ -1,4 +1,4 @@
-"""Measured rows as a text table, CSV and the tables of docs/benchmark.md; what documents state stays apart."""
+"""Measured rows as a text table, as CSV and as the tables of a document; quoted figures are kept apart."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ COLUMNS = (
     ("memory (MB)", "memory_mb", 0),
     ("version", "version", None),
 )
-FASTER, LATENCY = 3.0, 1.1  # wanted: as many times oneDNN's speed; at most as many times a rival's latency
+FASTER, LATENCY = 3.0, 1.1  # required: so many times oneDNN's speed; at most so many times a rival's latency
 CALM = 0.1  # share of the CPU that others may take before the figures are called into question
 _GPU_ENGINES = ("gpu", "tensorrt")
 
@@ -61,7 +61,7 @@ def as_text(rows, conditions):
 
 
 def as_csv(rows, conditions):
-    """All rows, those without a measurement with the reason; `device` is the processor or graphics card."""
+    """All rows; those without a measurement have the reason in `absent`; `device` is the processor or graphics card."""
     stream = io.StringIO()
     keys = [key for _, key, _ in COLUMNS]
     writer = csv.writer(stream, lineterminator="\n")
@@ -74,7 +74,7 @@ def as_csv(rows, conditions):
 
 
 def describe(conditions, rows):
-    """Sentences that say what was measured where."""
+    """Sentences about the machine, the protocol, and the load of other processes."""
     busy = [row["others"] for row in rows if row.get("others") is not None]
     load = f" While a row ran, other processes took up to {max(busy):.0%} of the CPU." if busy else ""
     if busy and max(busy) > CALM:
@@ -82,15 +82,15 @@ def describe(conditions, rows):
     return [
         f"Processor: {conditions['cpu']}, {conditions['cores']} cores; graphics card: {conditions['gpu']}; "
         f"{conditions['system']}. Commit {conditions['commit']}, {conditions['date']}.",
-        f"{conditions['runs']} runs a row, the first {conditions['skip']} not counted{_early(rows, conditions)}; "
+        f"{conditions['runs']} runs per row, the first {conditions['skip']} not counted{_early(rows, conditions)}; "
         f"each row in a process of its own, the engines of a network taking turns; memory is that process's peak."
         f"{load}",
     ]
 
 
 def _early(rows, conditions):
-    wanted = conditions["runs"] - conditions["skip"]
-    short = [row for row in rows if row.get("runs", wanted) < wanted]
+    planned = conditions["runs"] - conditions["skip"]
+    short = [row for row in rows if row.get("runs", planned) < planned]
     if not short:
         return ""
     return f" ({len(short)} slow rows ended before all runs were made, after {conditions['seconds']:g} s)"
@@ -103,7 +103,7 @@ def _markdown(headings, lines, texts):
 
 
 def as_markdown(rows, conditions, flops, quoted):
-    """The block of docs/benchmark.md: the verdict for each network, all rows, and what was quoted."""
+    """The block of a document: the verdict for each network, all rows, and the sources of quoted figures."""
     threads = sorted({row["threads"] for row in rows})
     text = "\n\n".join(describe(conditions, rows)) + "\n"
     for number in threads:
@@ -131,16 +131,16 @@ class Verdict:
 
     @property
     def meets(self):
-        """Whether all that could be compared is as wanted, to the two decimals that are shown."""
+        """Whether all that could be compared is as required, to the two decimals that are shown."""
         fast = self.faster is None or round(self.faster, 2) >= FASTER
         return fast and all(round(ratio, 2) <= LATENCY for ratio in self.slower.values())
 
 
 def at_batch_one(rows, threads):
     """The measured rows of batch size 1, fp32 and `threads`."""
-    wanted = (1, threads, "fp32")
+    case = (1, threads, "fp32")
     return [
-        row for row in rows if (row["batch_size"], row["threads"], row["precision"]) == wanted and "absent" not in row
+        row for row in rows if (row["batch_size"], row["threads"], row["precision"]) == case and "absent" not in row
     ]
 
 
@@ -153,9 +153,9 @@ def verdicts(rows, threads):
 
 
 def verdict_table(rows, threads, quoted):
-    """One line a network: our best engine beside oneDNN's path, the rivals, and the V100 of the documents."""
+    """One line per network: our best engine, oneDNN's path, the rivals, and the V100 of the documents."""
     headings = ["network", "best engine", "median (ms)", "times oneDNN's speed", *(f"of {name}" for name in RIVALS)]
-    headings += ["as wanted", "quoted: V100 (ms)"]
+    headings += ["as required", "quoted: V100 (ms)"]
     lines = []
     for name, verdict in verdicts(rows, threads).items():
         ratios = [verdict.faster, *(verdict.slower.get(rival) for rival in RIVALS)]
@@ -171,7 +171,7 @@ def verdict_table(rows, threads, quoted):
 
 
 def shortfalls(rows, threads, flops):
-    """A sentence for each network that is not as wanted: which figure, and what the others reach."""
+    """A sentence for each network that is not as required: which figure, and how far the others come."""
     top = max(((_rate(row, flops), row) for row in at_batch_one(rows, threads)), key=lambda pair: pair[0], default=None)
     found = []
     for name, verdict in verdicts(rows, threads).items():
@@ -191,7 +191,7 @@ def shortfalls(rows, threads, flops):
 
 def _rate(row, flops):
     """GFLOP/s at batch 1. A multiply-add is two operations, and `paddle.flops` counts it once."""
-    return 2 * flops.get(row["network"], 0) / row["median_ms"]  # 10^6 in a millisecond are 10^9 in a second
+    return 2 * flops.get(row["network"], 0) / row["median_ms"]  # 10^6 per millisecond are 10^9 per second
 
 
 def _why_not_faster(name, verdict, flops, top_rate, top_row):

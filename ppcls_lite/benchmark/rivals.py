@@ -1,7 +1,7 @@
-"""ONNX Runtime and OpenVINO by themselves, on the same network: what this project's engines are compared with.
+"""ONNX Runtime and OpenVINO by themselves, on the same network, for comparison with this project's engines.
 
-They are used as their own documentation shows it, with nothing of this project around them, so that a slow wrapper
-here would show. Both are optional: `pip install onnxruntime paddle2onnx` and `pip install openvino`.
+They are used as their own documentation shows it, without this project's code around them, so that a slow wrapper in
+this project would be noticed. Both are optional: `pip install onnxruntime paddle2onnx` and `pip install openvino`.
 """
 
 import importlib.util
@@ -47,7 +47,7 @@ class RawONNXRuntime:
                 [sys.executable, "-c", _CONVERT, str(model), path], cwd=REPO, capture_output=True, text=True
             )
             if done.returncode:
-                raise UserError(f"onnxruntime-raw: {(done.stderr.strip().splitlines() or ['no model made'])[-1]}")
+                raise UserError(f"onnxruntime-raw: {(done.stderr.strip().splitlines() or ['it made no model'])[-1]}")
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self._name = self._session.get_inputs()[0].name
         self.version = f"onnxruntime {onnxruntime.__version__}"
@@ -79,9 +79,9 @@ RIVALS = {"onnxruntime-raw": RawONNXRuntime, "openvino-raw": RawOpenVINO}
 
 
 def create_rival(name, model, threads):
-    """The rival `name` with `model` (a folder) loaded; UserError says which package is lacking."""
+    """The rival `name` with `model` (a folder) loaded; UserError names a package that is missing."""
     rival = RIVALS[name]
-    lacking = [package for package in rival.needs if importlib.util.find_spec(package) is None]
-    if lacking:
-        raise UserError(f"{name}: not installed: {', '.join(lacking)}")
+    missing = [package for package in rival.needs if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UserError(f"{name}: not installed: {', '.join(missing)}")
     return rival(model, threads)

@@ -41,8 +41,8 @@ def measure(cases, protocol, say=lambda text: None):
     """A list of rows (dicts ready for JSON) in the order of `cases`; they take turns, and each has its own process.
 
     A row has what `Case` has, and `version`, `runs`, `median_ms`, `p95_ms`, `images_per_s`, `memory_mb` (peak of the
-    process) and `others` (share of the CPU that other processes took while it ran); or `absent`, the reason why there
-    is nothing to measure.
+    process) and `others` (share of the CPU that other processes took while it ran); or `absent`, the reason why
+    nothing was measured.
     """
     workers = [_Worker(case) for case in cases]  # each loads alone: loading is not measured, but it takes memory
     try:
@@ -53,7 +53,7 @@ def measure(cases, protocol, say=lambda text: None):
         for turn in range(protocol.turns):
             runs = counted * (turn + 1) // protocol.turns - counted * turn // protocol.turns
             start = turn % len(workers)
-            for worker in workers[start:] + workers[:start]:  # nobody is always after the same one
+            for worker in workers[start:] + workers[:start]:  # no engine always runs after the same one
                 worker.turn(runs, protocol.seconds / protocol.turns)
             say(f"turn {turn + 1} of {protocol.turns}")
     finally:
@@ -104,8 +104,8 @@ class _Worker:
             return json.loads(line)
         status = self._process.wait()
         self._errors.seek(0)
-        said = [text.strip() for text in self._errors.read().splitlines() if text.strip()] or ["nothing"]
-        self.absent = f"ended with status {status}; its last words: {said[-1]:.120}"
+        said = [text.strip() for text in self._errors.read().splitlines() if text.strip()] or ["nothing printed"]
+        self.absent = f"ended with status {status}; its last line: {said[-1]:.120}"
         return {}
 
     def close(self):
@@ -134,7 +134,7 @@ class _Worker:
 
 
 def summarize(times, batch_size):
-    """Median, 95th percentile (nearest rank) and images a second of `times` in milliseconds a run."""
+    """Median, 95th percentile (nearest rank) and images per second of `times` in milliseconds per run."""
     ordered = sorted(times)
     return {
         "runs": len(ordered),

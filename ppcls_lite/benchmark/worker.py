@@ -1,7 +1,7 @@
-"""The process of one row: loads one engine, and times runs whenever it is told to.
+"""The process of one row: loads one engine, and times runs on request.
 
-Speaks JSON, a line each way. The first line is the case; the answer is {"version"} or {"absent": reason}. Each
-following line {"runs", "seconds"} is answered by {"ms": [...], "memory_mb", "others"}. Ends when its input does.
+Speaks JSON, one line per message. The first request is the case; the answer is {"version"} or {"absent": reason}. Each
+following request {"runs", "seconds"} is answered by {"ms": [...], "memory_mb", "others"}. It ends when its input does.
 """
 
 import json
@@ -69,7 +69,7 @@ def serve(requests, answer):
 
 
 def main():
-    answers = os.fdopen(os.dup(1), "w")  # engines print what they like on the screen
+    answers = os.fdopen(os.dup(1), "w")  # engines print to the screen as they like
     os.dup2(2, 1)
 
     def answer(content):

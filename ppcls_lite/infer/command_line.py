@@ -1,4 +1,4 @@
-"""What the commands of `tools/infer/` share: switches that may be `auto`, the choice of a GPU, printed predictions."""
+"""Shared by the commands of `tools/infer/`: switches that may be `auto`, the choice of a GPU, printed predictions."""
 
 from ppcls_lite.infer.model.postprocess import format_line
 from ppcls_lite.infer.named_config import imagenet_transforms
@@ -7,7 +7,7 @@ from ppcls_lite.utils.log import logger
 
 AUTO = "auto"
 _SWITCH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, AUTO: AUTO}
-SWITCH = "True, False (1 and 0 will do)"
+SWITCH = "True or False (or 1 and 0)"
 
 
 def switch(text, option, auto=False):
@@ -19,21 +19,21 @@ def switch(text, option, auto=False):
     return value
 
 
-def wanted(text, option, why_not):
-    """Whether to use what `option` switches on; its default (`text` None) is True, as the documents print it.
+def switched_on(text, option, why_not):
+    """Whether to use what `option` switches on; the default (`text` is None) is True, as the documents print it.
 
-    `why_not()` says why this machine cannot. Then True from the command line is a UserError, while the default and
-    `auto` go on without, and the log says so.
+    `why_not()` is the reason why this machine cannot, or an empty string. With a reason, True on the command line is a
+    UserError, while the default and `auto` go on without, and the log says so.
     """
     value = AUTO if text is None else switch(text, option, auto=True)
     if value is False:
         return False
-    lacking = why_not()
-    if lacking and value is True:
-        raise UserError(f"{option}={text}: {lacking}; use {option}=False or {option}=auto")
-    if lacking:
-        logger.info(f"{option} is {'True unless stated' if text is None else text}, but {lacking}: going on without")
-    return not lacking
+    reason = why_not()
+    if reason and value is True:
+        raise UserError(f"{option}={text}: {reason}; use {option}=False or {option}=auto")
+    if reason:
+        logger.info(f"{option} is {'True unless stated' if text is None else text}, but {reason}: going on without")
+    return not reason
 
 
 def add_image(parser):
@@ -56,7 +56,7 @@ def why_no_gpu_here():
 
 
 def print_predictions(predictor, source):
-    """Print one line an image; returns the exit code, 1 when some were no images."""
+    """Print one line per image; returns the exit code, 1 when some could not be read."""
     for batch in predictor.predict(source):
         for path, result in batch:
             print(format_line(result, path))
@@ -70,5 +70,5 @@ def processing_of(model):
     own = model.folder / NAME
     if own.is_file():
         return build_processing(model)
-    logger.info(f"{own} is not there: images are prepared as for ImageNet, and classes have no names")
+    logger.info(f"{own} is missing: images are prepared as for ImageNet, and classes have no names")
     return build_processing(model, {"PreProcess": {"transform_ops": imagenet_transforms()}})

@@ -14,7 +14,7 @@ from ppcls_lite.infer.model.config import write_model_config
 from ppcls_lite.infer.model.files import NAMES, ModelFiles
 from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.infer.model.storage import write_separate
-from ppcls_lite.infer.tasks import probe_picture, task_of
+from ppcls_lite.infer.tasks import probe_image, task_of
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
@@ -36,7 +36,7 @@ class _WithSoftmax(nn.Layer):
 
     @staticmethod
     def input_specs(image_shape):
-        """What `paddle.jit.to_static` is told for images of [3, H, W]."""
+        """The input specification for `paddle.jit.to_static`, for images of [3, H, W]."""
         return [paddle.static.InputSpec([None, *image_shape], dtype="float32", name="x")]
 
 
@@ -49,8 +49,8 @@ def export(config, structure="inference.pdmodel", separate=False):
         separate: one file for each variable beside the structure, named as the variable, instead of one file.
     The files appear there only when all are complete. The process must have started with the environment variable
     FLAGS_enable_pir_api=0: Paddle 3 writes `inference.json` otherwise, which Serving and Lite cannot read.
-    Returns the folder. Raises UserError when the config's image_shape is not what its transforms make, and when the
-    folder holds a model in another form, which would make it two models.
+    Returns the folder. Raises UserError when the config's image_shape differs from what its transforms make, and
+    when the folder holds a model in another form: it would then hold two models.
     """
     folder = Path(require(config, "Global.save_inference_dir"))
     shape = require(config, "Global.image_shape")
@@ -69,7 +69,7 @@ def export(config, structure="inference.pdmodel", separate=False):
             if not Path(fresh, "inference.pdmodel").is_file():
                 raise UserError("export: start Python with FLAGS_enable_pir_api=0 to get inference.pdmodel")
             write_model_config(fresh, config, paddle.__version__, _arrange(Path(fresh), structure, params, separate))
-            # the structure last: whoever finds it finds the weights that belong to it
+            # the structure last: where it is found, its weights are there already
             for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == structure):
                 os.replace(path, folder / path.name)
     except OSError as error:
@@ -79,7 +79,7 @@ def export(config, structure="inference.pdmodel", separate=False):
 
 
 def _arrange(fresh, structure, params, separate):
-    """Bring a fresh export into the names and the form asked for; returns the files whose sizes are to be kept."""
+    """Bring a fresh export into the required names and form; returns the names of the files to record sizes of."""
     files = ModelFiles(fresh / "inference.pdmodel", fresh / "inference.pdiparams")
     if separate:
         write_separate(files, fresh)
@@ -97,22 +97,22 @@ def _check_other_forms(folder, structure, params, separate):
     others = [name for name, _ in NAMES if name not in (structure, "inference.json")]
     for name in [*others, *([params] if separate else [])]:
         if (folder / name).exists():
-            raise UserError(f"{folder}: holds {name}, of a model in another form: choose another folder")
+            raise UserError(f"{folder}: holds {name}, from a model in another form: choose another folder")
 
 
 def _check_shape(shape, ops, task):
     if len(shape) != 3 or not all(type(side) is int and side > 0 for side in shape):
         raise UserError(f"Global.image_shape: expected [3, height, width], found {shape!r}")
-    made = task.read_shape(ops, probe_picture(shape))
+    made = task.read_shape(ops, probe_image(shape))
     if made != list(shape):
         raise UserError(f"Global.image_shape is {list(shape)}, but Infer.transforms make images of {made}")
 
 
 def save_persistable(config, path, separate=False):
-    """Write the weights of the config's network without its structure: one `.pdparams`, or a folder of variables.
+    """Write the weights of the config's network alone: one `.pdparams` file, or a folder with a file per variable.
 
-    Every command reads either as `Global.pretrained_model`. The folder appears when it is complete, and must not be
-    there before. Returns the path written; raises UserError when it cannot be.
+    Every command reads either as `Global.pretrained_model`. The folder appears when it is complete, and must not
+    exist before. Returns the path written; raises UserError when it cannot be.
     """
     arrays = {name: tensor.numpy() for name, tensor in load_network(config).state_dict().items()}
     try:
@@ -133,7 +133,7 @@ def save_persistable(config, path, separate=False):
 
 def _write_variables(arrays, target):
     if target.exists():
-        raise UserError(f"{target}: is there already; variables are written to a new folder")
+        raise UserError(f"{target}: exists already; variables are written to a new folder")
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:

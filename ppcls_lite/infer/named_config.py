@@ -15,9 +15,9 @@ def named_config(model, weights, class_num=None):
     Args:
         model: a network's name; its ImageNet config gives the preprocessing, or that of ResNet50_vd where it has none.
             A path that ends in .yaml is a config of its own.
-        weights: a `.pdparams` file (the ending may be left out) or a folder with one file a variable.
-        class_num: None: the weights tell it.
-    Raises UserError when the weights cannot be read, or when their number of classes cannot be told.
+        weights: a `.pdparams` file (the ending may be left out) or a folder with one file per variable.
+        class_num: the number of classes; None: as the weights have it.
+    Raises UserError when the weights cannot be read, or when their number of classes is not clear.
     """
     if str(model).endswith((".yaml", ".yml")):
         config = load_config(model)
@@ -36,7 +36,7 @@ def count_classes(arrays, source):
     """The classes of a network's weights {name: array}: the columns of its only matrix, the classifier."""
     matrices = [array.shape for array in arrays.values() if array.ndim == 2]
     if len(matrices) != 1:
-        raise UserError(f"{source}: expected one matrix, the classifier's, found {len(matrices)}: say --class_num")
+        raise UserError(f"{source}: expected one matrix, the classifier's, found {len(matrices)}: use --class_num")
     return matrices[0][1]
 
 

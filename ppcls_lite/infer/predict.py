@@ -2,42 +2,16 @@
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from ppcls_lite.data.image_lists import list_images
+from ppcls_lite.infer.images import read_image, stack_images
 from ppcls_lite.infer.read_ahead import read_ahead
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
-
-
-def read_image(path, transforms):
-    """The file at `path` as the network's input [3, H, W] float32; UserError names a file that is no picture."""
-    try:
-        image = transforms(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.float32:
-        raise UserError(
-            f"{path}: the transforms make {list(image.shape)} {image.dtype}, and a network takes [3, H, W] float32: "
-            "is NormalizeImage or ToCHWImage missing?"
-        )
-    return image
-
-
-def stack_images(images):
-    """One batch [N, 3, H, W] of images; UserError when their sizes differ."""
-    shapes = sorted({image.shape for image in images})
-    if len(shapes) > 1:
-        raise UserError(
-            f"images of one batch differ in shape, {shapes[0]} and {shapes[1]}: the transforms lack a crop or a resize "
-            "to one size (or use batch_size=1)"
-        )
-    return np.stack(images)
 
 
 def _report(error):
@@ -48,32 +22,28 @@ def _report(error):
 
 
 def find_images(source):
-    """The paths of the images at `source` (an image, a folder or a list file); says how many files are none."""
+    """The paths of the images at `source` (an image, a folder or a list file); logs how many files are not images."""
     paths, skipped = list_images(source)
     if skipped:
-        logger.info(f"{source}: skipped what is no image: {skipped}")
+        logger.info(f"{source}: skipped files that are not images: {skipped}")
     return paths
 
 
 class Predictor:
-    """An engine with its transforms and post-processing; counts what it did for the timing summary.
+    """An engine with its transforms and post-processing; counts images and times for the timing summary.
 
     `workers` threads read and transform images while the engine computes (None: as many as there are CPU cores); 0
     reads each batch when its turn comes. The predictions are the same bit by bit. At most two batches and one image
-    a thread wait in memory, however many images there are.
+    per thread wait in memory, however many images there are.
 
     `seconds` is the time in each part. With workers, `preprocess` is the sum over the threads, so that the parts
     together may exceed `elapsed`, the seconds from the first image to the last.
     """
 
     def __init__(self, engine, transforms, postprocess, batch_size=1, workers=None):
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size!r}")
-        if workers is not None and (not isinstance(workers, int) or workers < 0):
-            raise UserError(f"num_workers: expected a whole number of at least 0, found {workers!r}")
         self.engine, self.transforms, self.postprocess = engine, transforms, postprocess
-        self.batch_size = batch_size
-        self.workers = usable_cores() if workers is None else workers
+        self.batch_size = checks.whole("batch_size", batch_size)
+        self.workers = usable_cores() if workers is None else checks.whole("num_workers", workers, 0)
         self.images = 0
         self.failed = []
         self.seconds = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0}
@@ -88,7 +58,7 @@ class Predictor:
     def predict_all(self, paths):
         """Yield a list of (path, result) for each batch of the images `paths`, all of them and in their order.
 
-        The result of a file that is no picture is the UserError that says so; it is printed on standard error too,
+        The result of a file that is not an image is the UserError that says so; it is printed on standard error too,
         the path is kept in `self.failed`, and the run goes on.
         """
         began = time.perf_counter()
@@ -108,15 +78,15 @@ class Predictor:
             self.elapsed += time.perf_counter() - began
 
     def read(self, path):
-        """What the network needs of one image; raises UserError for a file that is no picture."""
+        """What the network needs of one image; raises UserError for a file that is not an image."""
         return np.ascontiguousarray(read_image(path, self.transforms))
 
     def compute(self, inputs):
-        """The engine's answer to a list of what `read` gave."""
+        """The engine's outputs for a list of inputs, as `read` returns them."""
         return self.engine.run(stack_images(inputs))
 
     def finish(self, found, inputs):
-        """One result for each of the `inputs` from the engine's answer."""
+        """One result for each of the `inputs`, from the engine's outputs."""
         return self.postprocess(found)
 
     def _read(self, path):
@@ -153,9 +123,9 @@ class Predictor:
         return now
 
     def timing(self):
-        """One line: milliseconds an image for each part, and images a second of the whole."""
+        """One line: milliseconds per image for each part, and images per second of the whole."""
         parts = ", ".join(f"{part} {1000 * spent / max(self.images, 1):.2f}" for part, spent in self.seconds.items())
         return (
-            f"{self.images} images, batch size {self.batch_size}, milliseconds an image: {parts}; "
+            f"{self.images} images, batch size {self.batch_size}, milliseconds per image: {parts}; "
             f"{self.images / (self.elapsed or 1):.1f} images/s, reading threads: {self.workers}"
         )

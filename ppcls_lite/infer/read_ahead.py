@@ -12,8 +12,8 @@ def read_ahead(function, items, threads, depth):
     """Yield (item, function(item)) for all `items` in their order, with up to `depth` results made in advance.
 
     Threads are enough, because decoding and resizing (OpenCV, Pillow) and the engines run without Python's lock.
-    `threads=0` computes each result when it is asked for. An exception of `function` is raised when its item's turn
-    comes. Closing the generator drops what has not begun and waits for what has.
+    `threads=0` computes each result when it is taken. An exception of `function` is raised when its item's turn
+    comes. Closing the generator drops the calls that have not begun and waits for the others.
     """
     if threads < 1:
         yield from ((item, function(item)) for item in items)
@@ -29,13 +29,13 @@ def read_ahead(function, items, threads, depth):
                     waiting.append((following, pool.submit(function, following)))
                 yield item, result
         finally:
-            for _, unwanted in waiting:
-                unwanted.cancel()
+            for _, unused in waiting:
+                unused.cancel()
 
 
 @contextmanager
 def _one_opencv_thread():
-    """The images are what is done in parallel; OpenCV's own threads would only stand in the way."""
+    """The images are read in parallel; OpenCV's own threads would only compete with that."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

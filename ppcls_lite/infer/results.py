@@ -1,20 +1,21 @@
-"""What a prediction leaves: its lines, a file of results, and a bar that tells how far it is."""
+"""The output of a prediction: lines on the screen, a file of results, and a bar that shows the progress."""
 
 import json
 import sys
 from contextlib import contextmanager
 
 from ppcls_lite.infer.model.postprocess import format_record
+from ppcls_lite.infer.summary import benchmark_summary
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
 
 
 def predict_and_print(predictor, paths, model_dir, settings, line, record=format_record):
-    """Predict the images `paths`, one line each on the screen; returns the exit code, 1 when some were no images.
+    """Predict the images `paths`, one line each on the screen; returns the exit code, 1 when some could not be read.
 
-    `settings` is the `Global` section of a prediction config: `save_file` and `benchmark` are looked at here.
-    `line(result, path)` is what is printed of an image, `record(result, path)` what is saved. Why an image could not
-    be predicted was said by the predictor.
+    `settings` is the `Global` section of a prediction config: `save_file` and `benchmark` are used here.
+    `line(result, path)` is printed for an image, `record(result, path)` is saved. The predictor reports the files that
+    it cannot predict.
     """
     with save_results(settings.get("save_file"), record) as save, progress_bar(len(paths)) as advance:
         for batch in predictor.predict_all(paths):
@@ -24,8 +25,6 @@ def predict_and_print(predictor, paths, model_dir, settings, line, record=format
             save(batch)
             advance(len(batch))
     if settings.get("benchmark") or settings.get("enable_benchmark"):
-        from ppcls_lite.infer.summary import benchmark_summary
-
         print(benchmark_summary(predictor, model_dir))
         print(predictor.timing())
     return 1 if predictor.failed else 0
@@ -36,9 +35,8 @@ def save_results(path, record=format_record):
     """Yield `write(batch)` for the file `path` in JSON Lines; with None for a path it does nothing.
 
     Each (path, result) of a batch is one line, `record(result, path)` as the training engine prints it; a file that is
-    no picture has `file_name` and `error`, so that there are as many lines as images. The file appears at `path` when
-    the block has ended well: a run that was stopped leaves what was there before, never a part that looks like the
-    whole.
+    not an image has `file_name` and `error`, so that there are as many lines as images. The file appears at `path`
+    when the block has ended well: a run that was stopped leaves the former file, never a part that looks complete.
     """
     if not path:
         yield lambda batch: None
@@ -61,7 +59,7 @@ def save_results(path, record=format_record):
 
 @contextmanager
 def progress_bar(total):
-    """Yield `advance(number)`, which moves a bar on standard error in a run that lasts.
+    """Yield `advance(number)`, which moves a bar on standard error in a long run.
 
     On a terminal the bar comes after a second, unless the predictions scroll by on the same screen and are progress
     enough; in a log file it is a line every half minute.

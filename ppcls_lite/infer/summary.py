@@ -13,14 +13,14 @@ _WIDTH = 56
 
 
 def benchmark_summary(predictor, model_dir, model_name=None):
-    """The summary of what `predictor` has done, as a text of several lines.
+    """The summary of all that `predictor` has predicted, as a text of several lines.
 
     `model_dir` is the exported model's folder, which states the network's name and the images' shape. Times are
-    milliseconds an image; `total time spent` is their sum for all images, in seconds; memory is the most that the
-    process has had. Raises UserError when no image was predicted.
+    milliseconds per image; `total time spent` is their sum for all images, in seconds; memory is the peak of the
+    process. Raises UserError when no image was predicted.
     """
     if not predictor.images:
-        raise UserError("no image was predicted, so there is no time to tell")
+        raise UserError("no image was predicted, so there are no times to report")
     engine, machine = predictor.engine, describe()
     options = engine.options
     sections = {

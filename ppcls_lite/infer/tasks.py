@@ -5,47 +5,81 @@ from pathlib import Path
 
 import numpy as np
 
+from ppcls_lite.arch.registry import DETECTORS
+from ppcls_lite.data.detection import build_det_transforms, new_sample
+from ppcls_lite.data.detection.coco_file import read_coco
+from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
+from ppcls_lite.data.transforms import build_transforms
+from ppcls_lite.infer.compare.detections import compare_detectors
+from ppcls_lite.infer.compare.scores import compare_classifiers
+from ppcls_lite.infer.detect import DetectionPredictor
+from ppcls_lite.infer.engines.training import DetectorTrainingEngine, TrainingEngine
+from ppcls_lite.infer.model.boxes import format_det_record
+from ppcls_lite.infer.model.postprocess import build_postprocess, format_record
+from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 
 
-class Classification:
-    """Top-k classes of whole images."""
+class Task:
+    """What both tasks do alike; a subclass has the rest.
 
-    postprocess = "Topk"
+    Class attributes:
+        postprocess: name of the post-processing that belongs to the task.
+        build_transforms: from a list of transforms and its place in the config to a callable.
+        record: a prediction and its path to what tools/infer.py prints.
+        compare: the function that compares the inference engines with the training engine.
+    """
+
+    postprocess = ""
+    build_transforms = record = compare = None
 
     def read_shape(self, ops, probe):
-        """The shape of what the transforms `ops` make of the picture `probe`."""
-        from ppcls_lite.data.transforms import build_transforms
+        """The shape of what the transforms `ops` make of the image `probe`."""
+        return list(self.transformed(self.build_transforms(ops, "Infer.transforms"), probe).shape)
 
-        return list(build_transforms(ops, "Infer.transforms")(probe).shape)
+    def transformed(self, transforms, image):
+        """The network's input of an image, an HWC uint8 RGB array."""
+        raise NotImplementedError
 
     def predictor(self, config):
         """A Predictor with the training engine."""
-        from ppcls_lite.data.transforms import build_transforms
-        from ppcls_lite.infer.engines.training import TrainingEngine
-        from ppcls_lite.infer.model.postprocess import build_postprocess
-        from ppcls_lite.infer.predict import Predictor
-
-        transforms = build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
+        transforms = self.build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
         postprocess = build_postprocess(config["Infer"].get("PostProcess"))
-        return Predictor(TrainingEngine(config), transforms, postprocess, config["Infer"].get("batch_size", 1))
+        return self.create_predictor(config, transforms, postprocess, config["Infer"].get("batch_size", 1))
 
-    def record(self, result, path):
-        """A prediction as tools/infer.py prints it."""
-        from ppcls_lite.infer.model.postprocess import format_record
-
-        return format_record(result, path)
+    def create_predictor(self, config, transforms, postprocess, batch_size):
+        """The task's Predictor with its training engine and these parts."""
+        raise NotImplementedError
 
     def labelled_images(self, config, source):
         """(paths, labels or None) of the images at `source`, or of the config's validation set."""
-        from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
+        return self.given_images(source) if source else self.validation_images(config)
 
-        root = None
-        if not source:
-            source, root = (
-                require(config, f"DataLoader.Eval.dataset.{key}") for key in ("cls_label_path", "image_root")
-            )
+    def given_images(self, source):
+        """(paths, labels or None) of the images at `source`: an image, a folder or a list file."""
+        return list_images(source)[0], None
+
+    def validation_images(self, config):
+        """(paths, labels or None) of the config's validation set."""
+        raise NotImplementedError
+
+
+class Classification(Task):
+    """Top-k classes of whole images."""
+
+    postprocess = "Topk"
+    build_transforms = staticmethod(build_transforms)
+    record = staticmethod(format_record)
+    compare = staticmethod(compare_classifiers)
+
+    def transformed(self, transforms, image):
+        return transforms(image)
+
+    def create_predictor(self, config, transforms, postprocess, batch_size):
+        return Predictor(TrainingEngine(config), transforms, postprocess, batch_size)
+
+    def given_images(self, source, root=None):
         images, _ = list_images(source, root)
         if Path(source).is_dir() or is_image_name(source):
             return images, None
@@ -54,62 +88,33 @@ class Classification:
         except UserError:  # a list without labels: there is no accuracy to count
             return images, None
 
-    def compare(self, *arguments):
-        """Agreements of the inference engines with the training engine, one after the other."""
-        from ppcls_lite.infer.compare.classifiers import compare_engines
-
-        return compare_engines(*arguments)
+    def validation_images(self, config):
+        return self.given_images(*_of_validation_set(config, "cls_label_path", "image_root"))
 
 
-class Detection:
-    """Boxes; the methods are those of Classification."""
+class Detection(Task):
+    """Boxes of objects."""
 
     postprocess = "DetectionBoxes"
+    build_transforms = staticmethod(build_det_transforms)
+    record = staticmethod(format_det_record)
+    compare = staticmethod(compare_detectors)
 
-    def read_shape(self, ops, probe):
-        from ppcls_lite.data.detection import build_det_transforms, new_sample
+    def transformed(self, transforms, image):
+        return transforms(new_sample(image))["image"]
 
-        return list(build_det_transforms(ops, "Infer.transforms")(new_sample(probe))["image"].shape)
-
-    def predictor(self, config):
-        from ppcls_lite.data.detection import build_det_transforms
-        from ppcls_lite.infer.detect import DetectionPredictor, DetectionTrainingEngine
-        from ppcls_lite.infer.model.postprocess import build_postprocess
-
-        infer = config["Infer"]
-        transforms = build_det_transforms(require(config, "Infer.transforms"), "Infer.transforms")
-        postprocess = build_postprocess(infer.get("PostProcess"))
-        engine = DetectionTrainingEngine(config)
-        batch_size, output_dir = infer.get("batch_size", 1), infer.get("output_dir")
+    def create_predictor(self, config, transforms, postprocess, batch_size):
+        engine, output_dir = DetectorTrainingEngine(config), config["Infer"].get("output_dir")
         return DetectionPredictor(engine, transforms, postprocess, batch_size, output_dir=output_dir)
 
-    def record(self, result, path):
-        from ppcls_lite.infer.detect import format_det_record
-
-        return format_det_record(result, path)
-
-    def labelled_images(self, config, source):
-        from ppcls_lite.data.detection.coco_file import read_coco
-        from ppcls_lite.data.image_lists import list_images
-
-        if source:
-            return list_images(source)[0], None
-        folder, images, file = (
-            require(config, f"DataLoader.Eval.dataset.{key}") for key in ("dataset_dir", "image_dir", "anno_path")
-        )
-        pictures = read_coco(os.path.join(folder, file), bad_boxes="skip").pictures
-        return [os.path.join(folder, images, picture.file_name) for picture in pictures], None
-
-    def compare(self, *arguments):
-        from ppcls_lite.infer.compare.detectors import compare_detectors
-
-        return compare_detectors(*arguments)
+    def validation_images(self, config):
+        folder, images, file = _of_validation_set(config, "dataset_dir", "image_dir", "anno_path")
+        found = read_coco(os.path.join(folder, file), bad_boxes="skip").pictures
+        return [os.path.join(folder, images, image.file_name) for image in found], None
 
 
 def task_of(config):
     """The task of a training config; UserError when its post-processing is that of another task."""
-    from ppcls_lite.arch.registry import DETECTORS
-
     name = require(config, "Arch.name")
     task = Detection() if name in DETECTORS else Classification()
     post = (config.get("Infer") or {}).get("PostProcess") or {}
@@ -119,6 +124,11 @@ def task_of(config):
     return task
 
 
-def probe_picture(image_shape):
-    """A black picture somewhat larger than [3, height, width], for trying transforms."""
+def probe_image(image_shape):
+    """A black image somewhat larger than [3, height, width], for trying transforms."""
     return np.zeros((image_shape[-2] + 13, image_shape[-1] + 29, 3), dtype=np.uint8)
+
+
+def _of_validation_set(config, *keys):
+    """The values of these keys of the config's validation set; UserError for one that is missing."""
+    return [require(config, f"DataLoader.Eval.dataset.{key}") for key in keys]

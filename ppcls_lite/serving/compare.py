@@ -47,7 +47,7 @@ class AnswerAgreement:
 
     def __str__(self):
         return (
-            f"{self.client}: largest difference {self.largest:.3g} (at most {self.tolerance:g} asked for), "
+            f"{self.client}: largest difference {self.largest:.3g} (at most {self.tolerance:g} allowed), "
             f"{self.identical} of {self.images} images identical, {self.images - self.other} of {self.images} with the "
             f"same classes: {'agrees' if self.agrees else 'DISAGREES'}"
         )

@@ -11,8 +11,8 @@ import numpy as np
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.base import ENGINES
 from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.infer.images import stack_images
 from ppcls_lite.infer.model.config import build_processing
-from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.paddle_serving import ChannelTimeoutError, Op
 from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_picture
 from ppcls_lite.utils.config import load_config

@@ -22,7 +22,7 @@ def boolean(option, value):
 def whole(option, value, low=1):
     """A whole number not below `low`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        raise wrong(option, f"a whole number from {low} up", value)
+        raise wrong(option, f"a whole number of at least {low}", value)
     return value
 
 

@@ -1,11 +1,11 @@
-"""How long networks take here, beside the same networks written plainly in Paddle: building, exporting, training.
+"""How long building, exporting and training networks takes, compared with the same networks written plainly in Paddle.
 
     python tests/benchmarks/networks.py
     python tests/benchmarks/networks.py ResNet50_vd --size 96 --batch 4 --steps 10
 
 Both take turns within one process, since a machine is not equally fast at all times, and the median of each counts.
 Prints a table; "ours" over "plain" below 1 means that ours took less time. Nothing passes or fails here: a busy
-machine moves these figures by more than what they are to show.
+machine moves these figures by more than the differences.
 """
 
 import argparse
@@ -113,7 +113,7 @@ def compare(name, args):
     labels = paddle.arange(args.batch) % 1000
     steps = [trainer(model, images, labels) for model in models]
     for step in steps:
-        step()  # the first one allocates
+        step()  # the first step allocates
     actions = {
         "build": (args.rounds, builders),
         "training step": (args.steps, steps),

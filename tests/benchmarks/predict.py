@@ -1,4 +1,4 @@
-"""How many photographs a second predict_cls.py predicts, beside its two parts alone and beside the official logic.
+"""How many images per second predict_cls.py predicts, compared with its two parts alone and with the official logic.
 
     python tests/benchmarks/predict.py
     python tests/benchmarks/predict.py MobileNetV3_small_x1_0 --engines openvino --threads 1 --batch_sizes 1 8
@@ -9,7 +9,7 @@ together as predict_cls.py runs them, its lines included; then the logic of Padd
 time, oneDNN off. They take turns within one process for each line of the table, since a machine is not equally fast at
 all times, and the median of the rounds' ratios counts. Loading a model, a second once, is left out.
 
-The 1,000 photographs of 500 px are parts of test_images/ and lite_data/, made in a temporary folder. "of the slower" is
+The 1,000 images of 500 px are parts of test_images/ and lite_data/, made in a temporary folder. "of the slower" is
 predict_cls.py's rate over that of the slower part. Two parts that both keep all cores busy share them, so "possible" is
 what the processor time of both parts allows at best. Nothing passes or fails here.
 """
@@ -33,9 +33,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.infer.engines import EngineOptions, create_engine
+from ppcls_lite.infer.images import read_image, stack_images
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.postprocess import format_line
-from ppcls_lite.infer.predict import Predictor, read_image, stack_images
+from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.infer.read_ahead import read_ahead
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, replace_block
@@ -49,12 +50,12 @@ ONE_LINE = "--one_line"
 MEAN, STD = (np.array(values, np.float32) for values in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
 
 
-def make_photographs(folder, count, seed=0):
-    """Write `count` JPEG files of 500 x 375 pixels, each a random part of a picture of this repository."""
+def make_images(folder, count, seed=0):
+    """Write `count` JPEG files of 500 x 375 pixels, each a random part of an image of this repository."""
     sources = [*sorted((REPO / "test_images").glob("*.jpg")), *sorted((REPO / "lite_data").rglob("*.jpg"))]
     rng = np.random.default_rng(seed)
     for number in range(count):
-        # every second one out of test_images/: photographs without the flat ground of lite_data/
+        # every second one out of test_images/: scenes without the flat ground of lite_data/
         image = cv2.imread(str(sources[number // 2 % 5 if number % 2 else number // 2 % len(sources)]))
         height, width = image.shape[:2]
         cut = min(width / 4, height / 3) * rng.uniform(0.6, 1)
@@ -77,7 +78,7 @@ def read_like_official(path):
 
 
 class Contest:
-    """The four contestants on one exported model, each a method that takes the photographs' paths."""
+    """The four contestants on one exported model, each a method that takes the images' paths."""
 
     def __init__(self, model, engine, threads, batch_size):
         options = EngineOptions(cpu_num_threads=threads, batch_size=batch_size)
@@ -111,7 +112,7 @@ class Contest:
 
 
 def timed(action, paths):
-    """(images a second, processor seconds an image) of one contestant."""
+    """(images per second, processor seconds per image) of one contestant."""
     clock, processor = time.perf_counter(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         action(paths)
@@ -119,7 +120,7 @@ def timed(action, paths):
 
 
 def compare(contest, paths, rounds):
-    """{heading: median over the rounds}; each round has its own part of the photographs."""
+    """{heading: median over the rounds}; each round has its own part of the images."""
     contestants = (contest.reading, contest.computing, contest.predict_cls, contest.official)
     for action in contestants:
         timed(action, paths[: 2 * contest.batch_size])  # the first run allocates
@@ -138,21 +139,21 @@ def compare(contest, paths, rounds):
 
 
 def run_alone(*words):
-    """What a Python script printed last."""
+    """The last line that a Python script printed."""
     done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True)
     if done.returncode:
         raise UserError((done.stderr.strip().splitlines() or [f"{words[0]} failed"])[-1].replace("error: ", "", 1))
     return done.stdout.strip().rpartition("\n")[2]
 
 
-def photographs_in(folder):
+def images_in(folder):
     return [entry.path for entry in sorted(os.scandir(folder), key=lambda entry: entry.name)]
 
 
 def one_line(folder, model, engine, threads, batch_size, rounds):
     """Measure one line of the table, and print it as JSON: Paddle has one number of threads for a whole process."""
     contest = Contest(model, engine, int(threads), int(batch_size))
-    print(json.dumps(compare(contest, photographs_in(folder), int(rounds))))
+    print(json.dumps(compare(contest, images_in(folder), int(rounds))))
 
 
 def as_markdown(lines, introduction):
@@ -171,27 +172,27 @@ def main():
     parser.add_argument("--engines", nargs="+", default=["onednn", "openvino"], help="as Global.engine")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2], help="as Global.cpu_num_threads")
     parser.add_argument("--batch_sizes", nargs="+", type=int, default=[1])
-    parser.add_argument("--photographs", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--update", type=Path, metavar="DOCUMENT", help="put the table between the markers there")
     args = parser.parse_args()
     cases = list(itertools.product(args.names, args.engines, args.threads, args.batch_sizes))
     lines = []
     with tempfile.TemporaryDirectory() as folder:
-        photographs, models = Path(folder, "photographs"), Path(folder, "models")
-        photographs.mkdir()
-        make_photographs(photographs, args.photographs)
-        size = statistics.fmean(os.path.getsize(path) for path in photographs_in(photographs)) / 1024
+        images, models = Path(folder, "images"), Path(folder, "models")
+        images.mkdir()
+        make_images(images, args.images)
+        size = statistics.fmean(os.path.getsize(path) for path in images_in(images)) / 1024
         run_alone("-m", "ppcls_lite.benchmark.filled", *args.names, "--output", models)
         for name, *rest in cases:
-            line = run_alone(__file__, ONE_LINE, photographs, models / f"{name}_infer", *rest, args.rounds)
+            line = run_alone(__file__, ONE_LINE, images, models / f"{name}_infer", *rest, args.rounds)
             lines.append(((name, *rest), json.loads(line)))
             print(*lines[-1], file=sys.stderr)
     machine = describe()
     block = as_markdown(
         lines,
-        f"{args.photographs} photographs of {size:.0f} KB, medians of {args.rounds} rounds; {machine['cpu']}, "
-        f"{machine['cores']} cores. The first four are images a second.\n\n",
+        f"{args.images} images of {size:.0f} KB, medians of {args.rounds} rounds; {machine['cpu']}, "
+        f"{machine['cores']} cores. The first four are images per second.\n\n",
     )
     if args.update:
         replace_block(args.update, BEGIN, END, block)

@@ -11,8 +11,8 @@ from train_log import read_train_log
 
 LOSS = "[Train][Epoch {}/2][Iter: 10/10] loss: {}, avg_reader_cost: 0.1 sec, avg_batch_cost: 0.5 sec, avg_samples: 4\n"
 AGREE = (
-    "strict: largest difference 0 (bitwise equality asked for), 7 of 7 images bitwise equal\n"
-    "usual_onednn: largest difference 2.4e-06 (at most 0.0001 asked for), 0 of 7 images bitwise equal\n"
+    "strict: largest difference 0 (bitwise equality required), 7 of 7 images bitwise equal\n"
+    "usual_onednn: largest difference 2.4e-06 (at most 0.0001 allowed), 0 of 7 images bitwise equal\n"
 )
 
 

@@ -1,4 +1,4 @@
-"""The table of engines: what the document says is what was kept, and what was kept is what is measured."""
+"""The table of engines: the document shows the kept figures, and a new measurement gives the same."""
 
 import json
 import subprocess
@@ -24,7 +24,7 @@ def run_python(text, *arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_document_has_what_was_kept(run_here):
+def test_document_shows_the_kept_figures(run_here):
     outcome = run_here(TABLE)
     assert outcome.status == 0
     block = DOCUMENT.read_text().partition(BEGIN)[2].partition(END)[0]
@@ -54,7 +54,7 @@ print(json.dumps(measure(sys.argv[1], ["paddle", "onednn"])))
 
 
 @pytest.mark.parametrize("name", ["MobileNetV3_small_x1_0", "MixNet_S"])
-def test_kept_is_what_is_measured(name):
+def test_kept_figures_are_measured_again(name):
     measured = run_python(MEASURE, name)
     assert measured["strict"] == {"largest": 0.0, "agrees": True}
     for engine in ("paddle", "onednn", "last bit"):  # other processors add in another order: not to the last digit

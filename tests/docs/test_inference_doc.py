@@ -1,4 +1,4 @@
-"""The outputs that docs/inference.md prints are what its commands print, and its tables name what there is."""
+"""The commands of docs/inference.md print the outputs that it shows, and its tables name every engine."""
 
 import re
 
@@ -21,9 +21,9 @@ def test_examples_are_there():
 def test_output(command, output):
     """In the order of the document: the first one exports what the others use."""
     engines = command.partition("--engines ")[2].strip().split(",")
-    lacking = [name for name in engines if name and available_engines()[name]]
-    if lacking:
-        pytest.skip(f"this Paddle has no {', '.join(lacking)}")
+    missing = [name for name in engines if name and available_engines()[name]]
+    if missing:
+        pytest.skip(f"this Paddle has no {', '.join(missing)}")
     run_and_compare(command, output)
 
 

@@ -1,4 +1,4 @@
-"""The table of networks: what the document says is what the command prints, and measured is told from quoted."""
+"""The table of networks: the documents show the output of the command, and measured and quoted figures are apart."""
 
 import json
 
@@ -27,7 +27,7 @@ def table(monkeypatch, tmp_path):
     return model_table
 
 
-def test_documents_have_what_the_command_prints(run_here):
+def test_documents_show_the_output_of_the_command(run_here):
     outcome = run_here(TABLE, "--markdown")
     assert outcome.status == 0
     for document in DOCUMENTS:
@@ -42,12 +42,12 @@ def test_kept_measurements_belong_to_these_sources(table):
 
 
 @pytest.mark.parametrize("name", ["MobileNetV3_small_x1_0", "ShuffleNetV2_x1_0", "MixNet_S", "PPHGNetV2_B0"])
-def test_kept_measurements_are_what_is_measured(table, name):
+def test_kept_figures_are_measured_again(table, name):
     kept = table.kept_measurements(ROOT / "docs/measured/models.json")
     assert kept["networks"][name] == table.measure([name], {"networks": {}})["networks"][name]
 
 
-def test_measured_meets_what_documents_state(table):
+def test_measured_figures_are_those_of_the_documents(table):
     networks = json.loads(table.MEASURED.read_text())["networks"]
     for size in "SML":
         stated, measured = QUOTED["networks"][f"MixNet_{size}"], networks[f"MixNet_{size}"]
@@ -74,7 +74,7 @@ def test_changed_sources_are_measured_again(table, tmp_path):
     assert table.measure(["MixNet_S"], stale)["networks"]["MixNet_S"]["params_m"] == 4.166798
 
 
-def test_measured_and_quoted_are_told_apart(run_here):
+def test_measured_and_quoted_figures_are_marked(run_here):
     rows = json.loads(run_here(TABLE, "--json", "MixNet_L", "MobileNetV3_small_x1_0", "ResNet50_vd").out)["networks"]
     assert [row["name"] for row in rows] == ["MixNet_L", "MobileNetV3_small_x1_0", "ResNet50_vd"]
     assert rows[0]["measured"]["flops_m"] == pytest.approx(579.01706)
@@ -92,7 +92,7 @@ def test_measured_and_quoted_are_told_apart(run_here):
     assert sum("Quoted, not measured" in note for note in notes) == len(QUOTED["sources"])
 
 
-def test_every_network_here_can_be_asked_for(run_here):
+def test_every_network_here_can_be_named(run_here):
     assert run_here(TABLE, "MobileNetV3_small_x0_35").status == 0
     assert_one_line(run_here(TABLE, "MixNet_X"), "MixNet_X", "did you mean")
 

@@ -24,7 +24,8 @@ SCRIPT = "deploy/python/benchmark.py"
 DOCUMENT = ROOT / "docs/benchmark.md"
 KEPT = ROOT / "docs/measured/benchmark.json"
 BEGIN, END = "<!-- benchmark: begin -->\n", "<!-- benchmark: end -->"
-QUOTED = read_yaml(plan.QUOTED)
+QUOTED = read_yaml(ROOT / "docs/measured/quoted.yaml")
+FLOPS = ROOT / "docs/measured/models.json"
 CONDITIONS = {
     "cpu": "Some CPU",
     "cores": 2,
@@ -73,9 +74,9 @@ def test_runs_end_by_number_or_by_time(runs, seconds, made):
     assert len(time_runs(engine, None, runs, seconds)) == engine.runs == made
 
 
-def test_real_rows_with_what_is_lacking(exported):
-    """Two engines of ours, a rival (or the reason for its absence), an engine that this machine has not, a precision
-    that an engine has not, and a model that is not there: all in one group, and none of them stops the others."""
+def test_real_rows_and_reasons_for_missing_ones(exported):
+    """Two engines of ours, a rival (or the reason for its absence), a precision that an engine does not have, a
+    missing model and a crash: all in one group, and none of them stops the others."""
     cases = [
         Case("small", "paddle", str(exported.model), (3, 32, 32)),
         Case("small", "onednn", str(exported.model), (3, 32, 32), batch_size=2),
@@ -102,8 +103,8 @@ def test_real_rows_with_what_is_lacking(exported):
 
 def test_a_rival_that_is_not_installed(monkeypatch, exported):
     monkeypatch.setattr(rivals.importlib.util, "find_spec", lambda name: None)
-    for name, lacking in (("openvino-raw", "openvino"), ("onnxruntime-raw", "onnxruntime, paddle2onnx")):
-        with pytest.raises(UserError, match=f"{name}: not installed: {lacking}"):
+    for name, missing in (("openvino-raw", "openvino"), ("onnxruntime-raw", "onnxruntime, paddle2onnx")):
+        with pytest.raises(UserError, match=f"{name}: not installed: {missing}"):
             rivals.create_rival(name, exported.model, 1)
 
 
@@ -127,7 +128,7 @@ def test_groups_are_those_of_the_documents(exported, tmp_path):
     assert all([case.engine for case in cases] == ["paddle", "onednn"] for cases in found)
     assert found[0][0].shape == (3, 32, 32)
     assert plan.given_models([exported.model]) == {"MobileNetV3_small_x0_35": exported.model}
-    with pytest.raises(UserError, match="MobileNetV3_small_x0_35 is given already"):
+    with pytest.raises(UserError, match="MobileNetV3_small_x0_35 is already given"):
         plan.given_models([exported.model, exported.model])
 
 
@@ -155,7 +156,7 @@ def test_a_rival_or_a_graphics_card_is_never_our_best_cpu_engine():
     assert report.verdicts([row("onednn", 9, batch_size=4), row("onednn", 9, threads=2)], 1) == {}
 
 
-def test_what_falls_short_is_named_with_figures():
+def test_a_network_that_falls_short_is_named_with_figures():
     rows = [row("onednn", 8), row("openvino", 4), row("openvino-raw", 2)]
     (line,) = report.shortfalls(rows, 1, {"MixNet_S": 200.0})
     assert line == (
@@ -197,12 +198,12 @@ def test_csv_and_text_have_every_row():
     assert "other processes took up to 1% of the CPU" in text
 
 
-def test_a_busy_machine_is_said():
+def test_a_busy_machine_is_reported():
     assert "Measure again" not in report.as_text([row("onednn", 9.0)], CONDITIONS)
     assert "**Measure again on a calm machine" in report.as_text([row("onednn", 9.0, others=0.4)], CONDITIONS)
 
 
-def test_rows_that_ended_early_are_said():
+def test_rows_that_ended_early_are_reported():
     rows = [row("onednn", 9.0, runs=30), row("openvino", 3.0)]
     conditions = {**CONDITIONS, "seconds": 20}
     assert "(1 slow rows ended before all runs were made, after 20 s)" in report.as_text(rows, conditions)
@@ -239,22 +240,22 @@ def test_a_changed_row_would_be_seen(run_here, tmp_path):
 
 def test_kept_rows_are_of_all_networks():
     measured = json.loads(KEPT.read_text())
-    assert {found["network"] for found in measured["rows"]} == set(plan.network_flops())
+    assert {found["network"] for found in measured["rows"]} == set(plan.network_flops(FLOPS))
     assert {found["batch_size"] for found in measured["rows"] if found["network"] == "MixNet_M"} == {1, 4, 8}
 
 
-def test_figure_of_the_document_is_a_picture():
+def test_figure_of_the_document_is_an_image():
     image = cv2.imread(str(ROOT / "docs/measured/benchmark.png"))
     assert image is not None
     assert image.std() > 10
 
 
-# ---- predict_cls.py beside its parts
+# ---- predict_cls.py compared with its parts
 
 
 def test_one_line_of_the_throughput_table(exported, tmp_path):
-    contest.make_photographs(tmp_path, 7)
-    paths = contest.photographs_in(tmp_path)
+    contest.make_images(tmp_path, 7)
+    paths = contest.images_in(tmp_path)
     assert [cv2.imread(path).shape for path in paths] == [(375, 500, 3)] * 7
     assert len({cv2.imread(path).tobytes() for path in paths}) == 7
     done = run_process("tests/benchmarks/predict.py", contest.ONE_LINE, tmp_path, exported.model, "onednn", 1, 2, 2)
@@ -287,7 +288,7 @@ def test_a_given_model_by_the_script(exported, tmp_path):
     )
     assert done.status == 0, done.err
     assert done.out.count("MobileNetV3_small_x0_35  onednn") == 2
-    assert "6 runs a row, the first 1 not counted" in done.out
+    assert "6 runs per row, the first 1 not counted" in done.out
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"benchmark.json", "benchmark.csv", "benchmark.png"}
     measured = json.loads((tmp_path / "new/benchmark.json").read_text())
     assert [found["runs"] for found in measured["rows"] if "absent" not in found] == [5] * 4
@@ -305,6 +306,12 @@ def test_a_given_model_by_the_script(exported, tmp_path):
         (["MixNet_X"], "MixNet_X: no such config under ppcls_lite/configs/ImageNet (did you mean 'MixNet_"),
         (["--update", "none.md"], "none.md: cannot be read"),
         (["--update", "none.md", "--measured", "none.json"], "none.json: cannot be read"),
+        (["--update", "none.md", "--flops", "none.json"], "none.json: cannot be read"),
+        (
+            ["--update", "none.md", "--flops", KEPT],
+            "benchmark.json: expected the FLOPs of networks, found ",
+        ),
+        (["--update", "none.md", "--quoted", "none.yaml"], "none.yaml: no such"),
     ],
     ids=str,
 )
@@ -313,8 +320,8 @@ def test_wrong_options(run_here, options, message):
 
 
 @pytest.mark.parametrize("option", ["--runs", "--turns", "--threads", "--batch_sizes", "--seconds"])
-def test_numbers_that_are_none(run_here, option):
-    for value in ("0", "-1", "many"):
+def test_options_that_are_not_numbers_above_zero(run_here, option):
+    for value, found in (("0", "0"), ("-1", "'-1'"), ("many", "'many'")):
         outcome = run_here(SCRIPT, f"{option}={value}")
         assert outcome.status == 2
-        assert f"expected a whole number of at least 1, found {value!r}" in outcome.err
+        assert f"argument {option}: expected a whole number of at least 1, found {found}" in outcome.err

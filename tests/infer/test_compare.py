@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ppcls_lite.infer.compare.classifiers import check_names
+from ppcls_lite.infer.compare.engines import check_names
 from ppcls_lite.infer.engines.agreement import Agreement, same_top
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.configs import random_weights, save_arrays
@@ -56,7 +56,7 @@ FAULTS = {
     "first conv": lambda folder, arrays: changed_weight(folder, arrays["conv.conv.weight"], lambda w: w * 1.001),
     "a variance": lambda folder, arrays: changed_weight(folder, arrays["conv.bn._variance"], lambda w: w * 1.001),
     "a bias": lambda folder, arrays: changed_weight(folder, arrays["fc.bias"], lambda w: w + 1e-5),
-    "a weight that is no number": lambda folder, arrays: changed_weight(folder, arrays["fc.weight"], lambda w: np.nan),
+    "a weight that is NaN": lambda folder, arrays: changed_weight(folder, arrays["fc.weight"], lambda w: np.nan),
     "two classes exchanged": _swap_outputs,
 }
 
@@ -70,10 +70,11 @@ def test_good_model_agrees(exported, run_here, tmp_path):
     outcome = compare(run_here, exported, exported.model, "--save", tmp_path / "agree.json", "--batch_size", 3)
     assert outcome.status == 0, outcome
     strict, usual = json.loads((tmp_path / "agree.json").read_text())
-    assert (strict["engine"], strict["largest"], strict["differing_bits"], strict["images"]) == ("strict", 0.0, 0, 7)
-    assert (usual["engine"], usual["other_top"], usual["agrees"]) == ("usual_onednn", 0, True)
+    assert (strict["engine"], strict["largest"], strict["images"]) == ("strict", 0.0, 7)
+    assert (strict["bitwise_mismatches"], strict["topk_mismatches"], strict["top1_mismatches"]) == (0, 0, 0)
+    assert (usual["engine"], usual["topk_mismatches"], usual["agrees"]) == ("usual_onednn", 0, True)
     assert 0 <= usual["largest"] <= 1e-4
-    assert outcome.out.splitlines()[-2].startswith("strict: largest difference 0 (bitwise equality asked for), 7 of 7")
+    assert outcome.out.splitlines()[-2].startswith("strict: largest difference 0 (bitwise equality required), 7 of 7")
     images = ROOT / "test_images"
     assert compare(run_here, exported, exported.model, "--images", images).status == 0
 
@@ -107,7 +108,7 @@ def test_swapped_names_are_seen(exported, run_here, tmp_path):
 
 
 def test_two_broken_models_do_not_agree(exported, run_here, tmp_path):
-    """No number equals no number bit by bit, and still it is no agreement."""
+    """No number equals no number bit by bit, and still it is not an agreement."""
     arrays = random_weights()
     folder = shutil.copytree(exported.model, tmp_path / "model")
     changed_weight(folder, arrays["fc.weight"], lambda w: np.nan)

@@ -10,9 +10,10 @@ import paddle
 import pytest
 import yaml
 
-from ppcls_lite.infer.compare import detectors
-from ppcls_lite.infer.compare.detectors import DetectionAgreement, compare_detectors
-from ppcls_lite.infer.detect import DetectionBoxes, draw_boxes, drawing_paths, format_det_line, write_picture
+from ppcls_lite.infer.compare import detections
+from ppcls_lite.infer.compare.detections import DetectionAgreement, compare_detectors
+from ppcls_lite.infer.drawing import draw_boxes, drawing_paths, write_image
+from ppcls_lite.infer.model.boxes import DetectionBoxes, format_det_line
 from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.infer.tasks import task_of
 from ppcls_lite.utils.config import load_config
@@ -44,23 +45,23 @@ def agreements(exported, batch_size=2):
 def test_exported_maps_and_boxes_are_the_trained_ones_bit_by_bit(exported):
     strict, usual = agreements(exported)
     assert strict.agrees, strict
-    assert (strict.differing_bits, strict.largest, strict.images) == (0, 0, 5)
+    assert (strict.bitwise_mismatches, strict.largest, strict.images) == (0, 0, 5)
     assert usual.agrees, usual
     assert usual.boxes > 20
 
 
 def change_plain_engine(monkeypatch, change):
     """Let the plain engine's outputs, and no other's, go through `change`."""
-    run = detectors.run_detector
+    run = detections.run_detector
 
-    def wrong(engine, pictures):
-        outputs = run(engine, pictures)
+    def wrong(engine, images):
+        outputs = run(engine, images)
         if engine.name == "paddle":
             outputs = [array.copy() for array in outputs]
             change(outputs)
         return outputs
 
-    monkeypatch.setattr(detectors, "run_detector", wrong)
+    monkeypatch.setattr(detections, "run_detector", wrong)
 
 
 @pytest.mark.parametrize("output", [0, 2, 3, 4])
@@ -101,7 +102,7 @@ def test_a_lost_box_and_no_images_do_not_agree():
     assert not nothing.agrees
 
 
-def test_agreement_about_nothing_is_none():
+def test_agreement_about_nothing_is_not_an_agreement():
     rows = np.array([[[0, 0.01, 1, 1, 5, 5]]], np.float32)  # no box that counts
     outputs = [rows, np.array([1], np.int32), *(np.zeros((1, 2, 2, 2), np.float32) for _ in range(3))]
     unsure = DetectionAgreement("usual", 1e-4)
@@ -155,9 +156,9 @@ def test_drawings_do_not_replace_one_another_nor_an_image(tmp_path):
         drawing_paths(images, tmp_path)
 
 
-def test_a_picture_too_large_for_jpeg_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="a picture of 70000x2 pixels cannot be a JPEG file"):
-        write_picture(np.zeros((2, 70000, 3), np.uint8), tmp_path / "a.jpg")
+def test_an_image_too_large_for_jpeg_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="an image of 70000x2 pixels cannot be a JPEG file"):
+        write_image(np.zeros((2, 70000, 3), np.uint8), tmp_path / "a.jpg")
     assert not list(tmp_path.iterdir())
 
 
@@ -213,7 +214,7 @@ def test_a_sixth_backbone_is_trained_exported_and_compared_by_its_name_alone(det
 # ---- faults
 
 
-def test_a_classifier_is_no_detector(exported, det_set, run_here, tmp_path):
+def test_a_classifier_is_not_a_detector(exported, det_set, run_here, tmp_path):
     path, model = exported
     content = load_config(path)
     content["Infer"]["PostProcess"] = {"name": "Topk", "topk": 2}
@@ -239,9 +240,9 @@ def test_image_shape_must_be_what_the_transforms_make(exported, run_here, tmp_pa
     assert_one_line(outcome, "Global.image_shape is [3, 96, 96], but Infer.transforms make images of [3, 64, 64]")
 
 
-def test_a_file_that_is_no_picture_is_reported_and_the_others_predicted(exported, det_set, tmp_path, run_here):
+def test_a_file_that_is_not_an_image_is_reported_and_the_others_predicted(exported, det_set, tmp_path, run_here):
     path, _ = exported
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"not an image")
     (tmp_path / "b.png").write_bytes((det_set / "val/0.png").read_bytes())
     outcome = run_here("tools/infer.py", "-c", path, "-o", f"Infer.infer_imgs={tmp_path}")
     assert_one_line(outcome, "a.png: not a decodable image")
@@ -251,9 +252,12 @@ def test_a_file_that_is_no_picture_is_reported_and_the_others_predicted(exported
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"name": "DetectionBoxes", "treshold": 0.5}, "unknown key 'treshold'; known: class_id_map_file, name, thresh"),
+        (
+            {"name": "DetectionBoxes", "treshold": 0.5},
+            r"unknown key 'treshold' \(did you mean 'threshold'\?\); known: class_id_map_file, name, thresh",
+        ),
         ({"name": "DetectionBoxes", "threshold": 2}, "PostProcess.threshold: expected a number from 0 to 1"),
-        ({"name": "Boxes"}, "expected Topk or DetectionBoxes, found 'Boxes'"),
+        ({"name": "Boxes"}, "PostProcess.name: unknown post-processing 'Boxes'.*; known: DetectionBoxes, Topk$"),
     ],
 )
 def test_faults_of_the_post_processing_are_named(section, message):
@@ -266,9 +270,9 @@ def test_boxes_are_cut_named_and_drawn():
     (result,) = DetectionBoxes(threshold=0.5)(rows, [(20, 25)])
     assert result == {"class_ids": [1], "scores": [0.91234], "boxes": [[0.0, 2.5, 12.13, 25.0]], "label_names": []}
     assert format_det_line(result, "x/a.jpg") == "a.jpg: 1 box(es): 1 0.91 [0.0, 2.5, 12.1, 25.0]"
-    picture = np.zeros((40, 60, 3), np.uint8)
-    assert draw_boxes(picture, result).any()
-    assert not picture.any()
+    image = np.zeros((40, 60, 3), np.uint8)
+    assert draw_boxes(image, result).any()
+    assert not image.any()
 
 
 def test_evaluating_script_prints_classes_and_figures(exported, run_here):

@@ -1,4 +1,4 @@
-"""Every engine behind one interface: each registered one is either tested here or says why it cannot run."""
+"""Every engine behind one interface: each registered one is either tested here or has a reason why it cannot run."""
 
 import logging
 import re
@@ -57,10 +57,10 @@ def test_the_table_needs_no_paddle():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_engine_agrees_or_says_why_not(name, model_of, expected):
-    lacking = available_engines()[name]
-    if lacking:
+    reason = available_engines()[name]
+    if reason:
         assert name not in CPU_ENGINES
-        with pytest.raises(UserError, match=f"^engine {name}: {re.escape(lacking)}$"):
+        with pytest.raises(UserError, match=f"^engine {name}: {re.escape(reason)}$"):
             create_engine(name, model_of(name))
         return
     with create_engine(name, model_of(name), replace(STRICT, engine=name)) as engine:
@@ -139,8 +139,8 @@ def test_int8_needs_a_quantised_model(exported, tmp_path):
 
 
 @pytest.mark.parametrize("options", [EngineOptions(), EngineOptions(use_fp16=True, batch_size=8)])
-def test_tensorrt_is_asked_for_as_paddle_expects(exported, monkeypatch, options):
-    """As far as a CPU can tell: the CPU build takes every argument, and then says that it has no TensorRT."""
+def test_tensorrt_is_configured_as_paddle_expects(exported, monkeypatch, options):
+    """As far as a CPU can tell: the CPU build takes every argument, and then reports that it has no TensorRT."""
     import paddle
     from paddle import inference
 
@@ -210,7 +210,7 @@ def test_auto_takes_the_fastest_that_agrees(exported, monkeypatch, caplog):
 
 
 @pytest.mark.parametrize("change", [lambda scores: scores + np.float32(2e-4), swapped, broken, lambda s: s[:, :2]])
-def test_auto_leaves_out_what_disagrees(exported, monkeypatch, change):
+def test_auto_leaves_out_engines_that_disagree(exported, monkeypatch, change):
     plant(monkeypatch, change)
     with create_engine("auto", exported.model) as engine:
         assert engine.name in ("onednn", "onnxruntime", "paddle")
@@ -232,7 +232,7 @@ def test_auto_goes_on_after_an_engine_that_cannot_load(exported, monkeypatch):
 def test_auto_does_not_hide_a_broken_model(tmp_path):
     for name in ("inference.pdmodel", "inference.pdiparams"):
         (tmp_path / name).write_bytes(b"nothing")
-    with pytest.raises(UserError, match=r"Paddle Inference cannot load it: inference\.pdmodel is no Paddle program"):
+    with pytest.raises(UserError, match=r"Paddle Inference cannot load it: inference\.pdmodel is not a Paddle program"):
         create_engine("auto", tmp_path)
 
 
@@ -250,10 +250,10 @@ def test_all_engines_are_compared(exported, run_here):
     lines = dict(line.split(": ", 1) for line in outcome.out.splitlines() if re.match(r"[a-z_]+: ", line))
     assert set(lines) == {"strict", *NAMES} - {"auto", "training"}
     for name in ("strict", "training_export"):
-        assert lines[name].startswith("largest difference 0 (bitwise equality asked for), 7 of 7 images bitwise equal")
-    for name, lacking in available_engines().items():
-        if lacking:
-            assert lines[name] == f"not compared: {lacking}"
+        assert lines[name].startswith("largest difference 0 (bitwise equality required), 7 of 7 images bitwise equal")
+    for name, reason in available_engines().items():
+        if reason:
+            assert lines[name] == f"not compared: {reason}"
     assert all(
         "7 of 7 with the same top-5, 7 of 7 with the same top-1, accuracy top1 0." in lines[name]
         for name in ("strict", "paddle", "onednn", "openvino")
@@ -290,7 +290,7 @@ def test_lists_without_labels_have_no_accuracy(exported, run_here, tmp_path):
     ("engines", "message"),
     [
         ("openvin", "--engines: unknown engine 'openvin' (did you mean 'openvino'?)"),
-        ("auto", "--engines: 'auto' is no engine to compare"),
+        ("auto", "--engines: 'auto' is not an engine to compare"),
         ("gpu", "engine gpu: this Paddle is the CPU build"),
     ],
 )

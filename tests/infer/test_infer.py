@@ -37,7 +37,7 @@ def test_topk_with_ties_and_few_classes():
     assert Topk(7)(many)[0]["class_ids"] == [0, 2, 4, 6, 8, 10, 12]
 
 
-def test_names_stay_beside_their_ids(tmp_path):
+def test_names_stay_in_step_with_their_ids(tmp_path):
     path = tmp_path / "labels.txt"
     path.write_bytes("\ufeff0 hen\n\n2 ruffed grouse, partridge\n3 coq doré\n".encode())
     (result,) = Topk(4, path)(np.array([[0.1, 0.4, 0.3, 0.2]]))
@@ -71,8 +71,10 @@ def test_wrong_label_file(tmp_path, content, message):
     ("section", "message"),
     [
         ({"topk": 0}, "topk: expected a whole number of at least 1, found 0"),
-        ({"topk": "five"}, "topk: expected a whole number"),
-        ({"name": "ThreshOutput"}, "expected Topk or DetectionBoxes, found 'ThreshOutput'"),
+        ({"topk": "five"}, "topk: expected a whole number of at least 1, found 'five'"),
+        ({"name": "topk"}, r"^PostProcess.name: unknown post-processing 'topk' \(did you mean 'Topk'\?\); known: "),
+        ({"name": ["Topk"]}, "PostProcess.name: unknown post-processing"),
+        ({"topk": True}, "topk: expected a whole number of at least 1, found True"),
         ({"topk": 1, "threshold": 2}, "unknown key 'threshold'"),
     ],
 )
@@ -139,7 +141,7 @@ def test_single_image_list_file_and_benchmark(exported, run_here, tmp_path):
     line, *benchmark, times = outcome.out.splitlines()
     assert LINE.match(line)["file"] == IMAGES[1].name
     assert "enable_mkldnn: True" in benchmark
-    assert "1 images, batch size 1, milliseconds an image: preprocess" in times
+    assert "1 images, batch size 1, milliseconds per image: preprocess" in times
     names = tmp_path / "list.txt"
     names.write_text("".join(f"{path} 0\n" for path in IMAGES[:2]))
     assert len(predict(run_here, exported.model, "-o", f"Global.infer_imgs={names}").out.splitlines()) == 2
@@ -151,7 +153,7 @@ def test_broken_image_among_good_ones(exported, run_here, tmp_path, engine):
         shutil.copy(path, tmp_path)
     (tmp_path / "broken.jpg").write_bytes(IMAGES[0].read_bytes()[:200])
     (tmp_path / "empty.png").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "notes.txt").write_text("not an image")
     if engine == "training":
         outcome = run_here("tools/infer.py", "-c", exported.config, "-o", f"Infer.infer_imgs={tmp_path}")
         assert len(ast.literal_eval(outcome.out)) == 2
@@ -161,7 +163,7 @@ def test_broken_image_among_good_ones(exported, run_here, tmp_path, engine):
     assert outcome.status == 1
     errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
     assert [line.split(": ")[1].rpartition("/")[2] for line in errors] == ["broken.jpg", "empty.png"]
-    assert "skipped what is no image: 1" in outcome.err
+    assert "skipped files that are not images: 1" in outcome.err
     assert "Traceback" not in outcome.err
 
 
@@ -188,7 +190,7 @@ def test_documented_command_from_the_deploy_folder(exported, options):
         (["Global.infer_imgs=null"], "'Global.infer_imgs' is missing"),
         (["Global.infer_imgs=none.jpg"], "none.jpg: no such image, folder or list file"),
         (["Global.batch_size=0"], "batch_size: expected a whole number of at least 1, found 0"),
-        (["Global.cpu_num_threads=0"], "Global.cpu_num_threads: expected at least 1, found 0"),
+        (["Global.cpu_num_threads=0"], "Global.cpu_num_threads: expected a whole number of at least 1, found 0"),
         (["Global.use_gpu=Fasle"], "expected True or False, found 'Fasle' (did you mean 'False'?)"),
         (["Global.use_gpus=True"], "did you mean 'use_gpu'"),
         (["PostProcess.topk=0"], "PostProcess.topk: expected a whole number of at least 1"),
@@ -220,7 +222,7 @@ def test_gpu_that_is_not_there(exported, run_here):
     assert_one_line(outcome, "Global.use_gpu=True: this Paddle is the CPU build; set Global.use_gpu=False")
 
 
-def test_stated_preprocessing_is_used_and_said(exported, run_here, write_config):
+def test_stated_preprocessing_is_used_with_a_warning(exported, run_here, write_config):
     prediction = yaml.safe_load((ROOT / PREDICTION).read_text())
     prediction["Global"].update(inference_model_dir=str(exported.model), infer_imgs=str(IMAGES[1]))
     own = yaml.safe_load((exported.model / "inference.yml").read_text())["PreProcess"]["transform_ops"]
@@ -241,7 +243,7 @@ def test_stated_preprocessing_is_used_and_said(exported, run_here, write_config)
 def test_model_without_its_own_processing(exported, run_here, tmp_path):
     for name in ("inference.pdmodel", "inference.pdiparams"):
         shutil.copy(exported.model / name, tmp_path)
-    assert_one_line(predict(run_here, tmp_path), "inference.yml: not there, and the prediction config has no PrePro")
+    assert_one_line(predict(run_here, tmp_path), "inference.yml: missing, and the prediction config has no PrePro")
     stated = {"PreProcess": {"transform_ops": [{"ResizeImage": {"size": 8}}]}}
     transforms, postprocess = build_processing(tmp_path, stated)
     assert len(transforms.ops) == 1
@@ -337,13 +339,13 @@ def test_atomic_write(tmp_path):
     with pytest.raises(ZeroDivisionError), atomic_write(path) as stream:
         stream.write(f"two {1 / 0}")
     with pytest.raises(OSError, match=r"No space.*: '.*new/file\.txt'"), atomic_write(path) as stream:
-        raise OSError(28, "No space left on device")  # as a write to a full disk says it: without a name
+        raise OSError(28, "No space left on device")  # as a write to a full disk raises it: without a file name
     assert path.read_text() == "one"
     assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
 
 
 def test_a_cut_weights_file_is_refused_before_it_is_used(exported, tmp_path):
-    """Paddle itself loads it without a word."""
+    """Paddle itself loads it without an error."""
     folder = shutil.copytree(exported.model, tmp_path / "cut")
     weights = folder / "inference.pdiparams"
     weights.write_bytes(weights.read_bytes()[:-4])

@@ -1,4 +1,4 @@
-"""Predicting many images: in order, reading ahead but not too far, whole files of results, nothing loaded in vain."""
+"""Predicting many images: in order, reading ahead within limits, complete files of results, no needless imports."""
 
 import json
 import os
@@ -16,9 +16,10 @@ import pytest
 
 from ppcls_lite.infer import results
 from ppcls_lite.infer.engines import EngineOptions, create_engine
+from ppcls_lite.infer.images import read_image
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.postprocess import format_record
-from ppcls_lite.infer.predict import Predictor, read_image
+from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.infer.read_ahead import read_ahead
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.scripts import ROOT, assert_one_line
@@ -26,7 +27,7 @@ from tests.helpers.scripts import ROOT, assert_one_line
 SCRIPT = "deploy/python/predict_cls.py"
 CONFIG = ROOT / "deploy/configs/inference_cls.yaml"
 IMAGES = sorted(map(str, (ROOT / "test_images").glob("*.jpg")))
-LONG = 60  # seconds after which something that should happen has not
+LONG = 60  # seconds after which a test gives up waiting
 
 
 def options(model, source, *overrides):
@@ -174,14 +175,20 @@ def test_times_are_counted(exported):
     assert len(list(predictor.predict(ROOT / "test_images"))) == 3
     assert predictor.images == 5
     assert all(spent > 0 for spent in [*predictor.seconds.values(), predictor.elapsed])
-    assert "5 images, batch size 2, milliseconds an image: preprocess " in predictor.timing()
+    assert "5 images, batch size 2, milliseconds per image: preprocess " in predictor.timing()
     assert "reading threads: 2" in predictor.timing()
 
 
-@pytest.mark.parametrize("workers", [-1, "two"])
+@pytest.mark.parametrize("workers", [-1, "two", True])
 def test_wrong_number_of_workers(workers):
-    with pytest.raises(UserError, match="num_workers: expected a whole number of at least 0, found"):
+    with pytest.raises(UserError, match=f"num_workers: expected a whole number of at least 0, found {workers!r}"):
         Predictor(Probe(), None, None, 1, workers)
+
+
+@pytest.mark.parametrize("batch_size", [0, True, 1.0])
+def test_wrong_batch_size(batch_size):
+    with pytest.raises(UserError, match=f"batch_size: expected a whole number of at least 1, found {batch_size!r}"):
+        Predictor(Probe(), None, None, batch_size)
 
 
 # ---- the script
@@ -189,15 +196,15 @@ def test_wrong_number_of_workers(workers):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Good images in two folders, broken ones among them, and files that are none."""
+    """Good images in two folders, broken ones among them, and files that are not images."""
     images = tmp_path / "images"
     (images / "b/deep").mkdir(parents=True)
     for path, name in zip(IMAGES, ("a.jpg", "b/one.jpg", "b/deep/two.JPG", "z.jpeg", "c.jpg")):
         shutil.copy(path, images / name)
     (images / "b/broken.jpg").write_bytes(Path(IMAGES[0]).read_bytes()[:200])
     (images / "y.png").write_bytes(b"")
-    (images / "b/notes.txt").write_text("no image")
-    (images / "README").write_text("no image")
+    (images / "b/notes.txt").write_text("not an image")
+    (images / "README").write_text("not an image")
     return images
 
 
@@ -216,7 +223,7 @@ def test_a_folder_with_everything_in_it(exported, run_here, folder, tmp_path, ba
     assert [line.split(": ")[0] for line in outcome.out.splitlines()] == [name.rpartition("/")[2] for name in good]
     errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
     assert [line.split(": ")[1] for line in errors] == [f"{folder}/{name}" for name in BROKEN]
-    assert "skipped what is no image: 2" in outcome.err
+    assert "skipped files that are not images: 2" in outcome.err
     records = [json.loads(line) for line in saved.read_text().splitlines()]
     assert [record["file_name"] for record in records] == [f"{folder}/{name}" for name in ORDER]
     assert [record["file_name"] for record in records if "error" in record] == [f"{folder}/{name}" for name in BROKEN]

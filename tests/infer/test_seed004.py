@@ -5,7 +5,7 @@ import re
 import pytest
 
 from ppcls_lite.infer import command_line
-from ppcls_lite.infer.command_line import switch, wanted
+from ppcls_lite.infer.command_line import switch, switched_on
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.configs import NETWORK
 from tests.helpers.scripts import ROOT, assert_one_line, run_process
@@ -67,7 +67,7 @@ def test_folder_in_batches(converted, run_here):
 
 
 def test_broken_image_does_not_end_the_run(converted, run_here, tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"no image")
+    (tmp_path / "a.jpg").write_bytes(b"not an image")
     (tmp_path / "b.jpg").write_bytes(IMAGE.read_bytes())
     for script, options in ((PREDICT, model_options(converted)), (PY_INFER, [f"--d={converted}"])):
         outcome = run_here(script, f"-i={tmp_path}", *options)
@@ -81,7 +81,7 @@ def test_model_without_its_own_processing(converted, run_here, tmp_path):
         (tmp_path / name).write_bytes((converted / name).read_bytes())
     own = run_here(PREDICT, f"-i={IMAGE}", *model_options(converted))
     outcome = run_here(PREDICT, f"-i={IMAGE}", *model_options(tmp_path))
-    assert "inference.yml is not there: images are prepared as for ImageNet, and classes have no names" in outcome.err
+    assert "inference.yml is missing: images are prepared as for ImageNet, and classes have no names" in outcome.err
     assert outcome.out == own.out  # the network's config says the same
 
 
@@ -141,16 +141,16 @@ def test_misspelt_switch():
         ("False", True, False),
     ],
 )
-def test_what_a_machine_has_is_used(text, there, result, monkeypatch):
+def test_a_gpu_is_used_where_there_is_one(text, there, result, monkeypatch):
     said = []
     monkeypatch.setattr(command_line.logger, "info", said.append)
-    assert wanted(text, "--use_gpu", lambda: "" if there else "no GPU is visible") is result
+    assert switched_on(text, "--use_gpu", lambda: "" if there else "no GPU is visible") is result
     assert [("no GPU is visible: going on without" in line) for line in said] == ([] if there else [True])
 
 
-def test_what_a_machine_has_not_is_an_error():
+def test_a_required_gpu_that_is_missing_is_an_error():
     with pytest.raises(UserError, match="--use_gpu=1: no GPU is visible; use --use_gpu=False or --use_gpu=auto"):
-        wanted("1", "--use_gpu", lambda: "no GPU is visible")
+        switched_on("1", "--use_gpu", lambda: "no GPU is visible")
 
 
 # ---- the summary
@@ -174,10 +174,10 @@ def test_benchmark_summary(converted, run_here):
 
 
 def test_no_summary_of_nothing(converted, run_here, tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"no image")
+    (tmp_path / "a.jpg").write_bytes(b"not an image")
     outcome = run_here(PREDICT, f"-i={tmp_path}", *model_options(converted), "--enable_benchmark=True")
     assert outcome.status == 1
-    assert "error: no image was predicted, so there is no time to tell" in outcome.err
+    assert "error: no image was predicted, so there are no times to report" in outcome.err
 
 
 # ---- wrong options
@@ -224,7 +224,7 @@ def test_wrong_model_of_py_infer(converted, run_here):
     given = [f"--i={IMAGE}", f"--d={converted}"]
     assert_one_line(run_here(PY_INFER, *given, "--use_gpu=1"), "--use_gpu=1: this Paddle is the CPU build")
     assert_one_line(run_here(PY_INFER, *given, "--m=none"), "none: no such model file")
-    assert_one_line(run_here(PY_INFER, *given, "--m=params"), "params is no Paddle program, or damaged")
+    assert_one_line(run_here(PY_INFER, *given, "--m=params"), "params is not a Paddle program, or damaged")
 
 
 @pytest.mark.parametrize(

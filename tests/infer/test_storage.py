@@ -1,4 +1,4 @@
-"""Both storage forms of weights, one file or one file a variable: read, written, and refused when damaged."""
+"""Both storage forms of weights, one file or one file per variable: read, written, and refused when damaged."""
 
 import io
 import re
@@ -25,7 +25,7 @@ STRICT = EngineOptions().strict()
 
 @pytest.fixture(scope="session")
 def separate(exported, tmp_path_factory):
-    """The `exported` model again, with __model__ and one file a variable, made by tools/export_model.py."""
+    """The `exported` model again, with __model__ and one file per variable, made by tools/export_model.py."""
     folder = tmp_path_factory.mktemp("separate") / "model"
     options = ["-c", exported.config, "--o", folder, "--separate_params", "--names=__model__"]
     outcome = run_process("tools/export_model.py", *options)
@@ -57,7 +57,7 @@ def test_tensor_comes_back(dtype, shape):
     assert (found == array).all()
 
 
-def test_numbers_that_paddle_has_not():
+def test_numbers_that_paddle_does_not_have():
     with pytest.raises(ValueError, match="complex128 has no place in a Paddle tensor"):
         write_tensor(io.BytesIO(), np.zeros(2, complex))
 
@@ -113,9 +113,9 @@ def test_both_forms_hold_the_same_bytes(exported, separate):
 
 @pytest.mark.parametrize("name", ["paddle", "onednn", "openvino", "training_export"])
 def test_every_engine_reads_both_forms(exported, separate, tmp_path, name):
-    lacking = ENGINES.get(name).why_not()
-    if lacking:
-        pytest.skip(lacking)
+    reason = ENGINES.get(name).why_not()
+    if reason:
+        pytest.skip(reason)
     files = find_model(exported.model)
     for structure, params in (("model", "params"), ("__model__", "__params__")):
         (tmp_path / structure).mkdir()
@@ -212,9 +212,17 @@ def test_pickle_beside_the_model_is_not_loaded(exported, tmp_path):
 @pytest.mark.parametrize(
     ("there", "options", "message"),
     [
-        ("model", [], "holds model, of a model in another form: choose another folder"),
-        ("inference.pdmodel", ["--names", "model"], "holds inference.pdmodel, of a model in another form"),
-        ("inference.pdiparams", ["--separate_params"], "holds inference.pdiparams, of a model in another form"),
+        ("model", [], "holds model, from a model in another form: choose another folder"),
+        (
+            "inference.pdmodel",
+            ["--names", "model"],
+            "holds inference.pdmodel, from a model in another form",
+        ),
+        (
+            "inference.pdiparams",
+            ["--separate_params"],
+            "holds inference.pdiparams, from a model in another form",
+        ),
     ],
 )
 def test_a_folder_has_one_model(exported, run_here, tmp_path, there, options, message):
@@ -264,7 +272,7 @@ def test_commands_read_a_variable_folder(exported, variable_folder, run_here, sc
 def test_wrong_variable_folder(exported, variable_folder, run_here, tmp_path):
     folder = shutil.copytree(variable_folder, tmp_path / "weights")
     options = ["tools/infer.py", "-c", exported.config, "-o", f"Global.pretrained_model={folder}"]
-    (folder / "fc.bias").write_bytes(b"no tensor")
+    (folder / "fc.bias").write_bytes(b"not a tensor")
     assert_one_line(run_here(*options), "fc.bias: no Paddle tensor at byte 0, or a damaged one")
     (folder / "fc.bias").unlink()
     assert_one_line(run_here(*options), "does not fit the network, 1 entries: missing fc.bias [3]")
@@ -284,5 +292,5 @@ def test_persistable_in_one_file(exported, run_here, tmp_path):
 def test_variables_are_written_to_a_new_folder(exported, run_here, tmp_path):
     (tmp_path / "kept").write_text("former")
     options = ["--o", tmp_path, "--persistable", "--separate_params"]
-    assert_one_line(run_here("tools/export_model.py", "-c", exported.config, *options), "is there already")
+    assert_one_line(run_here("tools/export_model.py", "-c", exported.config, *options), "exists already")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from ppcls_lite.infer.engines import ENGINES, EngineOptions, create_engine
+from ppcls_lite.infer.images import stack_images
 from ppcls_lite.infer.model.config import build_processing
-from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.compare import AnswerAgreement
 from tests.helpers.service import encoded, picture
 

@@ -13,8 +13,8 @@ import time
 import pytest
 
 from ppcls_lite.infer.engines import ENGINES, EngineOptions, create_engine
+from ppcls_lite.infer.images import stack_images
 from ppcls_lite.infer.model.config import build_processing
-from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.load import Question, run_load
 from tests.helpers.service import Service, encoded, picture
 

@@ -303,7 +303,7 @@ def test_evaluation_equals_plain_numpy(config, write_config, tmp_path, run_here)
 
     from ppcls_lite.arch.from_config import load_network
     from ppcls_lite.data.transforms import build_transforms
-    from ppcls_lite.infer.predict import read_image
+    from ppcls_lite.infer.images import read_image
 
     dataset = config["DataLoader"]["Eval"]["dataset"]
     transforms = build_transforms([*dataset["transform_ops"], {"ToCHWImage": None}])

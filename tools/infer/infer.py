@@ -3,8 +3,8 @@
     python tools/infer/infer.py --i=test_images --m=ResNet50_vd --p=output/resnet50/best_model --use_gpu=False
 
 --m is a network's name, whose ImageNet config gives the preprocessing, or a training config (.yaml). --p is a
-.pdparams file or a folder with one file a variable. A GPU is used where there is one, and with --use_gpu=True it must
-be there.
+.pdparams file or a folder with one file per variable. A GPU is used where there is one; --use_gpu=True requires
+it.
 Exit code: 0 all predicted, 1 an image, the weights or an option cannot be used, 130 interrupted.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_lite.infer.command_line import add_image, add_use_gpu, wanted, why_no_gpu_here
+from ppcls_lite.infer.command_line import add_image, add_use_gpu, switched_on, why_no_gpu_here
 from ppcls_lite.utils.errors import quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
@@ -25,7 +25,7 @@ def parse():
     parser.add_argument("-m", "--m", "--model", dest="model", required=True, help="e.g. ResNet50_vd")
     parser.add_argument("-p", "--p", "--params_file", dest="params_file", required=True, help="trained weights")
     parser.add_argument("-b", "--b", "--batch_size", dest="batch_size", type=int, default=1, help="default: 1")
-    parser.add_argument("--class_num", type=int, help="default: the weights tell it")
+    parser.add_argument("--class_num", type=int, help="default: as the weights have it")
     add_use_gpu(parser)
     return parser.parse_args()
 
@@ -42,7 +42,7 @@ def main():
         from ppcls_lite.infer.predict import Predictor
 
         config = named_config(args.model, args.params_file, args.class_num)
-        use_gpu = wanted(args.use_gpu, "--use_gpu", why_no_gpu_here)
+        use_gpu = switched_on(args.use_gpu, "--use_gpu", why_no_gpu_here)
     transforms = build_transforms(config["Infer"]["transforms"], "Infer.transforms")
     postprocess = build_postprocess(config["Infer"].get("PostProcess"))
     with create_engine("training", config, EngineOptions(use_gpu=use_gpu)) as engine:

@@ -4,7 +4,7 @@
         --use_gpu=0 --use_tensorrt=False
 
 The preprocessing and the class names are those beside the model (inference.yml), or else ImageNet's. Without -p, each
-variable has a file beside the model file. A GPU and TensorRT are used where they are, and with =True they must be.
+variable has a file beside the model file. A GPU and TensorRT are used where they exist; =True requires them.
 Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 130 interrupted.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_lite.infer.command_line import SWITCH, add_image, add_use_gpu, switch, wanted, why_no_gpu_here
+from ppcls_lite.infer.command_line import SWITCH, add_image, add_use_gpu, switch, switched_on, why_no_gpu_here
 from ppcls_lite.utils.errors import quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
@@ -48,7 +48,7 @@ def main():
     files = given_files(args.model_file, args.params_file)
     transforms, postprocess = processing_of(files)
     with quick_import():
-        use_gpu = not args.engine and wanted(args.use_gpu, "--use_gpu", why_no_gpu_here)
+        use_gpu = not args.engine and switched_on(args.use_gpu, "--use_gpu", why_no_gpu_here)
         use_tensorrt = use_gpu or args.use_tensorrt is not None  # its default is for a GPU
         use_tensorrt = not args.engine and use_tensorrt and choose_tensorrt(args.use_tensorrt, use_gpu)
     options = EngineOptions(
@@ -73,7 +73,7 @@ def choose_tensorrt(text, use_gpu):
     """Whether to use TensorRT, as `--use_tensorrt` says."""
     from ppcls_lite.infer.engines.tensorrt import TensorRTEngine
 
-    return wanted(text, "--use_tensorrt", lambda: TensorRTEngine.why_not() if use_gpu else "no GPU is used")
+    return switched_on(text, "--use_tensorrt", lambda: TensorRTEngine.why_not() if use_gpu else "no GPU is used")
 
 
 if __name__ == "__main__":

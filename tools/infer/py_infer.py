@@ -4,7 +4,7 @@
 
 --m and --p are files in the folder --d, or paths. Without --p, each variable has a file beside the model file. The
 preprocessing and the class names are those beside the model (inference.yml), or else ImageNet's. A GPU is used where
-there is one, and with --use_gpu=True it must be there.
+there is one; --use_gpu=True requires it.
 Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 130 interrupted.
 """
 
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-os.environ.setdefault("GLOG_minloglevel", "2")  # Paddle's executor would say that it runs
+os.environ.setdefault("GLOG_minloglevel", "2")  # else Paddle's executor logs that it runs
 
-from ppcls_lite.infer.command_line import add_image, add_use_gpu, wanted, why_no_gpu_here
+from ppcls_lite.infer.command_line import add_image, add_use_gpu, switched_on, why_no_gpu_here
 from ppcls_lite.utils.errors import quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
@@ -49,7 +49,7 @@ def main():
         files = find_model(args.model_dir)
     transforms, postprocess = processing_of(files)
     with quick_import():
-        use_gpu = wanted(args.use_gpu, "--use_gpu", why_no_gpu_here)
+        use_gpu = switched_on(args.use_gpu, "--use_gpu", why_no_gpu_here)
     with create_engine("training_export", files, EngineOptions(use_gpu=use_gpu)) as engine:
         return print_predictions(Predictor(engine, transforms, postprocess, args.batch_size), args.image_file)
 

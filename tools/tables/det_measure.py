@@ -20,16 +20,11 @@ from ppcls_lite.arch.from_config import class_count, load_network
 from ppcls_lite.arch.summary import count_flops, count_parameters
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.loader import build_loader
-from ppcls_lite.infer.detect import (
-    DetectionPredictor,
-    Picture,
-    create_detector,
-    draw_boxes,
-    run_detector,
-    write_picture,
-)
+from ppcls_lite.infer.detect import DetectionPredictor, create_detector, run_detector
+from ppcls_lite.infer.drawing import draw_boxes, write_image
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.export import export
+from ppcls_lite.infer.images import DetectorImage
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.tasks import task_of
 from ppcls_lite.train.evaluate import Evaluator
@@ -104,11 +99,11 @@ def time_model(model_dir, image_shape):
     """Median milliseconds of the exported model for one image, as people run it: oneDNN, two threads."""
     engine = create_detector(None, model_dir, EngineOptions())
     image = np.random.default_rng(1).normal(size=image_shape).astype(np.float32)
-    picture = Picture(image, np.ones(2, np.float32), tuple(image_shape[:0:-1]))
+    probe = DetectorImage(image, np.ones(2, np.float32), tuple(image_shape[:0:-1]))
     seconds = []
     for run in range(RUNS + WARM_UP):
         clock = time.perf_counter()
-        run_detector(engine, [picture])
+        run_detector(engine, [probe])
         if run >= WARM_UP:
             seconds.append(time.perf_counter() - clock)
     return 1000 * statistics.median(seconds)
@@ -130,7 +125,7 @@ def draw_predictions(config, model_dir, path):
         cells.append(cell)
     cells += [np.full((_CELL, _CELL, 3), 255, np.uint8)] * (-len(cells) % _COLUMNS)
     rows = [np.hstack(cells[start : start + _COLUMNS]) for start in range(0, len(cells), _COLUMNS)]
-    write_picture(np.vstack(rows), path)
+    write_image(np.vstack(rows), path)
 
 
 def describe_schedule(config):

@@ -3,10 +3,10 @@
     python tools/tables/engine_table.py MixNet_S
     python tools/tables/engine_table.py --measure --update docs/models.md
 
-Without --measure the table is what docs/measured/engines.json keeps; with it, the networks named (all, by default) are
-measured anew and kept there, which takes some minutes. Measured are eight photographs of lite_data at the size of the
-ImageNet recipe, and filled weights (ppcls_lite/benchmark/filled.py): those of an untrained network hide differences,
-since all its probabilities are alike.
+Without --measure the table is made of docs/measured/engines.json; with it, the networks named (all, by default) are
+measured again and kept there, which takes some minutes. The measurement uses eight images of lite_data at the size of
+the ImageNet recipe, and filled weights (ppcls_lite/benchmark/filled.py): an untrained network hides differences, since
+all its probabilities are alike.
 Exit code: 0, or 1 for an unknown network or a file that cannot be used.
 """
 
@@ -32,10 +32,10 @@ BEGIN, END = "<!-- engine table: begin -->", "<!-- engine table: end -->"
 IMAGES = 8
 LAST_BIT = "last bit"
 _HOW = (
-    "The largest difference of a probability, over {} photographs and all classes, measured with {}. `strict` is "
+    "The largest difference of a probability, over {} images and all classes, measured with {}. `strict` is "
     "Paddle Inference without optimisations against the training engine, `0` meaning equal bit by bit; the others are "
-    "compared with `strict`, and agree when within 1e-4 and with the same top-5. `last bit` is no engine: it is what "
-    "the training engine itself makes of images of which every pixel was moved by its last bit, so an engine that "
+    "compared with `strict`, and agree when within 1e-4 and with the same top-5. `last bit` is not an engine: it "
+    "is the training engine itself on images of which every pixel was moved by its last bit, so an engine that "
     "adds in another order cannot be expected to come closer. Not on this machine: {}."
 )
 
@@ -43,14 +43,14 @@ _HOW = (
 def measure(name, engines):
     """{engine: {"largest", "agrees"}} for one network."""
     from ppcls_lite.data.image_lists import list_images
-    from ppcls_lite.infer.compare.classifiers import compare_engines
+    from ppcls_lite.infer.compare.scores import compare_classifiers
 
     paths, _ = list_images(REPO / "lite_data/val")
     inference = load_config(REPO / "deploy/configs/inference_cls.yaml", schema=DEPLOY)
     with tempfile.TemporaryDirectory() as folder:
         config = export_filled(name, f"{folder}/model", f"{folder}/filled")
         images = paths[:: len(paths) // IMAGES][:IMAGES]
-        compared = compare_engines(config, f"{folder}/model", inference, images, batch_size=2, engines=engines)
+        compared = compare_classifiers(config, f"{folder}/model", inference, images, batch_size=2, engines=engines)
         figures = {one.engine: {"largest": _digits(one.largest), "agrees": one.agrees} for one in compared}
         return {**figures, LAST_BIT: {"largest": _digits(last_bit(config, images)), "agrees": True}}
 
@@ -61,7 +61,7 @@ def last_bit(config, paths):
 
     from ppcls_lite.data.transforms import build_transforms
     from ppcls_lite.infer.engines.training import TrainingEngine
-    from ppcls_lite.infer.predict import read_image, stack_images
+    from ppcls_lite.infer.images import read_image, stack_images
 
     transforms, engine = build_transforms(config["Infer"]["transforms"], "Infer.transforms"), TrainingEngine(config)
     images = stack_images([read_image(path, transforms) for path in paths])
@@ -73,23 +73,23 @@ def _digits(number):
 
 
 def measure_all(names):
-    """What `--measure` keeps of these networks."""
+    """The figures of these networks, as `--measure` keeps them."""
     export_as_pdmodel()
     with quick_import():
         import paddle
 
-    from ppcls_lite.infer.compare.classifiers import choose_engines
+    from ppcls_lite.infer.compare.engines import choose_engines
 
-    engines, lacking = choose_engines("all")
+    engines, reasons = choose_engines("all")
     networks = {}
     for name in names:
         networks[name] = measure(name, engines)
         print(name, networks[name], file=sys.stderr)
-    return {"paddle": f"Paddle {paddle.__version__}", "lacking": sorted(lacking), "networks": networks}
+    return {"paddle": f"Paddle {paddle.__version__}", "missing": sorted(reasons), "networks": networks}
 
 
 def kept(path=MEASURED):
-    """What an earlier --measure kept; UserError when there is none."""
+    """The figures that an earlier --measure kept; UserError when there are none."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -103,7 +103,7 @@ def as_markdown(measured, names):
         row = measured["networks"][name]
         lines.append([name, *(_cell(row[engine]) for engine in engines)])
     table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    return table + "\n" + _HOW.format(IMAGES, measured["paddle"], ", ".join(measured["lacking"]) or "none") + "\n"
+    return table + "\n" + _HOW.format(IMAGES, measured["paddle"], ", ".join(measured["missing"]) or "none") + "\n"
 
 
 def _cell(figure):
@@ -114,7 +114,7 @@ def _cell(figure):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="networks; default: those of the documents")
-    parser.add_argument("--measure", action="store_true", help=f"measure anew and keep it in {MEASURED.name}")
+    parser.add_argument("--measure", action="store_true", help=f"measure again and keep it in {MEASURED.name}")
     parser.add_argument("--update", type=Path, metavar="FILE", help="renew the table between the markers in FILE")
     args = parser.parse_args()
     for name in args.names:

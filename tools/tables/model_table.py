@@ -1,12 +1,12 @@
-"""Print the networks with their parameters, FLOPs and size as measured here, beside what documents state about them.
+"""Print the networks with their parameters, FLOPs and size as measured here, and what documents state about them.
 
     python tools/tables/model_table.py
     python tools/tables/model_table.py MixNet_S MixNet_M --markdown
     python tools/tables/model_table.py --update docs/models.md
 
-Without names, the fifteen networks of the documents. What is stated comes from docs/measured/quoted.yaml. Measuring all
-takes half a minute, so --measure keeps the results in docs/measured/models.json; they are used again as long as the
-sources of the networks are the same, and measured anew where not.
+Without names, the fifteen networks of the documents. The stated figures come from docs/measured/quoted.yaml. Measuring
+all takes half a minute, so --measure keeps the results in docs/measured/models.json; they are used again as long as the
+sources of the networks are the same, and measured again where not.
 Exit code: 0, or 1 for an unknown network or a file that cannot be used.
 """
 
@@ -34,7 +34,7 @@ NETWORKS = (
     *(f"MixNet_{size}" for size in "SML"),
     *(f"PPHGNetV2_B{number}" for number in range(7)),
 )
-# sources that do not say what a network looks like
+# sources that do not determine the structure of a network
 _NO_STRUCTURE = (
     "__init__.py",
     "backbone.py",
@@ -56,12 +56,12 @@ _QUOTED_COLUMNS = (
 )
 _HOW = (
     "Measured here with {}: parameters are all numbers of the state dict, BatchNorm's statistics included; FLOPs are "
-    "those of `paddle.flops` for one 224 x 224 image, a multiply-add counted once; weights take 4 bytes a parameter."
+    "those of `paddle.flops` for one 224 x 224 image, a multiply-add counted once; weights take 4 bytes per parameter."
 )
 
 
 def structure_hash(folder=REPO / "ppcls_lite/arch"):
-    """A hash of the sources that decide what the networks look like."""
+    """A hash of the sources that determine the structure of the networks."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
         if path.name not in _NO_STRUCTURE:
@@ -82,7 +82,7 @@ def kept_measurements(path=MEASURED):
 
 
 def measure(names, kept):
-    """`kept` with the figures of all `names`, those that it lacks being measured now."""
+    """`kept` with the figures of all `names`, those that are missing in it being measured now."""
     missing = [name for name in names if name not in kept["networks"]]
     if not missing:
         return kept
@@ -98,7 +98,7 @@ def measure(names, kept):
 
 
 def build_rows(names, measured, quoted):
-    """[{"name", "measured": {...}, "quoted": {...}}], what no document states being absent."""
+    """[{"name", "measured": {...}, "quoted": {...}}], figures that no document states being absent."""
     rows = []
     for name in names:
         stated = dict(quoted["networks"].get(name, {}))
@@ -115,7 +115,7 @@ def _cell(value, decimals):
 
 
 def _table(rows, quoted):
-    """(heading, lines) of texts; the column "source" tells which document is quoted."""
+    """(heading, lines) of texts; the column "source" names the quoted document."""
     marks = {source["title"]: f"[{number}]" for number, source in enumerate(quoted["sources"].values(), 1)}
     heading = ["network", *(f"{title}, measured" for _, title, _ in _MEASURED_COLUMNS)]
     heading += [f"{title}, quoted" for _, title, _ in _QUOTED_COLUMNS] + ["source"]
@@ -159,7 +159,7 @@ def main():
     form.add_argument("--markdown", action="store_true")
     form.add_argument("--json", action="store_true")
     form.add_argument("--update", type=Path, metavar="FILE", help="renew the table between the markers in FILE")
-    parser.add_argument("--measure", action="store_true", help=f"measure anew and keep it in {MEASURED.name}")
+    parser.add_argument("--measure", action="store_true", help=f"measure again and keep it in {MEASURED.name}")
     args = parser.parse_args()
     names = args.names or list(NETWORKS)
     quoted = read_yaml(QUOTED)

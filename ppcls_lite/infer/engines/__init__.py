@@ -19,24 +19,24 @@ from ppcls_lite.utils.errors import UserError, quick_import
 
 
 def create_engine(name, model, options=None):
-    """The engine `name` with `model` loaded; None means the engine that `options` say.
+    """The engine `name` with `model` loaded; None means the engine that `options` name.
 
     Args:
         name: a registered name (`ENGINES.names()`), or None.
         model: folder of an exported model (or its `ModelFiles`); for `training`, a training config.
-        options: `EngineOptions`; what the engine has not is ignored.
-    Raises UserError for an unknown name, a machine without what the engine needs, or a model that cannot be loaded.
+        options: `EngineOptions`; options that the engine does not have are ignored.
+    Raises UserError for an unknown name, a machine that cannot run the engine, or a model that cannot be loaded.
     """
     options = options or EngineOptions()
     builder = ENGINES.get(name or options.engine_name, "Global.engine")
     if builder.takes_export:
         model = find_model(model)  # before Paddle is imported, which takes a second
     with quick_import():
-        lacking = builder.why_not(options)
-    if lacking and not (name or options.engine):
-        raise UserError(f"Global.use_gpu=True: {lacking}; set Global.use_gpu=False")
-    if lacking:
-        raise UserError(f"engine {builder.name}: {lacking}")
+        reason = builder.why_not(options)
+    if reason and not (name or options.engine):
+        raise UserError(f"Global.use_gpu=True: {reason}; set Global.use_gpu=False")
+    if reason:
+        raise UserError(f"engine {builder.name}: {reason}")
     return builder(model, options)
 
 

@@ -14,60 +14,65 @@ class Agreement:
     """How far an engine's probabilities are from the reference's, over a whole list of images."""
 
     engine: str
-    tolerance: float  # 0.0 asks for equality bit by bit
+    tolerance: float  # 0.0 requires equality bit by bit
     images: int = 0
     largest: float = 0.0
-    differing_bits: int = 0  # images with any bit differing
-    other_top: int = 0  # images whose top-5 ids differ by more than a tie explains
-    other_best: int = 0  # images whose best class differs by more than a tie explains
-    right_best: Optional[int] = None  # images whose label is the best class; None: labels are not known
-    right_top: Optional[int] = None  # images whose label is among the best 5
+    bitwise_mismatches: int = 0  # images with any bit differing
+    topk_mismatches: int = 0  # images whose top-5 ids differ by more than a tie explains
+    top1_mismatches: int = 0  # images whose best class differs by more than a tie explains
+    top1_correct: Optional[int] = None  # images whose label is the best class; None: labels are not known
+    topk_correct: Optional[int] = None  # images whose label is among the best 5
 
     def add(self, reference, scores, labels=None):
         """Count one batch; both arrays are [N, C] probabilities, `labels` are the true classes, if known."""
         self.images += len(reference)
         if labels is not None:
             order = np.argsort(-scores, axis=1, kind="stable")[:, :TOP] == np.asarray(labels)[:, None]
-            self.right_best = (self.right_best or 0) + int(order[:, 0].sum())
-            self.right_top = (self.right_top or 0) + int(order.any(axis=1).sum())
+            self.top1_correct = (self.top1_correct or 0) + int(order[:, 0].sum())
+            self.topk_correct = (self.topk_correct or 0) + int(order.any(axis=1).sum())
         if reference.shape != scores.shape or reference.dtype != scores.dtype:
             self.largest = np.inf
-            self.differing_bits = self.other_top = self.other_best = self.images
+            self.bitwise_mismatches = self.topk_mismatches = self.top1_mismatches = self.images
             return
         difference = np.abs(reference.astype(np.float64) - scores).max(axis=1)
         difference[np.isnan(difference)] = np.inf
         self.largest = max(self.largest, float(difference.max()))
-        self.differing_bits += int((reference.view(np.uint32) != scores.view(np.uint32)).any(axis=1).sum())
+        self.bitwise_mismatches += int((reference.view(np.uint32) != scores.view(np.uint32)).any(axis=1).sum())
         for first, second in zip(reference, scores):
-            self.other_top += not same_top(first, second, self.tolerance)
-            self.other_best += not same_top(first, second, self.tolerance, 1)
+            self.topk_mismatches += not same_top(first, second, self.tolerance)
+            self.top1_mismatches += not same_top(first, second, self.tolerance, 1)
 
     @property
     def agrees(self):
-        """Whether the engine passes: some images, close enough, the same best classes."""
-        bits = self.tolerance > 0 or self.differing_bits == 0
-        return self.images > 0 and bits and self.largest <= self.tolerance and self.other_top == 0
+        """Whether the engine passes: at least one image, close enough, the same best classes."""
+        bits = self.tolerance > 0 or self.bitwise_mismatches == 0
+        return self.images > 0 and bits and self.largest <= self.tolerance and self.topk_mismatches == 0
 
     def as_dict(self):
         return {**asdict(self), "agrees": self.agrees}
 
     def __str__(self):
-        wanted = f"at most {self.tolerance:g}" if self.tolerance else "bitwise equality"
         return (
-            f"{self.engine}: largest difference {self.largest:.3g} ({wanted} asked for), "
-            f"{self.images - self.differing_bits} of {self.images} images bitwise equal, "
-            f"{self.images - self.other_top} of {self.images} with the same top-{TOP}: "
+            f"{self.engine}: largest difference {self.largest:.3g} ({allowed(self.tolerance)}), "
+            f"{self.images - self.bitwise_mismatches} of {self.images} images bitwise equal, "
+            f"{self.images - self.topk_mismatches} of {self.images} with the same top-{TOP}: "
             f"{'agrees' if self.agrees else 'DISAGREES'}"
         )
 
     @property
     def details(self):
-        """`str(self)` with the best class and the accuracy on top."""
+        """`str(self)` with the best class and the accuracy added."""
         line, colon, verdict = str(self).rpartition(": ")
-        parts = [line, f"{self.images - self.other_best} of {self.images} with the same top-1"]
-        if self.right_best is not None and self.images:
-            parts.append(f"accuracy top1 {self.right_best / self.images:.5f}, top5 {self.right_top / self.images:.5f}")
+        parts = [line, f"{self.images - self.top1_mismatches} of {self.images} with the same top-1"]
+        if self.top1_correct is not None and self.images:
+            top1, topk = self.top1_correct / self.images, self.topk_correct / self.images
+            parts.append(f"accuracy top1 {top1:.5f}, top{TOP} {topk:.5f}")
         return ", ".join(parts) + colon + verdict
+
+
+def allowed(tolerance):
+    """`tolerance` in words, as the printed lines have it."""
+    return f"at most {tolerance:g} allowed" if tolerance else "bitwise equality required"
 
 
 def same_top(reference, scores, tolerance, top=TOP):

@@ -1,4 +1,4 @@
-"""The fastest engine that this machine has and that predicts what the plain one predicts."""
+"""The fastest engine of this machine whose predictions agree with the plain engine's."""
 
 import time
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _LONGEST = 1.0  # seconds spent timing one engine, once it has had two runs
 
 
 class Trial(NamedTuple):
-    """What `auto` found about one engine: milliseconds a batch, difference from the plain engine, or why not."""
+    """What `auto` found about one engine: milliseconds per batch, difference from the plain engine, or why not."""
 
     name: str
     milliseconds: float = np.inf
@@ -86,9 +86,9 @@ def choose_engine(model, options, probe):
 def _try(name, model, options, probe, expected):
     """(engine or None, Trial, its scores or None); `expected` None means this is the plain engine."""
     builder = ENGINES.get(name)
-    lacking = builder.why_not(options)
-    if lacking:
-        return None, Trial(name, why_not=lacking), None
+    reason = builder.why_not(options)
+    if reason:
+        return None, Trial(name, why_not=reason), None
     try:
         engine = builder(model, options)
         scores = engine.run(probe)

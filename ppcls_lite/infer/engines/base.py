@@ -11,7 +11,7 @@ class Engine:
     """A loaded model: images [N, 3, H, W] float32 to class probabilities [N, C] float32, both NumPy arrays.
 
     A subclass loads the model in `__init__(model, options)` and sets `input_names`; it raises UserError when the
-    model cannot be loaded. `create_engine` asks `why_not` before. `with create_engine(...) as engine:` closes it.
+    model cannot be loaded. `create_engine` calls `why_not` before. `with create_engine(...) as engine:` closes it.
 
     Class attributes:
         name: the word that commands and configs use, set by `register_engine`.
@@ -52,8 +52,8 @@ class Engine:
         raise NotImplementedError
 
     def run_all(self, inputs):
-        """All outputs in the model's order, for `inputs` {name: array}: what detectors have several of."""
-        raise UserError(f"engine {self.name}: runs no model with several inputs")
+        """All outputs in the model's order, for `inputs` {name: array}; detectors have several of both."""
+        raise UserError(f"engine {self.name}: does not run models with several inputs")
 
     def close(self):
         """Free the model; the engine cannot run any more."""

@@ -39,8 +39,8 @@ class ONNXRuntimeEngine(Engine):
 
     @classmethod
     def why_not(cls, options=None):
-        lacking = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-        return f"no {' and no '.join(lacking)}: pip install -r requirements-engines.txt" if lacking else ""
+        missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+        return f"no {' and no '.join(missing)}: pip install -r requirements-engines.txt" if missing else ""
 
     @property
     def version(self):
@@ -76,7 +76,7 @@ def convert_to_onnx(files):
 
 @contextmanager
 def _captured_output():
-    """A file that takes what is printed to standard output and error, from C++ too: both belong to predictions."""
+    """A file that receives standard output and error, from C++ too: the screen is for predictions."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)

@@ -3,16 +3,17 @@
 from dataclasses import dataclass, replace
 from typing import Optional
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Names and defaults of the `Global` section of `inference_cls.yaml`; an engine ignores what it has not.
+    """Names and defaults of the `Global` section of `inference_cls.yaml`; an engine ignores options of other engines.
 
     `engine` is a registered name, or None: then `use_gpu`, `use_tensorrt` and `enable_mkldnn` (oneDNN, which Paddle 3
-    turns on unless told not to) choose, as in PaddleClas. gpu_mem is in MB. `use_fp16` and `use_int8` are for
-    TensorRT. `batch_size` is the largest batch that will come: TensorRT plans for it, and `auto` is timed with it.
+    turns on by default) choose, as in PaddleClas. gpu_mem is in MB. `use_fp16` and `use_int8` are for
+    TensorRT. `batch_size` is the largest batch to expect: TensorRT plans for it, and `auto` is timed with it.
     """
 
     engine: Optional[str] = None
@@ -32,8 +33,7 @@ class EngineOptions:
         """The options among a config's `Global` values; keys set to null keep their default."""
         known = cls.__dataclass_fields__
         options = cls(**{key: value for key, value in section.items() if key in known and value is not None})
-        if options.cpu_num_threads < 1:
-            raise UserError(f"Global.cpu_num_threads: expected at least 1, found {options.cpu_num_threads}")
+        checks.whole("Global.cpu_num_threads", options.cpu_num_threads)
         if options.use_fp16 and options.use_int8:
             raise UserError("Global.use_fp16 and Global.use_int8: expected at most one of them to be True")
         return options

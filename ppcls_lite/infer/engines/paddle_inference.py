@@ -11,7 +11,7 @@ from ppcls_lite.utils.errors import UserError, quick_import
 
 
 class PaddleEngine(Engine):
-    """Paddle Inference as `options` say; the registered engines below and beside this file fix some of them."""
+    """Paddle Inference as `options` say; the registered engines that derive from it fix some of them."""
 
     def __init__(self, model, options=None):
         super().__init__(find_model(model), options)
@@ -59,7 +59,7 @@ class PaddleEngine(Engine):
 
 @register_engine("paddle")
 class PlainEngine(PaddleEngine):
-    """Paddle Inference on the CPU, without acceleration libraries: the yardstick for all others."""
+    """Paddle Inference on the CPU, without acceleration libraries: all others are compared with it."""
 
     exact = True
 
@@ -78,9 +78,9 @@ def use_gpu(config, options):
     """GPU `gpu_id`; UserError when there is none."""
     import paddle
 
-    lacking = why_no_gpu(paddle)
-    if lacking:
-        raise UserError(f"Global.use_gpu=True: {lacking}; set Global.use_gpu=False")
+    reason = why_no_gpu(paddle)
+    if reason:
+        raise UserError(f"Global.use_gpu=True: {reason}; set Global.use_gpu=False")
     config.enable_use_gpu(options.gpu_mem, options.gpu_id)
 
 
@@ -93,8 +93,8 @@ def _load(inference, config, folder):
         raise UserError(f"{folder}: Paddle Inference cannot load it: {reason:.200}") from error
 
 
-def _use_onednn(config, wanted):
-    if wanted:
+def _use_onednn(config, enabled):
+    if enabled:
         config.enable_mkldnn()
         config.set_mkldnn_cache_capacity(10)
     elif hasattr(config, "disable_mkldnn"):  # Paddle 2.6 has no switch: off is its default

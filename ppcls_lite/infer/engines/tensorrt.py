@@ -13,7 +13,7 @@ from ppcls_lite.utils.device import why_no_gpu
 from ppcls_lite.utils.errors import UserError
 
 _WORKSPACE = 1 << 30  # bytes that TensorRT may use while it chooses kernels
-_SMALLEST_PART = 3  # operators; what is smaller stays with Paddle
+_SMALLEST_PART = 3  # operators; smaller parts stay with Paddle
 
 
 @register_engine("tensorrt")
@@ -49,10 +49,10 @@ class TensorRTEngine(PaddleEngine):
         import paddle
         from paddle import inference
 
-        lacking = why_no_gpu(paddle)
-        if not lacking and not any(inference.get_trt_runtime_version()):
-            lacking = "this Paddle finds no TensorRT library"
-        return lacking
+        reason = why_no_gpu(paddle)
+        if not reason and not any(inference.get_trt_runtime_version()):
+            reason = "this Paddle finds no TensorRT library"
+        return reason
 
 
 def check_quantised(files):

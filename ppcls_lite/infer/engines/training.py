@@ -3,9 +3,11 @@
 from ppcls_lite.infer.engines.base import Engine, register_engine
 from ppcls_lite.utils.device import why_no_gpu
 
+DETECTOR_INPUTS = ("image", "scale_factor")  # [N, 3, H, W] and [N, 2] float32, of a detector's deployed form
+
 
 class DygraphEngine(Engine):
-    """A `paddle.nn.Layer` in dygraph mode, which computes what it computes in training.
+    """A `paddle.nn.Layer` in dygraph mode: it computes as in training.
 
     Without options: on Paddle's current device, with its number of threads.
     """
@@ -60,6 +62,20 @@ class TrainingEngine(DygraphEngine):
         from paddle.nn import functional
 
         return functional.softmax(self.layer(images), axis=-1)
+
+
+class DetectorTrainingEngine(DygraphEngine):
+    """The deployed form of a training config's detector with its weights; `run_all` takes DETECTOR_INPUTS."""
+
+    takes_export = False
+
+    def __init__(self, config, options=None):
+        super().__init__(config, options)
+        from ppcls_lite.arch.from_config import load_network
+
+        self.layer = load_network(config).deployed()
+        self.layer.eval()
+        self.input_names = list(DETECTOR_INPUTS)
 
 
 def _prepare(options):

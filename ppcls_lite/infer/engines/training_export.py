@@ -1,4 +1,4 @@
-"""Prediction with the training engine on an exported model, as one would go on training it (`paddle.jit.load`)."""
+"""Prediction with the training engine on an exported model, loaded as for further training (`paddle.jit.load`)."""
 
 from contextlib import nullcontext
 
@@ -10,7 +10,7 @@ from ppcls_lite.utils.errors import UserError, quick_import
 
 @register_engine("training_export")
 class TrainingExportEngine(DygraphEngine):
-    """The exported network, which brings its structure and its softmax along."""
+    """The exported network, with its own structure and softmax."""
 
     def __init__(self, model, options=None):
         super().__init__(model, options)
@@ -34,6 +34,6 @@ class TrainingExportEngine(DygraphEngine):
 
 
 def _reading(paddle, files):
-    """Paddle 3 looks for `.json` alone unless told to read programs of the old form; 2.6 knows no other."""
+    """Paddle 3 looks only for `.json` unless this guard lets it read programs of the old form; 2.6 reads only those."""
     guard = getattr(getattr(paddle, "pir_utils", None), "DygraphOldIrGuard", None)
     return guard() if guard and not files.is_json else nullcontext()

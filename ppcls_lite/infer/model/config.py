@@ -21,7 +21,7 @@ LABELS = "label_list.txt"
 def write_model_config(folder, config, paddle_version, files):
     """Write `inference.yml` and the label names beside a model, from the `Infer` section of its training config.
 
-    `files` are the names of the model's files whose sizes are kept, by which a cut file is known.
+    `files` are the names of the model's files whose sizes are recorded, so that a cut file is noticed.
     """
     infer = config["Infer"]
     post = dict(infer.get("PostProcess") or {"name": "Topk", "topk": 5})
@@ -46,8 +46,8 @@ def write_model_config(folder, config, paddle_version, files):
 def build_processing(model, config=None):
     """(transforms, post-processing) for the exported model in the folder `model` (or its `ModelFiles`).
 
-    They are the model's own (`inference.yml`). What the prediction config states itself takes their place, and a
-    difference between the two is said aloud, because it is the usual cause of predictions that disagree.
+    They are the model's own (`inference.yml`). What the prediction config states takes their place, with a
+    warning where the two differ: that is the usual cause of predictions that disagree.
     Raises UserError when there is no model, when neither has them, and when a file of the model is cut.
     """
     model_dir = find_model(model).folder
@@ -77,25 +77,27 @@ def model_name(model_dir):
 
 
 def _stated(model_dir, key):
-    """What `Global` of the model's `inference.yml` says of `key`, or None."""
+    """The value of `key` in `Global` of the model's `inference.yml`, or None."""
     path = Path(model_dir) / NAME
     return (read_yaml(path).get("Global") or {}).get(key) if path.is_file() else None
 
 
 def _check_sizes(model_dir, own):
-    """Paddle loads a cut weights file without a word and reads stray memory instead, so the sizes are compared."""
+    """Paddle loads a cut weights file without an error and reads stray memory instead, so the sizes are compared."""
     for name, expected in ((own.get("Global") or {}).get("bytes") or {}).items():
         path = Path(model_dir, Path(name).name)
         found = path.stat().st_size if path.is_file() else 0
         if found != expected:
-            raise UserError(f"{path}: has {found} bytes, and its export had {expected}: the file is damaged or foreign")
+            raise UserError(
+                f"{path}: has {found} bytes, and its export had {expected}: the file is damaged or of another model"
+            )
 
 
 def _check_task(model_dir, own, stated):
     mine, theirs = ((config.get("PostProcess") or {}).get("name") for config in (own, stated))
     if mine and theirs and mine != theirs:
         raise UserError(
-            f"{model_dir}: its predictions need {mine}, and the prediction config says {theirs}: predict_cls.py is for "
+            f"{model_dir}: its predictions need {mine}, but the prediction config has {theirs}: predict_cls.py is for "
             "classifiers, predict_det.py for detectors"
         )
 
@@ -108,5 +110,5 @@ def _choose(section, own, stated, own_path):
             logger.warning(f"{section}.{key} of the prediction config is used; {own_path} has another")
     chosen = {**mine, **theirs}
     if not chosen and section == "PreProcess":
-        raise UserError(f"{own_path}: not there, and the prediction config has no PreProcess.transform_ops either")
+        raise UserError(f"{own_path}: missing, and the prediction config has no PreProcess.transform_ops either")
     return chosen

@@ -1,4 +1,4 @@
-"""Where an exported model's two parts are: its structure, and its weights in one file or one file a variable."""
+"""Where an exported model's two parts are: its structure, and its weights in one file or one file per variable."""
 
 from pathlib import Path
 from typing import NamedTuple, Optional
@@ -37,7 +37,7 @@ class ModelFiles(NamedTuple):
 def find_model(model):
     """The `ModelFiles` of the exported model in the folder `model` (or `model` itself, if it is ModelFiles).
 
-    UserError says what is not there.
+    UserError says what is missing.
     """
     if isinstance(model, ModelFiles):
         return model
@@ -58,7 +58,7 @@ def find_model(model):
 def given_files(structure, params=None):
     """The `ModelFiles` of two paths as a user gives them.
 
-    `params` is None or the structure's folder when each variable has a file there. UserError names what is no file.
+    `params` is None or the structure's folder when each variable has a file there. UserError names a missing file.
     """
     structure = Path(structure)
     if not structure.is_file():
@@ -66,5 +66,5 @@ def given_files(structure, params=None):
     if params is None or Path(params).resolve() == structure.parent.resolve():
         return ModelFiles(structure, None)
     if not Path(params).is_file():
-        raise UserError(f"{params}: no such weights file (one file a variable is read from the model file's folder)")
+        raise UserError(f"{params}: no such weights file (one file per variable is read from the model file's folder)")
     return ModelFiles(structure, Path(params))

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils import checks
+from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.files import find_file
+from ppcls_lite.utils.registry import Registry
+
+POSTPROCESS = Registry("post-processing")
 
 
+@POSTPROCESS.register
 class Topk:
     """The k best classes of each row of scores [N, C], best first; equal scores keep the order of their ids.
 
@@ -16,19 +21,17 @@ class Topk:
     """
 
     def __init__(self, topk=5, class_id_map_file=None):
-        if not isinstance(topk, int) or topk < 1:
-            raise UserError(f"PostProcess.topk: expected a whole number of at least 1, found {topk!r}")
-        self.topk = topk
+        self.topk = checks.whole("PostProcess.topk", topk)
         self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
 
     def __call__(self, scores):
-        """One dict a row: class_ids, scores (5 decimals) and label_names."""
+        """One dict per row: class_ids, scores (5 decimals) and label_names."""
         order = np.argsort(-scores, axis=1, kind="stable")[:, : self.topk]
         return [
             {
                 "class_ids": ids.tolist(),
                 "scores": np.around(row[ids].astype(np.float64), 5).tolist(),
-                # a class without a name gets an empty one, so that names and ids stay side by side
+                # a class without a name gets an empty one, so that names and ids stay in step
                 "label_names": [self.names.get(i, "") for i in ids.tolist()] if self.names else [],
             }
             for row, ids in zip(scores, order)
@@ -36,26 +39,18 @@ class Topk:
 
 
 def build_postprocess(section):
-    """What a config's `PostProcess` section names: `Topk` for classifiers, `DetectionBoxes` for detectors."""
+    """What a config's `PostProcess` section names: `Topk` for classifiers, `DetectionBoxes` for detectors.
+
+    Keys set to null keep their default. UserError for an unknown name or key, with the nearest one.
+    """
     params = dict(section or {})
     name = params.pop("name", "Topk")
-    builder = _builder(name)
-    known = sorted(inspect.signature(builder).parameters)
-    unknown = set(params) - set(known)
-    if unknown:
-        listed = ", ".join(sorted([*known, "name"]))
-        raise UserError(f"PostProcess: unknown key '{sorted(unknown)[0]}'; known: {listed}")
+    builder = POSTPROCESS.get(str(name), "PostProcess.name")
+    known = sorted([*inspect.signature(builder).parameters, "name"])
+    for key in params:
+        if key not in known:
+            raise UserError(f"PostProcess: unknown key '{key}'{nearest(key, known)}; known: {', '.join(known)}")
     return builder(**{key: value for key, value in params.items() if value is not None})
-
-
-def _builder(name):
-    if name == "DetectionBoxes":
-        from ppcls_lite.infer.detect import DetectionBoxes  # which needs this file
-
-        return DetectionBoxes
-    if name != "Topk":
-        raise UserError(f"PostProcess.name: expected Topk or DetectionBoxes, found {name!r}")
-    return Topk
 
 
 def read_label_names(path):
@@ -80,7 +75,7 @@ def read_label_names(path):
 
 
 def format_record(result, path):
-    """A prediction as the training engine's script prints it (a dict), the file given in full."""
+    """A prediction as the training engine's script prints it (a dict), with the full path of the file."""
     return {
         "class_ids": result["class_ids"],
         "scores": result["scores"],
@@ -90,7 +85,7 @@ def format_record(result, path):
 
 
 def format_line(result, path):
-    """A prediction as `predict_cls.py` prints it, one line an image."""
+    """A prediction as `predict_cls.py` prints it, one line per image."""
     scores = ", ".join(f"{score:.2f}" for score in result["scores"])
     return (
         f"{Path(path).name}: class id(s): {result['class_ids']}, score(s): [{scores}], "

@@ -1,4 +1,4 @@
-"""The two storage forms of an exported model's weights, one file or one file a variable, and the way between them.
+"""The two storage forms of an exported model's weights, one file or one file per variable, and their conversion.
 
 Paddle's single file is the variables' files one after the other, in the order of their names, so both forms hold the
 same bytes.
@@ -17,7 +17,7 @@ _STANDARD = ("inference.pdmodel", "inference.pdiparams")
 
 
 def variables(structure):
-    """{name: shape} of the weights that the structure file (`.pdmodel`) asks for, in the order of the single file."""
+    """{name: shape} of the weights that the structure file (`.pdmodel`) needs, in the order of the single file."""
     program = _program(structure)
     found = [var for var in program.block(0).all_vars() if var.persistable() and var.name() not in ("feed", "fetch")]
     return dict(sorted((var.name(), list(var.shape())) for var in found))
@@ -31,20 +31,22 @@ def operators(structure):
 
 
 def _program(structure):
-    """Paddle frees a program's parts with it, so whoever reads them has to keep what this returns."""
+    """The program; a caller that reads its parts has to keep it, since Paddle frees the parts with it."""
     from paddle.base import core
 
     try:
         return core.ProgramDesc(Path(structure).read_bytes())
     except (ValueError, RuntimeError):
         folder, name = Path(structure).parent, Path(structure).name
-        raise UserError(f"{folder}: Paddle Inference cannot load it: {name} is no Paddle program, or damaged") from None
+        raise UserError(
+            f"{folder}: Paddle Inference cannot load it: {name} is not a Paddle program, or damaged"
+        ) from None
 
 
 def check_params(files):
-    """Raise UserError unless the weights file holds what the structure asks for.
+    """Raise UserError unless the weights file holds the variables of the structure.
 
-    Paddle itself loads a cut or foreign file without a word and reads stray memory instead.
+    Paddle itself loads a cut file, or that of another model, without an error and reads stray memory instead.
     """
     expected, found = variables(files.structure), read_tensors(files.params)
     if len(expected) != len(found):
@@ -54,7 +56,7 @@ def check_params(files):
 
 
 def joined_params(files):
-    """The bytes of the single weights file for a model with one file a variable."""
+    """The bytes of the single weights file for a model with one file per variable."""
     parts = []
     for name, shape in variables(files.structure).items():
         path = files.folder / name
@@ -83,9 +85,9 @@ def write_separate(files, folder):
 
 @contextmanager
 def standard_files(files, always=False):
-    """The same model as `inference.pdmodel` with one `inference.pdiparams`, which some engines insist on.
+    """The same model as `inference.pdmodel` with one `inference.pdiparams`, which some engines require.
 
-    They are the model's own files, or links and a joined file in a temporary folder that is gone afterwards.
+    They are the model's own files, or links and a joined file in a temporary folder that is removed afterwards.
     `always` links even files of these names, and so leaves out `inference.pdiparams.info`, a pickle that
     `paddle.jit.load` would otherwise execute.
     """

@@ -1,16 +1,14 @@
-"""Do all engines predict the same as the trained network?"""
+"""One engine after the other against the plain one: shared by the comparisons of classifiers and of detectors."""
 
 from dataclasses import replace
 
-from ppcls_lite.data.transforms import build_transforms
-from ppcls_lite.infer.engines import available_engines, create_engine
-from ppcls_lite.infer.engines.agreement import TOLERANCE, Agreement
+from ppcls_lite.infer.engines import available_engines
+from ppcls_lite.infer.engines.agreement import TOLERANCE
 from ppcls_lite.infer.engines.base import ENGINES
 from ppcls_lite.infer.engines.options import EngineOptions
-from ppcls_lite.infer.engines.training import TrainingEngine
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.postprocess import build_postprocess
-from ppcls_lite.infer.predict import read_image, stack_images
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 
@@ -18,57 +16,41 @@ USUAL = "usual"  # how the prediction config runs Paddle Inference on a CPU
 _NOT_COMPARED = ("auto", "training")  # one of the others; the reference of `strict`
 
 
-def check_names(expected, found, model_dir):
-    """Raise UserError unless both engines print the same name for every class (dicts of class id to name)."""
-    for label in sorted({*expected, *found}):
-        if expected.get(label) != found.get(label):
-            raise UserError(
-                f"{model_dir}: class {label} is {found.get(label)!r} there and {expected.get(label)!r} in the "
-                "training config's class_id_map_file"
-            )
-
-
 def choose_engines(text):
     """(engine names to compare, {name: why it cannot be}) for `usual`, `all`, or names separated by commas.
 
-    Raises UserError for a name that is not known, and for one that was asked for and cannot run here.
+    Raises UserError for a name that is not known, and for a named engine that is not for comparing. One that cannot
+    run here is refused when it is created.
     """
     if text == USUAL:
         return [USUAL], {}
     if text == "all":
-        found = {name: lacking for name, lacking in available_engines().items() if name not in _NOT_COMPARED}
+        reasons = {name: reason for name, reason in available_engines().items() if name not in _NOT_COMPARED}
         # the exact ones first: a change of Paddle's number of threads comes after them
-        names = sorted((name for name in found if not found[name]), key=lambda name: not ENGINES.get(name).exact)
-        return names, {name: lacking for name, lacking in found.items() if lacking}
+        names = sorted((name for name in reasons if not reasons[name]), key=lambda name: not ENGINES.get(name).exact)
+        return names, {name: reason for name, reason in reasons.items() if reason}
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name != USUAL:
             ENGINES.get(name, "--engines")
         if name in _NOT_COMPARED:
-            raise UserError(f"--engines: '{name}' is no engine to compare; try all, or names of the others")
+            raise UserError(f"--engines: '{name}' is not an engine to compare; try all, or names of the others")
     return names, {}
 
 
-def compare_engines(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
-    """Yield an `Agreement` for `strict`, which is the plain engine against the training engine, then each of `engines`.
+def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
+    """Yield the agreement of `strict` (the plain engine against the training engine), then of each of `engines`.
 
     Args:
-        config: the training config; its network with `Global.pretrained_model` is what `strict` has to equal.
+        kind: what is compared: an object with the members of `ScoreComparison`.
+        config: the training config; `strict` has to equal its network with `Global.pretrained_model`.
         model_dir: folder of the exported model.
-        inference_config: config of `predict_cls.py`.
-        images: paths of the images.
+        inference_config: config of `predict_cls.py` or `predict_det.py`.
         engines: registered names, or `usual`; each is compared with the plain engine.
-        labels: the images' true classes, or None; then no accuracy is counted.
     The training engine reads the files with the transforms of its config, all others with the exported model's, so a
     difference there shows too; class names that differ raise UserError.
     """
-    return compare_all(ScoreComparison(images, labels), config, model_dir, inference_config, batch_size, engines)
-
-
-def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
-    """Yield the agreement of `strict` and of each of `engines`, as `kind` measures it (see ScoreComparison)."""
-    if batch_size < 1:
-        raise UserError(f"batch_size: expected a whole number of at least 1, found {batch_size}")
+    checks.whole("batch_size", batch_size)
     transforms = kind.build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
     deployed, postprocess = build_processing(model_dir, inference_config)
     check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
@@ -97,26 +79,6 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
         engine.close()
 
 
-class ScoreComparison:
-    """How classifiers are compared: by the probabilities of the images. Another kind has the same members."""
-
-    build_transforms = staticmethod(build_transforms)
-    training_engine = TrainingEngine
-    create_engine = staticmethod(create_engine)
-    agreement = Agreement
-
-    def __init__(self, images, labels=None):
-        self.images, self.labels = images, labels
-
-    def outputs(self, engine, transforms, batch):
-        """What the engine makes of the images in the slice `batch`."""
-        return engine.run(stack_images([read_image(path, transforms) for path in self.images[batch]]))
-
-    def add(self, agreement, expected, found, batch):
-        """Count one batch of outputs."""
-        agreement.add(expected, found, self.labels[batch] if self.labels else None)
-
-
 def comparison(name, options, strict):
     """(title, tolerance, options) of one comparison with the plain engine."""
     if name == USUAL:
@@ -127,3 +89,13 @@ def comparison(name, options, strict):
         return name, 0.0, replace(strict, engine=name)
     on_gpu = ENGINES.get(name).device == "gpu"
     return name, TOLERANCE, replace(options, engine=name, use_gpu=on_gpu, use_tensorrt=on_gpu and name == "tensorrt")
+
+
+def check_names(expected, found, model_dir):
+    """Raise UserError unless both engines print the same name for every class (dicts of class id to name)."""
+    for label in sorted({*expected, *found}):
+        if expected.get(label) != found.get(label):
+            raise UserError(
+                f"{model_dir}: class {label} is {found.get(label)!r} there and {expected.get(label)!r} in the "
+                "training config's class_id_map_file"
+            )

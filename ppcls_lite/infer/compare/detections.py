@@ -1,17 +1,19 @@
-"""Do two engines detect the same? Raw maps and boxes of the training engine beside those of the others."""
+"""Does an exported detector give the trained network's raw maps and boxes, with every engine?"""
 
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ppcls_lite.data.detection import build_det_transforms
-from ppcls_lite.infer.compare.classifiers import USUAL, compare_all
-from ppcls_lite.infer.detect import DetectionTrainingEngine, create_detector, read_picture, run_detector
-from ppcls_lite.infer.engines.agreement import TOLERANCE
+from ppcls_lite.infer.compare.engines import USUAL, compare_all
+from ppcls_lite.infer.detect import create_detector, run_detector
+from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed
+from ppcls_lite.infer.engines.training import DetectorTrainingEngine
+from ppcls_lite.infer.images import read_detector_image
 
 # below it, boxes are not compared where maps may differ: two cells of nearly the same score may change their places
 LEAST_SCORE = 0.05
-MAP_TOLERANCE = 1e-2  # of raw maps, in scores and cells; boxes below are what is asked for
+MAP_TOLERANCE = 1e-2  # of raw maps, in scores and cells; the tolerance of boxes is stricter
 _MAPS = slice(2, 5)  # heat-map, size, offset among the outputs
 
 
@@ -20,29 +22,29 @@ class DetectionAgreement:
     """How far an engine's maps and boxes are from the training engine's, over a whole list of images.
 
     Differences of maps are of their numbers (scores; cells), those of boxes of their scores and of their corners as
-    shares of the picture's longer side.
+    shares of the image's longer side.
     """
 
     engine: str
-    tolerance: float  # 0.0 asks for equality bit by bit, of maps and boxes
+    tolerance: float  # 0.0 requires equality bit by bit, of maps and boxes
     images: int = 0
     largest: float = 0.0  # of all below
     largest_map: float = 0.0
     largest_box: float = 0.0
-    differing_bits: int = 0  # images with any bit differing
+    bitwise_mismatches: int = 0  # images with any bit differing
     boxes: int = 0
-    unmatched: int = 0  # boxes that one engine has and the other has not
+    unmatched: int = 0  # boxes that only one of the engines found
 
     def add(self, expected, found, sides):
-        """Count one batch: outputs of the deployed network; `sides` [N] is each picture's longer side in pixels."""
+        """Count one batch: outputs of the deployed network; `sides` [N] is each image's longer side in pixels."""
         self.images += len(sides)
         if [(a.shape, a.dtype) for a in expected] != [(b.shape, b.dtype) for b in found]:
-            self.largest, self.differing_bits, self.unmatched = np.inf, self.images, self.images
+            self.largest, self.bitwise_mismatches, self.unmatched = np.inf, self.images, self.images
             return
         bits = np.zeros(len(sides), bool)
         for a, b in zip([expected[0], *expected[_MAPS]], [found[0], *found[_MAPS]]):
             bits |= (a.view(np.uint32) != b.view(np.uint32)).any(axis=tuple(range(1, a.ndim)))
-        self.differing_bits += int(bits.sum())
+        self.bitwise_mismatches += int(bits.sum())
         self.largest_map = max(self.largest_map, *(_largest(a, b) for a, b in zip(expected[_MAPS], found[_MAPS])))
         for rows, others, side in zip(expected[0], found[0], sides):
             self._add_boxes(rows, others, side)
@@ -52,10 +54,10 @@ class DetectionAgreement:
         """Pair the boxes of one image, [K, 6] each: every one with the nearest of its label."""
         scale = np.array([1, *[side] * 4])
         least = LEAST_SCORE if self.tolerance else 0.0
-        wanted = rows[rows[:, 1] >= least]
-        self.boxes += len(wanted)
-        # what scores just below on one side only would seem to be missing
-        for first, second in ((wanted, others), (others[others[:, 1] >= least], rows)):
+        counted = rows[rows[:, 1] >= least]
+        self.boxes += len(counted)
+        # `rows` and `others` are not cut at `least`: a box just below it on one side only would seem to be missing
+        for first, second in ((counted, others), (others[others[:, 1] >= least], rows)):
             for row in first:
                 same = second[second[:, 0] == row[0]]
                 apart = np.abs((same[:, 1:] - row[1:]).astype(np.float64) / scale).max(axis=1, initial=0)
@@ -73,18 +75,18 @@ class DetectionAgreement:
     @property
     def agrees(self):
         """Whether the engine passes: some boxes, the same and close enough, of maps that are about the same."""
-        close = self.largest_map <= MAP_TOLERANCE if self.tolerance else self.differing_bits == 0
+        close = self.largest_map <= MAP_TOLERANCE if self.tolerance else self.bitwise_mismatches == 0
         return self.boxes > 0 and close and self.unmatched == 0 and self.largest_box <= self.tolerance
 
     def as_dict(self):
         return {**asdict(self), "agrees": self.agrees}
 
     def __str__(self):
-        wanted = f"at most {self.tolerance:g}" if self.tolerance else "bitwise equality"
         return (
-            f"{self.engine}: largest difference {self.largest_box:.3g} of boxes ({wanted} asked for), "
-            f"{self.largest_map:.3g} of raw maps, {self.images - self.differing_bits} of {self.images} images bitwise "
-            f"equal, {self.boxes} boxes, {self.unmatched} without a partner: {'agrees' if self.agrees else 'DISAGREES'}"
+            f"{self.engine}: largest difference {self.largest_box:.3g} of boxes ({allowed(self.tolerance)}), "
+            f"{self.largest_map:.3g} of raw maps, {self.images - self.bitwise_mismatches} of {self.images} images "
+            f"bitwise equal, {self.boxes} boxes, {self.unmatched} without a partner: "
+            f"{'agrees' if self.agrees else 'DISAGREES'}"
         )
 
 
@@ -94,19 +96,18 @@ def _largest(a, b):
 
 
 def compare_detectors(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
-    """Yield a `DetectionAgreement` for `strict`, then for each of `engines`; arguments as of `compare_engines`.
+    """Yield a `DetectionAgreement` for `strict`, then for each of `engines`; see `compare_all`.
 
-    `labels` is not used: eval.py counts what is right. Every way reads the files with its own transforms, so a
-    difference there shows too; class names that differ raise UserError.
+    `images` are paths. `labels` is not used: eval.py counts what is right.
     """
-    return compare_all(MapComparison(images), config, model_dir, inference_config, batch_size, engines)
+    return compare_all(DetectionComparison(images), config, model_dir, inference_config, batch_size, engines)
 
 
-class MapComparison:
+class DetectionComparison:
     """How detectors are compared: by raw maps and boxes; the members are those of ScoreComparison."""
 
     build_transforms = staticmethod(build_det_transforms)
-    training_engine = DetectionTrainingEngine
+    training_engine = DetectorTrainingEngine
     create_engine = staticmethod(create_detector)
     agreement = DetectionAgreement
 
@@ -114,8 +115,8 @@ class MapComparison:
         self.images = images
 
     def outputs(self, engine, transforms, batch):
-        pictures = [read_picture(path, transforms) for path in self.images[batch]]
-        return run_detector(engine, pictures), [max(picture.size) for picture in pictures]
+        images = [read_detector_image(path, transforms) for path in self.images[batch]]
+        return run_detector(engine, images), [max(image.size) for image in images]
 
     def add(self, agreement, expected, found, batch):
         (reference, sides), (outputs, _) = expected, found

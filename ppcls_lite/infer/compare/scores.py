@@ -1,0 +1,36 @@
+"""Does an exported classifier give the trained network's probabilities, with every engine?"""
+
+from ppcls_lite.data.transforms import build_transforms
+from ppcls_lite.infer.compare.engines import USUAL, compare_all
+from ppcls_lite.infer.engines import create_engine
+from ppcls_lite.infer.engines.agreement import Agreement
+from ppcls_lite.infer.engines.training import TrainingEngine
+from ppcls_lite.infer.images import read_image, stack_images
+
+
+def compare_classifiers(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
+    """Yield an `Agreement` of probabilities for `strict`, then for each of `engines`; see `compare_all`.
+
+    `images` are paths; `labels` are the images' true classes, or None: then no accuracy is counted.
+    """
+    return compare_all(ScoreComparison(images, labels), config, model_dir, inference_config, batch_size, engines)
+
+
+class ScoreComparison:
+    """How classifiers are compared: by the probabilities of the images. Another kind has the same members."""
+
+    build_transforms = staticmethod(build_transforms)
+    training_engine = TrainingEngine
+    create_engine = staticmethod(create_engine)
+    agreement = Agreement
+
+    def __init__(self, images, labels=None):
+        self.images, self.labels = images, labels
+
+    def outputs(self, engine, transforms, batch):
+        """What the engine makes of the images in the slice `batch`."""
+        return engine.run(stack_images([read_image(path, transforms) for path in self.images[batch]]))
+
+    def add(self, agreement, expected, found, batch):
+        """Count one batch of outputs."""
+        agreement.add(expected, found, self.labels[batch] if self.labels else None)

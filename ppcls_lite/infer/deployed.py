@@ -1,0 +1,43 @@
+"""What the scripts in `deploy/python/` do: predict images with an exported model, as a prediction config says."""
+
+import sys
+from functools import partial
+
+from ppcls_lite.infer.detect import DetectionPredictor, create_detector
+from ppcls_lite.infer.engines import create_engine
+from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.infer.model.boxes import format_det_line, format_det_record
+from ppcls_lite.infer.model.config import build_processing
+from ppcls_lite.infer.model.postprocess import format_line, format_record
+from ppcls_lite.infer.predict import Predictor, find_images
+from ppcls_lite.infer.results import predict_and_print
+from ppcls_lite.utils.config import require
+from ppcls_lite.utils.log import setup_logging
+
+
+def classify(config, config_path):
+    """Print the classes of the images that a prediction config names; returns the exit code.
+
+    `config` is the content of the file `config_path` with the command line's changes. Raises UserError, one line, for
+    an option, an image list or a model that cannot be used.
+    """
+    return _predict(config, config_path, create_engine, Predictor, format_line, format_record)
+
+
+def detect(config, config_path):
+    """Print the boxes in the images that a prediction config names, and draw them; as `classify`."""
+    predictor = partial(DetectionPredictor, output_dir=config["Global"].get("output_dir"))
+    return _predict(config, config_path, create_detector, predictor, format_det_line, format_det_record)
+
+
+def _predict(config, config_path, create, build_predictor, line, record):
+    source = require(config, "Global.infer_imgs", config_path)
+    model_dir = require(config, "Global.inference_model_dir", config_path)
+    setup_logging(stream=sys.stderr)  # standard output is for predictions
+    settings = config["Global"]
+    options = EngineOptions.from_config(settings)
+    processing = build_processing(model_dir, config)
+    paths = find_images(source)
+    engine = create(None, model_dir, options)
+    predictor = build_predictor(engine, *processing, settings.get("batch_size", 1), settings.get("num_workers"))
+    return predict_and_print(predictor, paths, model_dir, settings, line, record)

@@ -1,0 +1,66 @@
+"""Images for a network: read from disk, transformed, checked, and put together into batches."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ppcls_lite.data.detection import new_sample
+from ppcls_lite.utils.errors import UserError
+
+
+class DetectorImage(NamedTuple):
+    """What a detector needs of one image."""
+
+    image: np.ndarray  # [3, H, W] float32
+    scale_factor: np.ndarray  # [2] float32: pixels of `image` per pixel of the file, y and x
+    size: tuple  # width and height of the image in the file, in pixels
+
+
+def read_image(path, transforms):
+    """The file at `path` as a classifier's input [3, H, W] float32; UserError for a file that is not an image."""
+    image = _read(path, transforms)
+    _check_input(path, image)
+    return image
+
+
+def read_detector_image(path, transforms):
+    """The file at `path` as a `DetectorImage`; UserError for a file that is not an image."""
+
+    def prepare(content):
+        sample = new_sample(content)
+        height, width = sample["image"].shape[:2]
+        return transforms(sample), (width, height)
+
+    sample, size = _read(path, prepare)
+    _check_input(path, sample["image"])
+    return DetectorImage(np.ascontiguousarray(sample["image"]), sample["scale_factor"], size)
+
+
+def stack_images(images):
+    """One batch [N, 3, H, W] of images; UserError when their sizes differ."""
+    shapes = sorted({image.shape for image in images})
+    if len(shapes) > 1:
+        raise UserError(
+            f"images of one batch differ in shape, {shapes[0]} and {shapes[1]}: a crop or a resize to one size is "
+            "missing in the transforms (or use batch_size=1)"
+        )
+    return np.stack(images)
+
+
+def _read(path, prepare):
+    """What `prepare` makes of the bytes of the file at `path`."""
+    try:
+        return prepare(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _check_input(path, image):
+    if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.float32:
+        raise UserError(
+            f"{path}: the transforms make {list(image.shape)} {image.dtype}, and a network takes [3, H, W] float32: "
+            "is NormalizeImage or ToCHWImage missing?"
+        )

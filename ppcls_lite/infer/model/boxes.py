@@ -1,0 +1,53 @@
+"""From a detector's rows to readable boxes: their post-processing and the formats of their predictions."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ppcls_lite.infer.model.postprocess import POSTPROCESS, read_label_names
+from ppcls_lite.utils import checks
+
+
+@POSTPROCESS.register
+class DetectionBoxes:
+    """The boxes of each image that score at least `threshold`, best first, cut at the image's border.
+
+    `class_id_map_file` has a line `<id> <name>` for each class; without it no names are given.
+    """
+
+    def __init__(self, threshold=0.3, class_id_map_file=None):
+        self.threshold = checks.real("PostProcess.threshold", threshold, 0, 1)
+        self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
+
+    def __call__(self, boxes, sizes):
+        """One dict per image: class_ids, scores (5 decimals), boxes (x1, y1, x2, y2 with 2 decimals), label_names.
+
+        `boxes` is [N, K, 6] of (label, score, x1, y1, x2, y2), `sizes` has (width, height) of each image.
+        """
+        return [self._of_image(rows, *size) for rows, size in zip(boxes, sizes)]
+
+    def _of_image(self, rows, width, height):
+        rows = rows[rows[:, 1] >= self.threshold]
+        ids = rows[:, 0].astype(int).tolist()
+        corners = np.clip(rows[:, 2:].astype(np.float64), 0, [width, height, width, height])
+        return {
+            "class_ids": ids,
+            "scores": np.around(rows[:, 1].astype(np.float64), 5).tolist(),
+            "boxes": np.around(corners, 2).tolist(),
+            "label_names": [self.names.get(number, "") for number in ids] if self.names else [],
+        }
+
+
+def format_det_record(result, path):
+    """A prediction as the training engine's script prints it (a dict), with the full path of the file."""
+    return {**result, "file_name": str(path)}
+
+
+def format_det_line(result, path):
+    """A prediction as `predict_det.py` prints it, one line per image."""
+    names = result["label_names"] or result["class_ids"]
+    shown = [
+        f"{name} {score:.2f} [{', '.join(f'{side:.1f}' for side in box)}]"
+        for name, score, box in zip(names, result["scores"], result["boxes"])
+    ]
+    return f"{Path(path).name}: {len(shown)} box(es){': ' if shown else ''}{'; '.join(shown)}"

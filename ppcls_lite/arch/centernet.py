@@ -14,8 +14,9 @@ from paddle.nn import functional as F
 from ppcls_lite.arch.backbone import build_backbone
 from ppcls_lite.arch.layers import ConvBN
 from ppcls_lite.arch.registry import DETECTORS
-from ppcls_lite.data.detection.targets import MULTIPLE, STRIDE
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.grid import MULTIPLE, STRIDE
 
 _STRIDES = [STRIDE, 8, 16, MULTIPLE]
 _PRIOR = 0.1  # the score of every cell before training (the paper's heads begin with it, as RetinaNet's)
@@ -73,9 +74,7 @@ class CenterNet(nn.Layer):
 
     def __init__(self, class_num, Backbone, Neck=None, Head=None, max_boxes=100):
         super().__init__()
-        if type(max_boxes) is not int or max_boxes < 1:
-            raise UserError(f"Arch.max_boxes: expected a whole number from 1 up, found {max_boxes!r}")
-        self.class_num, self.max_boxes = class_num, max_boxes
+        self.class_num, self.max_boxes = class_num, checks.whole("Arch.max_boxes", max_boxes)
         self.backbone = _build_backbone(Backbone)
         channels = _channels(Neck, "Arch.Neck")
         self.neck = UpsampleNeck(self.backbone.channels, channels)
@@ -106,9 +105,7 @@ def _channels(options, where):
     given = {"channels": 64} if options is None else options
     if not isinstance(given, dict) or set(given) != {"channels"}:
         raise UserError(f"{where}: expected 'channels: 64' or another width, found {options!r:.80}")
-    if not isinstance(given["channels"], int) or given["channels"] < 1:
-        raise UserError(f"{where}.channels: expected a whole number from 1 up, found {given['channels']!r}")
-    return given["channels"]
+    return checks.whole(f"{where}.channels", given["channels"])
 
 
 class DeployedCenterNet(nn.Layer):

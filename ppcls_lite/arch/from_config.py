@@ -3,6 +3,7 @@
 import paddle
 
 from ppcls_lite.arch.registry import DETECTORS, build_model
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
@@ -12,10 +13,8 @@ def class_count(config):
     """The number of classes: `Arch.class_num`, or `Global.class_num` in older configs, or ImageNet's 1000."""
     for section in ("Arch", "Global"):
         count = config[section].get("class_num")
-        if count is not None and count < 1:
-            raise UserError(f"{section}.class_num: expected a whole number of at least 1, found {count}")
         if count is not None:
-            return count
+            return checks.whole(f"{section}.class_num", count)
     return 1000
 
 

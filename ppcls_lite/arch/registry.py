@@ -1,5 +1,6 @@
 """The tables of networks by name, and how to build a classifier from the first; `backbone.py` makes backbones of it."""
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -39,10 +40,10 @@ def build_model(name, class_num=1000, pretrained=False, use_ssld=False, **option
 
 
 def _check_ranges(options):
-    """Of options that the families share: Paddle notices a wrong value late, or never."""
-    dropout, rates = options.get("dropout_prob", 0.0), options.get("lr_mult_list", [1.0] * _RATES)
-    if not _is_number(dropout) or not 0 <= dropout <= 1:
-        raise UserError(f"Arch.dropout_prob: expected a number from 0 to 1, found {dropout!r}")
+    """Check the options that the families share: Paddle notices a wrong value late, or never."""
+    if "dropout_prob" in options:
+        options["dropout_prob"] = checks.real("Arch.dropout_prob", options["dropout_prob"], 0, 1)
+    rates = options.get("lr_mult_list", [1.0] * _RATES)
     if not isinstance(rates, (list, tuple)) or len(rates) != _RATES or not all(map(_is_number, rates)):
         raise UserError(f"Arch.lr_mult_list: expected {_RATES} numbers, for the stem and four stages, found {rates!r}")
 

@@ -9,7 +9,7 @@ import paddle.nn.functional as F
 
 from ppcls_lite.data.detection import Targets
 from ppcls_lite.train.losses import LOSSES
-from ppcls_lite.utils.arithmetic import number
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 _FIELDS = Targets._fields
@@ -27,9 +27,8 @@ class HeatmapFocalLoss:
     """Focal loss with fewer penalties around the centres (the paper's equation 1), divided by the objects."""
 
     def __init__(self, alpha=2.0, beta=4.0):
-        self.alpha, self.beta = number(alpha, "HeatmapFocalLoss.alpha"), number(beta, "HeatmapFocalLoss.beta")
-        if min(self.alpha, self.beta) < 0:
-            raise UserError(f"HeatmapFocalLoss: expected alpha and beta from 0 up, found {alpha!r} and {beta!r}")
+        self.alpha = checks.real("HeatmapFocalLoss.alpha", alpha, low=0)
+        self.beta = checks.real("HeatmapFocalLoss.beta", beta, low=0)
 
     def __call__(self, outputs, target):
         outputs, target = _check(self, outputs, target)

@@ -10,6 +10,7 @@ from ppcls_lite.arch.centernet import decode
 from ppcls_lite.data.detection import Targets
 from ppcls_lite.data.detection.coco_file import coco_truth
 from ppcls_lite.train.metrics import METRICS
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 # the first six of COCOeval's twelve figures
@@ -25,9 +26,7 @@ class COCOMetric:
     """
 
     def __init__(self, max_boxes=100):
-        if not isinstance(max_boxes, int) or max_boxes < 1:
-            raise UserError(f"COCOMetric.max_boxes: expected a whole number from 1 up, found {max_boxes!r}")
-        self.max_boxes = max_boxes
+        self.max_boxes = checks.whole("COCOMetric.max_boxes", max_boxes)
         self.reset()
 
     def bind(self, dataset):

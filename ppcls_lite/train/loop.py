@@ -14,6 +14,7 @@ from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
 from ppcls_lite.train.progress import Progress
 from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.device import choose_device
 from ppcls_lite.utils.errors import UserError
@@ -55,10 +56,10 @@ class Trainer:
     def __init__(self, config, device, rank=0, world=1):
         options = config["Global"]
         self.config, self.rank, self.world = config, rank, world
-        self.epochs = _positive(options, "epochs")
-        self.every = _positive(options, "print_batch_step", 10)
-        self.save_interval = _positive(options, "save_interval", 1)
-        self.eval_interval = _positive(options, "eval_interval", 1)
+        self.epochs = checks.whole("Global.epochs", options.get("epochs"))
+        self.every = checks.whole("Global.print_batch_step", options.get("print_batch_step", 10))
+        self.save_interval = checks.whole("Global.save_interval", options.get("save_interval", 1))
+        self.eval_interval = checks.whole("Global.eval_interval", options.get("eval_interval", 1))
         self.evaluates = options.get("eval_during_train", True)
         self.seed = choose_seed(options.get("seed"), rank, world)
         self.best = None
@@ -206,10 +207,3 @@ def evaluate(config, overrides=()):
         logger.info(f"[Eval] {note}")
     logger.info(f"[Eval][Avg] {describe(results)}, images: {len(loader.dataset)}")
     return results
-
-
-def _positive(options, key, default=None):
-    value = options.get(key, default)
-    if not isinstance(value, int) or value < 1:
-        raise UserError(f"Global.{key}: expected a whole number of at least 1, found {value!r}")
-    return value

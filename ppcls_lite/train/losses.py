@@ -5,7 +5,7 @@ import math
 import paddle
 import paddle.nn.functional as F
 
-from ppcls_lite.utils.arithmetic import number
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -27,9 +27,7 @@ class CELoss:
     """
 
     def __init__(self, epsilon=None):
-        if epsilon is not None and not 0 <= number(epsilon, "CELoss.epsilon") <= 1:
-            raise UserError(f"CELoss.epsilon: expected a number from 0 to 1, found {epsilon!r}")
-        self.epsilon = epsilon
+        self.epsilon = None if epsilon is None else checks.real("CELoss.epsilon", epsilon, 0, 1)
 
     def __call__(self, logits, target):
         """`target` is labels, or (labels, other labels, share of the first) after Mixup or CutMix."""
@@ -65,7 +63,7 @@ class WeightedLosses:
             if params is not None and not isinstance(params, dict):
                 raise UserError(f"{place}: {name} takes a mapping of options, found {params!r}")
             params = dict(params or {})
-            weight = number(params.pop("weight", 1.0), f"{place}.{name}.weight")
+            weight = checks.real(f"{place}.{name}.weight", params.pop("weight", 1.0))
             self.terms.append((name, weight, LOSSES.build(name, params, place)))
 
     def __call__(self, outputs, target):

@@ -194,7 +194,7 @@ def test_parts_of_a_sum_are_kept_by_name(batch):
 
 
 def test_wrong_options_of_losses_are_named():
-    with pytest.raises(UserError, match="alpha and beta from 0 up"):
+    with pytest.raises(UserError, match=r"HeatmapFocalLoss.alpha: expected a number of at least 0, found -1"):
         LOSSES.build("HeatmapFocalLoss", {"alpha": -1})
 
 

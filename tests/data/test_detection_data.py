@@ -400,6 +400,6 @@ def test_a_complete_set_is_left_alone_and_a_damaged_one_is_made_again(tmp_path, 
 def test_faults_of_the_materials_are_one_line(tmp_path):
     with pytest.raises(UserError, match=r"no folders of stamps; tools/data/collect_det_materials.py makes them"):
         det.main(["--output", str(tmp_path / "set"), "--materials", str(tmp_path / "nothing")])
-    with pytest.raises(UserError, match="expected at least 1"):
+    with pytest.raises(UserError, match="--train: expected a whole number of at least 1, found 0"):
         det.main(["--output", str(tmp_path / "set"), "--train", "0"])
     assert not (tmp_path / "set").exists()

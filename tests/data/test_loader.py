@@ -318,11 +318,11 @@ def changed(folder, part, **options):
         ("dataset", {"relabel": "yes"}, r"^W\.dataset\.relabel: expected True or False"),
         ("dataset", {"delimiter": 5}, r"^W\.dataset\.delimiter: expected text"),
         ("sampler", {"name": "PKSampler"}, r"^W\.sampler\.name: expected one of"),
-        ("sampler", {"batch_size": 0}, r"^W\.sampler\.batch_size: expected a whole number from 1 up"),
+        ("sampler", {"batch_size": 0}, r"^W\.sampler\.batch_size: expected a whole number of at least 1"),
         ("sampler", {"batchsize": 2}, r"^W\.sampler\.batchsize: no such option .*'batch_size'"),
         ("sampler", {"shuffle": "Fasle"}, r"^W\.sampler\.shuffle: expected True or False"),
         ("sampler", {"batch_size": 99, "drop_last": True}, r"^W\.sampler: 11 images make no full batch of 99"),
-        ("loader", {"num_workers": -1}, r"^W\.loader\.num_workers: expected a whole number from 0 up"),
+        ("loader", {"num_workers": -1}, r"^W\.loader\.num_workers: expected a whole number of at least 0"),
         ("loader", {"workers": 1}, r"^W\.loader\.workers: no such option"),
     ],
 )

@@ -126,7 +126,7 @@ def test_losses_of_detectors_cannot_train_a_classifier(name):
 @pytest.mark.parametrize("size", [0, -3, "x", True])
 def test_a_number_of_boxes_is_one(config, size):
     config["Arch"]["max_boxes"] = size
-    with pytest.raises(UserError, match=r"Arch.max_boxes: expected a whole number from 1 up"):
+    with pytest.raises(UserError, match=r"Arch.max_boxes: expected a whole number of at least 1"):
         build_network(config)
 
 

@@ -81,7 +81,7 @@ def test_constant_is_the_default():
         ({"name": "Cosine", "learning_rate": -1}, "learning_rate: expected a number"),
         ({"name": "Cosine", "learning_rate": math.nan}, "learning_rate: expected a number"),
         ({"name": "Cosine", "learning_rate": math.inf}, "learning_rate: expected a number"),
-        ({"name": "Cosine", "learning_rate": 1, "warmup_epoch": -1}, "warmup_epoch: expected at least 0"),
+        ({"name": "Cosine", "learning_rate": 1, "warmup_epoch": -1}, "warmup_epoch: expected a number of at least 0"),
         ({"name": "Cosin", "learning_rate": 1}, "unknown learning-rate schedule 'Cosin' .did you mean 'Cosine'"),
         ({"name": "Cosine", "learning_rate": 1, "gamma": 2}, "Cosine: .*gamma"),
         ({"name": "Piecewise", "learning_rate": 1, "decay_epochs": [1, 2], "values": [1]}, "need 3 values, found 1"),

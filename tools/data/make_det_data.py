@@ -25,6 +25,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO
 from tools.data.sources import stamp_pictures
@@ -155,8 +156,8 @@ def main(arguments=None):
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--materials", default=MATERIALS, help="what tools/data/collect_det_materials.py made")
     options = parser.parse_args(arguments)
-    if min(options.train, options.val) < 1 or options.seed < 0:
-        raise UserError("--train and --val: expected at least 1; --seed: expected at least 0")
+    for option, value, low in (("--train", options.train, 1), ("--val", options.val, 1), ("--seed", options.seed, 0)):
+        checks.whole(option, value, low)
     recipe = {"train": options.train, "val": options.val, "seed": options.seed, "ground": ground(options.materials)}
     if is_complete(options.output, recipe):
         print(f"{options.output}: complete, left alone")

@@ -7,9 +7,7 @@ import numpy as np
 from ppcls_lite.data.detection.transforms import DET_TRANSFORMS
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
-
-STRIDE = 4  # of CenterNet's maps
-MULTIPLE = 32  # pixels of its images: the stride of a backbone's smallest map
+from ppcls_lite.utils.grid import MULTIPLE, STRIDE
 
 
 class Targets(NamedTuple):

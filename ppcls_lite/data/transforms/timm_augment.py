@@ -122,7 +122,7 @@ class TimmAutoAugment(RandomTransform):
             shares = np.array([share for *_, share in OPERATIONS])
             self.weights = shares / shares.sum()
         else:
-            raise UserError(f"config_str: expected n from 1 up and w0, found {key}{value:g} in {text!r}")
+            raise UserError(f"config_str: expected n of at least 1 and w0, found {key}{value:g} in {text!r}")
 
     def apply(self, image, rng):
         if rng.random() >= self.prob:

@@ -97,7 +97,7 @@ class Detection:
         folder, images, file = (
             require(config, f"DataLoader.Eval.dataset.{key}") for key in ("dataset_dir", "image_dir", "anno_path")
         )
-        pictures = read_coco(os.path.join(folder, file), bad_boxes="skip").pictures
+        pictures = read_coco(os.path.join(folder, file), bad_boxes="skip").images
         return [os.path.join(folder, images, picture.file_name) for picture in pictures], None
 
     def compare(self, *arguments):

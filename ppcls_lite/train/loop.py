@@ -12,7 +12,7 @@ from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
-from ppcls_lite.train.progress import Progress
+from ppcls_lite.train.progress import Judged, Progress
 from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
@@ -126,19 +126,19 @@ class Trainer:
         self.loader.batch_sampler.set_epoch(epoch)
         seed_epoch(self.seed, epoch, self.rank)
         self.progress.start()
-        for step, (images, *target) in enumerate(self.loader):
+        for step, batch in enumerate(self.loader):
             self.progress.data_ready()
             lr = self.lr((epoch - 1) * self.steps_per_epoch + step)
             self.optimizer.set_lr(lr)
-            target = target[0] if len(target) == 1 else target
             with self.amp.autocast():
-                outputs = self.network(images)
-                loss = self.loss(outputs, target)
+                outputs = self.network(batch.images)
+                loss = self.loss(outputs, batch.target)
             self.amp.step(loss, self.optimizer)
             self.optimizer.clear_grad()
             parts = {"loss": loss.detach(), **(self.loss.parts if len(self.loss.parts) > 1 else {})}
-            judged = (outputs.detach(), target) if paddle.is_tensor(target) else None
-            self.progress.step_done(epoch, step, lr, parts, len(images), judged)
+            # accuracy needs one label per image: not mixed ones, and not boxes
+            judged = Judged(outputs.detach(), batch.target) if paddle.is_tensor(batch.target) else None
+            self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
 
     def evaluate_and_save(self, epoch, output_dir):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""

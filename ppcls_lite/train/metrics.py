@@ -1,7 +1,7 @@
 """Metrics of evaluations, each under its name in a config; accuracy is counted in whole images.
 
 A metric has `bind(dataset)`, called once before it is used for an evaluation; `reset`; `update(outputs, target)` with
-a batch of the network's outputs and the loader's other arrays; `share`, which brings the counts of all processes
+the network's outputs for a batch and the target of that `Batch`; `share`, which brings the counts of all processes
 together; `values`, a dict of figures; and `notes`, further lines for a person.
 """
 

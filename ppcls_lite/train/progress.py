@@ -2,9 +2,17 @@
 
 import datetime
 import time
+from typing import Any, NamedTuple
 
 from ppcls_lite.train.losses import check_finite
 from ppcls_lite.utils.log import logger
+
+
+class Judged(NamedTuple):
+    """What the training metric judges of a step: logits [N, C] and labels [N]."""
+
+    outputs: Any
+    labels: Any
 
 
 class Progress:
@@ -22,7 +30,7 @@ class Progress:
         self._outputs = []
 
     def start(self):
-        """Call before an epoch's first batch is asked for."""
+        """Call before an epoch's first batch is loaded."""
         self._clock = time.perf_counter()
 
     def data_ready(self):
@@ -33,7 +41,7 @@ class Progress:
         """Call after each step; logs every `every` steps and at the epoch's end.
 
         `losses` maps "loss" and, where it is a sum, its parts to tensors; `samples` is the number of images;
-        `judged` is (outputs, labels) for the metric, or None where it cannot judge, as with mixed labels.
+        `judged` is a `Judged` for the metric, or None where it cannot judge, as with mixed labels.
         """
         now = time.perf_counter()
         self._reader += self._waited
@@ -58,8 +66,8 @@ class Progress:
         figures = means
         if self._outputs:
             self.metric.reset()
-            for logits, labels in self._outputs:
-                self.metric.update(logits, labels)
+            for judged in self._outputs:
+                self.metric.update(judged.outputs, judged.labels)
             figures = {**self.metric.values(), **means}
         shown = "".join(f"{name}: {value:.5f}, " for name, value in figures.items())
         reader, batch = self._reader / self._steps, self._batch / self._steps

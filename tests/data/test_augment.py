@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ppcls_lite.data.batch import Batch, Mixed
 from ppcls_lite.data.batch_ops import build_batch_op
 from ppcls_lite.data.transforms import auto_augment, build_transforms, pillow, timm_augment
 from ppcls_lite.utils.errors import UserError
@@ -196,24 +197,24 @@ LABELS = np.array([0, 1, 2, 3])
 def test_mixup_numbers():
     order = np.array([2, 3, 1, 0])
     mix = build_batch_op([{"MixupOperator": {"alpha": 0.2}}])
-    images, first, second, lam = mix(IMAGES, LABELS, Script(order, 0.25))
+    images, (first, second, share) = mix(Batch(IMAGES, LABELS), Script(order, 0.25))
     assert np.array_equal(images, 0.25 * IMAGES + 0.75 * IMAGES[order])
     assert images.dtype == np.float32
     assert np.array_equal(first, LABELS)
     assert np.array_equal(second, order)
-    assert lam.tolist() == [0.25]
+    assert share.tolist() == [0.25]
 
 
 def test_cutmix_numbers():
     order = np.array([1, 0, 3, 2])
     mix = build_batch_op([{"CutmixOperator": None}])
     # sides are half of 8 and 6; the centre row 1 loses a row at the border: rows 0-2, columns 2-3
-    images, _, second, lam = mix(IMAGES, LABELS, Script(order, 0.75, 1, 3))
+    images, mixed = mix(Batch(IMAGES, LABELS), Script(order, 0.75, 1, 3))
     expected = IMAGES.copy()
     expected[:, :, 0:3, 2:4] = IMAGES[order, :, 0:3, 2:4]
     assert np.array_equal(images, expected)
-    assert np.array_equal(second, order)
-    assert lam[0] == np.float32(1 - 6 / 48)
+    assert np.array_equal(mixed.others, order)
+    assert mixed.share[0] == np.float32(1 - 6 / 48)
 
 
 def test_sampler_draws_by_probability():
@@ -222,12 +223,14 @@ def test_sampler_draws_by_probability():
     rng = np.random.default_rng(0)
     kinds = {"mixup": 0, "cutmix": 0, "none": 0}
     for _ in range(600):
-        result = sampler(IMAGES, LABELS, rng)
-        if len(result) == 2:
-            kinds["none"] += 1
-        else:
+        images, target = sampler(Batch(IMAGES, LABELS), rng)
+        if isinstance(target, Mixed):
             pixels = set(IMAGES.ravel().tolist())
-            kinds["cutmix" if set(result[0].ravel().tolist()) <= pixels and result[3] not in (0, 1) else "mixup"] += 1
+            cut = set(images.ravel().tolist()) <= pixels and target.share not in (0, 1)
+            kinds["cutmix" if cut else "mixup"] += 1
+        else:
+            assert target is LABELS
+            kinds["none"] += 1
     assert kinds["none"] == pytest.approx(120, abs=40)
     assert kinds["mixup"] > kinds["cutmix"] > 60
     assert given["MixupOperator"] == {"alpha": 0.8, "prob": 0.5}
@@ -254,4 +257,4 @@ def test_faults_of_batch_ops(ops, message):
 
 def test_label_above_class_num_is_told():
     with pytest.raises(UserError, match="label 3 is not below class_num 3"):
-        build_batch_op([{"MixupOperator": None}], class_num=3)(IMAGES, LABELS, np.random.default_rng(0))
+        build_batch_op([{"MixupOperator": None}], class_num=3)(Batch(IMAGES, LABELS), np.random.default_rng(0))

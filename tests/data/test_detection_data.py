@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ppcls_lite.data.batch import DetectionTarget
 from ppcls_lite.data.detection import build_det_transforms, new_sample
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.detection.dataset import COCODataSet
@@ -44,11 +45,11 @@ def dataset(folder, **options):
 
 def test_a_good_file_is_read_whole(folder):
     found = read_coco(folder / "annotations/train.json")
-    assert (len(found.pictures), found.names, found.category_ids) == (12, ["square", "disc", "bar"], [3, 5, 9])
+    assert (len(found.images), found.names, found.category_ids) == (12, ["square", "disc", "bar"], [3, 5, 9])
     content = json.loads((folder / "annotations/train.json").read_text())
-    assert sum(len(picture.boxes) for picture in found.pictures) == len(content["annotations"])
+    assert sum(len(picture.boxes) for picture in found.images) == len(content["annotations"])
     first = content["annotations"][0]
-    (picture,) = [picture for picture in found.pictures if picture.image_id == first["image_id"]]
+    (picture,) = [picture for picture in found.images if picture.image_id == first["image_id"]]
     x, y, w, h = first["bbox"]
     assert picture.boxes[0].tolist() == [x, y, x + w, y + h]
     assert found.category_ids[picture.labels[0]] == first["category_id"]
@@ -59,8 +60,8 @@ def set_box(*box):
 
 
 FAULTS = {
-    "outside": (set_box(50, 2, 30, 10), r"annotations\[1\] \(image \d+.png\): the box .* beyond the picture of \d+x"),
-    "negative": (set_box(-5, 2, 30, 10), "beyond the picture"),
+    "outside": (set_box(50, 2, 30, 10), r"annotations\[1\] \(image \d+.png\): the box .* beyond the image of \d+x"),
+    "negative": (set_box(-5, 2, 30, 10), "beyond the image"),
     "flat": (set_box(5, 2, 0, 10), r"the box \[5, 2, 0, 10\] has no area"),
     "backwards": (set_box(5, 2, 4, -1), "has no area"),
     "three numbers": (set_box(5, 2, 4), r"expected bbox \[x, y, width, height\]"),
@@ -79,7 +80,7 @@ FAULTS = {
     "twice": (lambda c: c["images"][1].update(id=10), r"images\[1\]: there is another image with id 10"),
     "no size": (lambda c: c["images"][1].update(width=0), r"images\[1\]: expected a file_name, width and height"),
     "category twice": (lambda c: c["categories"][1].update(id=3), r"categories\[1\]: expected a name and an id of its"),
-    "section": (lambda c: c.pop("categories"), "expected lists images, annotations, categories; 'categories' is none"),
+    "section": (lambda c: c.pop("categories"), "expected lists images, annotations, categories; no 'categories'"),
     "nothing": (lambda c: c.update(images=[], annotations=[]), "at least one image"),
 }
 
@@ -95,7 +96,7 @@ def test_a_fault_of_the_file_is_one_line(folder, fault):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "no JSON file"), ("[1]", "not in COCO's format"), (None, "no such annotation file")]
+    ("text", "message"), [("{", "not a JSON file"), ("[1]", "not in COCO's format"), (None, "no such annotation file")]
 )
 def test_a_file_that_is_none_is_one_line(tmp_path, text, message):
     path = tmp_path / "a.json"
@@ -107,7 +108,7 @@ def test_a_file_that_is_none_is_one_line(tmp_path, text, message):
 
 def test_bad_boxes_can_be_left_out_and_are_counted(folder, caplog):
     change(folder, set_box(5, 2, 0, 10))
-    whole = sum(len(p.boxes) for p in read_coco(folder / "annotations/train.json", "skip").pictures)
+    whole = sum(len(entry.boxes) for entry in read_coco(folder / "annotations/train.json", "skip").images)
     content = json.loads((folder / "annotations/train.json").read_text())
     assert whole == len(content["annotations"]) - 1
     with caplog.at_level("WARNING", logger="ppcls_lite"):
@@ -128,8 +129,8 @@ def test_crowds_are_left_out_and_a_pixel_beyond_the_border_is_cut(folder):
         box = [-0.5, 2, 10, image["height"] - 1.5]
         content["annotations"].append({"id": 99, "image_id": image["id"], "category_id": 5, "bbox": box, "area": 1})
 
-    before = sum(len(p.boxes) for p in read_coco(folder / "annotations/train.json").pictures)
-    found = read_coco(change(folder, edit)).pictures
+    before = sum(len(entry.boxes) for entry in read_coco(folder / "annotations/train.json").images)
+    found = read_coco(change(folder, edit)).images
     assert sum(len(picture.boxes) for picture in found) <= before
     assert found[3].boxes.tolist() == [[0, 2, 9.5, found[3].height]]
 
@@ -143,7 +144,7 @@ def test_images_without_boxes_are_named_unless_allowed(folder):
         dataset(folder)
     found = dataset(folder, allow_empty=True)
     assert len(found) == 12
-    assert not found[2][5].any()  # no valid object
+    assert not found[2][1].valid.any()  # no valid object
 
 
 def test_missing_files_are_counted_and_the_first_is_named(folder):
@@ -178,10 +179,12 @@ def test_a_sample_depends_on_seed_epoch_and_index_only(folder):
         for seed in (1, 1)
     )
     second[3, 2]  # another sample before
-    for one, other in zip(first[2, 5], second[2, 5]):
+    (image, target), (other_image, other_target) = first[2, 5], second[2, 5]
+    assert (image == other_image).all()
+    for one, other in zip(target, other_target):
         assert (one == other).all()
     assert (first[2, 5][0] != first[3, 5][0]).any()
-    assert (first.pictures[5].boxes == second.pictures[5].boxes).all()  # the file's own boxes are not moved
+    assert (first.images[5].boxes == second.images[5].boxes).all()  # the file's own boxes are not moved
 
 
 # ---- transforms
@@ -258,7 +261,7 @@ def test_colours_change_and_boxes_do_not():
 @pytest.mark.parametrize(
     ("ops", "message"),
     [
-        ([{"RandCropImage": {"size": 64}}], r"\[0\] RandCropImage: it would move the picture away from its boxes"),
+        ([{"RandCropImage": {"size": 64}}], r"\[0\] RandCropImage: it would move the image away from its boxes"),
         ([{"DetFlp": {}}], "did you mean 'DetFlip'"),
         ([{"DetFlip": {"prob": 2}}], r"DetFlip.prob: expected a number from 0 to 1"),
         ([{"DetResize": {}}], "DetResize.size: this option is required"),
@@ -296,20 +299,21 @@ def test_a_batch_holds_images_targets_numbers_and_scales(folder, workers, monkey
     section = make_config(folder)["DataLoader"]["Eval"]
     section["loader"]["num_workers"] = workers
     batches = list(build_loader(section, "Eval", 0, class_num=3))
-    assert [len(batch[0]) for batch in batches] == [2, 2, 1]
-    images, heat, cells, sizes, offsets, valid, numbers, scales = batches[1]
+    assert [len(batch.images) for batch in batches] == [2, 2, 1]
+    images, target = batches[1]
+    assert isinstance(target, DetectionTarget)
     assert images.shape == [2, 3, 64, 64]
-    assert heat.shape == [2, 3, 16, 16]
-    assert cells.shape == valid.shape == [2, 4]
-    assert sizes.shape == offsets.shape == [2, 4, 2]
-    assert numbers.tolist() == [2, 3]
-    assert scales.shape == [2, 2]
+    assert target.heat.shape == [2, 3, 16, 16]
+    assert target.cells.shape == target.valid.shape == [2, 4]
+    assert target.sizes.shape == target.offsets.shape == [2, 4, 2]
+    assert target.number.tolist() == [2, 3]
+    assert target.scale.shape == [2, 2]
 
 
-def test_pictures_with_boxes_cannot_be_mixed(folder):
+def test_images_with_boxes_cannot_be_mixed(folder):
     section = make_config(folder)["DataLoader"]["Train"]
     section["dataset"]["batch_transform_ops"] = [{"MixupOperator": {"alpha": 0.2}}]
-    with pytest.raises(UserError, match="batch_transform_ops: pictures with boxes cannot be mixed"):
+    with pytest.raises(UserError, match="batch_transform_ops: images with boxes cannot be mixed"):
         build_loader(section, "Train", 0, class_num=3)
 
 
@@ -321,9 +325,9 @@ def test_lite_set_is_whole_and_small():
     assert total < 6_000_000
     for split, count in (("train", 96), ("val", 32)):
         found = read_coco(LITE / f"annotations/instances_{split}.json")
-        assert len(found.pictures) == count
-        assert all(len(picture.boxes) for picture in found.pictures)
-        assert {label for picture in found.pictures for label in picture.labels} == set(range(6))
+        assert len(found.images) == count
+        assert all(len(picture.boxes) for picture in found.images)
+        assert {label for picture in found.images for label in picture.labels} == set(range(6))
     names = [line.split(" ", 1)[1] for line in (LITE / "label_list.txt").read_text().splitlines()]
     assert names == found.names
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ppcls_lite.data.batch import Batch, Mixed
 from ppcls_lite.data.dataset import ImageNetDataset, list_images, read_list
 from ppcls_lite.data.loader import Loader, build_loader
 from ppcls_lite.data.sampler import EpochBatchSampler
@@ -58,7 +59,11 @@ def section(folder, ops=TRAIN_OPS, batch_ops=None, workers=0, **sampler):
 
 def arrays(loader, epoch=0):
     loader.batch_sampler.set_epoch(epoch)
-    return [[tensor.numpy() for tensor in batch] for batch in loader]
+    found = []
+    for images, target in loader:
+        parts = target if isinstance(target, tuple) else (target,)
+        found.append([part.numpy() for part in (images, *parts)])
+    return found
 
 
 def equal(first, second):
@@ -219,10 +224,21 @@ def test_batches_are_tensors_of_the_documented_form(folder):
     loader = build_loader(section(folder), "Train", seed=0)
     batches = list(loader)
     assert len(loader) == len(batches) == 3
-    assert [tuple(batch[0].shape) for batch in batches] == [(4, 3, 16, 16), (4, 3, 16, 16), (3, 3, 16, 16)]
-    assert str(batches[0][0].dtype) == "paddle.float32"
-    assert str(batches[0][1].dtype) == "paddle.int64"
-    assert tuple(batches[0][1].shape) == (4,)
+    assert all(isinstance(batch, Batch) for batch in batches)
+    assert [tuple(batch.images.shape) for batch in batches] == [(4, 3, 16, 16), (4, 3, 16, 16), (3, 3, 16, 16)]
+    assert str(batches[0].images.dtype) == "paddle.float32"
+    assert str(batches[0].target.dtype) == "paddle.int64"
+    assert tuple(batches[0].target.shape) == (4,)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_target_of_a_mixed_batch_has_names(folder, workers):
+    built = build_loader(section(folder, batch_ops=[{"MixupOperator": {"alpha": 0.2}}]), "Train", seed=5)
+    loader = Loader(built.dataset, built.batch_sampler, built._loader.collate_fn.batch_op, workers)
+    (labels, others, share), *_ = (batch.target for batch in loader if isinstance(batch.target, Mixed))
+    assert sorted(labels.tolist()) == sorted(others.tolist())
+    assert share.shape == [1]
+    assert 0 <= share.item() <= 1
 
 
 @pytest.mark.parametrize("batch_ops", [None, [{"MixupOperator": {"alpha": 0.2}}]])
@@ -239,9 +255,9 @@ def test_any_number_of_workers_gives_the_same_batches(folder, batch_ops):
     assert not equal(results[0][0], results[0][1])
     assert {len(batch) for batch in results[0][0]} == {2 if batch_ops is None else 4}
     if batch_ops:
-        lam = results[0][0][0][3]
-        assert (lam.shape, lam.dtype) == ((1,), np.float32)
-        assert lam != results[0][0][1][3]
+        share = results[0][0][0][3]
+        assert (share.shape, share.dtype) == ((1,), np.float32)
+        assert share != results[0][0][1][3]
 
 
 def test_a_loop_left_early_starts_afresh(folder):
@@ -321,7 +337,7 @@ def changed(folder, part, **options):
         ("sampler", {"batch_size": 0}, r"^W\.sampler\.batch_size: expected a whole number of at least 1"),
         ("sampler", {"batchsize": 2}, r"^W\.sampler\.batchsize: no such option .*'batch_size'"),
         ("sampler", {"shuffle": "Fasle"}, r"^W\.sampler\.shuffle: expected True or False"),
-        ("sampler", {"batch_size": 99, "drop_last": True}, r"^W\.sampler: 11 images make no full batch of 99"),
+        ("sampler", {"batch_size": 99, "drop_last": True}, r"^W\.sampler: 11 images do not fill one batch of 99"),
         ("loader", {"num_workers": -1}, r"^W\.loader\.num_workers: expected a whole number of at least 0"),
         ("loader", {"workers": 1}, r"^W\.loader\.workers: no such option"),
     ],

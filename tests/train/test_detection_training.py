@@ -133,8 +133,8 @@ def test_a_number_of_boxes_is_one(config, size):
 @pytest.mark.parametrize(
     ("where", "ops", "message"),
     [
-        ("Train", {"DetScaleCrop": {"size": 72}}, "the image is 72x72, and no multiple of 32 pixels"),
-        ("Eval", {"DetResize": {"size": 100}}, "the image is 100x100, and no multiple of 32 pixels"),
+        ("Train", {"DetScaleCrop": {"size": 72}}, "the image is 72x72, not a multiple of 32 pixels"),
+        ("Eval", {"DetResize": {"size": 100}}, "the image is 100x100, not a multiple of 32 pixels"),
     ],
 )
 def test_a_size_that_the_network_cannot_take_is_one_line(config, where, ops, message):
@@ -149,23 +149,23 @@ def test_a_size_that_the_network_cannot_take_is_one_line(config, where, ops, mes
 
 
 def perfect(loader, classes):
-    """A model that gives each picture of the loader, in order, its own targets as maps."""
+    """A model that gives each image of the loader, in order, its own targets as maps."""
 
     class Perfect(paddle.nn.Layer):
         batches = None
 
         def forward(self, images):
             self.batches = self.batches or iter(list(loader))
-            _, heat, cells, sizes, offsets, valid, *_ = next(self.batches)
-            count, _, height, width = heat.shape
+            target = next(self.batches).target
+            count, _, height, width = target.heat.shape
             maps = np.zeros((2, count, 2, height * width), np.float32)
-            for picture in range(count):
-                for place in np.flatnonzero(valid.numpy()[picture]):
-                    cell = int(cells[picture, place])
-                    maps[0, picture, :, cell] = sizes.numpy()[picture, place]
-                    maps[1, picture, :, cell] = offsets.numpy()[picture, place]
+            for image in range(count):
+                for place in np.flatnonzero(target.valid.numpy()[image]):
+                    cell = int(target.cells[image, place])
+                    maps[0, image, :, cell] = target.sizes.numpy()[image, place]
+                    maps[1, image, :, cell] = target.offsets.numpy()[image, place]
             shape = [count, 2, height, width]
-            logits = paddle.log(heat + 1e-9) - paddle.log(1 - heat + 1e-9)
+            logits = paddle.log(target.heat + 1e-9) - paddle.log(1 - target.heat + 1e-9)
             return logits, *(paddle.to_tensor(array).reshape(shape) for array in maps)
 
     return Perfect()
@@ -199,7 +199,7 @@ def test_swapped_classes_have_no_ap(config, monkeypatch):
 
 
 def test_boxes_in_the_networks_pixels_would_be_seen(config, monkeypatch):
-    """The scale back to the picture is part of what AP judges."""
+    """The scale back to the image file is part of what AP judges."""
     config["DataLoader"]["Eval"]["dataset"]["transform_ops"][1] = {"DetResize": {"size": 96}}
     whole, _ = evaluate_perfect(config)
     monkeypatch.setattr(
@@ -263,7 +263,7 @@ def test_figures_are_those_of_pycocotools_alone(config, det_set, tmp_path):
     metric.rows[:, 2] = rng.uniform(0.1, 1, len(metric.rows))
     found = [
         {
-            "image_id": metric.dataset.pictures[int(number)].image_id,
+            "image_id": metric.dataset.images[int(number)].image_id,
             "category_id": (3, 5, 9)[int(label)],
             "bbox": [x1, y1, x2 - x1, y2 - y1],
             "score": score,

@@ -15,7 +15,7 @@ from ppcls_lite.train import loop, progress
 from ppcls_lite.train.evaluate import Evaluator
 from ppcls_lite.train.metrics import TopkAcc, build_metric
 from ppcls_lite.train.optimizer import build_schedule
-from ppcls_lite.train.progress import Progress
+from ppcls_lite.train.progress import Judged, Progress
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.safe_load import load_arrays
 from tests.helpers.configs import random_weights, save_arrays
@@ -89,7 +89,7 @@ def test_averages_since_the_last_line(monkeypatch, capsys):
         shown.data_ready()
         clock.now += training
         labels = paddle.to_tensor([0, 1, 0, 0][:samples])
-        shown.step_done(1, step, 0.5, {"loss": paddle.to_tensor(loss)}, samples, (logits[:samples], labels))
+        shown.step_done(1, step, 0.5, {"loss": paddle.to_tensor(loss)}, samples, Judged(logits[:samples], labels))
     lines = [line.partition("INFO: ")[2] for line in capsys.readouterr().out.splitlines()]
     expected = [
         "[Iter: 2/5] lr: 0.50000000, top1: 0.50000, loss: 1.50000, avg_reader_cost: 0.20000 sec, "

@@ -88,7 +88,7 @@ def differences(log_file, config):
         raise UserError(f"{log_file}: no line says how the training began")
     epochs, iterations, batch_size, seed = map(int, found[-1])
     dataset, sampler = (config["DataLoader"]["Train"][key] for key in ("dataset", "sampler"))
-    pictures = len(read_coco(Path(dataset["dataset_dir"], dataset["anno_path"]), bad_boxes="skip").pictures)
+    pictures = len(read_coco(Path(dataset["dataset_dir"], dataset["anno_path"]), bad_boxes="skip").images)
     if iterations not in (pictures // batch_size, -(-pictures // batch_size)):  # without or with an incomplete batch
         raise UserError(
             f"{log_file}: {iterations} iterations of {batch_size} are not one epoch of the {pictures} pictures in "

@@ -1,4 +1,4 @@
-"""What a training or an evaluation stands on: processes and seeds."""
+"""Processes and seeds of a training or an evaluation."""
 
 import os
 import random

@@ -105,7 +105,7 @@ def as_markdown(kept):
     table = [heading, ["---", *["---:"] * (len(heading) - 2), "---"]]
     for name, row in kept["backbones"].items():
         log = f"../test_log/CenterNet_{name}"
-        links = f"[log]({log}/log_train.txt), [curves]({log}/curves.png), [pictures]({log}/predictions.jpg)"
+        links = f"[log]({log}/log_train.txt), [curves]({log}/curves.png), [images]({log}/predictions.jpg)"
         if (REPO / weights_path(name)).is_file():
             links += f", [weights](../{weights_path(name)})"
         table.append([name, *(form.format(row[key]) for key, _, form in COLUMNS), links])

@@ -65,7 +65,7 @@ class CenterNet(nn.Layer):
         offset [N, 2, h, w]: where in the cell the centre is, x and y from 0 to 1.
 
     Args:
-        Backbone: what `build_backbone` takes: name, out_indices, pretrained, use_ssld.
+        Backbone: the options of `build_backbone`: name, out_indices, pretrained, use_ssld.
         Neck, Head: `{channels: 64}` each.
         max_boxes: how many boxes the deployed network gives for an image, best first.
 
@@ -111,8 +111,8 @@ def _channels(options, where):
 class DeployedCenterNet(nn.Layer):
     """The network with decoding inside, in the form of PaddleDetection's exported models.
 
-    Inputs: image [N, 3, H, W]; scale_factor [N, 2], pixels of `image` per pixel of the picture, (y, x).
-    Outputs: boxes [N * max_boxes, 6] of (label, score, x1, y1, x2, y2) in the picture's pixels, an image's boxes
+    Inputs: image [N, 3, H, W]; scale_factor [N, 2], pixels of `image` per pixel of the image file, (y, x).
+    Outputs: boxes [N * max_boxes, 6] of (label, score, x1, y1, x2, y2) in the file's pixels, an image's boxes
     together and best first; the number of boxes of each image [N] int32; and the raw maps, as `decode` takes them.
     """
 
@@ -129,7 +129,7 @@ class DeployedCenterNet(nn.Layer):
 
     @staticmethod
     def input_specs(image_shape):
-        """What `paddle.jit.to_static` is told for images of [3, H, W]; UserError for sizes that do not fit."""
+        """The inputs' form for `paddle.jit.to_static`, images of [3, H, W]; UserError for sizes that do not fit."""
         if any(side % MULTIPLE for side in image_shape[1:]):
             raise UserError(f"Global.image_shape: expected multiples of {MULTIPLE} pixels, found {image_shape}")
         return [
@@ -144,9 +144,9 @@ def decode(heat, size, offset, scale_factor, max_boxes=100):
     Args:
         heat: scores [N, C, h, w] from 0 to 1; a cell counts when no neighbour of the 3x3 around it scores higher.
         size, offset: [N, 2, h, w], in cells.
-        scale_factor: [N, 2], pixels of the network's image per pixel of the picture, (y, x).
+        scale_factor: [N, 2], pixels of the network's image per pixel of the image file, (y, x).
 
-    The boxes are in the picture's pixels and may reach beyond its border.
+    The boxes are in the file's pixels and may reach beyond its border.
     """
     classes, height, width = heat.shape[1:]
     cells = height * width
@@ -157,9 +157,9 @@ def decode(heat, size, offset, scale_factor, max_boxes=100):
     cell = places - labels * cells
     row = cell // width
     centre = paddle.stack([cell - row * width, row], axis=1).astype(heat.dtype)
-    wanted = paddle.stack([cell, cell], axis=1)
-    centre = centre + paddle.take_along_axis(offset.reshape([-1, 2, cells]), wanted, axis=2)
-    half = 0.5 * paddle.take_along_axis(size.reshape([-1, 2, cells]), wanted, axis=2)
+    index = paddle.stack([cell, cell], axis=1)
+    centre = centre + paddle.take_along_axis(offset.reshape([-1, 2, cells]), index, axis=2)
+    half = 0.5 * paddle.take_along_axis(size.reshape([-1, 2, cells]), index, axis=2)
     # a tensor divided by a tensor: a number divided by one becomes an operator that Paddle2ONNX does not know
     scale = paddle.flip(scale_factor, axis=[1]).reshape([-1, 2, 1])
     corners = paddle.concat([(centre - half) * STRIDE / scale, (centre + half) * STRIDE / scale], axis=1)

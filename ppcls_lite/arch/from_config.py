@@ -1,4 +1,4 @@
-"""Networks as a config's `Arch` section asks for them, with or without trained weights."""
+"""Networks as a config's `Arch` section describes them, with or without trained weights."""
 
 import paddle
 
@@ -28,7 +28,7 @@ def build_network(config, **changes):
 
 
 def without_downloads(options):
-    """The changes to an `Arch` section that spare it official weights, which would only be overwritten."""
+    """The changes to an `Arch` section that avoid a download of official weights, which would only be overwritten."""
     if "Backbone" in options:
         return {"Backbone": {**options["Backbone"], "pretrained": False}}
     return {"pretrained": False}

@@ -26,7 +26,7 @@ from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
 
-# by the lower-case name of a config's `dataset`: the class, and what builds its transforms
+# by the lower-case name of a config's `dataset`: the class, and the builder of its transforms
 _DATASETS = {"imagenetdataset": (ImageNetDataset, build_transforms), "cocodataset": (COCODataSet, build_det_transforms)}
 _SAMPLERS = ("distributedbatchsampler", "batchsampler")
 _SETTLE_SECONDS = 0.1
@@ -196,7 +196,7 @@ _ended = [0.0]  # when a loader of this process last came to its end
 def _settle():
     """Wait until the threads of a loader that has just ended are idle, then make this process fit to fork.
 
-    A worker inherits every lock that another thread holds at the fork, and nobody opens it there: Paddle's
+    A worker inherits every lock that another thread holds at the fork, and no thread there releases it: Paddle's
     reader threads hold one while they free the last batches, OpenCV's pool has its own.
     """
     time.sleep(max(0.0, _SETTLE_SECONDS - (time.monotonic() - _ended[0])))

@@ -28,7 +28,7 @@ def save_checkpoint(output_dir, name, model, optimizer, states):
     `states` is a dict of plain values (epoch, seed, best metric). Raises UserError when the disk refuses.
     """
     store = Path(output_dir) / ".checkpoints"
-    # a name that was never used: a process id would repeat in containers, and the old folder may be the current one
+    # a name that was never used: a process id repeats in containers, and the old folder may be the current one
     fresh = store / f"{name}-{states['epoch']:06d}.{secrets.token_hex(4)}"
     try:
         fresh.mkdir(parents=True)

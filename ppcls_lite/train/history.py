@@ -1,4 +1,4 @@
-"""The history of a training as JSON Lines, for programs: what `log_train.txt` says to people.
+"""The history of a training as JSON Lines: the figures of `log_train.txt` in a form for programs.
 
 One object per line, each with the key `event`:
 
@@ -83,7 +83,7 @@ def now():
 
 
 def _drop_unfinished_line(path):
-    """Cut off what a kill has left of a line, so that the next one begins on its own."""
+    """Cut off an unfinished last line, which a kill has left, so that the next line is whole."""
     if path.is_file():
         content = path.read_bytes()
         if not content.endswith(b"\n"):

@@ -10,7 +10,7 @@ from ppcls_lite.utils.log import logger
 
 
 class Judged(NamedTuple):
-    """What the training metric judges of a step: logits [N, C] and labels [N]."""
+    """The part of a step that the training metric judges: logits [N, C] and labels [N]."""
 
     outputs: Any
     labels: Any
@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, steps_per_epoch, epochs, every, metric=None):
         self.steps_per_epoch, self.epochs, self.every, self.metric = steps_per_epoch, epochs, every, metric
-        self.history = History()  # that of the training; none until it has one
+        self.history = History()  # writes nothing until the training puts its own here
         self._run_seconds, self._run_steps = 0.0, 0
         self._reset()
 

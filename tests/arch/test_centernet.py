@@ -30,10 +30,10 @@ def overlap(a, b):
 # ---- targets
 
 
-@pytest.mark.parametrize("wanted", [0.3, 0.7])
+@pytest.mark.parametrize("overlap", [0.3, 0.7])
 @pytest.mark.parametrize(("width", "height"), [(10.0, 10.0), (30.0, 4.0), (3.0, 17.0)])
-def test_corners_may_be_off_by_the_radius_and_no_more(width, height, wanted):
-    radius = float(gaussian_radius(np.array([width]), np.array([height]), wanted)[0])
+def test_corners_may_be_off_by_the_radius_and_no_more(width, height, overlap):
+    radius = float(gaussian_radius(np.array([width]), np.array([height]), overlap)[0])
     assert radius > 0
 
     def worst(by):
@@ -41,9 +41,9 @@ def test_corners_may_be_off_by_the_radius_and_no_more(width, height, wanted):
         shifts = itertools.product((-by, 0, by), repeat=4)
         return min(overlap((0, 0, width, height), (a, b, width + c, height + d)) for a, b, c, d in shifts)
 
-    assert worst(radius) == pytest.approx(wanted, abs=1e-9)
-    assert worst(1.01 * radius) < wanted
-    assert worst(0.99 * radius) > wanted
+    assert worst(radius) == pytest.approx(overlap, abs=1e-9)
+    assert worst(1.01 * radius) < overlap
+    assert worst(0.99 * radius) > overlap
 
 
 def test_gaussians_are_those_of_a_loop_over_cells():
@@ -108,7 +108,7 @@ def maps_of(targets):
     return [paddle.to_tensor(array) for array in arrays]
 
 
-def test_perfect_maps_give_the_boxes_back_in_the_pictures_pixels():
+def test_perfect_maps_give_the_boxes_back_in_the_files_pixels():
     boxes, labels = [[1.0, 2.0, 4.5, 5.0], [6.0, 0.0, 14.0, 9.0], [2.0, 8.0, 4.0, 12.0]], [2, 0, 2]
     scale_y, scale_x = 0.5, 0.8
     found = decode(*maps_of(make_targets(boxes, labels)), paddle.to_tensor([[scale_y, scale_x]]), 10).numpy()[0]
@@ -122,7 +122,7 @@ def test_perfect_maps_give_the_boxes_back_in_the_pictures_pixels():
     assert (np.diff(found[:, 1]) <= 0).all()  # best first
 
 
-def test_a_cell_beside_a_higher_one_is_no_peak():
+def test_a_cell_beside_a_higher_one_is_not_a_peak():
     heat = np.zeros((1, 2, 6, 6), np.float32)
     heat[0, 1, 2, 2], heat[0, 1, 2, 3], heat[0, 0, 2, 3], heat[0, 1, 5, 5] = 0.9, 0.8, 0.7, 0.6
     still = paddle.zeros([1, 2, 6, 6])
@@ -257,5 +257,5 @@ def test_unknown_options_are_named(tmp_path):
         build_network(config)
 
 
-def test_a_detector_is_no_classifier():
+def test_a_detector_is_not_a_classifier():
     assert "CenterNet" not in ARCH

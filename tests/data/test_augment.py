@@ -22,7 +22,7 @@ RANDOM = [
 
 
 class Script:
-    """Stands for a Generator where a test needs certain draws: its answers are given in order."""
+    """Takes the place of a Generator where a test needs certain draws: its answers are given in order."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -34,7 +34,7 @@ class Script:
 
 
 @pytest.fixture
-def picture():
+def rgb():
     small = np.random.default_rng(1).integers(0, 256, (9, 7, 3), np.uint8)
     return cv2.resize(small, (90, 71), interpolation=cv2.INTER_CUBIC)
 
@@ -44,17 +44,17 @@ def one(name, **options):
 
 
 @pytest.mark.parametrize("op", RANDOM)
-def test_same_generator_same_picture_and_input_untouched(op, picture):
+def test_same_generator_same_image_and_input_untouched(op, rgb):
     transform = build_transforms([op])
-    before = picture.copy()
-    results = [transform(picture, np.random.default_rng([3, seed])) for seed in range(12)]
-    again = [transform(picture, np.random.default_rng([3, seed])) for seed in range(12)]
+    before = rgb.copy()
+    results = [transform(rgb, np.random.default_rng([3, seed])) for seed in range(12)]
+    again = [transform(rgb, np.random.default_rng([3, seed])) for seed in range(12)]
     assert all(np.array_equal(a, b) for a, b in zip(results, again))
     assert len({result.tobytes() for result in results}) > 1
     assert {result.dtype for result in results} == {np.dtype(np.uint8)}
-    assert np.array_equal(picture, before)
+    assert np.array_equal(rgb, before)
     with pytest.raises(ValueError, match="Generator"):
-        transform(picture)
+        transform(rgb)
 
 
 @pytest.mark.parametrize("log_aspect", [False, True])
@@ -79,18 +79,18 @@ def test_crop_numbers():
     assert box == (5, 7, int(side * 1.1), int(side / 1.1))
 
 
-def test_crop_then_resize_is_width_by_height(picture):
+def test_crop_then_resize_is_width_by_height(rgb):
     op = one("RandCropImage", size=[20, 10])
     left, top, w, h = op.box(71, 90, np.random.default_rng(4))
-    expected = cv2.resize(picture[top : top + h, left : left + w], (20, 10))
-    assert np.array_equal(op(picture, np.random.default_rng(4)), expected)
+    expected = cv2.resize(rgb[top : top + h, left : left + w], (20, 10))
+    assert np.array_equal(op(rgb, np.random.default_rng(4)), expected)
 
 
 @pytest.mark.parametrize(("code", "axes"), [(1, (1,)), (0, (0,)), (-1, (0, 1))])
-def test_flip(picture, code, axes):
+def test_flip(rgb, code, axes):
     op = one("RandFlipImage", flip_code=code)
-    assert op(picture, Script(0)) is picture
-    assert np.array_equal(op(picture, Script(1)), np.flip(picture, axes))
+    assert op(rgb, Script(0)) is rgb
+    assert np.array_equal(op(rgb, Script(1)), np.flip(rgb, axes))
 
 
 def test_erasing_numbers():
@@ -128,25 +128,25 @@ def test_policy_magnitudes():
     assert auto_augment.rand_magnitude("translateX", 10) == 150 / 331
 
 
-def test_auto_augment_applies_its_row(picture):
+def test_auto_augment_applies_its_row(rgb):
     ops = pytest.importorskip("PIL.ImageOps")
     image = pytest.importorskip("PIL.Image")
     # row 7 is posterize (0.8, step 5: 6 bits), then equalize (1.0)
-    result = one("AutoAugment")(picture, Script(7, 0.7, 0.99))
-    assert np.array_equal(result, np.asarray(ops.equalize(ops.posterize(image.fromarray(picture), 6))))
+    result = one("AutoAugment")(rgb, Script(7, 0.7, 0.99))
+    assert np.array_equal(result, np.asarray(ops.equalize(ops.posterize(image.fromarray(rgb), 6))))
 
 
-def test_posterize_is_pillows_and_knows_no_bits(picture):
+def test_posterize_is_pillows_and_knows_no_bits(rgb):
     ops = pytest.importorskip("PIL.ImageOps")
-    image = pytest.importorskip("PIL.Image").fromarray(picture)
+    image = pytest.importorskip("PIL.Image").fromarray(rgb)
     for bits in range(1, 9):
         assert pillow.posterize(image, bits).tobytes() == ops.posterize(image, bits).tobytes()
     assert not np.asarray(pillow.posterize(image, 0)).any()
 
 
-def test_every_operation_runs_at_every_level(picture):
+def test_every_operation_runs_at_every_level(rgb):
     rng = np.random.default_rng(0)
-    image = pytest.importorskip("PIL.Image").fromarray(picture)
+    image = pytest.importorskip("PIL.Image").fromarray(rgb)
     for name, to_argument, operate, _ in timm_augment.OPERATIONS:
         for level in (0.0, 3.3, 10.0):
             for inc in (False, True):
@@ -255,6 +255,6 @@ def test_faults_of_batch_ops(ops, message):
     assert "\n" not in str(caught.value)
 
 
-def test_label_above_class_num_is_told():
+def test_label_above_class_num_is_reported():
     with pytest.raises(UserError, match="label 3 is not below class_num 3"):
         build_batch_op([{"MixupOperator": None}], class_num=3)(Batch(IMAGES, LABELS), np.random.default_rng(0))

@@ -12,6 +12,7 @@ import pytest
 
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.scripts import ROOT
+from tools.data import collect_det_materials as materials
 from tools.data import make_digits as digits
 from tools.data import make_lite_data as lite
 from tools.data.sources.image_folder import replace_folder
@@ -57,7 +58,7 @@ def layout_problems(folder, per_class=None, shape=None):
 
 
 def source_problems(folder):
-    """Images without a source, and stamps or photographed backgrounds that are in both splits."""
+    """Images without a source, and stamps or background images that are in both splits."""
     rows = table_rows(folder / "SOURCES.md")
     listed = {path for split in ("train", "val") for path, _ in read_list(folder, split)}
     problems = [f"{path}: not in SOURCES.md" for path in sorted(listed - {row[0] for row in rows})]
@@ -91,6 +92,14 @@ def test_lite_data_is_what_the_script_says():
             assert {s for path, s in rows.items() if path.startswith(f"{split}/{name}/")} == stamps
 
 
+def test_texts_of_the_sources_are_those_of_the_scripts():
+    for path, text in (
+        (LITE / "SOURCES.md", lite.lite_sources([], 2022)),
+        (ROOT / "tools/data/materials/SOURCES.md", materials.sources([])),
+    ):
+        assert path.read_text(encoding="utf-8").startswith(text)
+
+
 def test_every_stated_licence_is_of_a_stamp_in_use():
     used = {s for c in lite.CLASSES.values() for text in c.values() for s in lite.parse_stamps(text)}
     assert set(lite.STATED_LICENCES) <= used
@@ -117,7 +126,7 @@ def test_a_wrong_class_and_a_wrong_count_are_seen(lite_copy):
 
 
 def test_a_broken_image_is_seen(lite_copy):
-    (lite_copy / "val/bird/owl_0.jpg").write_bytes(b"not a picture")
+    (lite_copy / "val/bird/owl_0.jpg").write_bytes(b"not an image")
     assert layout_problems(lite_copy) == ["val/bird/owl_0.jpg: does not decode or has the wrong size"]
 
 
@@ -132,7 +141,7 @@ def test_a_missing_source_and_a_shared_stamp_are_seen(lite_copy):
     assert source_problems(lite_copy) == ["grass (grass.png): in both splits"]
 
 
-# ---- making lite_data, from small pictures made here
+# ---- making lite_data, from small images made here
 
 TINY = {
     "disc": {"train": "a: red green", "val": "a: blue"},
@@ -142,9 +151,9 @@ TINY = {
 
 @pytest.fixture
 def inputs(tmp_path):
-    """(stamps, photos): discs and bars with alpha, and noise under the names of the real backgrounds."""
-    stamps, photos = tmp_path / "stamps", tmp_path / "photos"
-    photos.mkdir()
+    """(stamps, skimage): discs and bars with alpha, and noise under the names of the real backgrounds."""
+    stamps, skimage = tmp_path / "stamps", tmp_path / "skimage"
+    skimage.mkdir()
     for folder in "ab":
         (stamps / folder).mkdir(parents=True)
         for i, colour in enumerate(("blue", "green", "red")):
@@ -158,9 +167,9 @@ def inputs(tmp_path):
             stamp[..., 3] = mask
             cv2.imwrite(str(stamps / folder / f"{colour}.png"), stamp)
     noise = np.random.RandomState(0).randint(0, 256, (120, 160, 3)).astype(np.uint8)
-    for file in lite.PHOTOS:
-        cv2.imwrite(str(photos / file), noise)
-    return stamps, photos
+    for file in lite.SKIMAGE:
+        cv2.imwrite(str(skimage / file), noise)
+    return stamps, skimage
 
 
 def make_tiny(inputs, output, seed=1):
@@ -182,7 +191,7 @@ def test_lite_data_is_deterministic(inputs, tmp_path):
     assert all(first[path] != other[path] for path in first if path.endswith(".jpg"))
 
 
-def test_the_stamp_is_in_the_picture_and_whole(inputs):
+def test_the_stamp_is_in_the_image_and_whole(inputs):
     stamp = lite.read_stamp(inputs[0], "a/red")
     assert stamp.shape == (41, 41, 4)  # cropped to the disc
     for seed in range(5):
@@ -199,7 +208,7 @@ def test_a_new_set_replaces_an_old_one_and_leaves_nothing_beside_it(inputs, tmp_
     make_tiny(inputs, tmp_path / "set")
     make_tiny(inputs, tmp_path / "fresh")
     assert contents(tmp_path / "set") == contents(tmp_path / "fresh")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "photos", "set", "stamps"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "set", "skimage", "stamps"]
 
 
 def test_a_failure_leaves_the_old_set(inputs, tmp_path):
@@ -223,16 +232,16 @@ def test_a_folder_with_other_files_is_refused(inputs, tmp_path):
 
 
 def test_bad_inputs_are_named(inputs, tmp_path):
-    stamps, photos = inputs
+    stamps, skimage = inputs
     with pytest.raises(UserError, match=r"no such folder; .*apt-get download tuxpaint-stamps-default && dpkg -x"):
-        make_tiny((tmp_path / "none", photos), tmp_path / "set")
+        make_tiny((tmp_path / "none", skimage), tmp_path / "set")
     cv2.imwrite(str(stamps / "a/red.png"), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(UserError, match=r"red\.png: uint8 \(9, 9, 3\), expected 8-bit colour with alpha"):
         make_tiny(inputs, tmp_path / "set")
     cv2.imwrite(str(stamps / "a/red.png"), np.zeros((9, 9, 4), np.uint8))
     with pytest.raises(UserError, match="fully transparent"):
         make_tiny(inputs, tmp_path / "set")
-    (photos / "grass.png").write_text("no picture")
+    (skimage / "grass.png").write_text("no image")
     with pytest.raises(UserError, match=r"grass\.png: not an image.*scikit-image"):
         make_tiny(inputs, tmp_path / "set")
     assert not (tmp_path / "set").exists()
@@ -244,7 +253,7 @@ def run_tool(name, *options, cwd, code=None):
 
 
 def test_the_script_says_in_one_line_where_stamps_come_from(tmp_path):
-    done = run_tool("make_lite_data", "--stamps", "x", "--photos", "y", "--output", "z", cwd=tmp_path)
+    done = run_tool("make_lite_data", "--stamps", "x", "--skimage", "y", "--output", "z", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: x: no such folder")
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""Detection data: COCO files and their faults, transforms that move boxes with the picture, batches, the lite set."""
+"""Detection data: COCO files and their faults, transforms that move boxes with the image, batches."""
 
 import copy
 import json
@@ -45,12 +45,12 @@ def test_a_good_file_is_read_whole(folder):
     found = read_coco(folder / "annotations/train.json")
     assert (len(found.images), found.names, found.category_ids) == (12, ["square", "disc", "bar"], [3, 5, 9])
     content = json.loads((folder / "annotations/train.json").read_text())
-    assert sum(len(picture.boxes) for picture in found.images) == len(content["annotations"])
+    assert sum(len(image.boxes) for image in found.images) == len(content["annotations"])
     first = content["annotations"][0]
-    (picture,) = [picture for picture in found.images if picture.image_id == first["image_id"]]
+    (image,) = [image for image in found.images if image.image_id == first["image_id"]]
     x, y, w, h = first["bbox"]
-    assert picture.boxes[0].tolist() == [x, y, x + w, y + h]
-    assert found.category_ids[picture.labels[0]] == first["category_id"]
+    assert image.boxes[0].tolist() == [x, y, x + w, y + h]
+    assert found.category_ids[image.labels[0]] == first["category_id"]
 
 
 def set_box(*box):
@@ -96,7 +96,7 @@ def test_a_fault_of_the_file_is_one_line(folder, fault):
 @pytest.mark.parametrize(
     ("text", "message"), [("{", "not a JSON file"), ("[1]", "not in COCO's format"), (None, "no such annotation file")]
 )
-def test_a_file_that_is_none_is_one_line(tmp_path, text, message):
+def test_a_file_of_another_format_is_one_line(tmp_path, text, message):
     path = tmp_path / "a.json"
     if text is not None:
         path.write_text(text)
@@ -129,7 +129,7 @@ def test_crowds_are_left_out_and_a_pixel_beyond_the_border_is_cut(folder):
 
     before = sum(len(entry.boxes) for entry in read_coco(folder / "annotations/train.json").images)
     found = read_coco(change(folder, edit)).images
-    assert sum(len(picture.boxes) for picture in found) <= before
+    assert sum(len(image.boxes) for image in found) <= before
     assert found[3].boxes.tolist() == [[0, 2, 9.5, found[3].height]]
 
 
@@ -154,12 +154,12 @@ def test_missing_files_are_counted_and_the_first_is_named(folder):
         COCODataSet(str(folder), "trein", "annotations/train.json", transform_ops=[*STILL, TARGET])
 
 
-def test_an_image_of_another_size_and_one_that_is_none_are_named(folder):
+def test_an_image_of_another_size_and_one_that_cannot_be_decoded_are_named(folder):
     found = dataset(folder)
     cv2.imwrite(str(folder / "train/1.png"), np.zeros((20, 30, 3), np.uint8))
     with pytest.raises(UserError, match=r"1.png: the image is 30x20, and .*train.json says 48x60"):
         found[1]
-    (folder / "train/1.png").write_bytes(b"no picture")
+    (folder / "train/1.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"1.png: not a decodable image"):
         found[1]
 
@@ -198,7 +198,7 @@ def painted(width=60, height=40, box=(10, 5, 30, 25)):
 
 def white_box(image):
     """(x1, y1, x2, y2) of the bright pixels of an HWC image."""
-    bright = (image > 170).all(axis=2)  # brighter than what fills up
+    bright = (image > 170).all(axis=2)  # brighter than the fill
     columns, rows = np.flatnonzero(bright.any(axis=0)), np.flatnonzero(bright.any(axis=1))
     return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
 
@@ -213,7 +213,7 @@ def white_box(image):
         {"DetScaleCrop": {"size": 64, "scale": [0.7, 1.6], "ratio": [0.8, 1.25]}},
     ],
 )
-def test_boxes_move_with_their_picture(op, seed):
+def test_boxes_move_with_their_image(op, seed):
     sample = build_det_transforms([op])(painted(), np.random.default_rng(seed))
     if len(sample["boxes"]):
         np.testing.assert_allclose(sample["boxes"][0], white_box(sample["image"]), atol=1.6)
@@ -226,7 +226,7 @@ def test_a_transform_that_forgets_the_boxes_would_be_seen(monkeypatch):
         np.testing.assert_allclose(sample["boxes"][0], white_box(sample["image"]), atol=1.6)
 
 
-def test_scale_leads_back_to_the_picture():
+def test_scale_leads_back_to_the_image_file():
     sample = build_det_transforms([{"DetResize": {"size": [80, 30]}}])(painted())
     scale_y, scale_x = sample["scale_factor"]
     np.testing.assert_allclose(sample["boxes"][0] / [scale_x, scale_y, scale_x, scale_y], [10, 5, 30, 25], rtol=1e-5)
@@ -245,8 +245,8 @@ def test_a_crop_drops_what_is_hardly_visible():
 
 
 def test_colours_change_and_boxes_do_not():
-    picture = np.random.default_rng(1).integers(0, 255, (9, 9, 3), dtype=np.uint8)
-    colourful = new_sample(picture, np.array([[1, 2, 3, 4]]))
+    image = np.random.default_rng(1).integers(0, 255, (9, 9, 3), dtype=np.uint8)
+    colourful = new_sample(image, np.array([[1, 2, 3, 4]]))
     op = build_det_transforms([{"DetColor": {"brightness": 0.4, "hue": 30}}])
     sample = op(copy.deepcopy(colourful), np.random.default_rng(1))
     assert sample["boxes"].tolist() == [[1, 2, 3, 4]]
@@ -275,11 +275,11 @@ def test_faults_of_a_transform_list_are_named(ops, message):
         build_det_transforms(ops, "transform_ops")
 
 
-def test_a_picture_that_is_not_normalised_is_refused(folder):
+def test_an_image_that_is_not_normalised_is_refused(folder):
     ops = [op for op in STILL if "NormalizeImage" not in op]
-    pictures = COCODataSet(str(folder), "train", "annotations/train.json", transform_ops=[*ops, TARGET])
+    images = COCODataSet(str(folder), "train", "annotations/train.json", transform_ops=[*ops, TARGET])
     with pytest.raises(UserError, match="the image is uint8: NormalizeImage is missing"):
-        pictures[0]
+        images[0]
 
 
 @pytest.mark.parametrize("name", ["DetFlip", "DetColor"])

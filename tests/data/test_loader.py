@@ -32,8 +32,8 @@ def folder(tmp_path):
     rng = np.random.default_rng(0)
     lines = []
     for number in range(COUNT):
-        picture = rng.integers(0, 256, (24 + number, 31, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / f"pic {number}.jpg"), picture)
+        image = rng.integers(0, 256, (24 + number, 31, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"pic {number}.jpg"), image)
         lines.append(f"pic {number}.jpg {number % 3}\n")
     (tmp_path / "list.txt").write_text("\n" + "".join(lines))
     return tmp_path
@@ -91,9 +91,9 @@ LIST_FAULTS = [
     ("", r"list\.txt: the list file is empty"),
     ("\n  \n", r"list\.txt: the list file is empty"),
     ("pic 0.jpg 0\n\nlonely.jpg\n", r"list\.txt:3: expected '<image path> <label>', found 'lonely\.jpg'"),
-    ("pic 0.jpg 0\npic 1.jpg one\n", r"list\.txt:2: expected a label from 0 up, found 'one'"),
-    ("pic 0.jpg -1\n", r"list\.txt:1: expected a label from 0 up, found '-1'"),
-    ("pic 0.jpg 1.5\n", r"list\.txt:1: expected a label from 0 up, found '1\.5'"),
+    ("pic 0.jpg 0\npic 1.jpg one\n", r"list\.txt:2: expected a label of at least 0, found 'one'"),
+    ("pic 0.jpg -1\n", r"list\.txt:1: expected a label of at least 0, found '-1'"),
+    ("pic 0.jpg 1.5\n", r"list\.txt:1: expected a label of at least 0, found '1\.5'"),
     ("pic 0.jpg 0\npic 1.jpg 3\n", r"list\.txt:2: label 3 is not below class_num 3"),
     ("pic 0.jpg 0\ngone 1.jpg 1\ngone 2.jpg 1\n", r"list\.txt:2: 2 of 3 images are missing, .*gone 1\.jpg"),
     (b"pic \xff.jpg 0\n", r"list\.txt: expected a text file in UTF-8"),
@@ -112,7 +112,7 @@ def test_faults_of_a_list(folder, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_root_is_told(folder):
+def test_missing_root_is_reported(folder):
     with pytest.raises(UserError, match="nowhere: no such folder"):
         ImageNetDataset(folder / "nowhere", folder / "list.txt")
 
@@ -172,7 +172,7 @@ def test_sample_depends_on_seed_epoch_and_index_only(folder):
 
 
 def test_undecodable_file_is_named(folder):
-    (folder / "pic 4.jpg").write_bytes(b"not a picture")
+    (folder / "pic 4.jpg").write_bytes(b"not an image")
     with pytest.raises(UserError, match=r"pic 4\.jpg: not a decodable image"):
         dataset(folder)[4]
 
@@ -291,12 +291,12 @@ def test_a_fault_in_a_worker_reaches_the_main_process(folder, workers):
     assert "\n" not in str(caught.value)
 
 
-def test_images_of_different_shapes_are_told(folder):
+def test_images_of_different_shapes_are_reported(folder):
     with pytest.raises(UserError, match=r"images of one batch differ in shape, \(3, 2\d, 31\)"):
         arrays(build_loader(section(folder, EVAL_OPS[:1]), "Train", seed=0))
 
 
-def test_workers_are_limited_and_said(folder, caplog, monkeypatch):
+def test_workers_are_limited_and_the_log_says_so(folder, caplog, monkeypatch):
     monkeypatch.setattr("ppcls_lite.data.loader.logger.propagate", True)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
     with caplog.at_level("INFO", "ppcls_lite"):

@@ -186,7 +186,7 @@ if pathlib.Path("fail").exists() and pathlib.Path("fail").read_text() in options
 
 @pytest.fixture
 def tree(tmp_path):
-    """A folder with the script in it and a program in the place of Python that writes down what it is asked for."""
+    """A folder with the script in it and a program in the place of Python that writes down its calls."""
     for file in ("tools/tables/train_centernets.sh", "test_tipc/common_func.sh"):
         (tmp_path / file).parent.mkdir(parents=True)
         shutil.copy(ROOT / file, tmp_path / file)

@@ -240,7 +240,7 @@ def test_best_and_epoch_rules(config, tmp_path, monkeypatch):
 
     monkeypatch.setattr(loop, "save_checkpoint", watched)
     loop.train(config)
-    assert best == [1, 2, 5]  # an equal score is no improvement
+    assert best == [1, 2, 5]  # an equal score is not an improvement
     out = tmp_path / "out"
     names = {path.stem for path in out.iterdir() if path.suffix in SUFFIXES}
     assert names == {"latest", "best_model", "epoch_2", "epoch_4"}
@@ -315,6 +315,6 @@ def test_moment_that_does_not_fit(tmp_path, kind, moment):
         load_checkpoint(tmp_path / "latest", model, optimizer)
 
 
-def test_weights_alone_are_no_checkpoint(config, write_config, run_here, exported):
+def test_weights_alone_are_not_a_checkpoint(config, write_config, run_here, exported):
     options = ["-c", write_config(config), "-o", f"Global.checkpoints={exported.weights}"]
     assert_one_line(run_here("tools/train.py", *options), "weights.pdstates: no such weights file")

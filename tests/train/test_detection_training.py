@@ -108,7 +108,7 @@ def test_backbone_begins_with_a_classifiers_weights(config, tmp_path):
         ("Loss.Train", {"CELoss": {"weight": 1.0}}, "CELoss: the network gives several maps"),
     ],
 )
-def test_what_is_for_classifiers_cannot_train_a_detector(config, section, entry, message):
+def test_parts_for_classifiers_cannot_train_a_detector(config, section, entry, message):
     part, key = section.split(".")
     config[part][key] = [entry]
     with pytest.raises(UserError, match=message):
@@ -231,13 +231,13 @@ def give_all_the_same_number(annotations):
         entry["id"] = 7
 
 
-def leave_out_what_may_be(annotations):
+def leave_out_optional_keys(annotations):
     for entry in annotations:
         for key in ("id", "area", "iscrowd"):
             entry.pop(key)
 
 
-@pytest.mark.parametrize("edit", [number_from_zero, give_all_the_same_number, leave_out_what_may_be])
+@pytest.mark.parametrize("edit", [number_from_zero, give_all_the_same_number, leave_out_optional_keys])
 def test_figures_do_not_depend_on_numbers_of_annotations(config, tmp_path, edit):
     expected, _ = evaluate_perfect(config)
     edit_truth(config, tmp_path / "set", edit)
@@ -296,5 +296,5 @@ def test_two_processes_share_one_evaluation(exported_detector, tmp_path):
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
     assert alone.status == done.returncode == 0, done.stderr
-    wanted = re.search(r"AP: .*$", alone.out, re.MULTILINE)[0]
-    assert wanted in (tmp_path / "log/workerlog.0").read_text()
+    expected = re.search(r"AP: .*$", alone.out, re.MULTILINE)[0]
+    assert expected in (tmp_path / "log/workerlog.0").read_text()

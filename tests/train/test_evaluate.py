@@ -69,7 +69,7 @@ def test_evaluator_counts_images_not_batches(config):
     assert results["loss"] == pytest.approx((3 * right + 4 * wrong) / 7, abs=1e-6)
 
 
-def test_evaluation_of_weights_that_are_no_numbers(config, write_config, tmp_path, run_here):
+def test_evaluation_of_weights_that_are_not_numbers(config, write_config, tmp_path, run_here):
     arrays = random_weights()
     list(arrays.values())[-1][0] = np.nan
     config["Global"]["pretrained_model"] = str(save_arrays(arrays, tmp_path / "w.pdparams"))

@@ -107,7 +107,7 @@ def test_killed_process_resumes(config, write_config, tmp_path):
     assert "resumed from" in after[len(before) :]
     loop.train(config)
     assert_same_checkpoint(tmp_path / "out/latest", killed / "latest")
-    # nothing is left to train, which is no fault and changes nothing
+    # nothing is left to train, which is not a fault and changes nothing
     config["Global"]["checkpoints"] = str(killed / "latest")
     stamp = (killed / "latest.pdparams").stat().st_mtime_ns
     time.sleep(0.01)

@@ -104,7 +104,7 @@ def test_averages_since_the_last_line(monkeypatch, capsys):
 # ---- what ends a training
 
 
-def test_loss_that_is_no_number(config, write_config, run_here, tmp_path):
+def test_loss_that_is_not_a_number(config, write_config, run_here, tmp_path):
     config["Optimizer"]["lr"].update(learning_rate=1e30, warmup_epoch=0)
     config["Global"].update(epochs=20)
     outcome = run_here("tools/train.py", "-c", write_config(config))
@@ -167,7 +167,7 @@ def test_gpu_is_demanded(config, write_config, run_here):
     path = write_config(config)
     outcome = run_here("tools/train.py", "-c", path, "-o", "Global.device=gpu")
     assert_one_line(outcome, "-o Global.device=gpu: this Paddle is the CPU build")
-    config["Global"].update(device="gpu", epochs=1)  # an official config that says so is no demand
+    config["Global"].update(device="gpu", epochs=1)  # in a config it is not a requirement
     assert "running on the CPU" in run_here("tools/train.py", "-c", write_config(config)).out
 
 

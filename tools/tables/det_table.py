@@ -98,7 +98,7 @@ def weights_path(name, folder="pretrain_models"):
 
 
 def as_markdown(kept):
-    """The table and what must be known to read it; `kept` None: nothing was measured."""
+    """The table and a note on how to read it; `kept` None: nothing was measured."""
     if kept is None:
         return "Not measured yet.\n"
     heading = ["backbone", *(title for _, title, _ in COLUMNS), "evidence"]

@@ -98,7 +98,7 @@ def new_sample(data, boxes=None, labels=None, class_num=0):
 
 
 def need_rng(rng, op):
-    """`rng`; ValueError when there is none, since hidden randomness cannot be repeated."""
+    """`rng`; ValueError when it is missing, since hidden randomness cannot be repeated."""
     if rng is None:
         raise ValueError(f"{type(op).__name__} draws random numbers: call it with a numpy Generator")
     return rng

@@ -1,9 +1,6 @@
 """The small data sets: what is in the repository is whole, its sources are named, and it can be made again."""
 
-import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,50 +8,14 @@ import numpy as np
 import pytest
 
 from ppcls_lite.utils.errors import UserError
+from tests.helpers.data_sets import contents, layout_problems, read_list, run_tool, table_rows
 from tests.helpers.scripts import ROOT
 from tools.data import collect_det_materials as materials
-from tools.data import make_digits as digits
 from tools.data import make_lite_data as lite
 from tools.data.sources.image_folder import replace_folder
 
 LITE = ROOT / "lite_data"
 LABELS = ROOT / "ppcls_lite/utils/imagenet1k_label_list.txt"
-
-
-def read_list(folder, split):
-    lines = (folder / f"{split}_list.txt").read_text(encoding="utf-8").splitlines()
-    return [(path, int(label)) for path, label in (line.split(" ") for line in lines)]
-
-
-def table_rows(path):
-    """Cells of a Markdown file's table, without its head."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def layout_problems(folder, per_class=None, shape=None):
-    """Everything that is wrong with an ImageNet-style folder, as a list of lines."""
-    problems = []
-    ids, names = zip(*(line.split(" ", 1) for line in (folder / "label_list.txt").read_text().splitlines()))
-    if list(ids) != [str(i) for i in range(len(names))]:
-        problems.append("label_list.txt: ids are not 0, 1, 2, ...")
-    for split in ("train", "val"):
-        rows = read_list(folder, split)
-        listed = [path for path, _ in rows]
-        found = {p.relative_to(folder).as_posix() for p in (folder / split).rglob("*") if p.is_file()}
-        if len(set(listed)) != len(listed):
-            problems.append(f"{split}: listed twice")
-        problems += [f"{path}: listed and files differ" for path in sorted(set(listed) ^ found)]
-        problems += [f"{path}: wrong class" for path, label in rows if path.split("/")[1] != names[label]]
-        for label in range(len(names)):
-            n = sum(1 for row in rows if row[1] == label)
-            if per_class and n != per_class[split]:
-                problems.append(f"{split}/{names[label]}: {n} images")
-        for path in sorted(found):
-            image = cv2.imread(str(folder / path))
-            if image is None or (shape and image.shape[:2] != shape):
-                problems.append(f"{path}: does not decode or has the wrong size")
-    return problems
 
 
 def source_problems(folder):
@@ -176,10 +137,6 @@ def make_tiny(inputs, output, seed=1):
     return lite.make_lite_data(*inputs, output, seed, classes=TINY, per_class={"train": 3, "val": 2})
 
 
-def contents(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
 def test_lite_data_is_deterministic(inputs, tmp_path):
     assert make_tiny(inputs, tmp_path / "one") == {"train": 6, "val": 4}
     make_tiny(inputs, tmp_path / "two")
@@ -247,11 +204,6 @@ def test_bad_inputs_are_named(inputs, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def run_tool(name, *options, cwd, code=None):
-    start = [sys.executable, str(ROOT / "tools/data" / f"{name}.py")] if code is None else [sys.executable, "-c", code]
-    return subprocess.run([*start, *map(str, options)], cwd=cwd, capture_output=True, text=True, check=False)
-
-
 def test_the_script_says_in_one_line_where_stamps_come_from(tmp_path):
     done = run_tool("make_lite_data", "--stamps", "x", "--skimage", "y", "--output", "z", cwd=tmp_path)
     assert done.returncode == 1
@@ -286,98 +238,6 @@ def test_test_images_can_be_made(inputs, tmp_path):
     lite.make_test_images(inputs[1], tmp_path / "out")
     assert image_folder_problems(tmp_path / "out") == []
     assert contents(tmp_path / "out")["SOURCES.md"] == (ROOT / "test_images/SOURCES.md").read_bytes()
-
-
-# ---- digits
-
-
-@pytest.fixture(scope="module")
-def digits_set(tmp_path_factory):
-    pytest.importorskip("sklearn")
-    folder = tmp_path_factory.mktemp("digits") / "digits"
-    digits.main(["--output", str(folder)])
-    return folder
-
-
-@pytest.fixture
-def digits_copy(digits_set, tmp_path):
-    return Path(shutil.copytree(digits_set, tmp_path / "digits"))
-
-
-def test_digits_are_whole_and_the_split_is_fixed(digits_set):
-    assert layout_problems(digits_set, shape=(32, 32)) == []
-    lists = {split: read_list(digits_set, split) for split in ("train", "val")}
-    assert (len(lists["train"]), len(lists["val"])) == (1437, 360)
-    numbers = {split: {Path(path).stem for path, _ in rows} for split, rows in lists.items()}
-    assert not numbers["train"] & numbers["val"]
-    assert numbers["train"] | numbers["val"] == {f"{i:04d}" for i in range(1797)}
-    assert all(35 <= sum(label == c for _, label in lists["val"]) <= 37 for c in range(10))
-    checksum = hashlib.sha256((digits_set / "val_list.txt").read_bytes()).hexdigest()
-    assert checksum == "2e74882072e89554217dfd9f8eac1116d639cfdf965a239882cbe72e66cec267"
-
-
-def test_digits_keep_every_value_of_the_scan(digits_set):
-    from sklearn.datasets import load_digits
-
-    scans = load_digits()
-    for path, label in read_list(digits_set, "val"):
-        index = int(Path(path).stem)
-        image = cv2.imread(str(digits_set / path), cv2.IMREAD_UNCHANGED)
-        assert label == scans.target[index]
-        np.testing.assert_array_equal(np.rint(image[::4, ::4] * (16 / 255)), scans.images[index])
-
-
-def test_another_seed_gives_another_split():
-    labels = np.arange(100) % 3
-    train, val = digits.split_indices(labels, val_images=20)
-    assert sorted(train + val) == list(range(100))
-    assert [sum(labels[i] == c for i in val) for c in range(3)] == [7, 7, 6]  # of 34, 33, 33
-    assert digits.split_indices(labels, val_images=20) == (train, val)
-    assert digits.split_indices(labels, val_images=20, seed=1) != (train, val)
-
-
-WITHOUT_SKLEARN = (
-    "import sys, runpy; sys.modules['sklearn'] = None; sys.modules['sklearn.datasets'] = None; "
-    f"sys.argv[0] = r'{ROOT}/tools/data/make_digits.py'; runpy.run_path(sys.argv[0], run_name='__main__')"
-)
-
-
-def test_a_complete_set_is_left_alone_without_sklearn(digits_copy, tmp_path):
-    before = {p: p.stat().st_mtime_ns for p in digits_copy.rglob("*")}
-    done = run_tool("make_digits", "--output", digits_copy, cwd=tmp_path, code=WITHOUT_SKLEARN)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "left alone" in done.stdout
-    assert {p: p.stat().st_mtime_ns for p in digits_copy.rglob("*")} == before
-    (digits_copy / "label_list.txt").unlink()
-    done = run_tool("make_digits", "--output", digits_copy, cwd=tmp_path, code=WITHOUT_SKLEARN)
-    assert done.returncode == 1
-    assert "pip install scikit-learn" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-@pytest.mark.parametrize(
-    ("damage", "path"),
-    [
-        (Path.unlink, "val/two/{val}"),
-        (truncate, "val/two/{val}"),
-        (truncate, "train_list.txt"),
-        (Path.unlink, "SOURCES.md"),
-        (Path.unlink, "manifest.json"),
-        (truncate, "manifest.json"),
-        (shutil.rmtree, "train/nine"),
-    ],
-)
-def test_a_damaged_set_is_rebuilt(digits_set, digits_copy, damage, path):
-    some_val = sorted(p.name for p in (digits_copy / "val/two").iterdir())[0]
-    assert digits.is_complete(digits_copy)
-    damage(digits_copy / path.format(val=some_val))
-    assert not digits.is_complete(digits_copy)
-    digits.main(["--output", str(digits_copy)])
-    assert contents(digits_copy) == contents(digits_set)
 
 
 # ---- ImageNet-1k names

@@ -50,8 +50,7 @@ class History:
         """Append one line: {"event": event, **figures}."""
         if self._handle is None:
             return
-        plain = {key: None if _is_endless(value) else value for key, value in figures.items()}
-        line = (json.dumps({"event": event, **plain}, allow_nan=False, ensure_ascii=False) + "\n").encode()
+        line = (json.dumps({"event": event, **_finite(figures)}, allow_nan=False, ensure_ascii=False) + "\n").encode()
         try:
             if os.write(self._handle, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -73,8 +72,11 @@ class History:
         return UserError(f"{self._path}: cannot be written ({error.strerror})")
 
 
-def _is_endless(value):
-    return isinstance(value, float) and not math.isfinite(value)
+def _finite(value):
+    """`value` with null for numbers that JSON does not know; dicts all through."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def now():

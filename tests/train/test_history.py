@@ -95,7 +95,8 @@ def test_every_line_is_there_at_once_and_plain_json(tmp_path):
     with History(path) as history:
         history.add("eval", epoch=1, loss=float("nan"))
         assert json.loads(path.read_text()) == {"event": "eval", "epoch": 1, "loss": None}
-        history.add("end", epoch=1)
+        history.add("end", best={"AP": float("inf"), "loss": 1.5})
+    assert read_history(path)[1] == {"event": "end", "best": {"AP": None, "loss": 1.5}}
     assert len(read_history(path)) == 2
 
 

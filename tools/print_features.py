@@ -3,7 +3,7 @@
 
     python tools/print_features.py -m MobileNetV3_large_x1_0 --size 640
 
-One line a map, as in PaddleDetection: `idx: 2 shape [1, 16, 320, 320]`. Exit codes: 0, or 1 for a bad argument.
+One line per map, as in PaddleDetection: `idx: 2 shape [1, 16, 320, 320]`. Exit codes: 0, or 1 for a bad argument.
 """
 
 import argparse
@@ -12,7 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_lite.utils.errors import UserError, run_main
+from ppcls_lite.utils import checks
+from ppcls_lite.utils.errors import run_main
 
 
 def main():
@@ -20,8 +21,7 @@ def main():
     parser.add_argument("-m", "--model", required=True, help="network name, e.g. MobileNetV3_large_x1_0")
     parser.add_argument("--size", type=int, default=224, help="height and width of the image in pixels")
     args = parser.parse_args()
-    if args.size < 32:
-        raise UserError(f"--size: expected at least 32 pixels, found {args.size}")
+    checks.whole("--size", args.size, low=32)
 
     import paddle  # after the arguments are known to be good: it costs over a second
 

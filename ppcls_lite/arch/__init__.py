@@ -1,4 +1,4 @@
-"""Networks, one file a paper: classifiers, weight-compatible with PaddleClas's, and a detector around any of them."""
+"""Networks, one file per paper: classifiers, weight-compatible with PaddleClas's, and a detector around any of them."""
 
 # Importing a family registers its networks.
 from ppcls_lite.arch import (  # noqa: F401

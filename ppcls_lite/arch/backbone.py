@@ -1,4 +1,4 @@
-"""Feature maps of any network here, for detection, segmentation and whatever else wants more than logits."""
+"""Feature maps of any network here, for detection, segmentation and other uses that need more than logits."""
 
 from paddle import nn
 
@@ -15,7 +15,7 @@ def default_indices(trunk):
 
 
 class Backbone(nn.Layer):
-    """The trunk of `network` up to the last map asked for: images [N, 3, H, W] to a list of feature maps.
+    """The trunk of `network` up to the last of the chosen maps: images [N, 3, H, W] to a list of feature maps.
 
     Its state-dict entries keep the official names, so official weights and checkpoints of the classifier fit.
 
@@ -28,25 +28,25 @@ class Backbone(nn.Layer):
     def __init__(self, network, out_indices=None):
         super().__init__()
         nodes = {node.index: node for node in network.trunk if node.index is not None}
-        wanted = default_indices(network.trunk) if out_indices is None else list(out_indices)
-        if not wanted or wanted != sorted(set(wanted)) or not set(wanted) <= set(nodes):
+        chosen = default_indices(network.trunk) if out_indices is None else list(out_indices)
+        if not chosen or chosen != sorted(set(chosen)) or not set(chosen) <= set(nodes):
             raise UserError(f"out_indices: expected ascending numbers out of {sorted(nodes)}, found {out_indices!r}")
-        self.out_indices = wanted
-        self.channels = [nodes[index].channels for index in wanted]
-        self.strides = [nodes[index].stride for index in wanted]
+        self.out_indices = chosen
+        self.channels = [nodes[index].channels for index in chosen]
+        self.strides = [nodes[index].stride for index in chosen]
         names = {id(layer): name for name, layer in network.named_sublayers()}
         self._steps = []
         for index, layer, _, _ in network.trunk:
-            self._steps.append((layer, index in wanted))
+            self._steps.append((layer, index in chosen))
             _register(self, names[id(layer)], layer)
-            if index == wanted[-1]:
+            if index == chosen[-1]:
                 break
 
     def forward(self, x):
         maps = []
-        for step, is_wanted in self._steps:
+        for step, is_returned in self._steps:
             x = step(x)
-            if is_wanted:
+            if is_returned:
                 maps.append(x)
         return maps
 

@@ -14,8 +14,9 @@ from paddle.nn import functional as F
 from ppcls_lite.arch.backbone import build_backbone
 from ppcls_lite.arch.layers import ConvBN
 from ppcls_lite.arch.registry import DETECTORS
-from ppcls_lite.data.detection.targets import MULTIPLE, STRIDE
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.grid import MULTIPLE, STRIDE
 
 _STRIDES = [STRIDE, 8, 16, MULTIPLE]
 _PRIOR = 0.1  # the score of every cell before training (the paper's heads begin with it, as RetinaNet's)
@@ -64,7 +65,7 @@ class CenterNet(nn.Layer):
         offset [N, 2, h, w]: where in the cell the centre is, x and y from 0 to 1.
 
     Args:
-        Backbone: what `build_backbone` takes: name, out_indices, pretrained, use_ssld.
+        Backbone: the options of `build_backbone`: name, out_indices, pretrained, use_ssld.
         Neck, Head: `{channels: 64}` each.
         max_boxes: how many boxes the deployed network gives for an image, best first.
 
@@ -73,9 +74,7 @@ class CenterNet(nn.Layer):
 
     def __init__(self, class_num, Backbone, Neck=None, Head=None, max_boxes=100):
         super().__init__()
-        if type(max_boxes) is not int or max_boxes < 1:
-            raise UserError(f"Arch.max_boxes: expected a whole number from 1 up, found {max_boxes!r}")
-        self.class_num, self.max_boxes = class_num, max_boxes
+        self.class_num, self.max_boxes = class_num, checks.whole("Arch.max_boxes", max_boxes)
         self.backbone = _build_backbone(Backbone)
         channels = _channels(Neck, "Arch.Neck")
         self.neck = UpsampleNeck(self.backbone.channels, channels)
@@ -106,16 +105,14 @@ def _channels(options, where):
     given = {"channels": 64} if options is None else options
     if not isinstance(given, dict) or set(given) != {"channels"}:
         raise UserError(f"{where}: expected 'channels: 64' or another width, found {options!r:.80}")
-    if not isinstance(given["channels"], int) or given["channels"] < 1:
-        raise UserError(f"{where}.channels: expected a whole number from 1 up, found {given['channels']!r}")
-    return given["channels"]
+    return checks.whole(f"{where}.channels", given["channels"])
 
 
 class DeployedCenterNet(nn.Layer):
     """The network with decoding inside, in the form of PaddleDetection's exported models.
 
-    Inputs: image [N, 3, H, W]; scale_factor [N, 2], pixels of `image` per pixel of the picture, (y, x).
-    Outputs: boxes [N * max_boxes, 6] of (label, score, x1, y1, x2, y2) in the picture's pixels, an image's boxes
+    Inputs: image [N, 3, H, W]; scale_factor [N, 2], pixels of `image` per pixel of the image file, (y, x).
+    Outputs: boxes [N * max_boxes, 6] of (label, score, x1, y1, x2, y2) in the file's pixels, an image's boxes
     together and best first; the number of boxes of each image [N] int32; and the raw maps, as `decode` takes them.
     """
 
@@ -132,7 +129,7 @@ class DeployedCenterNet(nn.Layer):
 
     @staticmethod
     def input_specs(image_shape):
-        """What `paddle.jit.to_static` is told for images of [3, H, W]; UserError for sizes that do not fit."""
+        """The inputs' form for `paddle.jit.to_static`, images of [3, H, W]; UserError for sizes that do not fit."""
         if any(side % MULTIPLE for side in image_shape[1:]):
             raise UserError(f"Global.image_shape: expected multiples of {MULTIPLE} pixels, found {image_shape}")
         return [
@@ -147,9 +144,9 @@ def decode(heat, size, offset, scale_factor, max_boxes=100):
     Args:
         heat: scores [N, C, h, w] from 0 to 1; a cell counts when no neighbour of the 3x3 around it scores higher.
         size, offset: [N, 2, h, w], in cells.
-        scale_factor: [N, 2], pixels of the network's image per pixel of the picture, (y, x).
+        scale_factor: [N, 2], pixels of the network's image per pixel of the image file, (y, x).
 
-    The boxes are in the picture's pixels and may reach beyond its border.
+    The boxes are in the file's pixels and may reach beyond its border.
     """
     classes, height, width = heat.shape[1:]
     cells = height * width
@@ -160,9 +157,9 @@ def decode(heat, size, offset, scale_factor, max_boxes=100):
     cell = places - labels * cells
     row = cell // width
     centre = paddle.stack([cell - row * width, row], axis=1).astype(heat.dtype)
-    wanted = paddle.stack([cell, cell], axis=1)
-    centre = centre + paddle.take_along_axis(offset.reshape([-1, 2, cells]), wanted, axis=2)
-    half = 0.5 * paddle.take_along_axis(size.reshape([-1, 2, cells]), wanted, axis=2)
+    index = paddle.stack([cell, cell], axis=1)
+    centre = centre + paddle.take_along_axis(offset.reshape([-1, 2, cells]), index, axis=2)
+    half = 0.5 * paddle.take_along_axis(size.reshape([-1, 2, cells]), index, axis=2)
     # a tensor divided by a tensor: a number divided by one becomes an operator that Paddle2ONNX does not know
     scale = paddle.flip(scale_factor, axis=[1]).reshape([-1, 2, 1])
     corners = paddle.concat([(centre - half) * STRIDE / scale, (centre + half) * STRIDE / scale], axis=1)

@@ -23,7 +23,7 @@ _BROKEN = (http.client.HTTPException, ConnectionError, socket.timeout, ssl.SSLEr
 
 
 class _Cut(ConnectionError):
-    """The connection ended before the file did; what has come so far is kept."""
+    """The connection ended before the file did; the part so far is kept."""
 
 
 def fetch(url, folder):
@@ -31,9 +31,9 @@ def fetch(url, folder):
 
     The download goes to `<file>.part`, continues there after a cut or a kill, and is renamed when complete. Its
     SHA-256 is written to `<file>.sha256` and compared on every later use. A file put there by hand gets its
-    SHA-256 noted at first use. Processes that want the same file wait for each other.
+    SHA-256 noted at first use. Processes that need the same file wait for each other.
 
-    Raises UserError without network, for a file that the server does not have, for a full or forbidden disk, and
+    Raises UserError without network, for a file that the server does not have, for a full or read-only disk, and
     for a file that has changed since it came; the message says where to put the file by hand.
     """
     path = Path(folder) / unquote(Path(urlsplit(url).path).name)
@@ -92,12 +92,12 @@ def _receive(url, part):
     have = part.stat().st_size if part.exists() else 0
     tag = _tag_file(part).read_text() if have and _tag_file(part).exists() else ""
     headers = {"User-Agent": "ppcls_lite"}
-    if have and tag:  # without a tag nobody can tell whether the server still has the same file
+    if have and tag:  # without a tag it is unknown whether the server still has the same file
         headers.update({"Range": f"bytes={have}-", "If-Range": tag})
     try:
         answer = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code == 416:  # nothing beyond what we have, or another file: begin again
+        if error.code == 416:  # nothing beyond the part here, or another file: begin again
             part.unlink()
             raise _Cut("the part could not be continued") from error
         raise

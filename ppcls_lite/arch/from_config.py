@@ -1,8 +1,9 @@
-"""Networks as a config's `Arch` section asks for them, with or without trained weights."""
+"""Networks as a config's `Arch` section describes them, with or without trained weights."""
 
 import paddle
 
 from ppcls_lite.arch.registry import DETECTORS, build_model
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
@@ -12,10 +13,8 @@ def class_count(config):
     """The number of classes: `Arch.class_num`, or `Global.class_num` in older configs, or ImageNet's 1000."""
     for section in ("Arch", "Global"):
         count = config[section].get("class_num")
-        if count is not None and count < 1:
-            raise UserError(f"{section}.class_num: expected a whole number of at least 1, found {count}")
         if count is not None:
-            return count
+            return checks.whole(f"{section}.class_num", count)
     return 1000
 
 
@@ -29,7 +28,7 @@ def build_network(config, **changes):
 
 
 def without_downloads(options):
-    """The changes to an `Arch` section that spare it official weights, which would only be overwritten."""
+    """The changes to an `Arch` section that avoid a download of official weights, which would only be overwritten."""
     if "Backbone" in options:
         return {"Backbone": {**options["Backbone"], "pretrained": False}}
     return {"pretrained": False}

@@ -1,4 +1,4 @@
-"""What every network here is: a trunk of layers in order, then a head that ends in one Linear layer."""
+"""The base of every network here: a trunk of layers in order, then a head that ends in one Linear layer."""
 
 from typing import NamedTuple, Optional
 
@@ -8,7 +8,7 @@ from paddle import nn
 class Node(NamedTuple):
     """One step of a trunk: its output has `channels` channels at 1/`stride` of the image's size."""
 
-    index: Optional[int]  # the number under which its feature map can be asked for; None: cannot
+    index: Optional[int]  # the number of its feature map for `Backbone`; None: it has none
     layer: nn.Layer
     channels: int
     stride: int
@@ -37,7 +37,7 @@ class Network(nn.Layer):
     def follow(self, layer, channels, stride=1, index=None):
         """Add `layer` to the trunk; it divides the size by `stride` and yields `channels` channels.
 
-        `index` numbers its feature map: an integer, or None where nobody may want the map.
+        `index` numbers its feature map: an integer, or None for a map that cannot be chosen.
         """
         total = stride * (self.trunk[-1].stride if self.trunk else 1)
         self.trunk.append(Node(index, layer, channels, total))

@@ -1,4 +1,4 @@
-"""Official ImageNet weights: where they are, how they get into the cache, and how they go into a network."""
+"""Official ImageNet weights: their addresses, their cache, and how they are put into a network."""
 
 import os
 from pathlib import Path
@@ -60,8 +60,8 @@ def load_pretrained(model, name, pretrained, use_ssld=False):
 def load_weights(model, path):
     """Set the state dict of `model` (a Network) from the .pdparams file `path`.
 
-    The classifier stays as it is when the file lacks it or has it for another number of classes; a warning says
-    so. Raises UserError when anything else is absent or of another shape, naming the first such entry.
+    The classifier stays as it is when it is missing in the file or has another number of classes; a warning says
+    so. Raises UserError when anything else is missing or of another shape, naming the first such entry.
     """
     arrays = load_arrays(path)
     state = model.state_dict()

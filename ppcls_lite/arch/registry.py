@@ -1,12 +1,13 @@
-"""The tables of networks by name, and how to build a classifier from the first; `backbone.py` makes backbones of it."""
+"""The tables of networks by name, and how to build a classifier from the first; see also `backbone.py`."""
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
 ARCH = Registry("network")
 DETECTORS = Registry("detector")  # networks that are built around one of the first table
 
-# PaddleClas has no suffix here; configs written for it say "MobileNetV1".
+# PaddleClas has no suffix here; configs written for it use "MobileNetV1".
 _ALIASES = {"MobileNetV1": "MobileNetV1_x1_0"}
 _RATES = 5  # one for the stem, one for each of the four stages
 
@@ -23,7 +24,7 @@ def build_model(name, class_num=1000, pretrained=False, use_ssld=False, **option
         pretrained: False; True for the official ImageNet weights, fetched once into a cache;
             or the path of a .pdparams file. A head with another class count stays as initialised.
         use_ssld: with `pretrained=True`, the weights distilled with SSLD.
-        options: what the family's class takes besides, e.g. `dropout_prob`.
+        options: further options of the family's class, e.g. `dropout_prob`.
 
     Raises UserError for an unknown name (naming the nearest), a wrong option, or weights that
     cannot be fetched, read or fitted.
@@ -39,10 +40,10 @@ def build_model(name, class_num=1000, pretrained=False, use_ssld=False, **option
 
 
 def _check_ranges(options):
-    """Of options that the families share: Paddle notices a wrong value late, or never."""
-    dropout, rates = options.get("dropout_prob", 0.0), options.get("lr_mult_list", [1.0] * _RATES)
-    if not _is_number(dropout) or not 0 <= dropout <= 1:
-        raise UserError(f"Arch.dropout_prob: expected a number from 0 to 1, found {dropout!r}")
+    """Check the options that the families share: Paddle notices a wrong value late, or never."""
+    if "dropout_prob" in options:
+        options["dropout_prob"] = checks.real("Arch.dropout_prob", options["dropout_prob"], 0, 1)
+    rates = options.get("lr_mult_list", [1.0] * _RATES)
     if not isinstance(rates, (list, tuple)) or len(rates) != _RATES or not all(map(_is_number, rates)):
         raise UserError(f"Arch.lr_mult_list: expected {_RATES} numbers, for the stem and four stages, found {rates!r}")
 

@@ -1,14 +1,14 @@
 """Transforms of a whole batch (`batch_transform_ops`): Mixup, CutMix, and a draw between them.
 
-An operation is called `op(images, labels, rng)` with images [N, 3, H, W] float32 and labels [N] int64, and
-returns `(images, labels_a, labels_b, lam)`: the loss is `lam * CE(out, labels_a) + (1 - lam) * CE(out,
-labels_b)`, with `lam` a float32 array of shape [1]. A batch left alone (OpSampler) is `(images, labels)`.
+An operation is called `op(batch, rng)` with a `Batch` of images [N, 3, H, W] float32 and labels [N] int64, and returns
+a `Batch` whose target is `Mixed`; one that it leaves as it is (OpSampler) keeps its labels.
 """
 
 import math
 
 import numpy as np
 
+from ppcls_lite.data.batch import Batch, Mixed
 from ppcls_lite.data.transforms.compose import build_op
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
@@ -46,12 +46,13 @@ class _Mix:
         self.alpha = checks.positive("alpha", alpha)
         self.class_num = None if class_num is None else checks.whole("class_num", class_num)
 
-    def __call__(self, images, labels, rng):
+    def __call__(self, batch, rng):
+        images, labels = batch
         if self.class_num is not None and labels.max() >= self.class_num:
             raise UserError(f"{type(self).__name__}: label {labels.max()} is not below class_num {self.class_num}")
         partner = rng.permutation(len(images))
-        images, lam = self.mix(images, partner, float(rng.beta(self.alpha, self.alpha)), rng)
-        return images, labels, labels[partner], np.array([lam], np.float32)
+        images, share = self.mix(images, partner, float(rng.beta(self.alpha, self.alpha)), rng)
+        return Batch(images, Mixed(labels, labels[partner], np.array([share], np.float32)))
 
 
 @BATCH_OPS.register
@@ -62,7 +63,7 @@ class MixupOperator(_Mix):
         super().__init__(alpha, class_num)
 
     def mix(self, images, partner, lam, rng):
-        """(mixed images, lam)."""
+        """(mixed images, their own share)."""
         mixed = lam * images
         mixed += (1 - lam) * images[partner]
         return mixed, lam
@@ -73,14 +74,14 @@ class CutmixOperator(_Mix):
     """A rectangle of the partner's pixels replaces the image's own (https://arxiv.org/abs/1905.04899).
 
     Its sides are sqrt(1 - lam) of the image's, lam from Beta(alpha, alpha); at a border it is cut off, and
-    the lam that is returned is the share of the image that stayed.
+    `share` is the part of the image that stayed.
     """
 
     def __init__(self, alpha=0.2, class_num=None):
         super().__init__(alpha, class_num)
 
     def mix(self, images, partner, lam, rng):
-        """(mixed images, lam)."""
+        """(mixed images, their own share)."""
         height, width = images.shape[2:]
         top, bottom = _cut(height, lam, rng)
         left, right = _cut(width, lam, rng)
@@ -98,9 +99,9 @@ def _cut(length, lam, rng):
 
 @BATCH_OPS.register
 class OpSampler:
-    """Draw one operation a batch: `OpSampler: {MixupOperator: {alpha: 0.8, prob: 0.5}, CutmixOperator: ...}`.
+    """Draw one operation per batch: `OpSampler: {MixupOperator: {alpha: 0.8, prob: 0.5}, CutmixOperator: ...}`.
 
-    The probabilities add up to 1 at most; with what is missing to 1 the batch stays as it is.
+    The probabilities add up to 1 at most; with the rest of the probability the batch stays as it is.
     """
 
     def __init__(self, class_num=None, **operations):
@@ -119,10 +120,10 @@ class OpSampler:
         if sum(self.probabilities) > 1 + 1e-9:
             raise UserError(f"prob: expected a sum of 1 at most, found {sum(self.probabilities):g}")
 
-    def __call__(self, images, labels, rng):
+    def __call__(self, batch, rng):
         draw = rng.random()
         for op, probability in zip(self.ops, self.probabilities):
             if draw < probability:
-                return op(images, labels, rng)
+                return op(batch, rng)
             draw -= probability
-        return images, labels
+        return batch

@@ -1,4 +1,4 @@
-"""List files of labelled images, and the images that a prediction is asked for."""
+"""List files of labelled images, and the images of a prediction."""
 
 import os
 from pathlib import Path
@@ -34,11 +34,11 @@ def _read_lines(path):
 
 
 def read_list(path, delimiter=None):
-    """The `ListLine`s of a file with one `<image path> <label>` a line.
+    """The `ListLine`s of a file with one `<image path> <label>` per line.
 
-    The label is what follows the last `delimiter` (default: spaces or tabs), so a path may hold spaces.
+    The label is the text after the last `delimiter` (default: spaces or tabs), so a path may hold spaces.
     Blank lines are skipped. Raises UserError with file and line for a missing or empty list, a line without
-    a label, and a label that is not a whole number from 0 up.
+    a label, and a label that is not a whole number of at least 0.
     """
     entries = []
     for number, line in _read_lines(path):
@@ -46,7 +46,7 @@ def read_list(path, delimiter=None):
         if not found:
             raise UserError(f"{path}:{number}: expected '<image path> <label>', found {line!r:.120}")
         if not label.isascii() or not label.isdigit():
-            raise UserError(f"{path}:{number}: expected a label from 0 up, found {label!r:.40}")
+            raise UserError(f"{path}:{number}: expected a label of at least 0, found {label!r:.40}")
         entries.append(ListLine(image, int(label), number))
     if not entries:
         raise UserError(f"{path}: the list file is empty")

@@ -13,6 +13,7 @@ import paddle
 from paddle.base.multiprocess_utils import _cleanup_mmap
 from paddle.io import DataLoader
 
+from ppcls_lite.data.batch import pack, stack, unpack
 from ppcls_lite.data.batch_ops import build_batch_op
 from ppcls_lite.data.dataset import ImageNetDataset
 from ppcls_lite.data.detection import build_det_transforms
@@ -25,13 +26,14 @@ from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
 
-# by the lower-case name of a config's `dataset`: the class, and what builds its transforms
+# by the lower-case name of a config's `dataset`: the class, and the builder of its transforms
 _DATASETS = {"imagenetdataset": (ImageNetDataset, build_transforms), "cocodataset": (COCODataSet, build_det_transforms)}
 _SAMPLERS = ("distributedbatchsampler", "batchsampler")
 _SETTLE_SECONDS = 0.1
 _PREFETCH = 2  # batches that each worker prepares ahead
-_ENOUGH_FOR_WORKERS = 4  # processors a rank from which a training on the CPU gets worker processes
+_ENOUGH_FOR_WORKERS = 4  # processors per rank from which a training on the CPU gets worker processes
 _SHARED_MEMORY = "/dev/shm"
+_FAILURE = "failure"  # the kind of a dict that holds an exception and no batch
 
 
 def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, where="DataLoader.Train"):
@@ -39,8 +41,8 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
 
     Training pads the ranks to equal lengths; evaluation gives every image to one rank, once. `num_workers`
     is an upper limit: more workers than processors (or than batches) would only slow the training down, and
-    a training on a CPU with fewer than 4 processors a rank loads in one thread (measured on 2 processors:
-    it waits 1 % of the time for data, with 2 workers 4 to 5 %, since the workers start anew every epoch).
+    a training on a CPU with fewer than 4 processors per rank loads in one thread (measured on 2 processors:
+    it waits 1 % of the time for data, with 2 workers 4 to 5 %, since the workers start again every epoch).
     Raises UserError for every fault of the config, the list file and the folder.
     """
     training = checks.choice("mode", mode, ("train", "eval")) == "train"
@@ -50,11 +52,11 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     batch_op = build_batch_op(given.pop("batch_transform_ops", None), f"{place}.batch_transform_ops", class_num)
     dataset = _build_dataset(given, seed, class_num, place)
     if batch_op is not None and not isinstance(dataset, ImageNetDataset):
-        raise UserError(f"{place}.batch_transform_ops: pictures with boxes cannot be mixed")
+        raise UserError(f"{place}.batch_transform_ops: images with boxes cannot be mixed")
     sampler = _build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
     sampler.seed, sampler.rank, sampler.world_size = seed, rank, world_size
     if len(sampler) == 0 and training:
-        raise UserError(f"{where}.sampler: {len(dataset)} images make no full batch of {sampler.batch_size}")
+        raise UserError(f"{where}.sampler: {len(dataset)} images do not fill one batch of {sampler.batch_size}")
     workers, shared = _read_loader(_section(section, "loader", where), f"{where}.loader")
     workers = _sensible_workers(workers, len(sampler), world_size, where if training else None)
     return Loader(dataset, sampler, batch_op, workers, shared)
@@ -107,28 +109,26 @@ def _read_loader(given, place):
     return workers, checks.boolean(f"{place}.use_shared_memory", given.get("use_shared_memory", True))
 
 
-def _sensible_workers(wanted, batches, world_size, where):
+def _sensible_workers(required, batches, world_size, where):
     processors = usable_cores()
     on_this_machine = int(os.environ.get("PADDLE_LOCAL_SIZE") or world_size)
     limit = max(1, processors // max(1, on_this_machine))
     if limit < _ENOUGH_FOR_WORKERS and paddle.device.get_device() == "cpu":
         limit = 0  # the training fills the processors itself: a thread waits less than fresh processes do
-    if wanted > limit and where:  # an evaluation goes on as its training did
+    if required > limit and where:  # an evaluation goes on as its training did
         instead = f"{limit} data workers" if limit else "one data thread"
-        logger.info(f"{where}: {instead} instead of {wanted} workers: {processors} processors")
-    return min(wanted, limit, batches)
+        logger.info(f"{where}: {instead} instead of {required} workers: {processors} processors")
+    return min(required, limit, batches)
 
 
 class Loader:
     """Iterate over the batches of the epoch chosen by `loader.batch_sampler.set_epoch(epoch)`.
 
-    A batch is a list of tensors, one for each array of a sample: `[images, labels]`, or `[images, labels_a,
-    labels_b, lam]` when a batch transform mixed it (see batch_ops.py); images [N, 3, H, W] float32, labels [N]
-    int64, lam [1] float32. For a detection set see COCODataSet.
-    `len(loader)` is the number of batches an epoch.
+    Each is a `Batch` (see batch.py) of tensors; its target is labels, `Mixed` when a batch transform mixed it, or a
+    `DetectionTarget` for a detection set. `len(loader)` is the number of batches per epoch.
 
     Workers start with every epoch and are gone after it, also when the loop is left early. Starting them
-    takes about 40 ms; Paddle's persistent workers take 500 ms an epoch (a fixed sleep in their reset).
+    takes about 40 ms; Paddle's persistent workers take 500 ms per epoch (a fixed sleep in their reset).
     A fault in a worker is raised here: UserError as it was, anything else as RuntimeError with the trace.
     """
 
@@ -148,15 +148,15 @@ class Loader:
         )
 
     def _fits_shared_memory(self):
-        """Whether the batches in flight fit: a full /dev/shm (64 MB in Docker) kills workers without a word."""
+        """Whether the batches in flight fit: a full /dev/shm (64 MB in Docker) kills workers without a message."""
         if self.num_workers == 0 or not os.path.isdir(_SHARED_MEMORY):
             return True
         try:
-            sample = self.dataset[0]
-        except UserError:  # said again, and better, when the batch is asked for
+            batch = stack(*zip(self.dataset[0]))
+        except UserError:  # reported again, and better, when the batch is loaded
             return True
-        batch = sum(array.nbytes for array in sample) * self.batch_sampler.batch_size
-        needed = batch * (self.num_workers * _PREFETCH + 2)
+        size = sum(part.nbytes for part in pack(batch).values() if isinstance(part, np.ndarray))
+        needed = size * self.batch_sampler.batch_size * (self.num_workers * _PREFETCH + 2)
         free = shutil.disk_usage(_SHARED_MEMORY).free
         if needed > free:
             logger.info(f"data workers use pipes: {needed >> 20} MB do not fit {_SHARED_MEMORY} ({free >> 20} MB)")
@@ -180,10 +180,10 @@ class Loader:
             return
         batches = self._start()
         try:
-            for batch in _alive(batches):
-                if isinstance(batch, dict):
-                    _raise_failure(batch)
-                yield list(batch)
+            for parts in _alive(batches):
+                if parts["kind"] == _FAILURE:
+                    _raise_failure(parts)
+                yield unpack(parts)
         finally:
             # Paddle's own end comes with the last batch; after `break` its thread would keep the workers alive
             batches._try_shutdown_all()
@@ -196,7 +196,7 @@ _ended = [0.0]  # when a loader of this process last came to its end
 def _settle():
     """Wait until the threads of a loader that has just ended are idle, then make this process fit to fork.
 
-    A worker inherits every lock that another thread holds at the fork, and nobody opens it there: Paddle's
+    A worker inherits every lock that another thread holds at the fork, and no thread there releases it: Paddle's
     reader threads hold one while they free the last batches, OpenCV's pool has its own.
     """
     time.sleep(max(0.0, _SETTLE_SECONDS - (time.monotonic() - _ended[0])))
@@ -212,7 +212,7 @@ def _alive(batches):
             return
         except SystemError as error:  # Paddle's "Blocking queue is killed"
             raise UserError(
-                "a data worker was killed, most likely for want of memory: lower num_workers or batch_size"
+                "a data worker was killed, most likely because memory ran out: lower num_workers or batch_size"
             ) from error
         yield batch
 
@@ -224,14 +224,19 @@ class _Failure:
         self.expected = isinstance(error, UserError)
         self.text = str(error) if self.expected else traceback.format_exc()
 
+    def packed(self):
+        """The dict that takes a batch's place; `_raise_failure` reads it."""
+        text = np.frombuffer(self.text.encode() or b" ", np.uint8).copy()
+        return {"kind": _FAILURE, "text": text, "expected": np.array([self.expected])}
 
-def _raise_failure(batch):
-    text = batch["text"].numpy().tobytes().decode()
-    raise UserError(text) if batch["expected"].numpy().all() else RuntimeError(f"in a data worker:\n{text}")
+
+def _raise_failure(parts):
+    text = parts["text"].numpy().tobytes().decode()
+    raise UserError(text) if parts["expected"].numpy().all() else RuntimeError(f"in a data worker:\n{text}")
 
 
 class _Guarded:
-    """The data set with its exceptions as values; samples keep their (epoch, index)."""
+    """The data set with its exceptions as values; a sample is (image, target, (epoch, index))."""
 
     def __init__(self, dataset):
         self.dataset = dataset
@@ -247,7 +252,7 @@ class _Guarded:
 
 
 class _Collate:
-    """Samples to one batch of arrays. A batch transform draws from the batch's first (epoch, index)."""
+    """Samples to one packed batch of arrays. A batch transform draws from the batch's first (epoch, index)."""
 
     def __init__(self, batch_op, seed):
         self.batch_op, self.seed = batch_op, seed
@@ -255,29 +260,22 @@ class _Collate:
     def __call__(self, samples):
         try:
             failure = next((sample for sample in samples if isinstance(sample, _Failure)), None)
-            return self._batch(samples) if failure is None else _as_arrays(failure)
+            return pack(self._batch(samples)) if failure is None else failure.packed()
         except Exception as error:
-            return _as_arrays(_Failure(error))
+            return _Failure(error).packed()
 
     def _batch(self, samples):
-        images, *columns, keys = zip(*samples)
+        images, targets, keys = zip(*samples)
         shapes = {image.shape for image in images}
         if len(shapes) > 1:
             found = " and ".join(str(shape) for shape in sorted(shapes)[:2])
             raise UserError(f"images of one batch differ in shape, {found}: a crop or a resize to one size is missing")
-        batch = [np.stack(column) for column in (images, *columns)]
+        batch = stack(images, targets)
         if self.batch_op is None:
             return batch
         epoch, first = keys[0]
         rng = np.random.default_rng([self.seed, epoch, first, len(samples)])
-        return list(self.batch_op(*batch, rng))
-
-
-def _as_arrays(failure):
-    return {
-        "text": np.frombuffer(failure.text.encode() or b" ", np.uint8).copy(),
-        "expected": np.array([failure.expected]),
-    }
+        return self.batch_op(batch, rng)
 
 
 def _start_worker(_):
@@ -286,8 +284,8 @@ def _start_worker(_):
 
 
 def _leave_with_parent(parent):
-    """End this worker when its parent was killed: Paddle's worker waits for orders for ever."""
+    """End this worker when its parent was killed: Paddle's worker would wait for the next task for ever."""
     while os.getppid() == parent:
         time.sleep(1)
-    _cleanup_mmap()  # batches in shared memory that nobody will fetch
+    _cleanup_mmap()  # batches in shared memory that no process will fetch
     os._exit(1)

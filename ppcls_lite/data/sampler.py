@@ -4,13 +4,13 @@ import numpy as np
 
 
 class EpochBatchSampler:
-    """Lists of (epoch, index) pairs, one list a batch, for one of `world_size` ranks.
+    """Lists of (epoch, index) pairs, one list per batch, for one of `world_size` ranks.
 
     With `shuffle` the order is `np.random.default_rng([seed, epoch]).permutation(size)`, the same on every
     rank and in every run. With `pad` (training) the order is filled up from its beginning so that all ranks
     get equally many images, as paddle.io.DistributedBatchSampler does: ranks wait for each other in every
-    step. Without it (evaluation) every image comes exactly once. The epoch travels in the pairs because a
-    worker process sees nothing else of the training's progress.
+    step. Without it (evaluation) every image comes exactly once. The epoch is in the pairs because a
+    worker process knows nothing else of the training's progress.
     """
 
     def __init__(

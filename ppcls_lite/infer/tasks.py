@@ -109,7 +109,7 @@ class Detection(Task):
 
     def validation_images(self, config):
         folder, images, file = _of_validation_set(config, "dataset_dir", "image_dir", "anno_path")
-        found = read_coco(os.path.join(folder, file), bad_boxes="skip").pictures
+        found = read_coco(os.path.join(folder, file), bad_boxes="skip").images
         return [os.path.join(folder, images, image.file_name) for image in found], None
 
 

@@ -1,7 +1,7 @@
 """Checkpoints that a kill cannot tear: `latest`, `best_model` and `epoch_N`.
 
-A checkpoint is three files that belong together (`.pdparams`, `.pdopt`, `.pdstates`), and three renames are not one.
-So each is written to a folder of its own, and a single rename of a link makes all three current at once:
+A checkpoint is three files that belong together (`.pdparams`, `.pdopt`, `.pdstates`), and three renames are not atomic.
+So each checkpoint is written to a folder of its own, and a single rename of a link makes all three current at once:
 
     latest.pdparams -> .checkpoints/latest/latest.pdparams
     .checkpoints/latest -> latest-000012        (the link that moves)
@@ -28,7 +28,7 @@ def save_checkpoint(output_dir, name, model, optimizer, states):
     `states` is a dict of plain values (epoch, seed, best metric). Raises UserError when the disk refuses.
     """
     store = Path(output_dir) / ".checkpoints"
-    # a name that was never used: a process id would repeat in containers, and the old folder may be the current one
+    # a name that was never used: a process id repeats in containers, and the old folder may be the current one
     fresh = store / f"{name}-{states['epoch']:06d}.{secrets.token_hex(4)}"
     try:
         fresh.mkdir(parents=True)
@@ -66,18 +66,33 @@ def _sync(path):
         os.close(handle)
 
 
+def read_states(prefix):
+    """The states of the checkpoint at `prefix` (`output/latest`): its epoch, seed and best figures.
+
+    Raises UserError when they are missing, damaged, or not those of a training.
+    """
+    path = with_suffix(_without_suffix(prefix), ".pdstates")
+    states = load_plain(path)
+    if not isinstance(states, dict) or not isinstance(states.get("epoch"), int):
+        raise UserError(f"{path}: expected the states of a training, found {type(states).__name__}")
+    return states
+
+
+def _without_suffix(prefix):
+    prefix = str(prefix)
+    for suffix in _SUFFIXES:
+        if prefix.endswith(suffix):
+            prefix = prefix[: -len(suffix)]
+    return prefix
+
+
 def load_checkpoint(prefix, model, optimizer):
     """Put the checkpoint at `prefix` (`output/latest`) into model and optimizer; returns its states.
 
     Raises UserError when one of the three files is missing, damaged, or of another network.
     """
-    prefix = str(prefix)
-    for suffix in _SUFFIXES:
-        if prefix.endswith(suffix):
-            prefix = prefix[: -len(suffix)]
-    states = load_plain(with_suffix(prefix, ".pdstates"))
-    if not isinstance(states, dict) or not isinstance(states.get("epoch"), int):
-        raise UserError(f"{prefix}.pdstates: expected the states of a training, found {type(states).__name__}")
+    prefix = _without_suffix(prefix)
+    states = read_states(prefix)
     moments = load_plain(with_suffix(prefix, ".pdopt"))
     set_weights(model, load_arrays(prefix), prefix + ".pdparams")
     _check_moments(moments, model, prefix)
@@ -97,7 +112,7 @@ def _check_moments(moments, model, prefix):
         if name in shapes:
             found.add(name)
             if not isinstance(value, np.ndarray) or (value.size > 1 and list(value.shape) != shapes[name]):
-                raise UserError(f"{prefix}.pdopt: {key} is no array of the parameter's shape {shapes[name]}")
+                raise UserError(f"{prefix}.pdopt: {key} is not an array of the parameter's shape {shapes[name]}")
     missing = [name for name in shapes if name not in found]
     if missing:
         raise UserError(

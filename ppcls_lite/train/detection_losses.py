@@ -1,25 +1,22 @@
 """CenterNet's losses (https://arxiv.org/abs/1904.07850, section 3), each over the whole batch and per object.
 
-All are called `loss(outputs, target)`: outputs (heat logits, size, offset) as CenterNet returns them, target the
-arrays of `Targets` and whatever the loader has besides. A batch without objects gives 0 for size and offset.
+All are called `loss(outputs, target)`: outputs (heat logits, size, offset) as CenterNet returns them, target a
+`DetectionTarget` of a batch. A batch without objects gives 0 for size and offset.
 """
 
 import paddle
 import paddle.nn.functional as F
 
-from ppcls_lite.data.detection import Targets
+from ppcls_lite.data.batch import DetectionTarget
 from ppcls_lite.train.losses import LOSSES
-from ppcls_lite.utils.arithmetic import number
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
-
-_FIELDS = Targets._fields
 
 
 def _check(loss, outputs, target):
-    """(outputs, Targets); UserError for those of a classifier."""
-    if not isinstance(outputs, (tuple, list)) or not isinstance(target, (tuple, list)) or len(target) < len(_FIELDS):
+    """UserError for the outputs or the target of a classifier."""
+    if paddle.is_tensor(outputs) or not isinstance(target, DetectionTarget):
         raise UserError(f"{type(loss).__name__}: needs the maps of a detector and boxes, found a classifier's")
-    return outputs, Targets(*target[: len(_FIELDS)])
 
 
 @LOSSES.register
@@ -27,18 +24,17 @@ class HeatmapFocalLoss:
     """Focal loss with fewer penalties around the centres (the paper's equation 1), divided by the objects."""
 
     def __init__(self, alpha=2.0, beta=4.0):
-        self.alpha, self.beta = number(alpha, "HeatmapFocalLoss.alpha"), number(beta, "HeatmapFocalLoss.beta")
-        if min(self.alpha, self.beta) < 0:
-            raise UserError(f"HeatmapFocalLoss: expected alpha and beta from 0 up, found {alpha!r} and {beta!r}")
+        self.alpha = checks.real("HeatmapFocalLoss.alpha", alpha, low=0)
+        self.beta = checks.real("HeatmapFocalLoss.beta", beta, low=0)
 
     def __call__(self, outputs, target):
-        outputs, target = _check(self, outputs, target)
-        logits, wanted = outputs[0], target.heat
+        _check(self, outputs, target)
+        logits, heat = outputs[0], target.heat
         scores = F.sigmoid(logits)
-        centre = (wanted == 1).astype(logits.dtype)
+        centre = (heat == 1).astype(logits.dtype)
         # the logarithms from the logits: that of a sigmoid which has become 0 would be infinite
         hits = centre * (1 - scores) ** self.alpha * F.log_sigmoid(logits)
-        misses = (1 - centre) * (1 - wanted) ** self.beta * scores**self.alpha * F.log_sigmoid(-logits)
+        misses = (1 - centre) * (1 - heat) ** self.beta * scores**self.alpha * F.log_sigmoid(-logits)
         return -(hits.sum() + misses.sum()) / paddle.clip(centre.sum(), min=1.0)
 
 
@@ -48,7 +44,7 @@ class _AtCentres:
     field, output = "", 0
 
     def __call__(self, outputs, target):
-        outputs, target = _check(self, outputs, target)
+        _check(self, outputs, target)
         found = outputs[self.output].flatten(2)
         cells = target.cells.unsqueeze(1).expand([-1, 2, -1])
         found = paddle.take_along_axis(found, cells, axis=2).transpose([0, 2, 1])

@@ -7,31 +7,28 @@ import numpy as np
 import paddle
 
 from ppcls_lite.arch.centernet import decode
-from ppcls_lite.data.detection import Targets
 from ppcls_lite.data.detection.coco_file import coco_truth
 from ppcls_lite.train.metrics import METRICS
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 # the first six of COCOeval's twelve figures
 _FIGURES = ("AP", "AP50", "AP75", "APsmall", "APmedium", "APlarge")
-_TARGETS = len(Targets._fields)  # arrays before the picture's number and its scale
 
 
 @METRICS.register
 class COCOMetric:
     """AP over IoU 0.50 to 0.95, AP50, AP75 and AP by object size (COCO's bounds, 32 and 96 px squared).
 
-    A figure is -1 when no object of that size exists. `max_boxes` of an image are looked at, the best.
+    A figure is -1 when no object of that size exists. The best `max_boxes` boxes of an image count.
     """
 
     def __init__(self, max_boxes=100):
-        if not isinstance(max_boxes, int) or max_boxes < 1:
-            raise UserError(f"COCOMetric.max_boxes: expected a whole number from 1 up, found {max_boxes!r}")
-        self.max_boxes = max_boxes
+        self.max_boxes = checks.whole("COCOMetric.max_boxes", max_boxes)
         self.reset()
 
     def bind(self, dataset):
-        """Read the annotation file of `dataset`, a COCODataSet, as that did."""
+        """Read the annotation file of `dataset`, a COCODataSet, in the same way."""
         if not hasattr(dataset, "anno_path"):
             raise UserError(f"COCOMetric: needs a COCODataSet, found {type(dataset).__name__}")
         from pycocotools.coco import COCO  # only evaluations need it
@@ -43,15 +40,14 @@ class COCOMetric:
             self.truth.createIndex()
 
     def reset(self):
-        self.rows = np.zeros((0, 7))  # the picture's number, label, score, x1, y1, x2, y2
+        self.rows = np.zeros((0, 7))  # the image's number, label, score, x1, y1, x2, y2
         self.precision = None
 
     def update(self, outputs, target):
-        """Outputs of CenterNet and a batch of the loader without its images."""
+        """Outputs of CenterNet and the `DetectionTarget` of a batch."""
         heat, size, offset = outputs
-        numbers, scales = target[_TARGETS], target[_TARGETS + 1]
-        boxes = decode(paddle.nn.functional.sigmoid(heat), size, offset, scales, self.max_boxes).numpy()
-        numbers = np.repeat(np.asarray(numbers), boxes.shape[1])
+        boxes = decode(paddle.nn.functional.sigmoid(heat), size, offset, target.scale, self.max_boxes).numpy()
+        numbers = np.repeat(np.asarray(target.number), boxes.shape[1])
         rows = np.column_stack([numbers, boxes.reshape(-1, 6).astype(np.float64)])
         self.rows = np.concatenate([self.rows, rows[rows[:, 2] > 0]])
 
@@ -69,7 +65,7 @@ class COCOMetric:
         self.rows = np.concatenate([part.numpy()[:count] for part, count in zip(parts, counts)])
 
     def values(self):
-        """{"AP": 0.41, "AP50": 0.62, …} over all pictures since the last reset."""
+        """{"AP": 0.41, "AP50": 0.62, …} over all images since the last reset."""
         self.precision = None
         if not len(self.rows):
             return dict.fromkeys(_FIGURES, 0.0)
@@ -80,11 +76,11 @@ class COCOMetric:
             evaluation.evaluate()
             evaluation.accumulate()
             evaluation.summarize()
-        self.precision = evaluation.eval["precision"]  # IoU, recall, class, size, boxes an image
+        self.precision = evaluation.eval["precision"]  # IoU, recall, class, size, boxes per image
         return {name: float(figure) for name, figure in zip(_FIGURES, evaluation.stats)}
 
     def _results(self):
-        """[picture, x, y, width, height, score, label] a row, as `loadRes` takes them."""
+        """Rows of [image, x, y, width, height, score, label], as `loadRes` takes them."""
         number, label, score, x1, y1, x2, y2 = self.rows.T
         return np.column_stack([number, x1, y1, x2 - x1, y2 - y1, score, label])
 

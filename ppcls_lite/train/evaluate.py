@@ -7,7 +7,7 @@ from ppcls_lite.train import detection_losses, detection_metrics  # noqa: F401 (
 from ppcls_lite.train.losses import WeightedLosses, check_finite
 from ppcls_lite.train.metrics import build_metric, sum_over_processes
 
-_HEADLINES = ("top1", "AP")  # what decides which network is the best
+_HEADLINES = ("top1", "AP")  # the figures that decide which network is the best
 
 
 class Evaluator:
@@ -30,13 +30,12 @@ class Evaluator:
         loss_sum, count = 0.0, 0
         if self.metric:
             self.metric.reset()
-        for images, *target in self.loader:
-            target = target[0] if len(target) == 1 else target
-            outputs = model(images)
-            loss_sum += float(self.loss(outputs, target)) * len(images)
-            count += len(images)
+        for batch in self.loader:
+            outputs = model(batch.images)
+            loss_sum += float(self.loss(outputs, batch.target)) * len(batch.images)
+            count += len(batch.images)
             if self.metric:
-                self.metric.update(outputs, target)
+                self.metric.update(outputs, batch.target)
         return self._over_processes(loss_sum, count)
 
     def _over_processes(self, loss_sum, count):
@@ -50,12 +49,12 @@ class Evaluator:
         return results
 
     def notes(self):
-        """Further lines on the last run, for a person."""
+        """Further lines about the last run, for a person."""
         return self.metric.notes() if self.metric else []
 
 
 def headline(results):
-    """The one number of an evaluation's results that should be large: its accuracy, or else the loss, negative."""
+    """The one number of an evaluation's results that should be large: its accuracy, or else the negative loss."""
     return next((results[name] for name in _HEADLINES if name in results), -results["loss"])
 
 

@@ -7,61 +7,63 @@ import paddle
 
 from ppcls_lite.arch.from_config import build_network, class_count, load_network
 from ppcls_lite.data.loader import build_loader
-from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
+from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
+from ppcls_lite.train.history import NAME as HISTORY_NAME
+from ppcls_lite.train.history import History, now
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
-from ppcls_lite.train.progress import Progress
+from ppcls_lite.train.progress import Judged, Progress
 from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.device import choose_device
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger, setup_logging
+from ppcls_lite.utils.machine import describe_processor
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
 
 LOG_NAME = "log_train.txt"
 
 
 def train(config, overrides=()):
-    """Train as the config says; leaves checkpoints and `log_train.txt` in `Global.output_dir`."""
+    """Train as the config says; leaves checkpoints, `log_train.txt` and `history.jsonl` in `Global.output_dir`."""
     options = config["Global"]
     output_dir = Path(options.get("output_dir") or "./output")
     rank, world = start_processes()
     resume = options.get("checkpoints")
     log_file = output_dir / LOG_NAME if rank == 0 else None
     setup_logging(log_file, append=bool(resume), quiet=rank > 0)
-    device = choose_device(config, overrides)
-    trainer = Trainer(config, device, rank, world)
-    first = trainer.resume(resume) if resume else 0
-    epochs = trainer.epochs
-    if first >= epochs:
-        logger.info(f"{resume} has all {epochs} epochs already: nothing left to train")
-        return
-    logger.info(
-        f"training {require(config, 'Arch.name')} on {device}: epochs {first + 1} to {epochs} of "
-        f"{trainer.steps_per_epoch} iterations, batch size {trainer.batch_size} x {world}, seed {trainer.seed}"
-    )
-    for epoch in range(first + 1, epochs + 1):
-        trainer.run_epoch(epoch)
-        trainer.evaluate_and_save(epoch, output_dir)
-    best = trainer.best
-    logger.info(f"training ended, {'best: ' + describe(best) if best else 'no evaluation was asked for'}")
+    logger.info(f"processor: {describe_processor()}")
+    with History(output_dir / HISTORY_NAME if rank == 0 else None, append=bool(resume)) as history:
+        trainer = Trainer(config, choose_device(config, overrides), rank, world)
+        if trainer.done < trainer.epochs:
+            trainer.run(output_dir, history)
+        else:
+            logger.info(f"{resume} has all {trainer.epochs} epochs already: nothing left to train")
 
 
 class Trainer:
-    """Everything that one training holds, built from the config; epochs count from 1."""
+    """Everything that one training holds, built from the config; epochs count from 1.
+
+    With `Global.checkpoints` it is as that checkpoint left it, `done` epochs trained.
+    """
 
     def __init__(self, config, device, rank=0, world=1):
         options = config["Global"]
-        self.config, self.rank, self.world = config, rank, world
-        self.epochs = _positive(options, "epochs")
-        self.every = _positive(options, "print_batch_step", 10)
-        self.save_interval = _positive(options, "save_interval", 1)
-        self.eval_interval = _positive(options, "eval_interval", 1)
+        self.config, self.device, self.rank, self.world = config, device, rank, world
+        self.epochs = checks.whole("Global.epochs", options.get("epochs"))
+        self.every = checks.whole("Global.print_batch_step", options.get("print_batch_step", 10))
+        self.save_interval = checks.whole("Global.save_interval", options.get("save_interval", 1))
+        self.eval_interval = checks.whole("Global.eval_interval", options.get("eval_interval", 1))
         self.evaluates = options.get("eval_during_train", True)
-        self.seed = choose_seed(options.get("seed"), rank, world)
-        self.best = None
+        checkpoint = options.get("checkpoints")
+        states = read_states(checkpoint) if checkpoint else {}
+        self.seed = choose_seed(states.get("seed", options.get("seed")), rank, world)
+        if options.get("seed") not in (None, self.seed):
+            logger.warning(f"Global.seed is ignored: {checkpoint} was begun with seed {self.seed}")
+        self.done, self.best = states.get("epoch", 0), states.get("best")
         seed_epoch(self.seed, 0)
         self.model = build_network(config)
         if options.get("pretrained_model"):
@@ -78,13 +80,14 @@ class Trainer:
         )
         self.amp = Precision(config.get("AMP") or {}, device)
         self.network = self._trained_form(options)
+        if checkpoint:
+            load_checkpoint(checkpoint, self.model, self.optimizer)
+            logger.info(f"resumed from {checkpoint} after epoch {self.done}")
 
     def _build_loaders(self):
         class_num = class_count(self.config)
         section = require(self.config, "DataLoader.Train")
-        self.loader = build_loader(
-            section, "Train", self.seed, self.rank, self.world, class_num, "DataLoader.Train"
-        )
+        self.loader = build_loader(section, "Train", self.seed, self.rank, self.world, class_num, "DataLoader.Train")
         self.steps_per_epoch = len(self.loader)
         if self.steps_per_epoch == 0:
             raise UserError("DataLoader.Train.sampler: drop_last leaves no batch; use a smaller batch_size")
@@ -92,9 +95,7 @@ class Trainer:
         self.evaluator = None
         if self.evaluates:
             section = require(self.config, "DataLoader.Eval")
-            loader = build_loader(
-                section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval"
-            )
+            loader = build_loader(section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval")
             self.evaluator = Evaluator(self.config, loader)
 
     def _trained_form(self, options):
@@ -106,18 +107,34 @@ class Trainer:
             network = paddle.DataParallel(network)
         return network
 
-    def resume(self, prefix):
-        """Load the checkpoint at `prefix`; returns the number of epochs that it has seen."""
-        states = load_checkpoint(prefix, self.model, self.optimizer)
-        seed = states.get("seed", self.seed)
-        if self.config["Global"].get("seed") not in (None, seed):
-            logger.warning(f"Global.seed is ignored: {prefix} was begun with seed {seed}")
-        if seed != self.seed:
-            self.seed = seed
-            self._build_loaders()
-        self.best = states.get("best")
-        logger.info(f"resumed from {prefix} after epoch {states['epoch']}")
-        return states["epoch"]
+    def run(self, output_dir, history):
+        """Train the epochs that are left; checkpoints go to `output_dir`, figures to the log and to `history`."""
+        model, first = require(self.config, "Arch.name"), self.done + 1
+        logger.info(
+            f"training {model} on {self.device}: epochs {first} to {self.epochs} of {self.steps_per_epoch} iterations, "
+            f"batch size {self.batch_size} x {self.world}, seed {self.seed}"
+        )
+        history.add(
+            "start",
+            model=model,
+            epochs=self.epochs,
+            first_epoch=first,
+            iterations=self.steps_per_epoch,
+            images=len(self.loader.dataset),
+            batch_size=self.batch_size,
+            world_size=self.world,
+            seed=self.seed,
+            device=self.device,
+            processor=describe_processor(),
+            paddle=paddle.__version__,
+            time=now(),
+        )
+        self.progress.history = history
+        for epoch in range(first, self.epochs + 1):
+            self.run_epoch(epoch)
+            self.evaluate_and_save(epoch, output_dir, history)
+        logger.info(f"training ended, {'best: ' + describe(self.best) if self.best else 'no evaluation was required'}")
+        history.add("end", epoch=self.epochs, best=self.best)
 
     def run_epoch(self, epoch):
         """One pass over the training list."""
@@ -125,21 +142,21 @@ class Trainer:
         self.loader.batch_sampler.set_epoch(epoch)
         seed_epoch(self.seed, epoch, self.rank)
         self.progress.start()
-        for step, (images, *target) in enumerate(self.loader):
+        for step, batch in enumerate(self.loader):
             self.progress.data_ready()
             lr = self.lr((epoch - 1) * self.steps_per_epoch + step)
             self.optimizer.set_lr(lr)
-            target = target[0] if len(target) == 1 else target
             with self.amp.autocast():
-                outputs = self.network(images)
-                loss = self.loss(outputs, target)
+                outputs = self.network(batch.images)
+                loss = self.loss(outputs, batch.target)
             self.amp.step(loss, self.optimizer)
             self.optimizer.clear_grad()
             parts = {"loss": loss.detach(), **(self.loss.parts if len(self.loss.parts) > 1 else {})}
-            judged = (outputs.detach(), target) if paddle.is_tensor(target) else None
-            self.progress.step_done(epoch, step, lr, parts, len(images), judged)
+            # accuracy needs one label per image: not mixed ones, and not boxes
+            judged = Judged(outputs.detach(), batch.target) if paddle.is_tensor(batch.target) else None
+            self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
 
-    def evaluate_and_save(self, epoch, output_dir):
+    def evaluate_and_save(self, epoch, output_dir, history):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
         improved = False
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
@@ -147,7 +164,9 @@ class Trainer:
             improved = self.best is None or headline(results) > headline(self.best)
             if improved:
                 self.best = results
-            logger.info(f"[Eval][Epoch {epoch}] {describe(results)}, best: {headline(self.best):.5f}")
+            best = headline(self.best)
+            logger.info(f"[Eval][Epoch {epoch}] {describe(results)}, best: {best:.5f}")
+            history.add("eval", epoch=epoch, **results, best=best)
         if self.rank > 0:
             return
         names = ["latest"]
@@ -164,9 +183,9 @@ class Precision:
     """Automatic mixed precision where a GPU can use it; plain FP32 otherwise."""
 
     def __init__(self, section, device):
-        wanted = section.get("use_amp", False)
-        self.active = wanted and device.startswith("gpu")
-        if wanted and not self.active:
+        required = section.get("use_amp", False)
+        self.active = required and device.startswith("gpu")
+        if required and not self.active:
             logger.info("AMP.use_amp is set, but mixed precision needs a GPU: training in FP32")
         self.level = section.get("level", "O1")
         if self.active:
@@ -180,8 +199,8 @@ class Precision:
 
     def step(self, loss, optimizer):
         """Backward pass and update."""
-        # the first update names the moments; without the guard a second training in this process would call them
-        # otherwise, and its checkpoints and those of the first would not fit each other
+        # the first update names the moments; without the guard a second training in this process would give them
+        # other names, and its checkpoints and those of the first would not fit each other
         with paddle.utils.unique_name.guard():
             if self.active:
                 scaled = self.scaler.scale(loss)
@@ -206,10 +225,3 @@ def evaluate(config, overrides=()):
         logger.info(f"[Eval] {note}")
     logger.info(f"[Eval][Avg] {describe(results)}, images: {len(loader.dataset)}")
     return results
-
-
-def _positive(options, key, default=None):
-    value = options.get(key, default)
-    if not isinstance(value, int) or value < 1:
-        raise UserError(f"Global.{key}: expected a whole number of at least 1, found {value!r}")
-    return value

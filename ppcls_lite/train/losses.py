@@ -5,7 +5,8 @@ import math
 import paddle
 import paddle.nn.functional as F
 
-from ppcls_lite.utils.arithmetic import number
+from ppcls_lite.data.batch import Mixed
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -13,7 +14,7 @@ LOSSES = Registry("loss")
 
 
 def check_finite(loss, fault):
-    """Raise UserError, with `fault` and what may help, when the number `loss` is not finite."""
+    """Raise UserError, with `fault` and an advice, when the number `loss` is not finite."""
     if not math.isfinite(loss):
         raise UserError(f"{fault} a smaller Optimizer.lr.learning_rate or a longer warm-up may help")
 
@@ -27,19 +28,19 @@ class CELoss:
     """
 
     def __init__(self, epsilon=None):
-        if epsilon is not None and not 0 <= number(epsilon, "CELoss.epsilon") <= 1:
-            raise UserError(f"CELoss.epsilon: expected a number from 0 to 1, found {epsilon!r}")
-        self.epsilon = epsilon
+        self.epsilon = None if epsilon is None else checks.real("CELoss.epsilon", epsilon, 0, 1)
 
     def __call__(self, logits, target):
-        """`target` is labels, or (labels, other labels, share of the first) after Mixup or CutMix."""
-        if isinstance(logits, (tuple, list)):
-            raise UserError("CELoss: the network gives several maps, and not scores of classes")
-        if not isinstance(target, (tuple, list)):
-            return self._of_labels(logits, target)
-        labels, others, share = target
-        share = share.reshape([])  # the loader's [1] would make the loss a list of one
-        return share * self._of_labels(logits, labels) + (1 - share) * self._of_labels(logits, others)
+        """`target` is labels, or `Mixed` after Mixup or CutMix; UserError for those of a detector."""
+        if not paddle.is_tensor(logits):
+            raise UserError("CELoss: the network gives several maps, not one score per class")
+        if isinstance(target, Mixed):
+            share = target.share.reshape([])  # the loader's [1] would make the loss a list of one
+            mixed_in = self._of_labels(logits, target.others)
+            return share * self._of_labels(logits, target.labels) + (1 - share) * mixed_in
+        if not paddle.is_tensor(target):
+            raise UserError("CELoss: needs one label per image, found the boxes of a detection set")
+        return self._of_labels(logits, target)
 
     def _of_labels(self, logits, labels):
         if not self.epsilon:
@@ -65,11 +66,11 @@ class WeightedLosses:
             if params is not None and not isinstance(params, dict):
                 raise UserError(f"{place}: {name} takes a mapping of options, found {params!r}")
             params = dict(params or {})
-            weight = number(params.pop("weight", 1.0), f"{place}.{name}.weight")
+            weight = checks.real(f"{place}.{name}.weight", params.pop("weight", 1.0))
             self.terms.append((name, weight, LOSSES.build(name, params, place)))
 
     def __call__(self, outputs, target):
-        """The sum for what the network gave and what the loader said, in the form that each loss knows."""
+        """The sum for the network's outputs and the target of their `Batch`."""
         total, self.parts = 0.0, {}
         for name, weight, loss in self.terms:
             part = loss(outputs, target)

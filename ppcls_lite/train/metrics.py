@@ -1,13 +1,14 @@
 """Metrics of evaluations, each under its name in a config; accuracy is counted in whole images.
 
 A metric has `bind(dataset)`, called once before it is used for an evaluation; `reset`; `update(outputs, target)` with
-a batch of the network's outputs and the loader's other arrays; `share`, which brings the counts of all processes
+the network's outputs for a batch and the target of that `Batch`; `share`, which brings the counts of all processes
 together; `values`, a dict of figures; and `notes`, further lines for a person.
 """
 
 import numpy as np
 import paddle
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -22,10 +23,9 @@ class TopkAcc:
     """
 
     def __init__(self, topk=(1, 5)):
-        ks = [topk] if isinstance(topk, int) else list(topk)
-        if not ks or not all(isinstance(k, int) and k > 0 for k in ks):
-            raise UserError(f"TopkAcc.topk: expected positive whole numbers, found {topk!r}")
-        self.topk = ks
+        if isinstance(topk, (list, tuple)) and not topk:
+            raise checks.wrong("TopkAcc.topk", "one or more whole numbers", topk)
+        self.topk = [checks.whole("TopkAcc.topk", k) for k in (topk if isinstance(topk, (list, tuple)) else [topk])]
         self.reset()
 
     def bind(self, dataset):

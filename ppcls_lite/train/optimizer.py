@@ -8,6 +8,7 @@ from bisect import bisect_right
 
 import paddle
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
 
@@ -54,14 +55,10 @@ def build_schedule(section, epochs, steps_per_epoch):
     """
     params = dict(section)
     name = params.pop("name", "Constant")
-    base = params.get("learning_rate")
-    if base is None or not 0 <= base < math.inf:
-        raise UserError(f"Optimizer.lr.learning_rate: expected a number of at least 0, found {base!r}")
-    warmup_epoch = params.pop("warmup_epoch", 0) or 0
+    base = checks.real("Optimizer.lr.learning_rate", params.get("learning_rate"), low=0)
+    warmup_epoch = checks.real("Optimizer.lr.warmup_epoch", params.pop("warmup_epoch", 0) or 0, low=0)
     start = params.pop("warmup_start_lr", 0.0) or 0.0
     by_epoch = params.pop("by_epoch", False)
-    if warmup_epoch < 0:
-        raise UserError(f"Optimizer.lr.warmup_epoch: expected at least 0, found {warmup_epoch}")
     warmup_steps = int(round(warmup_epoch * steps_per_epoch))
     steps = max(epochs * steps_per_epoch, warmup_steps + 1)
     if name == "Piecewise":

@@ -2,9 +2,18 @@
 
 import datetime
 import time
+from typing import Any, NamedTuple
 
+from ppcls_lite.train.history import History
 from ppcls_lite.train.losses import check_finite
 from ppcls_lite.utils.log import logger
+
+
+class Judged(NamedTuple):
+    """The part of a step that the training metric judges: logits [N, C] and labels [N]."""
+
+    outputs: Any
+    labels: Any
 
 
 class Progress:
@@ -12,6 +21,7 @@ class Progress:
 
     def __init__(self, steps_per_epoch, epochs, every, metric=None):
         self.steps_per_epoch, self.epochs, self.every, self.metric = steps_per_epoch, epochs, every, metric
+        self.history = History()  # writes nothing until the training puts its own here
         self._run_seconds, self._run_steps = 0.0, 0
         self._reset()
 
@@ -22,7 +32,7 @@ class Progress:
         self._outputs = []
 
     def start(self):
-        """Call before an epoch's first batch is asked for."""
+        """Call before an epoch's first batch is loaded."""
         self._clock = time.perf_counter()
 
     def data_ready(self):
@@ -33,7 +43,7 @@ class Progress:
         """Call after each step; logs every `every` steps and at the epoch's end.
 
         `losses` maps "loss" and, where it is a sum, its parts to tensors; `samples` is the number of images;
-        `judged` is (outputs, labels) for the metric, or None where it cannot judge, as with mixed labels.
+        `judged` is a `Judged` for the metric, or None where it cannot judge, as with mixed labels.
         """
         now = time.perf_counter()
         self._reader += self._waited
@@ -58,17 +68,20 @@ class Progress:
         figures = means
         if self._outputs:
             self.metric.reset()
-            for logits, labels in self._outputs:
-                self.metric.update(logits, labels)
+            for judged in self._outputs:
+                self.metric.update(judged.outputs, judged.labels)
             figures = {**self.metric.values(), **means}
         shown = "".join(f"{name}: {value:.5f}, " for name, value in figures.items())
         reader, batch = self._reader / self._steps, self._batch / self._steps
+        samples, speed = self._samples / self._steps, self._samples / self._batch
         left = (self.epochs - epoch) * self.steps_per_epoch + self.steps_per_epoch - step - 1
         eta = datetime.timedelta(seconds=round(left * self._run_seconds / self._run_steps))
         logger.info(
             f"[Train][Epoch {epoch}/{self.epochs}][Iter: {step + 1}/{self.steps_per_epoch}] "
             f"lr: {lr:.8f}, {shown}loss: {loss:.5f}, avg_reader_cost: {reader:.5f} sec, "
-            f"avg_batch_cost: {batch:.5f} sec, avg_samples: {self._samples / self._steps:.5g}, "
-            f"avg_ips: {self._samples / self._batch:.5f} images/sec, eta: {eta}"
+            f"avg_batch_cost: {batch:.5f} sec, avg_samples: {samples:.5g}, "
+            f"avg_ips: {speed:.5f} images/sec, eta: {eta}"
         )
+        costs = {"avg_reader_cost": reader, "avg_batch_cost": batch, "avg_samples": samples, "avg_ips": speed}
+        self.history.add("train", epoch=epoch, iteration=step + 1, lr=lr, loss=loss, **figures, **costs)
         self._reset()

@@ -1,4 +1,4 @@
-"""What a training or an evaluation stands on: processes and seeds."""
+"""Processes and seeds of a training or an evaluation."""
 
 import os
 import random
@@ -7,7 +7,7 @@ import secrets
 import numpy as np
 import paddle
 
-from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils import checks
 
 
 def start_processes():
@@ -21,9 +21,7 @@ def start_processes():
 def choose_seed(seed, rank=0, world=1):
     """`seed`, or a fresh one that all processes share when the config has none."""
     if seed is not None:
-        if seed < 0:
-            raise UserError(f"Global.seed: expected a whole number of at least 0, found {seed}")
-        return seed
+        return checks.whole("Global.seed", seed, low=0)
     seed = secrets.randbelow(2**31)
     if world > 1:
         shared = paddle.to_tensor([seed])

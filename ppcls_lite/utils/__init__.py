@@ -1,1 +1,1 @@
-"""Helpers that know nothing of the rest of the library: config, errors, logging, safe files."""
+"""Helpers that import nothing else of the library: config, errors, logging, checks, safe files."""

@@ -26,7 +26,7 @@ def number(value, where="value"):
         if math.isfinite(result):
             return result
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError):
-        pass  # the same answer to all of them: it is no number
+        pass  # one answer to all of them: not a number
     raise UserError(f"{where}: expected a number or a sum such as 1.0/255.0, found {value!r:.80}")
 
 

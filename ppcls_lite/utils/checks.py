@@ -1,6 +1,8 @@
-"""Checks of the options in a config: each returns the value to use or raises a one-line UserError.
+"""The checks of single options, of a config or of a command line: each returns the value or raises a UserError.
 
-The messages begin with the option's name; `build_transforms` puts the place in the config before it.
+A message begins with the name of the option as it is given here, such as `Global.epochs` or `--size`, and says what was
+expected and what was found: "Global.epochs: expected a whole number of at least 1, found 0". A caller that knows only
+the last part of the name (a transform its `size`) lets its own caller put the place in front.
 """
 
 from ppcls_lite.utils.arithmetic import number
@@ -20,7 +22,7 @@ def boolean(option, value):
 
 
 def whole(option, value, low=1):
-    """A whole number not below `low`."""
+    """A whole number of at least `low`; True and False are not numbers here."""
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise wrong(option, f"a whole number of at least {low}", value)
     return value
@@ -30,7 +32,7 @@ def real(option, value, low=None, high=None):
     """A number, or text such as `1.0/3.0`, within [low, high]."""
     value = number(value, option)
     if (low is not None and value < low) or (high is not None and value > high):
-        bounds = f"from {low} up" if high is None else f"from {low} to {high}"
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise wrong(option, f"a number {bounds}", value)
     return value
 

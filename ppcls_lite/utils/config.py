@@ -57,7 +57,7 @@ def load_config(path, overrides=(), schema=schemas.TRAIN):
     _check_types(config, schema, path)
     for text in overrides:
         _override(config, text, schema, path)
-    for section in ("Global", "Arch"):  # what no script can do without
+    for section in ("Global", "Arch"):  # every script needs these
         if section in schema[""]:
             require(config, section, path)
     return config
@@ -92,7 +92,7 @@ def read_yaml(path):
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys and says nothing; a config must not hide a line that way."""
+    """PyYAML keeps the last of two equal keys without a message; a config must not hide a line that way."""
 
     def construct_mapping(self, node, deep=False):
         seen = set()
@@ -101,14 +101,14 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if isinstance(name, str):
                 if name in seen:
                     raise yaml.MarkedYAMLError(
-                        problem=f"key '{name}' stands twice", problem_mark=key.start_mark
+                        problem=f"key '{name}' occurs twice", problem_mark=key.start_mark
                     )
                 seen.add(name)
         return super().construct_mapping(node, deep)
 
 
 def parse_value(text):
-    """The YAML scalar or flow list that `text` spells; `1e-3` is a number here, as people mean it."""
+    """The YAML scalar or flow list that `text` spells; `1e-3` is a number here, unlike in YAML 1.1."""
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -122,7 +122,7 @@ def parse_value(text):
 
 
 def _check_types(config, schema, path):
-    """Types of the keys that the schema knows; YAML's own unknown keys are left to whoever reads the section."""
+    """Types of the keys that the schema knows; unknown keys are left to the reader of the section."""
     for section, kinds in schema.items():
         node = _section(config, section)
         if isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""How Paddle is to run: its device, its export format. Imports Paddle only when asked."""
+"""How Paddle is to run: its device, its export format. Imports Paddle only inside the functions."""
 
 import os
 
@@ -14,8 +14,8 @@ def export_as_pdmodel():
 def choose_device(config, overrides=()):
     """Set Paddle's device to the config's `Global.device` ("gpu", "gpu:1", "cpu"); returns the one in use.
 
-    Null means a GPU if there is one. Official configs say `gpu` throughout, so without a GPU that means the CPU, and
-    the log says so; when the user demands a GPU with `-o Global.device=gpu`, UserError is raised instead.
+    Null means a GPU if there is one. All official configs say `gpu`, so without a GPU that means the CPU, and
+    the log says so; when the user requires a GPU with `-o Global.device=gpu`, UserError is raised instead.
     """
     import paddle
 
@@ -23,12 +23,12 @@ def choose_device(config, overrides=()):
     name = (stated or "gpu").lower()
     if name.split(":")[0] not in ("gpu", "cpu"):
         raise UserError(f"Global.device: expected gpu or cpu, found '{name}'")
-    lacking = why_no_gpu(paddle) if name.startswith("gpu") else ""
-    if lacking:
+    missing = why_no_gpu(paddle) if name.startswith("gpu") else ""
+    if missing:
         if any(text.startswith("Global.device=") for text in overrides):
-            raise UserError(f"-o Global.device={name}: {lacking}; use -o Global.device=cpu")
+            raise UserError(f"-o Global.device={name}: {missing}; use -o Global.device=cpu")
         if stated:
-            logger.info(f"Global.device is {name}, but {lacking}: running on the CPU")
+            logger.info(f"Global.device is {name}, but {missing}: running on the CPU")
         name = "cpu"
     paddle.set_device(name)
     return name

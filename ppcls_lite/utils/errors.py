@@ -1,4 +1,4 @@
-"""The one exception that a person is meant to read, and how entry scripts end."""
+"""The one exception whose message is for the user, and how entry scripts end."""
 
 import atexit
 import difflib
@@ -16,7 +16,7 @@ _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk's
 
 
 class UserError(Exception):
-    """Something the user can mend; the message is one line: where, what was found, what was expected."""
+    """A fault that the user can mend; the message is one line: where, what was found, what was expected."""
 
 
 def nearest(word, known):
@@ -28,8 +28,8 @@ def nearest(word, known):
 def run_main(main):
     """Call an entry script's `main()` and exit: 0, 1 after a UserError or on a full disk (one line), 130 after Ctrl-C.
 
-    Any other exception keeps its traceback, because then the fault is ours. Before, the process is set up for the
-    fastest kernels (see `speed_up_mkl`).
+    Any other exception keeps its traceback, because then the fault is in this program. Before `main`, the process is
+    set up for the fastest kernels (see `speed_up_mkl`).
     """
     speed_up_mkl()
     try:
@@ -41,7 +41,7 @@ def run_main(main):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
-    except BrokenPipeError:  # the reader (`| head`) has left: nothing more to say
+    except BrokenPipeError:  # the reader (`| head`) has left: there is nothing more to print
         _silence_output()
         status = 141
     except OSError as error:
@@ -55,13 +55,13 @@ def run_main(main):
 
 
 def _silence_output():
-    """Send what standard output still holds nowhere: it could not be written, and ending would try again."""
+    """Discard what standard output still holds: it could not be written, and the end of the process would try again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def leave(status):
-    """End the process, without taking a loaded Paddle apart: that costs a quarter of a second, and frees nothing
-    that the system would not free."""
+    """End the process without the clean-up of a loaded Paddle: it takes a quarter of a second, and frees only what the
+    system frees anyway."""
     if "paddle" not in sys.modules:
         sys.exit(status)
     atexit._run_exitfuncs()
@@ -71,10 +71,10 @@ def leave(status):
 
 @contextmanager
 def quick_import():
-    """Import Paddle within this: what an import makes lives as long as the process, so looking for garbage in it,
-    again and again, costs a third of a second for nothing.
+    """Import Paddle within this: the objects of an import live as long as the process, so searching them for garbage
+    again and again costs a third of a second for nothing.
 
-    To be ended (SIGTERM, as at Ctrl-C of a chain) is no fault: Paddle's own handler would print a C++ traceback."""
+    SIGTERM (as at Ctrl-C of a chain) keeps its handler: Paddle's own would print a C++ traceback."""
     gc.disable()
     ended = signal.getsignal(signal.SIGTERM)
     try:

@@ -11,7 +11,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def find_file(path):
-    """`path` itself, or its twin under `ppcls_lite/` when an official config says `ppcls/…` and that is absent.
+    """`path` itself, or its twin under `ppcls_lite/` when an official config says `ppcls/…` and that is missing.
 
     PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here.
     """
@@ -34,7 +34,7 @@ def find_file(path):
 def atomic_write(path, mode="w"):
     """Open a temporary file beside `path` and move it over `path` once the block has ended well.
 
-    A kill, an exception or a full disk leaves what was at `path` before. An OSError names the file.
+    A kill, an exception or a full disk leaves the previous content of `path`. An OSError names the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,13 +48,13 @@ def atomic_write(path, mode="w"):
         os.replace(name, path)
     except BaseException as error:
         Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError) and not error.filename:  # a full disk does not say which file did not fit
+        if isinstance(error, OSError) and not error.filename:  # a full disk does not name the file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
 def replace_block(path, begin, end, block):
-    """Replace what stands between the lines `begin` and `end` in the file at `path`; UserError without both of them."""
+    """Replace the lines between `begin` and `end` in the file at `path`; UserError when one of the two is missing."""
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""One logger for the whole library: the screen, and a file where a training keeps its record."""
+"""One logger for the whole library: to the screen, and to a training's log file."""
 
 import logging
 import sys
@@ -38,7 +38,7 @@ class _Screen(logging.StreamHandler):
 
     def handleError(self, record):
         error = sys.exc_info()[1]
-        if isinstance(error, BrokenPipeError):  # `| head` has left: run_main knows what to do
+        if isinstance(error, BrokenPipeError):  # `| head` has left: run_main ends the process
             raise error
         raise UserError(f"the screen's output cannot be written ({getattr(error, 'strerror', error)})") from error
 

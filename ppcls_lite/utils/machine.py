@@ -1,4 +1,4 @@
-"""What a run has and takes of this machine: processor, graphics card, cores, memory, and how busy others keep it."""
+"""The machine of a run: its processor, graphics card, cores and memory, and the load of other processes."""
 
 import os
 import platform
@@ -26,8 +26,14 @@ def _cpu():
     return names[0] if names else platform.processor() or platform.machine()
 
 
+def describe_processor(environ=os.environ):
+    """The processor's name and, where it is set, the setting of MKL: `AMD EPYC 9654, MKL_DEBUG_CPU_TYPE=5`."""
+    setting = environ.get("MKL_DEBUG_CPU_TYPE")
+    return _cpu() if setting is None else f"{_cpu()}, MKL_DEBUG_CPU_TYPE={setting}"
+
+
 def speed_up_mkl(environ=os.environ, cpuinfo="/proc/cpuinfo"):
-    """Tell Paddle's MKL of AVX2 on an AMD processor, where it would take its slowest path; before Paddle computes.
+    """Make Paddle's MKL use AVX2 on an AMD processor, where it would take its slowest path; before Paddle computes.
 
     Returns whether that was done: not on other processors, and not where the user has set MKL_DEBUG_CPU_TYPE. A
     training step of ResNet50_vd takes about 0.3 of the time then; strict comparisons stay equal bit by bit.
@@ -61,7 +67,7 @@ def usable_cores():
 
 
 def peak_memory_mb():
-    """The most memory that this process has had, in 2^20 bytes; None where the system does not tell."""
+    """The most memory that this process has had, in 2^20 bytes; None where the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -70,7 +76,7 @@ def peak_memory_mb():
 
 
 class OthersLoad:
-    """The share of this machine's CPU time that other processes took; None where the system does not tell.
+    """The share of this machine's CPU time that other processes took; None where the system does not report it.
 
     `with OthersLoad() as load: ...`, then `load.share` (0 to 1). Only this process's own work is not counted.
     """

@@ -1,4 +1,4 @@
-"""A name-to-builder table that is filled by a decorator, so that a test can walk over all of it."""
+"""A name-to-builder table that is filled by a decorator, so that a test can iterate over all of it."""
 
 from ppcls_lite.utils.errors import UserError, nearest
 
@@ -26,7 +26,7 @@ class Registry:
         return sorted(self._entries)
 
     def get(self, name, where=""):
-        """The builder called `name`; raises UserError with the nearest name. `where` says who asked."""
+        """The builder called `name`; raises UserError with the nearest name. `where` is the place in the config."""
         if name not in self._entries:
             place = f"{where}: " if where else ""
             raise UserError(

@@ -1,8 +1,8 @@
-"""Read `.pdparams`, `.pdopt` and `.pdstates` files without running anything that they ask for.
+"""Read `.pdparams`, `.pdopt` and `.pdstates` files without running anything that they name.
 
 Paddle saves pickles, and a pickle may name any function to call. Paddle's own need nothing but NumPy's array
 constructors, so every other name is refused (the `pickle` documentation, "Restricting Globals"). And those
-constructors are replaced by ones that check what they are given: NumPy's `dtype.__setstate__` believes a file that
+constructors are replaced by ones that check their arguments: NumPy's `dtype.__setstate__` believes a file that
 declares bytes to be Python objects, and such an array makes the interpreter follow the addresses in the file.
 """
 
@@ -17,7 +17,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.tensor_files import read_folder
 
 _NUMBERS = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
-_NAME_TABLE = "StructuredToParameterName@@"  # Paddle's own list of parameter names, no weight
+_NAME_TABLE = "StructuredToParameterName@@"  # Paddle's own list of parameter names, not a weight
 
 
 class _Refused(Exception):
@@ -25,7 +25,7 @@ class _Refused(Exception):
 
 
 class _Dtype:
-    """Stands for a `numpy.dtype` in a pickle: plain numbers only."""
+    """Takes the place of `numpy.dtype` in a pickle: plain numbers only."""
 
     def __init__(self, code, align=False, copy=False):
         if not isinstance(code, str) or not _NUMBERS.fullmatch(code):
@@ -45,7 +45,7 @@ class _Array(np.ndarray):
     def __setstate__(self, state):
         _, shape, kind, fortran, data = state
         if not isinstance(kind, _Dtype) or not isinstance(data, bytes):
-            raise ValueError("an array of something else than numbers")
+            raise ValueError("an array of other things than numbers")
         if any(type(side) is not int or side < 0 for side in shape):
             raise ValueError(f"an array of shape {shape!r:.40}")
         if math.prod(shape) * kind.dtype.itemsize != len(data):
@@ -54,7 +54,7 @@ class _Array(np.ndarray):
 
 
 def _empty_array(kind, shape, code):
-    return np.ndarray.__new__(_Array, (0,), np.uint8)  # whatever was asked for: the state says it again
+    return np.ndarray.__new__(_Array, (0,), np.uint8)  # shape and kind come again with the state
 
 
 def _scalar(kind, data):
@@ -91,7 +91,7 @@ def _encode_latin1(text, encoding):
 def load_plain(path):
     """The arrays, numbers, texts and containers in the pickle at `path`.
 
-    Raises UserError when the file is missing, damaged, or asks for anything but arrays and plain containers.
+    Raises UserError when the file is missing, damaged, or names anything but arrays and plain containers.
     """
     path = Path(path)
     if not path.is_file():
@@ -111,8 +111,8 @@ def load_plain(path):
 def load_arrays(path):
     """The state dict at `path`: {entry name: ndarray}, in the file's order.
 
-    `path` may leave `.pdparams` off, as PaddleClas's options do, or be a folder with one file a variable, named as
-    the entry. Raises UserError as `load_plain` does, and when the file holds something else than named arrays.
+    `path` may leave `.pdparams` off, as PaddleClas's options do, or be a folder with one file per variable, named as
+    the entry. Raises UserError as `load_plain` does, and when the file holds anything but named arrays.
     """
     if Path(path).is_dir() and not with_suffix(path, ".pdparams").is_file():
         return read_folder(path)
@@ -125,7 +125,7 @@ def load_arrays(path):
         if isinstance(value, tuple) and len(value) == 2:
             value = arrays[name] = value[1]
         if not isinstance(value, np.ndarray):
-            raise UserError(f"{path}: entry '{name}' is no array of numbers ({type(value).__name__})")
+            raise UserError(f"{path}: entry '{name}' is not an array of numbers ({type(value).__name__})")
     return arrays
 
 

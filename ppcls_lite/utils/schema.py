@@ -1,4 +1,4 @@
-"""The keys of PaddleClas's two config schemas and the type of each; what is not here needs no check of its own.
+"""The keys of PaddleClas's two config schemas and the type of each; other keys need no check of their own.
 
 A section's own options (a network's, a transform's) are checked by the thing that takes them.
 """

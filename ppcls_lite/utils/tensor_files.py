@@ -1,4 +1,4 @@
-"""Paddle's binary form of one tensor, of which its weights files are made: one a file, or many one after the other.
+"""Paddle's binary form of one tensor, which its weights files consist of: one per file, or many one after the other.
 
 A tensor is: uint32 0; uint64 number of levels of detail (0 here); uint32 0; int32 length of a protobuf message
 `VarType.TensorDesc` (field 1: data type, field 2: dimensions); the message; the numbers, little-endian
@@ -31,9 +31,9 @@ class _Damaged(Exception):
 
 
 def write_tensor(stream, array):
-    """Append `array` to the binary `stream`; numbers of a kind that Paddle has not raise ValueError."""
+    """Append `array` to the binary `stream`; numbers of a kind that Paddle does not have raise ValueError."""
     if array.dtype not in _CODES:
-        raise ValueError(f"{array.dtype} has no place in a Paddle tensor")
+        raise ValueError(f"a Paddle tensor cannot hold {array.dtype}")
     message = b"\x08" + _varint(_CODES[array.dtype])
     message += b"".join(b"\x10" + _varint(side) for side in array.shape)
     stream.write(struct.pack("<IQIi", 0, 0, 0, len(message)) + message)
@@ -45,7 +45,7 @@ def tensor_bytes(content, start=0):
     try:
         return _parse(content, start)
     except (_Damaged, struct.error) as problem:
-        raise UserError(f"no Paddle tensor at byte {start}, or a damaged one ({problem})") from None
+        raise UserError(f"not a Paddle tensor at byte {start}, or a damaged one ({problem})") from None
 
 
 def read_tensors(path):
@@ -70,10 +70,10 @@ def read_tensors(path):
 
 
 def read_folder(folder):
-    """{file name: array} of a folder with one variable a file, sorted by name; UserError names what is no tensor."""
+    """{file name: array} of a folder with one variable per file, sorted by name; UserError names any other file."""
     names = sorted(path.name for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
     if not names:
-        raise UserError(f"{folder}: expected a folder with one file a variable, found no file")
+        raise UserError(f"{folder}: expected a folder with one file per variable, found no file")
     arrays = {}
     for name in names:
         tensors = read_tensors(Path(folder, name))

@@ -5,8 +5,8 @@
 
 Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and
 accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients, a request and its
-answers. Existing evidence is kept unless --renew is given. Modes other than lite_train_lite_infer have a folder of their
-own below test_log/<model>/.
+answers. Existing evidence is kept unless --renew is given. Modes other than lite_train_lite_infer have their own folder
+below test_log/<model>/.
 Exit code: 0 kept or written, 1 the run left no training log, or none of a server.
 """
 

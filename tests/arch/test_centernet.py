@@ -9,7 +9,8 @@ import pytest
 from ppcls_lite.arch import ARCH, build_backbone
 from ppcls_lite.arch.centernet import STRIDE, CenterNet, decode
 from ppcls_lite.arch.from_config import build_network
-from ppcls_lite.data.detection.targets import Gt2CenterNetTarget, Targets, draw_gaussians, gaussian_radius
+from ppcls_lite.data.batch import DetectionTarget
+from ppcls_lite.data.detection.targets import Gt2CenterNetTarget, draw_gaussians, gaussian_radius
 from ppcls_lite.train.evaluate import Evaluator  # noqa: F401 (it registers the losses)
 from ppcls_lite.train.losses import LOSSES, WeightedLosses
 from ppcls_lite.utils.errors import UserError
@@ -29,10 +30,10 @@ def overlap(a, b):
 # ---- targets
 
 
-@pytest.mark.parametrize("wanted", [0.3, 0.7])
+@pytest.mark.parametrize("overlap", [0.3, 0.7])
 @pytest.mark.parametrize(("width", "height"), [(10.0, 10.0), (30.0, 4.0), (3.0, 17.0)])
-def test_corners_may_be_off_by_the_radius_and_no_more(width, height, wanted):
-    radius = float(gaussian_radius(np.array([width]), np.array([height]), wanted)[0])
+def test_corners_may_be_off_by_the_radius_and_no_more(width, height, overlap):
+    radius = float(gaussian_radius(np.array([width]), np.array([height]), overlap)[0])
     assert radius > 0
 
     def worst(by):
@@ -40,9 +41,9 @@ def test_corners_may_be_off_by_the_radius_and_no_more(width, height, wanted):
         shifts = itertools.product((-by, 0, by), repeat=4)
         return min(overlap((0, 0, width, height), (a, b, width + c, height + d)) for a, b, c, d in shifts)
 
-    assert worst(radius) == pytest.approx(wanted, abs=1e-9)
-    assert worst(1.01 * radius) < wanted
-    assert worst(0.99 * radius) > wanted
+    assert worst(radius) == pytest.approx(overlap, abs=1e-9)
+    assert worst(1.01 * radius) < overlap
+    assert worst(0.99 * radius) > overlap
 
 
 def test_gaussians_are_those_of_a_loop_over_cells():
@@ -90,7 +91,7 @@ def test_targets_keep_to_the_grid_and_to_the_number_of_objects():
 
 def test_image_must_fit_the_grid():
     sample = {"image": np.zeros((3, 64, 62)), "chw": True, "boxes": np.zeros((0, 4)), "labels": [], "class_num": 1}
-    with pytest.raises(UserError, match="62x64, and no multiple of 32"):
+    with pytest.raises(UserError, match="62x64, not a multiple of 32"):
         Gt2CenterNetTarget()(sample)
 
 
@@ -107,7 +108,7 @@ def maps_of(targets):
     return [paddle.to_tensor(array) for array in arrays]
 
 
-def test_perfect_maps_give_the_boxes_back_in_the_pictures_pixels():
+def test_perfect_maps_give_the_boxes_back_in_the_files_pixels():
     boxes, labels = [[1.0, 2.0, 4.5, 5.0], [6.0, 0.0, 14.0, 9.0], [2.0, 8.0, 4.0, 12.0]], [2, 0, 2]
     scale_y, scale_x = 0.5, 0.8
     found = decode(*maps_of(make_targets(boxes, labels)), paddle.to_tensor([[scale_y, scale_x]]), 10).numpy()[0]
@@ -121,7 +122,7 @@ def test_perfect_maps_give_the_boxes_back_in_the_pictures_pixels():
     assert (np.diff(found[:, 1]) <= 0).all()  # best first
 
 
-def test_a_cell_beside_a_higher_one_is_no_peak():
+def test_a_cell_beside_a_higher_one_is_not_a_peak():
     heat = np.zeros((1, 2, 6, 6), np.float32)
     heat[0, 1, 2, 2], heat[0, 1, 2, 3], heat[0, 0, 2, 3], heat[0, 1, 5, 5] = 0.9, 0.8, 0.7, 0.6
     still = paddle.zeros([1, 2, 6, 6])
@@ -140,46 +141,50 @@ def test_more_boxes_than_cells_cannot_be_had():
 
 @pytest.fixture
 def batch():
-    """(outputs, target) of two pictures, one of them empty, as arrays."""
+    """(outputs, target) of two images, one of them empty, as arrays."""
     rng = np.random.default_rng(2)
     targets = [make_targets([[1, 2, 4.5, 5], [6, 0, 14, 9]], [2, 0], max_objs=3), make_targets([], [], max_objs=3)]
-    target = [np.stack(column) for column in zip(*targets)]
+    number, scale = np.arange(2), np.ones((2, 2), np.float32)
+    target = DetectionTarget(*map(np.stack, zip(*targets)), number, scale)
     outputs = [rng.normal(size=(2, channels, 12, 16)).astype(np.float32) for channels in (4, 2, 2)]
     return outputs, target
 
 
+def tensors(outputs, target):
+    return [paddle.to_tensor(array) for array in outputs], DetectionTarget(*map(paddle.to_tensor, target))
+
+
 def value(name, outputs, target, **options):
-    outputs, target = ([paddle.to_tensor(array) for array in arrays] for arrays in (outputs, target))
+    outputs, target = tensors(outputs, target)
     return float(LOSSES.build(name, options)(outputs, target))
 
 
 def test_focal_loss_is_that_of_a_loop(batch):
     outputs, target = batch
     total = 0.0
-    for logit, wanted in zip(outputs[0].ravel().astype(float), target[0].ravel().astype(float)):
+    for logit, heat in zip(outputs[0].ravel().astype(float), target.heat.ravel().astype(float)):
         score = 1 / (1 + np.exp(-logit))
-        if wanted == 1:
+        if heat == 1:
             total -= (1 - score) ** 2 * np.log(score)
         else:
-            total -= (1 - wanted) ** 4 * score**2 * np.log(1 - score)
+            total -= (1 - heat) ** 4 * score**2 * np.log(1 - score)
     assert value("HeatmapFocalLoss", outputs, target) == pytest.approx(total / 2, rel=1e-4)  # two objects
 
 
 @pytest.mark.parametrize(("name", "field", "output"), [("SizeL1Loss", "sizes", 1), ("OffsetL1Loss", "offsets", 2)])
 def test_l1_losses_look_at_the_centres_only(batch, name, field, output):
     outputs, target = batch
-    wanted = Targets(*target)
     total = 0.0
-    for picture, place in zip(*np.nonzero(wanted.valid)):
-        cell = wanted.cells[picture, place]
-        there = outputs[output][picture].reshape(2, -1)[:, cell]
-        total += np.abs(there - getattr(wanted, field)[picture, place]).sum()
+    for image, place in zip(*np.nonzero(target.valid)):
+        cell = target.cells[image, place]
+        there = outputs[output][image].reshape(2, -1)[:, cell]
+        total += np.abs(there - getattr(target, field)[image, place]).sum()
     assert value(name, outputs, target) == pytest.approx(total / 2, rel=1e-5)
 
 
 def test_losses_without_an_object_and_with_certain_scores_are_finite(batch):
     outputs, target = batch
-    empty = [array[1:] for array in target]
+    empty = DetectionTarget(*(array[1:] for array in target))
     for name in ("SizeL1Loss", "OffsetL1Loss"):
         assert value(name, [array[1:] for array in outputs], empty) == 0
     certain = [np.where(outputs[0] > 0, 200, -200).astype(np.float32), *outputs[1:]]
@@ -187,14 +192,14 @@ def test_losses_without_an_object_and_with_certain_scores_are_finite(batch):
 
 
 def test_parts_of_a_sum_are_kept_by_name(batch):
-    outputs, target = ([paddle.to_tensor(array) for array in arrays] for arrays in batch)
+    outputs, target = tensors(*batch)
     losses = WeightedLosses([{"SizeL1Loss": {"weight": 0.1}}, {"OffsetL1Loss": {"weight": 2}}], "Loss.Train")
     total = float(losses(outputs, target))
     assert total == pytest.approx(0.1 * float(losses.parts["SizeL1Loss"]) + 2 * float(losses.parts["OffsetL1Loss"]))
 
 
 def test_wrong_options_of_losses_are_named():
-    with pytest.raises(UserError, match="alpha and beta from 0 up"):
+    with pytest.raises(UserError, match=r"HeatmapFocalLoss.alpha: expected a number of at least 0, found -1"):
         LOSSES.build("HeatmapFocalLoss", {"alpha": -1})
 
 
@@ -252,5 +257,5 @@ def test_unknown_options_are_named(tmp_path):
         build_network(config)
 
 
-def test_a_detector_is_no_classifier():
+def test_a_detector_is_not_a_classifier():
     assert "CenterNet" not in ARCH

@@ -90,18 +90,18 @@ def test_ssld_must_be_known():
 
 
 class Server(BaseHTTPRequestHandler):
-    """Serves `body`; cuts the connection after `cut_at` bytes while `cuts` lasts; notes the ranges asked for."""
+    """Serves `body`; cuts the connection after `cut_at` bytes while `cuts` lasts; notes the required ranges."""
 
     body, cuts, cut_at, tag, ranges = b"", 0, 0, '"one"', ()
 
     def do_GET(self):
         cls = type(self)
-        wanted = self.headers.get("Range")
-        cls.ranges = (*cls.ranges, wanted)
+        ranged = self.headers.get("Range")
+        cls.ranges = (*cls.ranges, ranged)
         if self.path.endswith("absent.pdparams"):
             self.send_error(404)
             return
-        start = int(wanted[6:-1]) if wanted and self.headers.get("If-Range") == cls.tag else 0
+        start = int(ranged[6:-1]) if ranged and self.headers.get("If-Range") == cls.tag else 0
         rest = cls.body[start:]
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(rest)))

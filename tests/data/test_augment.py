@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ppcls_lite.data.batch import Batch, Mixed
 from ppcls_lite.data.batch_ops import build_batch_op
 from ppcls_lite.data.transforms import auto_augment, build_transforms, pillow, timm_augment
 from ppcls_lite.utils.errors import UserError
@@ -21,7 +22,7 @@ RANDOM = [
 
 
 class Script:
-    """Stands for a Generator where a test needs certain draws: its answers are given in order."""
+    """Takes the place of a Generator where a test needs certain draws: its answers are given in order."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -33,7 +34,7 @@ class Script:
 
 
 @pytest.fixture
-def picture():
+def rgb():
     small = np.random.default_rng(1).integers(0, 256, (9, 7, 3), np.uint8)
     return cv2.resize(small, (90, 71), interpolation=cv2.INTER_CUBIC)
 
@@ -43,17 +44,17 @@ def one(name, **options):
 
 
 @pytest.mark.parametrize("op", RANDOM)
-def test_same_generator_same_picture_and_input_untouched(op, picture):
+def test_same_generator_same_image_and_input_untouched(op, rgb):
     transform = build_transforms([op])
-    before = picture.copy()
-    results = [transform(picture, np.random.default_rng([3, seed])) for seed in range(12)]
-    again = [transform(picture, np.random.default_rng([3, seed])) for seed in range(12)]
+    before = rgb.copy()
+    results = [transform(rgb, np.random.default_rng([3, seed])) for seed in range(12)]
+    again = [transform(rgb, np.random.default_rng([3, seed])) for seed in range(12)]
     assert all(np.array_equal(a, b) for a, b in zip(results, again))
     assert len({result.tobytes() for result in results}) > 1
     assert {result.dtype for result in results} == {np.dtype(np.uint8)}
-    assert np.array_equal(picture, before)
+    assert np.array_equal(rgb, before)
     with pytest.raises(ValueError, match="Generator"):
-        transform(picture)
+        transform(rgb)
 
 
 @pytest.mark.parametrize("log_aspect", [False, True])
@@ -78,18 +79,18 @@ def test_crop_numbers():
     assert box == (5, 7, int(side * 1.1), int(side / 1.1))
 
 
-def test_crop_then_resize_is_width_by_height(picture):
+def test_crop_then_resize_is_width_by_height(rgb):
     op = one("RandCropImage", size=[20, 10])
     left, top, w, h = op.box(71, 90, np.random.default_rng(4))
-    expected = cv2.resize(picture[top : top + h, left : left + w], (20, 10))
-    assert np.array_equal(op(picture, np.random.default_rng(4)), expected)
+    expected = cv2.resize(rgb[top : top + h, left : left + w], (20, 10))
+    assert np.array_equal(op(rgb, np.random.default_rng(4)), expected)
 
 
 @pytest.mark.parametrize(("code", "axes"), [(1, (1,)), (0, (0,)), (-1, (0, 1))])
-def test_flip(picture, code, axes):
+def test_flip(rgb, code, axes):
     op = one("RandFlipImage", flip_code=code)
-    assert op(picture, Script(0)) is picture
-    assert np.array_equal(op(picture, Script(1)), np.flip(picture, axes))
+    assert op(rgb, Script(0)) is rgb
+    assert np.array_equal(op(rgb, Script(1)), np.flip(rgb, axes))
 
 
 def test_erasing_numbers():
@@ -127,25 +128,25 @@ def test_policy_magnitudes():
     assert auto_augment.rand_magnitude("translateX", 10) == 150 / 331
 
 
-def test_auto_augment_applies_its_row(picture):
+def test_auto_augment_applies_its_row(rgb):
     ops = pytest.importorskip("PIL.ImageOps")
     image = pytest.importorskip("PIL.Image")
     # row 7 is posterize (0.8, step 5: 6 bits), then equalize (1.0)
-    result = one("AutoAugment")(picture, Script(7, 0.7, 0.99))
-    assert np.array_equal(result, np.asarray(ops.equalize(ops.posterize(image.fromarray(picture), 6))))
+    result = one("AutoAugment")(rgb, Script(7, 0.7, 0.99))
+    assert np.array_equal(result, np.asarray(ops.equalize(ops.posterize(image.fromarray(rgb), 6))))
 
 
-def test_posterize_is_pillows_and_knows_no_bits(picture):
+def test_posterize_is_pillows_and_knows_no_bits(rgb):
     ops = pytest.importorskip("PIL.ImageOps")
-    image = pytest.importorskip("PIL.Image").fromarray(picture)
+    image = pytest.importorskip("PIL.Image").fromarray(rgb)
     for bits in range(1, 9):
         assert pillow.posterize(image, bits).tobytes() == ops.posterize(image, bits).tobytes()
     assert not np.asarray(pillow.posterize(image, 0)).any()
 
 
-def test_every_operation_runs_at_every_level(picture):
+def test_every_operation_runs_at_every_level(rgb):
     rng = np.random.default_rng(0)
-    image = pytest.importorskip("PIL.Image").fromarray(picture)
+    image = pytest.importorskip("PIL.Image").fromarray(rgb)
     for name, to_argument, operate, _ in timm_augment.OPERATIONS:
         for level in (0.0, 3.3, 10.0):
             for inc in (False, True):
@@ -196,24 +197,24 @@ LABELS = np.array([0, 1, 2, 3])
 def test_mixup_numbers():
     order = np.array([2, 3, 1, 0])
     mix = build_batch_op([{"MixupOperator": {"alpha": 0.2}}])
-    images, first, second, lam = mix(IMAGES, LABELS, Script(order, 0.25))
+    images, (first, second, share) = mix(Batch(IMAGES, LABELS), Script(order, 0.25))
     assert np.array_equal(images, 0.25 * IMAGES + 0.75 * IMAGES[order])
     assert images.dtype == np.float32
     assert np.array_equal(first, LABELS)
     assert np.array_equal(second, order)
-    assert lam.tolist() == [0.25]
+    assert share.tolist() == [0.25]
 
 
 def test_cutmix_numbers():
     order = np.array([1, 0, 3, 2])
     mix = build_batch_op([{"CutmixOperator": None}])
     # sides are half of 8 and 6; the centre row 1 loses a row at the border: rows 0-2, columns 2-3
-    images, _, second, lam = mix(IMAGES, LABELS, Script(order, 0.75, 1, 3))
+    images, mixed = mix(Batch(IMAGES, LABELS), Script(order, 0.75, 1, 3))
     expected = IMAGES.copy()
     expected[:, :, 0:3, 2:4] = IMAGES[order, :, 0:3, 2:4]
     assert np.array_equal(images, expected)
-    assert np.array_equal(second, order)
-    assert lam[0] == np.float32(1 - 6 / 48)
+    assert np.array_equal(mixed.others, order)
+    assert mixed.share[0] == np.float32(1 - 6 / 48)
 
 
 def test_sampler_draws_by_probability():
@@ -222,12 +223,14 @@ def test_sampler_draws_by_probability():
     rng = np.random.default_rng(0)
     kinds = {"mixup": 0, "cutmix": 0, "none": 0}
     for _ in range(600):
-        result = sampler(IMAGES, LABELS, rng)
-        if len(result) == 2:
-            kinds["none"] += 1
-        else:
+        images, target = sampler(Batch(IMAGES, LABELS), rng)
+        if isinstance(target, Mixed):
             pixels = set(IMAGES.ravel().tolist())
-            kinds["cutmix" if set(result[0].ravel().tolist()) <= pixels and result[3] not in (0, 1) else "mixup"] += 1
+            cut = set(images.ravel().tolist()) <= pixels and target.share not in (0, 1)
+            kinds["cutmix" if cut else "mixup"] += 1
+        else:
+            assert target is LABELS
+            kinds["none"] += 1
     assert kinds["none"] == pytest.approx(120, abs=40)
     assert kinds["mixup"] > kinds["cutmix"] > 60
     assert given["MixupOperator"] == {"alpha": 0.8, "prob": 0.5}
@@ -252,6 +255,6 @@ def test_faults_of_batch_ops(ops, message):
     assert "\n" not in str(caught.value)
 
 
-def test_label_above_class_num_is_told():
+def test_label_above_class_num_is_reported():
     with pytest.raises(UserError, match="label 3 is not below class_num 3"):
-        build_batch_op([{"MixupOperator": None}], class_num=3)(IMAGES, LABELS, np.random.default_rng(0))
+        build_batch_op([{"MixupOperator": None}], class_num=3)(Batch(IMAGES, LABELS), np.random.default_rng(0))

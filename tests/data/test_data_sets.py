@@ -1,9 +1,6 @@
 """The small data sets: what is in the repository is whole, its sources are named, and it can be made again."""
 
-import hashlib
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -11,8 +8,9 @@ import numpy as np
 import pytest
 
 from ppcls_lite.utils.errors import UserError
+from tests.helpers.data_sets import contents, layout_problems, read_list, run_tool, table_rows
 from tests.helpers.scripts import ROOT
-from tools.data import make_digits as digits
+from tools.data import collect_det_materials as materials
 from tools.data import make_lite_data as lite
 from tools.data.sources.image_folder import replace_folder
 
@@ -20,44 +18,8 @@ LITE = ROOT / "lite_data"
 LABELS = ROOT / "ppcls_lite/utils/imagenet1k_label_list.txt"
 
 
-def read_list(folder, split):
-    lines = (folder / f"{split}_list.txt").read_text(encoding="utf-8").splitlines()
-    return [(path, int(label)) for path, label in (line.split(" ") for line in lines)]
-
-
-def table_rows(path):
-    """Cells of a Markdown file's table, without its head."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
-def layout_problems(folder, per_class=None, shape=None):
-    """Everything that is wrong with an ImageNet-style folder, as a list of lines."""
-    problems = []
-    ids, names = zip(*(line.split(" ", 1) for line in (folder / "label_list.txt").read_text().splitlines()))
-    if list(ids) != [str(i) for i in range(len(names))]:
-        problems.append("label_list.txt: ids are not 0, 1, 2, ...")
-    for split in ("train", "val"):
-        rows = read_list(folder, split)
-        listed = [path for path, _ in rows]
-        found = {p.relative_to(folder).as_posix() for p in (folder / split).rglob("*") if p.is_file()}
-        if len(set(listed)) != len(listed):
-            problems.append(f"{split}: listed twice")
-        problems += [f"{path}: listed and files differ" for path in sorted(set(listed) ^ found)]
-        problems += [f"{path}: wrong class" for path, label in rows if path.split("/")[1] != names[label]]
-        for label in range(len(names)):
-            n = sum(1 for row in rows if row[1] == label)
-            if per_class and n != per_class[split]:
-                problems.append(f"{split}/{names[label]}: {n} images")
-        for path in sorted(found):
-            image = cv2.imread(str(folder / path))
-            if image is None or (shape and image.shape[:2] != shape):
-                problems.append(f"{path}: does not decode or has the wrong size")
-    return problems
-
-
 def source_problems(folder):
-    """Images without a source, and stamps or photographed backgrounds that are in both splits."""
+    """Images without a source, and stamps or background images that are in both splits."""
     rows = table_rows(folder / "SOURCES.md")
     listed = {path for split in ("train", "val") for path, _ in read_list(folder, split)}
     problems = [f"{path}: not in SOURCES.md" for path in sorted(listed - {row[0] for row in rows})]
@@ -91,6 +53,14 @@ def test_lite_data_is_what_the_script_says():
             assert {s for path, s in rows.items() if path.startswith(f"{split}/{name}/")} == stamps
 
 
+def test_texts_of_the_sources_are_those_of_the_scripts():
+    for path, text in (
+        (LITE / "SOURCES.md", lite.lite_sources([], 2022)),
+        (ROOT / "tools/data/materials/SOURCES.md", materials.sources([])),
+    ):
+        assert path.read_text(encoding="utf-8").startswith(text)
+
+
 def test_every_stated_licence_is_of_a_stamp_in_use():
     used = {s for c in lite.CLASSES.values() for text in c.values() for s in lite.parse_stamps(text)}
     assert set(lite.STATED_LICENCES) <= used
@@ -117,7 +87,7 @@ def test_a_wrong_class_and_a_wrong_count_are_seen(lite_copy):
 
 
 def test_a_broken_image_is_seen(lite_copy):
-    (lite_copy / "val/bird/owl_0.jpg").write_bytes(b"not a picture")
+    (lite_copy / "val/bird/owl_0.jpg").write_bytes(b"not an image")
     assert layout_problems(lite_copy) == ["val/bird/owl_0.jpg: does not decode or has the wrong size"]
 
 
@@ -132,7 +102,7 @@ def test_a_missing_source_and_a_shared_stamp_are_seen(lite_copy):
     assert source_problems(lite_copy) == ["grass (grass.png): in both splits"]
 
 
-# ---- making lite_data, from small pictures made here
+# ---- making lite_data, from small images made here
 
 TINY = {
     "disc": {"train": "a: red green", "val": "a: blue"},
@@ -142,9 +112,9 @@ TINY = {
 
 @pytest.fixture
 def inputs(tmp_path):
-    """(stamps, photos): discs and bars with alpha, and noise under the names of the real backgrounds."""
-    stamps, photos = tmp_path / "stamps", tmp_path / "photos"
-    photos.mkdir()
+    """(stamps, skimage): discs and bars with alpha, and noise under the names of the real backgrounds."""
+    stamps, skimage = tmp_path / "stamps", tmp_path / "skimage"
+    skimage.mkdir()
     for folder in "ab":
         (stamps / folder).mkdir(parents=True)
         for i, colour in enumerate(("blue", "green", "red")):
@@ -158,17 +128,13 @@ def inputs(tmp_path):
             stamp[..., 3] = mask
             cv2.imwrite(str(stamps / folder / f"{colour}.png"), stamp)
     noise = np.random.RandomState(0).randint(0, 256, (120, 160, 3)).astype(np.uint8)
-    for file in lite.PHOTOS:
-        cv2.imwrite(str(photos / file), noise)
-    return stamps, photos
+    for file in lite.SKIMAGE:
+        cv2.imwrite(str(skimage / file), noise)
+    return stamps, skimage
 
 
 def make_tiny(inputs, output, seed=1):
     return lite.make_lite_data(*inputs, output, seed, classes=TINY, per_class={"train": 3, "val": 2})
-
-
-def contents(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def test_lite_data_is_deterministic(inputs, tmp_path):
@@ -182,7 +148,7 @@ def test_lite_data_is_deterministic(inputs, tmp_path):
     assert all(first[path] != other[path] for path in first if path.endswith(".jpg"))
 
 
-def test_the_stamp_is_in_the_picture_and_whole(inputs):
+def test_the_stamp_is_in_the_image_and_whole(inputs):
     stamp = lite.read_stamp(inputs[0], "a/red")
     assert stamp.shape == (41, 41, 4)  # cropped to the disc
     for seed in range(5):
@@ -199,7 +165,7 @@ def test_a_new_set_replaces_an_old_one_and_leaves_nothing_beside_it(inputs, tmp_
     make_tiny(inputs, tmp_path / "set")
     make_tiny(inputs, tmp_path / "fresh")
     assert contents(tmp_path / "set") == contents(tmp_path / "fresh")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "photos", "set", "stamps"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fresh", "set", "skimage", "stamps"]
 
 
 def test_a_failure_leaves_the_old_set(inputs, tmp_path):
@@ -223,28 +189,23 @@ def test_a_folder_with_other_files_is_refused(inputs, tmp_path):
 
 
 def test_bad_inputs_are_named(inputs, tmp_path):
-    stamps, photos = inputs
+    stamps, skimage = inputs
     with pytest.raises(UserError, match=r"no such folder; .*apt-get download tuxpaint-stamps-default && dpkg -x"):
-        make_tiny((tmp_path / "none", photos), tmp_path / "set")
+        make_tiny((tmp_path / "none", skimage), tmp_path / "set")
     cv2.imwrite(str(stamps / "a/red.png"), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(UserError, match=r"red\.png: uint8 \(9, 9, 3\), expected 8-bit colour with alpha"):
         make_tiny(inputs, tmp_path / "set")
     cv2.imwrite(str(stamps / "a/red.png"), np.zeros((9, 9, 4), np.uint8))
     with pytest.raises(UserError, match="fully transparent"):
         make_tiny(inputs, tmp_path / "set")
-    (photos / "grass.png").write_text("no picture")
+    (skimage / "grass.png").write_text("no image")
     with pytest.raises(UserError, match=r"grass\.png: not an image.*scikit-image"):
         make_tiny(inputs, tmp_path / "set")
     assert not (tmp_path / "set").exists()
 
 
-def run_tool(name, *options, cwd, code=None):
-    start = [sys.executable, str(ROOT / "tools/data" / f"{name}.py")] if code is None else [sys.executable, "-c", code]
-    return subprocess.run([*start, *map(str, options)], cwd=cwd, capture_output=True, text=True, check=False)
-
-
 def test_the_script_says_in_one_line_where_stamps_come_from(tmp_path):
-    done = run_tool("make_lite_data", "--stamps", "x", "--photos", "y", "--output", "z", cwd=tmp_path)
+    done = run_tool("make_lite_data", "--stamps", "x", "--skimage", "y", "--output", "z", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: x: no such folder")
     assert done.stderr.count("\n") == 1
@@ -277,98 +238,6 @@ def test_test_images_can_be_made(inputs, tmp_path):
     lite.make_test_images(inputs[1], tmp_path / "out")
     assert image_folder_problems(tmp_path / "out") == []
     assert contents(tmp_path / "out")["SOURCES.md"] == (ROOT / "test_images/SOURCES.md").read_bytes()
-
-
-# ---- digits
-
-
-@pytest.fixture(scope="module")
-def digits_set(tmp_path_factory):
-    pytest.importorskip("sklearn")
-    folder = tmp_path_factory.mktemp("digits") / "digits"
-    digits.main(["--output", str(folder)])
-    return folder
-
-
-@pytest.fixture
-def digits_copy(digits_set, tmp_path):
-    return Path(shutil.copytree(digits_set, tmp_path / "digits"))
-
-
-def test_digits_are_whole_and_the_split_is_fixed(digits_set):
-    assert layout_problems(digits_set, shape=(32, 32)) == []
-    lists = {split: read_list(digits_set, split) for split in ("train", "val")}
-    assert (len(lists["train"]), len(lists["val"])) == (1437, 360)
-    numbers = {split: {Path(path).stem for path, _ in rows} for split, rows in lists.items()}
-    assert not numbers["train"] & numbers["val"]
-    assert numbers["train"] | numbers["val"] == {f"{i:04d}" for i in range(1797)}
-    assert all(35 <= sum(label == c for _, label in lists["val"]) <= 37 for c in range(10))
-    checksum = hashlib.sha256((digits_set / "val_list.txt").read_bytes()).hexdigest()
-    assert checksum == "2e74882072e89554217dfd9f8eac1116d639cfdf965a239882cbe72e66cec267"
-
-
-def test_digits_keep_every_value_of_the_scan(digits_set):
-    from sklearn.datasets import load_digits
-
-    scans = load_digits()
-    for path, label in read_list(digits_set, "val"):
-        index = int(Path(path).stem)
-        image = cv2.imread(str(digits_set / path), cv2.IMREAD_UNCHANGED)
-        assert label == scans.target[index]
-        np.testing.assert_array_equal(np.rint(image[::4, ::4] * (16 / 255)), scans.images[index])
-
-
-def test_another_seed_gives_another_split():
-    labels = np.arange(100) % 3
-    train, val = digits.split_indices(labels, val_images=20)
-    assert sorted(train + val) == list(range(100))
-    assert [sum(labels[i] == c for i in val) for c in range(3)] == [7, 7, 6]  # of 34, 33, 33
-    assert digits.split_indices(labels, val_images=20) == (train, val)
-    assert digits.split_indices(labels, val_images=20, seed=1) != (train, val)
-
-
-WITHOUT_SKLEARN = (
-    "import sys, runpy; sys.modules['sklearn'] = None; sys.modules['sklearn.datasets'] = None; "
-    f"sys.argv[0] = r'{ROOT}/tools/data/make_digits.py'; runpy.run_path(sys.argv[0], run_name='__main__')"
-)
-
-
-def test_a_complete_set_is_left_alone_without_sklearn(digits_copy, tmp_path):
-    before = {p: p.stat().st_mtime_ns for p in digits_copy.rglob("*")}
-    done = run_tool("make_digits", "--output", digits_copy, cwd=tmp_path, code=WITHOUT_SKLEARN)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "left alone" in done.stdout
-    assert {p: p.stat().st_mtime_ns for p in digits_copy.rglob("*")} == before
-    (digits_copy / "label_list.txt").unlink()
-    done = run_tool("make_digits", "--output", digits_copy, cwd=tmp_path, code=WITHOUT_SKLEARN)
-    assert done.returncode == 1
-    assert "pip install scikit-learn" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-@pytest.mark.parametrize(
-    ("damage", "path"),
-    [
-        (Path.unlink, "val/two/{val}"),
-        (truncate, "val/two/{val}"),
-        (truncate, "train_list.txt"),
-        (Path.unlink, "SOURCES.md"),
-        (Path.unlink, "manifest.json"),
-        (truncate, "manifest.json"),
-        (shutil.rmtree, "train/nine"),
-    ],
-)
-def test_a_damaged_set_is_rebuilt(digits_set, digits_copy, damage, path):
-    some_val = sorted(p.name for p in (digits_copy / "val/two").iterdir())[0]
-    assert digits.is_complete(digits_copy)
-    damage(digits_copy / path.format(val=some_val))
-    assert not digits.is_complete(digits_copy)
-    digits.main(["--output", str(digits_copy)])
-    assert contents(digits_copy) == contents(digits_set)
 
 
 # ---- ImageNet-1k names

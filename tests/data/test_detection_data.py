@@ -1,4 +1,4 @@
-"""Detection data: COCO files and their faults, transforms that move boxes with the picture, batches, the lite set."""
+"""Detection data: COCO files and their faults, transforms that move boxes with the image, batches."""
 
 import copy
 import json
@@ -7,14 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from ppcls_lite.data.batch import DetectionTarget
 from ppcls_lite.data.detection import build_det_transforms, new_sample
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.detection.dataset import COCODataSet
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.utils.errors import UserError
-from tests.helpers.detection import LITE, MOVING, STILL, make_config, write_set
-from tools.data import make_det_data as det
-from tools.data.sources import stamp_pictures
+from tests.helpers.detection import MOVING, STILL, make_config, write_set
 
 TARGET = {"Gt2CenterNetTarget": {"max_objs": 4}}
 
@@ -44,14 +43,14 @@ def dataset(folder, **options):
 
 def test_a_good_file_is_read_whole(folder):
     found = read_coco(folder / "annotations/train.json")
-    assert (len(found.pictures), found.names, found.category_ids) == (12, ["square", "disc", "bar"], [3, 5, 9])
+    assert (len(found.images), found.names, found.category_ids) == (12, ["square", "disc", "bar"], [3, 5, 9])
     content = json.loads((folder / "annotations/train.json").read_text())
-    assert sum(len(picture.boxes) for picture in found.pictures) == len(content["annotations"])
+    assert sum(len(image.boxes) for image in found.images) == len(content["annotations"])
     first = content["annotations"][0]
-    (picture,) = [picture for picture in found.pictures if picture.image_id == first["image_id"]]
+    (image,) = [image for image in found.images if image.image_id == first["image_id"]]
     x, y, w, h = first["bbox"]
-    assert picture.boxes[0].tolist() == [x, y, x + w, y + h]
-    assert found.category_ids[picture.labels[0]] == first["category_id"]
+    assert image.boxes[0].tolist() == [x, y, x + w, y + h]
+    assert found.category_ids[image.labels[0]] == first["category_id"]
 
 
 def set_box(*box):
@@ -59,8 +58,8 @@ def set_box(*box):
 
 
 FAULTS = {
-    "outside": (set_box(50, 2, 30, 10), r"annotations\[1\] \(image \d+.png\): the box .* beyond the picture of \d+x"),
-    "negative": (set_box(-5, 2, 30, 10), "beyond the picture"),
+    "outside": (set_box(50, 2, 30, 10), r"annotations\[1\] \(image \d+.png\): the box .* beyond the image of \d+x"),
+    "negative": (set_box(-5, 2, 30, 10), "beyond the image"),
     "flat": (set_box(5, 2, 0, 10), r"the box \[5, 2, 0, 10\] has no area"),
     "backwards": (set_box(5, 2, 4, -1), "has no area"),
     "three numbers": (set_box(5, 2, 4), r"expected bbox \[x, y, width, height\]"),
@@ -79,7 +78,7 @@ FAULTS = {
     "twice": (lambda c: c["images"][1].update(id=10), r"images\[1\]: there is another image with id 10"),
     "no size": (lambda c: c["images"][1].update(width=0), r"images\[1\]: expected a file_name, width and height"),
     "category twice": (lambda c: c["categories"][1].update(id=3), r"categories\[1\]: expected a name and an id of its"),
-    "section": (lambda c: c.pop("categories"), "expected lists images, annotations, categories; 'categories' is none"),
+    "section": (lambda c: c.pop("categories"), "expected lists images, annotations, categories; no 'categories'"),
     "nothing": (lambda c: c.update(images=[], annotations=[]), "at least one image"),
 }
 
@@ -95,9 +94,9 @@ def test_a_fault_of_the_file_is_one_line(folder, fault):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "no JSON file"), ("[1]", "not in COCO's format"), (None, "no such annotation file")]
+    ("text", "message"), [("{", "not a JSON file"), ("[1]", "not in COCO's format"), (None, "no such annotation file")]
 )
-def test_a_file_that_is_none_is_one_line(tmp_path, text, message):
+def test_a_file_of_another_format_is_one_line(tmp_path, text, message):
     path = tmp_path / "a.json"
     if text is not None:
         path.write_text(text)
@@ -107,7 +106,7 @@ def test_a_file_that_is_none_is_one_line(tmp_path, text, message):
 
 def test_bad_boxes_can_be_left_out_and_are_counted(folder, caplog):
     change(folder, set_box(5, 2, 0, 10))
-    whole = sum(len(p.boxes) for p in read_coco(folder / "annotations/train.json", "skip").pictures)
+    whole = sum(len(entry.boxes) for entry in read_coco(folder / "annotations/train.json", "skip").images)
     content = json.loads((folder / "annotations/train.json").read_text())
     assert whole == len(content["annotations"]) - 1
     with caplog.at_level("WARNING", logger="ppcls_lite"):
@@ -128,9 +127,9 @@ def test_crowds_are_left_out_and_a_pixel_beyond_the_border_is_cut(folder):
         box = [-0.5, 2, 10, image["height"] - 1.5]
         content["annotations"].append({"id": 99, "image_id": image["id"], "category_id": 5, "bbox": box, "area": 1})
 
-    before = sum(len(p.boxes) for p in read_coco(folder / "annotations/train.json").pictures)
-    found = read_coco(change(folder, edit)).pictures
-    assert sum(len(picture.boxes) for picture in found) <= before
+    before = sum(len(entry.boxes) for entry in read_coco(folder / "annotations/train.json").images)
+    found = read_coco(change(folder, edit)).images
+    assert sum(len(image.boxes) for image in found) <= before
     assert found[3].boxes.tolist() == [[0, 2, 9.5, found[3].height]]
 
 
@@ -143,7 +142,7 @@ def test_images_without_boxes_are_named_unless_allowed(folder):
         dataset(folder)
     found = dataset(folder, allow_empty=True)
     assert len(found) == 12
-    assert not found[2][5].any()  # no valid object
+    assert not found[2][1].valid.any()  # no valid object
 
 
 def test_missing_files_are_counted_and_the_first_is_named(folder):
@@ -155,12 +154,12 @@ def test_missing_files_are_counted_and_the_first_is_named(folder):
         COCODataSet(str(folder), "trein", "annotations/train.json", transform_ops=[*STILL, TARGET])
 
 
-def test_an_image_of_another_size_and_one_that_is_none_are_named(folder):
+def test_an_image_of_another_size_and_one_that_cannot_be_decoded_are_named(folder):
     found = dataset(folder)
     cv2.imwrite(str(folder / "train/1.png"), np.zeros((20, 30, 3), np.uint8))
     with pytest.raises(UserError, match=r"1.png: the image is 30x20, and .*train.json says 48x60"):
         found[1]
-    (folder / "train/1.png").write_bytes(b"no picture")
+    (folder / "train/1.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"1.png: not a decodable image"):
         found[1]
 
@@ -178,10 +177,12 @@ def test_a_sample_depends_on_seed_epoch_and_index_only(folder):
         for seed in (1, 1)
     )
     second[3, 2]  # another sample before
-    for one, other in zip(first[2, 5], second[2, 5]):
+    (image, target), (other_image, other_target) = first[2, 5], second[2, 5]
+    assert (image == other_image).all()
+    for one, other in zip(target, other_target):
         assert (one == other).all()
     assert (first[2, 5][0] != first[3, 5][0]).any()
-    assert (first.pictures[5].boxes == second.pictures[5].boxes).all()  # the file's own boxes are not moved
+    assert (first.images[5].boxes == second.images[5].boxes).all()  # the file's own boxes are not moved
 
 
 # ---- transforms
@@ -197,7 +198,7 @@ def painted(width=60, height=40, box=(10, 5, 30, 25)):
 
 def white_box(image):
     """(x1, y1, x2, y2) of the bright pixels of an HWC image."""
-    bright = (image > 170).all(axis=2)  # brighter than what fills up
+    bright = (image > 170).all(axis=2)  # brighter than the fill
     columns, rows = np.flatnonzero(bright.any(axis=0)), np.flatnonzero(bright.any(axis=1))
     return [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
 
@@ -212,7 +213,7 @@ def white_box(image):
         {"DetScaleCrop": {"size": 64, "scale": [0.7, 1.6], "ratio": [0.8, 1.25]}},
     ],
 )
-def test_boxes_move_with_their_picture(op, seed):
+def test_boxes_move_with_their_image(op, seed):
     sample = build_det_transforms([op])(painted(), np.random.default_rng(seed))
     if len(sample["boxes"]):
         np.testing.assert_allclose(sample["boxes"][0], white_box(sample["image"]), atol=1.6)
@@ -225,7 +226,7 @@ def test_a_transform_that_forgets_the_boxes_would_be_seen(monkeypatch):
         np.testing.assert_allclose(sample["boxes"][0], white_box(sample["image"]), atol=1.6)
 
 
-def test_scale_leads_back_to_the_picture():
+def test_scale_leads_back_to_the_image_file():
     sample = build_det_transforms([{"DetResize": {"size": [80, 30]}}])(painted())
     scale_y, scale_x = sample["scale_factor"]
     np.testing.assert_allclose(sample["boxes"][0] / [scale_x, scale_y, scale_x, scale_y], [10, 5, 30, 25], rtol=1e-5)
@@ -244,8 +245,8 @@ def test_a_crop_drops_what_is_hardly_visible():
 
 
 def test_colours_change_and_boxes_do_not():
-    picture = np.random.default_rng(1).integers(0, 255, (9, 9, 3), dtype=np.uint8)
-    colourful = new_sample(picture, np.array([[1, 2, 3, 4]]))
+    image = np.random.default_rng(1).integers(0, 255, (9, 9, 3), dtype=np.uint8)
+    colourful = new_sample(image, np.array([[1, 2, 3, 4]]))
     op = build_det_transforms([{"DetColor": {"brightness": 0.4, "hue": 30}}])
     sample = op(copy.deepcopy(colourful), np.random.default_rng(1))
     assert sample["boxes"].tolist() == [[1, 2, 3, 4]]
@@ -258,7 +259,7 @@ def test_colours_change_and_boxes_do_not():
 @pytest.mark.parametrize(
     ("ops", "message"),
     [
-        ([{"RandCropImage": {"size": 64}}], r"\[0\] RandCropImage: it would move the picture away from its boxes"),
+        ([{"RandCropImage": {"size": 64}}], r"\[0\] RandCropImage: it would move the image away from its boxes"),
         ([{"DetFlp": {}}], "did you mean 'DetFlip'"),
         ([{"DetFlip": {"prob": 2}}], r"DetFlip.prob: expected a number from 0 to 1"),
         ([{"DetResize": {}}], "DetResize.size: this option is required"),
@@ -274,11 +275,11 @@ def test_faults_of_a_transform_list_are_named(ops, message):
         build_det_transforms(ops, "transform_ops")
 
 
-def test_a_picture_that_is_not_normalised_is_refused(folder):
+def test_an_image_that_is_not_normalised_is_refused(folder):
     ops = [op for op in STILL if "NormalizeImage" not in op]
-    pictures = COCODataSet(str(folder), "train", "annotations/train.json", transform_ops=[*ops, TARGET])
+    images = COCODataSet(str(folder), "train", "annotations/train.json", transform_ops=[*ops, TARGET])
     with pytest.raises(UserError, match="the image is uint8: NormalizeImage is missing"):
-        pictures[0]
+        images[0]
 
 
 @pytest.mark.parametrize("name", ["DetFlip", "DetColor"])
@@ -296,110 +297,19 @@ def test_a_batch_holds_images_targets_numbers_and_scales(folder, workers, monkey
     section = make_config(folder)["DataLoader"]["Eval"]
     section["loader"]["num_workers"] = workers
     batches = list(build_loader(section, "Eval", 0, class_num=3))
-    assert [len(batch[0]) for batch in batches] == [2, 2, 1]
-    images, heat, cells, sizes, offsets, valid, numbers, scales = batches[1]
+    assert [len(batch.images) for batch in batches] == [2, 2, 1]
+    images, target = batches[1]
+    assert isinstance(target, DetectionTarget)
     assert images.shape == [2, 3, 64, 64]
-    assert heat.shape == [2, 3, 16, 16]
-    assert cells.shape == valid.shape == [2, 4]
-    assert sizes.shape == offsets.shape == [2, 4, 2]
-    assert numbers.tolist() == [2, 3]
-    assert scales.shape == [2, 2]
+    assert target.heat.shape == [2, 3, 16, 16]
+    assert target.cells.shape == target.valid.shape == [2, 4]
+    assert target.sizes.shape == target.offsets.shape == [2, 4, 2]
+    assert target.number.tolist() == [2, 3]
+    assert target.scale.shape == [2, 2]
 
 
-def test_pictures_with_boxes_cannot_be_mixed(folder):
+def test_images_with_boxes_cannot_be_mixed(folder):
     section = make_config(folder)["DataLoader"]["Train"]
     section["dataset"]["batch_transform_ops"] = [{"MixupOperator": {"alpha": 0.2}}]
-    with pytest.raises(UserError, match="batch_transform_ops: pictures with boxes cannot be mixed"):
+    with pytest.raises(UserError, match="batch_transform_ops: images with boxes cannot be mixed"):
         build_loader(section, "Train", 0, class_num=3)
-
-
-# ---- the sets that the repository makes
-
-
-def test_lite_set_is_whole_and_small():
-    total = sum(path.stat().st_size for path in LITE.rglob("*") if path.is_file())
-    assert total < 6_000_000
-    for split, count in (("train", 96), ("val", 32)):
-        found = read_coco(LITE / f"annotations/instances_{split}.json")
-        assert len(found.pictures) == count
-        assert all(len(picture.boxes) for picture in found.pictures)
-        assert {label for picture in found.pictures for label in picture.labels} == set(range(6))
-    names = [line.split(" ", 1)[1] for line in (LITE / "label_list.txt").read_text().splitlines()]
-    assert names == found.names
-
-
-def test_training_and_validation_share_no_material():
-    for kind in ("stamps", "backgrounds"):
-        folders = [det.MATERIALS / split / kind for split in ("train", "val")]
-        contents = [{path.read_bytes() for path in folder.rglob("*.*")} for folder in folders]
-        assert all(contents)
-        assert not contents[0] & contents[1]
-    rows = [line.split(" | ") for line in (det.MATERIALS / "SOURCES.md").read_text().splitlines() if " | " in line]
-    listed = {row[0].strip("| ") for row in rows[1:]}
-    files = [path for path in det.MATERIALS.rglob("*.*") if path.name != "SOURCES.md"]
-    assert listed == {path.relative_to(det.MATERIALS).as_posix() for path in files}
-    sources = [{row[1] for row in rows if f"{split}/stamps" in row[0]} for split in ("train", "val")]
-    assert not sources[0] & sources[1]
-
-
-def test_pictures_of_the_lite_set_are_made_again_byte_for_byte():
-    for split in ("train", "val"):
-        stamps, photos = det.read_materials(det.MATERIALS, split)
-        content = json.loads((LITE / f"annotations/instances_{split}.json").read_text())
-        for image in content["images"][:3]:
-            random = det.generator(det.SEED, f"{split}/{image['file_name']}")
-            picture, objects = det.render(random, stamps, photos, varied=split == "train")
-            made = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, det.JPEG_QUALITY])[1].tobytes()
-            assert made == (LITE / split / image["file_name"]).read_bytes()
-            boxes = [a["bbox"] for a in content["annotations"] if a["image_id"] == image["id"]]
-            assert [box for _, box, _ in objects] == boxes
-
-
-@pytest.mark.parametrize("varied", [False, True])
-def test_boxes_are_those_of_the_visible_alpha(monkeypatch, varied):
-    """One white stamp on black: what is seen of it in the picture is in its box."""
-    for name, value in {"PLAIN_SHARE": 0, "TEXTURE_SHARE": 0, "OBJECTS": (1, 1)}.items():
-        monkeypatch.setattr(stamp_pictures, name, value)
-    stamp = np.zeros((40, 60, 4), np.uint8)
-    stamp[5:35, 10:50] = 255
-    for number in range(12):
-        photos = [np.zeros((40, 60, 3), np.uint8)]
-        picture, objects = det.render(np.random.RandomState(number), {"only": [stamp]}, photos, varied)
-        ((_, (x, y, w, h), area),) = objects
-        shown = (picture > 80).all(axis=2)
-        columns, rows = np.flatnonzero(shown.any(axis=0)), np.flatnonzero(shown.any(axis=1))
-        np.testing.assert_allclose([x, y, x + w, y + h], [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], atol=1)
-        assert area == pytest.approx(shown.sum(), rel=0.1)
-
-
-def test_what_is_hidden_is_not_in_a_box():
-    low, high = np.zeros((20, 30), bool), np.zeros((20, 30), bool)
-    low[4:14, 5:25] = high[4:20, 15:30] = True
-    assert stamp_pictures.bounding_box(low & ~high) == [5, 4, 10, 10]
-    assert stamp_pictures.shared([0, 0, 10, 10], [5, 0, 10, 5]) == 0.5
-    assert not stamp_pictures.is_seen(low & ~high, low.sum() * 2)
-    assert not stamp_pictures.is_seen(np.zeros((20, 30), bool), 0)  # wholly beyond the border
-
-
-def test_a_complete_set_is_left_alone_and_a_damaged_one_is_made_again(tmp_path, capsys):
-    target = tmp_path / "set"
-    arguments = ["--output", str(target), "--train", "3", "--val", "2"]
-    det.main(arguments)
-    kept = {path: path.read_bytes() for path in target.rglob("*") if path.is_file()}
-    stamp = (target / "train/00001.jpg").stat().st_mtime_ns
-    det.main(arguments)
-    assert "complete, left alone" in capsys.readouterr().out
-    assert (target / "train/00001.jpg").stat().st_mtime_ns == stamp
-    (target / "val/00001.jpg").unlink()
-    det.main(arguments)
-    assert {path: path.read_bytes() for path in target.rglob("*") if path.is_file()} == kept
-    det.main([*arguments[:-1], "1"])
-    assert not (target / "val/00002.jpg").exists()
-
-
-def test_faults_of_the_materials_are_one_line(tmp_path):
-    with pytest.raises(UserError, match=r"no folders of stamps; tools/data/collect_det_materials.py makes them"):
-        det.main(["--output", str(tmp_path / "set"), "--materials", str(tmp_path / "nothing")])
-    with pytest.raises(UserError, match="expected at least 1"):
-        det.main(["--output", str(tmp_path / "set"), "--train", "0"])
-    assert not (tmp_path / "set").exists()

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from ppcls_lite.data.batch import Batch, Mixed
 from ppcls_lite.data.dataset import ImageNetDataset, list_images, read_list
 from ppcls_lite.data.loader import Loader, build_loader
 from ppcls_lite.data.sampler import EpochBatchSampler
@@ -31,8 +32,8 @@ def folder(tmp_path):
     rng = np.random.default_rng(0)
     lines = []
     for number in range(COUNT):
-        picture = rng.integers(0, 256, (24 + number, 31, 3), np.uint8)
-        cv2.imwrite(str(tmp_path / f"pic {number}.jpg"), picture)
+        image = rng.integers(0, 256, (24 + number, 31, 3), np.uint8)
+        cv2.imwrite(str(tmp_path / f"pic {number}.jpg"), image)
         lines.append(f"pic {number}.jpg {number % 3}\n")
     (tmp_path / "list.txt").write_text("\n" + "".join(lines))
     return tmp_path
@@ -58,7 +59,11 @@ def section(folder, ops=TRAIN_OPS, batch_ops=None, workers=0, **sampler):
 
 def arrays(loader, epoch=0):
     loader.batch_sampler.set_epoch(epoch)
-    return [[tensor.numpy() for tensor in batch] for batch in loader]
+    found = []
+    for images, target in loader:
+        parts = target if isinstance(target, tuple) else (target,)
+        found.append([part.numpy() for part in (images, *parts)])
+    return found
 
 
 def equal(first, second):
@@ -86,9 +91,9 @@ LIST_FAULTS = [
     ("", r"list\.txt: the list file is empty"),
     ("\n  \n", r"list\.txt: the list file is empty"),
     ("pic 0.jpg 0\n\nlonely.jpg\n", r"list\.txt:3: expected '<image path> <label>', found 'lonely\.jpg'"),
-    ("pic 0.jpg 0\npic 1.jpg one\n", r"list\.txt:2: expected a label from 0 up, found 'one'"),
-    ("pic 0.jpg -1\n", r"list\.txt:1: expected a label from 0 up, found '-1'"),
-    ("pic 0.jpg 1.5\n", r"list\.txt:1: expected a label from 0 up, found '1\.5'"),
+    ("pic 0.jpg 0\npic 1.jpg one\n", r"list\.txt:2: expected a label of at least 0, found 'one'"),
+    ("pic 0.jpg -1\n", r"list\.txt:1: expected a label of at least 0, found '-1'"),
+    ("pic 0.jpg 1.5\n", r"list\.txt:1: expected a label of at least 0, found '1\.5'"),
     ("pic 0.jpg 0\npic 1.jpg 3\n", r"list\.txt:2: label 3 is not below class_num 3"),
     ("pic 0.jpg 0\ngone 1.jpg 1\ngone 2.jpg 1\n", r"list\.txt:2: 2 of 3 images are missing, .*gone 1\.jpg"),
     (b"pic \xff.jpg 0\n", r"list\.txt: expected a text file in UTF-8"),
@@ -107,7 +112,7 @@ def test_faults_of_a_list(folder, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_missing_root_is_told(folder):
+def test_missing_root_is_reported(folder):
     with pytest.raises(UserError, match="nowhere: no such folder"):
         ImageNetDataset(folder / "nowhere", folder / "list.txt")
 
@@ -167,7 +172,7 @@ def test_sample_depends_on_seed_epoch_and_index_only(folder):
 
 
 def test_undecodable_file_is_named(folder):
-    (folder / "pic 4.jpg").write_bytes(b"not a picture")
+    (folder / "pic 4.jpg").write_bytes(b"not an image")
     with pytest.raises(UserError, match=r"pic 4\.jpg: not a decodable image"):
         dataset(folder)[4]
 
@@ -219,10 +224,21 @@ def test_batches_are_tensors_of_the_documented_form(folder):
     loader = build_loader(section(folder), "Train", seed=0)
     batches = list(loader)
     assert len(loader) == len(batches) == 3
-    assert [tuple(batch[0].shape) for batch in batches] == [(4, 3, 16, 16), (4, 3, 16, 16), (3, 3, 16, 16)]
-    assert str(batches[0][0].dtype) == "paddle.float32"
-    assert str(batches[0][1].dtype) == "paddle.int64"
-    assert tuple(batches[0][1].shape) == (4,)
+    assert all(isinstance(batch, Batch) for batch in batches)
+    assert [tuple(batch.images.shape) for batch in batches] == [(4, 3, 16, 16), (4, 3, 16, 16), (3, 3, 16, 16)]
+    assert str(batches[0].images.dtype) == "paddle.float32"
+    assert str(batches[0].target.dtype) == "paddle.int64"
+    assert tuple(batches[0].target.shape) == (4,)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_target_of_a_mixed_batch_has_names(folder, workers):
+    built = build_loader(section(folder, batch_ops=[{"MixupOperator": {"alpha": 0.2}}]), "Train", seed=5)
+    loader = Loader(built.dataset, built.batch_sampler, built._loader.collate_fn.batch_op, workers)
+    (labels, others, share), *_ = (batch.target for batch in loader if isinstance(batch.target, Mixed))
+    assert sorted(labels.tolist()) == sorted(others.tolist())
+    assert share.shape == [1]
+    assert 0 <= share.item() <= 1
 
 
 @pytest.mark.parametrize("batch_ops", [None, [{"MixupOperator": {"alpha": 0.2}}]])
@@ -239,9 +255,9 @@ def test_any_number_of_workers_gives_the_same_batches(folder, batch_ops):
     assert not equal(results[0][0], results[0][1])
     assert {len(batch) for batch in results[0][0]} == {2 if batch_ops is None else 4}
     if batch_ops:
-        lam = results[0][0][0][3]
-        assert (lam.shape, lam.dtype) == ((1,), np.float32)
-        assert lam != results[0][0][1][3]
+        share = results[0][0][0][3]
+        assert (share.shape, share.dtype) == ((1,), np.float32)
+        assert share != results[0][0][1][3]
 
 
 def test_a_loop_left_early_starts_afresh(folder):
@@ -275,12 +291,12 @@ def test_a_fault_in_a_worker_reaches_the_main_process(folder, workers):
     assert "\n" not in str(caught.value)
 
 
-def test_images_of_different_shapes_are_told(folder):
+def test_images_of_different_shapes_are_reported(folder):
     with pytest.raises(UserError, match=r"images of one batch differ in shape, \(3, 2\d, 31\)"):
         arrays(build_loader(section(folder, EVAL_OPS[:1]), "Train", seed=0))
 
 
-def test_workers_are_limited_and_said(folder, caplog, monkeypatch):
+def test_workers_are_limited_and_the_log_says_so(folder, caplog, monkeypatch):
     monkeypatch.setattr("ppcls_lite.data.loader.logger.propagate", True)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(8), raising=False)
     with caplog.at_level("INFO", "ppcls_lite"):
@@ -318,11 +334,11 @@ def changed(folder, part, **options):
         ("dataset", {"relabel": "yes"}, r"^W\.dataset\.relabel: expected True or False"),
         ("dataset", {"delimiter": 5}, r"^W\.dataset\.delimiter: expected text"),
         ("sampler", {"name": "PKSampler"}, r"^W\.sampler\.name: expected one of"),
-        ("sampler", {"batch_size": 0}, r"^W\.sampler\.batch_size: expected a whole number from 1 up"),
+        ("sampler", {"batch_size": 0}, r"^W\.sampler\.batch_size: expected a whole number of at least 1"),
         ("sampler", {"batchsize": 2}, r"^W\.sampler\.batchsize: no such option .*'batch_size'"),
         ("sampler", {"shuffle": "Fasle"}, r"^W\.sampler\.shuffle: expected True or False"),
-        ("sampler", {"batch_size": 99, "drop_last": True}, r"^W\.sampler: 11 images make no full batch of 99"),
-        ("loader", {"num_workers": -1}, r"^W\.loader\.num_workers: expected a whole number from 0 up"),
+        ("sampler", {"batch_size": 99, "drop_last": True}, r"^W\.sampler: 11 images do not fill one batch of 99"),
+        ("loader", {"num_workers": -1}, r"^W\.loader\.num_workers: expected a whole number of at least 0"),
         ("loader", {"workers": 1}, r"^W\.loader\.workers: no such option"),
     ],
 )

@@ -12,8 +12,8 @@ from ppcls_lite.utils.errors import UserError
 
 
 @pytest.fixture
-def picture():
-    """An HWC uint8 RGB picture with odd sides."""
+def rgb():
+    """An HWC uint8 RGB image with odd sides."""
     small = np.random.default_rng(0).integers(0, 256, (12, 17, 3), np.uint8)
     return cv2.resize(small, (171, 121), interpolation=cv2.INTER_CUBIC)
 
@@ -22,8 +22,8 @@ def one(name, **options):
     return build_transforms([{name: options or None}])
 
 
-def encoded(picture, ending=".png"):
-    return cv2.imencode(ending, picture[:, :, ::-1])[1].tobytes()
+def encoded(rgb, ending=".png"):
+    return cv2.imencode(ending, rgb[:, :, ::-1])[1].tobytes()
 
 
 def test_import_needs_neither_paddle_nor_pillow():
@@ -36,26 +36,26 @@ def test_import_needs_neither_paddle_nor_pillow():
 
 
 @pytest.mark.parametrize("backend", ["cv2", "pil"])
-def test_decode_orders(picture, backend):
-    data = encoded(picture)
-    assert np.array_equal(one("DecodeImage", backend=backend)(data), picture)
-    assert np.array_equal(one("DecodeImage", backend=backend, to_rgb=False)(data), picture[:, :, ::-1])
+def test_decode_orders(rgb, backend):
+    data = encoded(rgb)
+    assert np.array_equal(one("DecodeImage", backend=backend)(data), rgb)
+    assert np.array_equal(one("DecodeImage", backend=backend, to_rgb=False)(data), rgb[:, :, ::-1])
     first = one("DecodeImage", backend=backend, channel_first=True)
-    assert np.array_equal(first(data), picture.transpose(2, 0, 1))
+    assert np.array_equal(first(data), rgb.transpose(2, 0, 1))
     assert first.makes_chw
-    assert np.array_equal(decode(data), picture)
+    assert np.array_equal(decode(data), rgb)
 
 
-def test_decode_passes_an_array_and_widens_grey(picture):
-    assert one("DecodeImage")(picture) is picture
-    grey = cv2.imencode(".png", picture[:, :, 0])[1].tobytes()
-    assert decode(grey).shape == picture.shape
+def test_decode_passes_an_array_and_widens_grey(rgb):
+    assert one("DecodeImage")(rgb) is rgb
+    grey = cv2.imencode(".png", rgb[:, :, 0])[1].tobytes()
+    assert decode(grey).shape == rgb.shape
 
 
 @pytest.mark.parametrize("backend", ["cv2", "pil"])
 @pytest.mark.parametrize("data", [b"", b"no image", "cut"])
-def test_not_decodable(picture, backend, data):
-    data = encoded(picture)[:30] if data == "cut" else data
+def test_not_decodable(rgb, backend, data):
+    data = encoded(rgb)[:30] if data == "cut" else data
     with pytest.raises(UserError, match="not a decodable image"):
         one("DecodeImage", backend=backend)(data)
 
@@ -86,42 +86,42 @@ def test_resize_rounds_half_to_even():
         ("lanczos", cv2.INTER_LANCZOS4),
     ],
 )
-def test_resize_is_opencv(picture, name, flag):
-    ours = one("ResizeImage", size=[60, 50], interpolation=name)(picture)
-    assert np.array_equal(ours, cv2.resize(picture, (60, 50), interpolation=flag))
+def test_resize_is_opencv(rgb, name, flag):
+    ours = one("ResizeImage", size=[60, 50], interpolation=name)(rgb)
+    assert np.array_equal(ours, cv2.resize(rgb, (60, 50), interpolation=flag))
 
 
 @pytest.mark.parametrize("name", [None, "nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"])
-def test_resize_is_pillow(picture, name):
+def test_resize_is_pillow(rgb, name):
     image = pytest.importorskip("PIL.Image")
     flag = getattr(image.Resampling, (name or "bicubic").upper())
-    ours = one("ResizeImage", size=[60, 50], interpolation=name, backend="pil")(picture)
-    assert np.array_equal(ours, np.asarray(image.fromarray(picture).resize((60, 50), flag)))
+    ours = one("ResizeImage", size=[60, 50], interpolation=name, backend="pil")(rgb)
+    assert np.array_equal(ours, np.asarray(image.fromarray(rgb).resize((60, 50), flag)))
 
 
-def test_random_interpolation_is_one_of_two(picture):
+def test_random_interpolation_is_one_of_two(rgb):
     op = one("ResizeImage", size=60, interpolation="random")
-    results = {op(picture, np.random.default_rng(seed)).tobytes() for seed in range(12)}
+    results = {op(rgb, np.random.default_rng(seed)).tobytes() for seed in range(12)}
     flags = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
-    assert results == {cv2.resize(picture, (60, 60), interpolation=flag).tobytes() for flag in flags}
+    assert results == {cv2.resize(rgb, (60, 60), interpolation=flag).tobytes() for flag in flags}
     with pytest.raises(ValueError, match="Generator"):
-        op(picture)
+        op(rgb)
 
 
-def test_crop_takes_the_floor(picture):
-    height, width = picture.shape[:2]  # 121, 171
+def test_crop_takes_the_floor(rgb):
+    height, width = rgb.shape[:2]  # 121, 171
     left, top = (width - 64) // 2, (height - 32) // 2
-    assert np.array_equal(one("CropImage", size=[64, 32])(picture), picture[top : top + 32, left : left + 64])
-    assert one("CropImage", size=[171, 121])(picture).shape == picture.shape
+    assert np.array_equal(one("CropImage", size=[64, 32])(rgb), rgb[top : top + 32, left : left + 64])
+    assert one("CropImage", size=[171, 121])(rgb).shape == rgb.shape
     with pytest.raises(UserError, match="171x121, smaller than the crop 122x122"):
-        one("CropImage", size=122)(picture)
+        one("CropImage", size=122)(rgb)
 
 
 @pytest.mark.parametrize("order", ["", "hwc", "chw"])
 @pytest.mark.parametrize("scale", ["1.0/255.0", 0.00392157, None])
-def test_normalize_equals_the_formula_bit_for_bit(picture, order, scale):
+def test_normalize_equals_the_formula_bit_for_bit(rgb, order, scale):
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    image = picture.transpose(2, 0, 1) if order == "chw" else picture
+    image = rgb.transpose(2, 0, 1) if order == "chw" else rgb
     shape = (3, 1, 1) if order == "chw" else (1, 1, 3)
     factor = np.float32(scale if isinstance(scale, float) else 1.0 / 255.0)
     mean32 = np.array(mean).reshape(shape).astype("float32")
@@ -131,32 +131,32 @@ def test_normalize_equals_the_formula_bit_for_bit(picture, order, scale):
     assert expected.dtype == np.float32
     part = (slice(3, 90), slice(None, None, -1))
     part = (slice(None), *part) if order == "chw" else part
-    for given, wanted in ((image, expected), (image[part], expected[part]), (image.astype(np.float32), expected)):
+    for given, required in ((image, expected), (image[part], expected[part]), (image.astype(np.float32), expected)):
         assert op(given).dtype == np.float32
-        assert np.array_equal(op(given), wanted)
+        assert np.array_equal(op(given), required)
 
 
-def test_normalize_leaves_its_input_alone(picture):
-    given = picture.astype(np.float32)
+def test_normalize_leaves_its_input_alone(rgb):
+    given = rgb.astype(np.float32)
     one("NormalizeImage", order="hwc")(given)
-    assert np.array_equal(given, picture)
+    assert np.array_equal(given, rgb)
 
 
-def test_normalize_half_precision_and_fourth_channel(picture):
-    plain = one("NormalizeImage", order="")(picture)
-    four = one("NormalizeImage", order="", output_fp16=True, channel_num=4)(picture)
+def test_normalize_half_precision_and_fourth_channel(rgb):
+    plain = one("NormalizeImage", order="")(rgb)
+    four = one("NormalizeImage", order="", output_fp16=True, channel_num=4)(rgb)
     assert four.dtype == np.float16
     assert np.array_equal(four[:, :, :3], plain.astype(np.float16))
     assert not four[:, :, 3].any()
-    assert one("NormalizeImage", channel_num=4)(picture.transpose(2, 0, 1)).shape == (4, 121, 171)
+    assert one("NormalizeImage", channel_num=4)(rgb.transpose(2, 0, 1)).shape == (4, 121, 171)
 
 
-def test_normalize_tells_a_wrong_order(picture):
+def test_normalize_tells_a_wrong_order(rgb):
     with pytest.raises(UserError, match=r"3 channels in order chw, found shape \(121, 171, 3\)"):
-        one("NormalizeImage")(picture)
+        one("NormalizeImage")(rgb)
 
 
-def test_official_chain(picture):
+def test_official_chain(rgb):
     ops = [
         {"DecodeImage": {"to_rgb": True, "channel_first": False}},
         {"ResizeImage": {"resize_short": 256}},
@@ -166,11 +166,11 @@ def test_official_chain(picture):
     ]
     chain = build_transforms(ops)
     assert chain.makes_chw
-    resized = cv2.resize(picture, (362, 256))
+    resized = cv2.resize(rgb, (362, 256))
     cut = resized[16:240, 69:293].astype(np.float32) * np.float32(1 / 255)
     cut -= np.float32([0.485, 0.456, 0.406])
     cut /= np.float32([0.229, 0.224, 0.225])
-    assert np.array_equal(chain(encoded(picture)), cut.transpose(2, 0, 1))
+    assert np.array_equal(chain(encoded(rgb)), cut.transpose(2, 0, 1))
 
 
 FAULTS = [

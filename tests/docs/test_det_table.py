@@ -111,6 +111,7 @@ def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
     evidence = tmp_path / f"log/CenterNet_{name}"
     assert json.loads((evidence / "training.json").read_text()) == row
     log = (evidence / "log_train.txt").read_text()
+    assert (evidence / "history.jsonl").read_bytes() == weights.with_name("history.jsonl").read_bytes()
     best = max(float(ap) for ap in re.findall(r"\bAP: (-?[.\d]+)", log))
     assert row["AP"] == pytest.approx(best, abs=1e-5)  # evaluated again, and the same
     assert cv2.imread(str(evidence / "curves.png")) is not None
@@ -125,9 +126,24 @@ def test_a_training_on_another_set_is_refused(trained, tmp_path):
     path.write_text(yaml.safe_dump(other))
     words = ["--measure", trainings, "--config", path, "--kept", tmp_path / "kept.json", "--evidence", tmp_path / "log"]
     outcome = run_process("tools/tables/det_table.py", *words)
-    assert_one_line(outcome, "log_train.txt: 3 iterations of 4 are not one epoch of the 20 pictures in")
+    assert_one_line(outcome, "history.jsonl: the training had 12 images, and", "/set has 20: train again on these")
     assert not (tmp_path / "kept.json").exists()
     assert not (tmp_path / "log").exists()
+
+
+def test_every_setting_that_differs_is_reported(trained, tmp_path):
+    _, trainings, name = trained
+    from tools.tables.det_measure import differences
+
+    path = trainings / f"CenterNet_{name}/history.jsonl"
+    config = make_config(write_set(tmp_path / "set"))
+    config["Global"].update(seed=6)
+    assert differences(path, config) == "-"
+    config["Global"].update(epochs=9)
+    config["DataLoader"]["Train"]["sampler"]["batch_size"] = 2
+    assert differences(path, config) == "epochs 4, batch size 4"
+    config["Global"].update(epochs=4, seed=5)
+    assert differences(path, config) == "seed 6, batch size 4"
 
 
 def test_rows_of_another_schedule_are_not_kept(trained, tmp_path):
@@ -170,7 +186,7 @@ if pathlib.Path("fail").exists() and pathlib.Path("fail").read_text() in options
 
 @pytest.fixture
 def tree(tmp_path):
-    """A folder with the script in it and a program in the place of Python that writes down what it is asked for."""
+    """A folder with the script in it and a program in the place of Python that writes down its calls."""
     for file in ("tools/tables/train_centernets.sh", "test_tipc/common_func.sh"):
         (tmp_path / file).parent.mkdir(parents=True)
         shutil.copy(ROOT / file, tmp_path / file)

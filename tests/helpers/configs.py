@@ -81,7 +81,7 @@ class Exported(NamedTuple):
 
 
 def read_in_every_mode(name):
-    """What the driver's own functions make of a chain's config: a line `<mode> <model> <export command>` a mode."""
+    """A chain's config as the driver's own functions read it: one line `<mode> <model> <export command>` per mode."""
     script = (
         'source test_tipc/common_func.sh; source test_tipc/lib/train_config.sh; for mode in "${MODES[@]}"; do '
         f"(RUN[mode]=$mode RUN[config]=test_tipc/configs/{name}/train_infer_python.txt; read_train_config && "

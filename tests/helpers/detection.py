@@ -23,8 +23,8 @@ MOVING = [
 
 
 def draw(rng, width, height):
-    """(BGR picture, [(label, [x, y, w, h])]) with one or two bright shapes on noise."""
-    picture = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
+    """(BGR image, [(label, [x, y, w, h])]) with one or two bright shapes on noise."""
+    image = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
     objects = []
     for x in rng.permutation([4, width // 2])[: rng.integers(1, 3)]:
         label, side = int(rng.integers(len(NAMES))), int(rng.integers(14, 22))
@@ -33,15 +33,15 @@ def draw(rng, width, height):
         colour[label] = 250
         if label == 1:
             centre, axes = (int(x) + w // 2, y + h // 2), (w // 2 - 1, h // 2 - 1)
-            cv2.ellipse(picture, centre, axes, 0, 0, 360, colour, -1)
+            cv2.ellipse(image, centre, axes, 0, 0, 360, colour, -1)
         else:
-            picture[y : y + h, x : x + w] = colour
+            image[y : y + h, x : x + w] = colour
         objects.append((label, [int(x), y, w, h]))
-    return picture, objects
+    return image, objects
 
 
 def write_set(folder, counts=(("train", 12), ("val", 5))):
-    """Write a COCO set of `counts` pictures, with category ids 3, 5 and 9, and label names; returns `folder`."""
+    """Write a COCO set of `counts` images, with category ids 3, 5 and 9, and label names; returns `folder`."""
     rng = np.random.default_rng(11)
     categories = [{"id": number, "name": name} for number, name in zip((3, 5, 9), NAMES)]
     (folder / "annotations").mkdir(parents=True)
@@ -50,9 +50,9 @@ def write_set(folder, counts=(("train", 12), ("val", 5))):
         images, annotations = [], []
         for index in range(count):
             width, height = ((60, 48), (48, 60), (56, 56))[index % 3]
-            picture, objects = draw(rng, width, height)
+            image, objects = draw(rng, width, height)
             file = f"{index}.png"
-            cv2.imwrite(str(folder / part / file), picture)
+            cv2.imwrite(str(folder / part / file), image)
             images.append({"id": 10 + index, "file_name": file, "width": width, "height": height})
             for label, box in objects:
                 ids = {"id": len(annotations) + 1, "image_id": 10 + index, "category_id": categories[label]["id"]}
@@ -108,7 +108,7 @@ def make_config(folder):
 
 
 def detector_weights(config, seed=3):
-    """{name: array} for the config's network, with outputs that differ from picture to picture as trained ones do."""
+    """{name: array} for the config's network, with outputs that differ from image to image as trained ones do."""
     from ppcls_lite.arch.from_config import build_network
 
     return random_arrays(build_network(config), seed)

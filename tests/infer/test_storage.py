@@ -57,8 +57,8 @@ def test_tensor_comes_back(dtype, shape):
     assert (found == array).all()
 
 
-def test_numbers_that_paddle_does_not_have():
-    with pytest.raises(ValueError, match="complex128 has no place in a Paddle tensor"):
+def test_numbers_that_paddle_has_not():
+    with pytest.raises(ValueError, match="a Paddle tensor cannot hold complex128"):
         write_tensor(io.BytesIO(), np.zeros(2, complex))
 
 
@@ -76,7 +76,7 @@ def test_every_cut_is_seen(tmp_path):
     for length in range(1, len(stream.getvalue())):
         path = tmp_path / "cut"
         path.write_bytes(stream.getvalue()[:length])
-        with pytest.raises(UserError, match=r"cut: no Paddle tensor at byte 0, or a damaged one"):
+        with pytest.raises(UserError, match=r"cut: not a Paddle tensor at byte 0, or a damaged one"):
             read_tensors(path)
 
 
@@ -162,7 +162,7 @@ def _two(folder):
     ("fault", "message"),
     [
         (_remove, "neither one file of them nor a file 'linear_0.b_0' of this variable"),
-        (_cut, "linear_0.w_0: no Paddle tensor at byte 0, or a damaged one"),
+        (_cut, "linear_0.w_0: not a Paddle tensor at byte 0, or a damaged one"),
         (_other_shape, r"linear_0.w_0: variable 'linear_0.w_0' is \[3\], its structure has \[\d+, 3\]"),
         (_two, "linear_0.b_0: expected one tensor, found 2"),
     ],
@@ -272,12 +272,12 @@ def test_commands_read_a_variable_folder(exported, variable_folder, run_here, sc
 def test_wrong_variable_folder(exported, variable_folder, run_here, tmp_path):
     folder = shutil.copytree(variable_folder, tmp_path / "weights")
     options = ["tools/infer.py", "-c", exported.config, "-o", f"Global.pretrained_model={folder}"]
-    (folder / "fc.bias").write_bytes(b"not a tensor")
-    assert_one_line(run_here(*options), "fc.bias: no Paddle tensor at byte 0, or a damaged one")
+    (folder / "fc.bias").write_bytes(b"no tensor")
+    assert_one_line(run_here(*options), "fc.bias: not a Paddle tensor at byte 0, or a damaged one")
     (folder / "fc.bias").unlink()
     assert_one_line(run_here(*options), "does not fit the network, 1 entries: missing fc.bias [3]")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="expected a folder with one file a variable, found no file"):
+    with pytest.raises(UserError, match="expected a folder with one file per variable, found no file"):
         read_folder(tmp_path / "empty")
 
 

@@ -75,8 +75,8 @@ def test_a_resumed_training_ends_with_the_same_weights_bit_by_bit(config, tmp_pa
     class Killed(Exception):
         pass
 
-    def save_and_die(self, epoch, output_dir):
-        done(self, epoch, output_dir)
+    def save_and_die(self, epoch, *places):
+        done(self, epoch, *places)
         if epoch == 2:
             raise Killed
 
@@ -108,7 +108,7 @@ def test_backbone_begins_with_a_classifiers_weights(config, tmp_path):
         ("Loss.Train", {"CELoss": {"weight": 1.0}}, "CELoss: the network gives several maps"),
     ],
 )
-def test_what_is_for_classifiers_cannot_train_a_detector(config, section, entry, message):
+def test_parts_for_classifiers_cannot_train_a_detector(config, section, entry, message):
     part, key = section.split(".")
     config[part][key] = [entry]
     with pytest.raises(UserError, match=message):
@@ -126,15 +126,15 @@ def test_losses_of_detectors_cannot_train_a_classifier(name):
 @pytest.mark.parametrize("size", [0, -3, "x", True])
 def test_a_number_of_boxes_is_one(config, size):
     config["Arch"]["max_boxes"] = size
-    with pytest.raises(UserError, match=r"Arch.max_boxes: expected a whole number from 1 up"):
+    with pytest.raises(UserError, match=r"Arch.max_boxes: expected a whole number of at least 1"):
         build_network(config)
 
 
 @pytest.mark.parametrize(
     ("where", "ops", "message"),
     [
-        ("Train", {"DetScaleCrop": {"size": 72}}, "the image is 72x72, and no multiple of 32 pixels"),
-        ("Eval", {"DetResize": {"size": 100}}, "the image is 100x100, and no multiple of 32 pixels"),
+        ("Train", {"DetScaleCrop": {"size": 72}}, "the image is 72x72, not a multiple of 32 pixels"),
+        ("Eval", {"DetResize": {"size": 100}}, "the image is 100x100, not a multiple of 32 pixels"),
     ],
 )
 def test_a_size_that_the_network_cannot_take_is_one_line(config, where, ops, message):
@@ -149,23 +149,23 @@ def test_a_size_that_the_network_cannot_take_is_one_line(config, where, ops, mes
 
 
 def perfect(loader, classes):
-    """A model that gives each picture of the loader, in order, its own targets as maps."""
+    """A model that gives each image of the loader, in order, its own targets as maps."""
 
     class Perfect(paddle.nn.Layer):
         batches = None
 
         def forward(self, images):
             self.batches = self.batches or iter(list(loader))
-            _, heat, cells, sizes, offsets, valid, *_ = next(self.batches)
-            count, _, height, width = heat.shape
+            target = next(self.batches).target
+            count, _, height, width = target.heat.shape
             maps = np.zeros((2, count, 2, height * width), np.float32)
-            for picture in range(count):
-                for place in np.flatnonzero(valid.numpy()[picture]):
-                    cell = int(cells[picture, place])
-                    maps[0, picture, :, cell] = sizes.numpy()[picture, place]
-                    maps[1, picture, :, cell] = offsets.numpy()[picture, place]
+            for image in range(count):
+                for place in np.flatnonzero(target.valid.numpy()[image]):
+                    cell = int(target.cells[image, place])
+                    maps[0, image, :, cell] = target.sizes.numpy()[image, place]
+                    maps[1, image, :, cell] = target.offsets.numpy()[image, place]
             shape = [count, 2, height, width]
-            logits = paddle.log(heat + 1e-9) - paddle.log(1 - heat + 1e-9)
+            logits = paddle.log(target.heat + 1e-9) - paddle.log(1 - target.heat + 1e-9)
             return logits, *(paddle.to_tensor(array).reshape(shape) for array in maps)
 
     return Perfect()
@@ -199,7 +199,7 @@ def test_swapped_classes_have_no_ap(config, monkeypatch):
 
 
 def test_boxes_in_the_networks_pixels_would_be_seen(config, monkeypatch):
-    """The scale back to the picture is part of what AP judges."""
+    """The scale back to the image file is part of what AP judges."""
     config["DataLoader"]["Eval"]["dataset"]["transform_ops"][1] = {"DetResize": {"size": 96}}
     whole, _ = evaluate_perfect(config)
     monkeypatch.setattr(
@@ -231,13 +231,13 @@ def give_all_the_same_number(annotations):
         entry["id"] = 7
 
 
-def leave_out_what_may_be(annotations):
+def leave_out_optional_keys(annotations):
     for entry in annotations:
         for key in ("id", "area", "iscrowd"):
             entry.pop(key)
 
 
-@pytest.mark.parametrize("edit", [number_from_zero, give_all_the_same_number, leave_out_what_may_be])
+@pytest.mark.parametrize("edit", [number_from_zero, give_all_the_same_number, leave_out_optional_keys])
 def test_figures_do_not_depend_on_numbers_of_annotations(config, tmp_path, edit):
     expected, _ = evaluate_perfect(config)
     edit_truth(config, tmp_path / "set", edit)
@@ -263,7 +263,7 @@ def test_figures_are_those_of_pycocotools_alone(config, det_set, tmp_path):
     metric.rows[:, 2] = rng.uniform(0.1, 1, len(metric.rows))
     found = [
         {
-            "image_id": metric.dataset.pictures[int(number)].image_id,
+            "image_id": metric.dataset.images[int(number)].image_id,
             "category_id": (3, 5, 9)[int(label)],
             "bbox": [x1, y1, x2 - x1, y2 - y1],
             "score": score,
@@ -296,5 +296,5 @@ def test_two_processes_share_one_evaluation(exported_detector, tmp_path):
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
     assert alone.status == done.returncode == 0, done.stderr
-    wanted = re.search(r"AP: .*$", alone.out, re.MULTILINE)[0]
-    assert wanted in (tmp_path / "log/workerlog.0").read_text()
+    expected = re.search(r"AP: .*$", alone.out, re.MULTILINE)[0]
+    assert expected in (tmp_path / "log/workerlog.0").read_text()

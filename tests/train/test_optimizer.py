@@ -7,6 +7,7 @@ import paddle
 import pytest
 from paddle.optimizer.lr import CosineAnnealingDecay, LinearWarmup, PiecewiseDecay
 
+from ppcls_lite.data.batch import DetectionTarget, Mixed
 from ppcls_lite.train.losses import CELoss, WeightedLosses
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
 from ppcls_lite.utils.errors import UserError
@@ -81,7 +82,7 @@ def test_constant_is_the_default():
         ({"name": "Cosine", "learning_rate": -1}, "learning_rate: expected a number"),
         ({"name": "Cosine", "learning_rate": math.nan}, "learning_rate: expected a number"),
         ({"name": "Cosine", "learning_rate": math.inf}, "learning_rate: expected a number"),
-        ({"name": "Cosine", "learning_rate": 1, "warmup_epoch": -1}, "warmup_epoch: expected at least 0"),
+        ({"name": "Cosine", "learning_rate": 1, "warmup_epoch": -1}, "warmup_epoch: expected a number of at least 0"),
         ({"name": "Cosin", "learning_rate": 1}, "unknown learning-rate schedule 'Cosin' .did you mean 'Cosine'"),
         ({"name": "Cosine", "learning_rate": 1, "gamma": 2}, "Cosine: .*gamma"),
         ({"name": "Piecewise", "learning_rate": 1, "decay_epochs": [1, 2], "values": [1]}, "need 3 values, found 1"),
@@ -183,7 +184,7 @@ def test_mixed_labels_are_the_loss_of_mixed_targets(batch, epsilon):
     logits, first, second = batch
     expected = _cross_entropy(logits, 0.3 * np.eye(4)[first] + 0.7 * np.eye(4)[second], epsilon or 0)
     losses = WeightedLosses([{"CELoss": {"weight": 2.0, "epsilon": epsilon}}], "Loss.Train")
-    target = [paddle.to_tensor(first), paddle.to_tensor(second), paddle.to_tensor(np.array([0.3]))]
+    target = Mixed(*map(paddle.to_tensor, (first, second, np.array([0.3]))))
     assert float(losses(paddle.to_tensor(logits), target)) == pytest.approx(2 * expected, abs=1e-6)
 
 
@@ -211,3 +212,9 @@ def test_weighted_sum(batch):
 def test_wrong_losses(items, message):
     with pytest.raises(UserError, match=message):
         WeightedLosses(items, "Loss.Train")
+
+
+def test_the_target_of_a_detector_is_not_for_a_classifiers_loss(batch):
+    target = DetectionTarget(*[paddle.zeros([2, 2])] * len(DetectionTarget._fields))
+    with pytest.raises(UserError, match="CELoss: needs one label per image, found the boxes of a detection set"):
+        CELoss()(paddle.to_tensor(batch[0]), target)

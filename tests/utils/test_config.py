@@ -147,7 +147,7 @@ def test_wrong_override_of_a_prediction_config():
         (b"", "expected sections such as Global, found an empty file"),
         (b"# nothing\n", "found an empty file"),
         (b"- 1\n- 2\n", "expected sections such as Global, found list"),
-        (b"Global:\n  epochs: 1\n  epochs: 2\n", r":3: not valid YAML: key 'epochs' stands twice"),
+        (b"Global:\n  epochs: 1\n  epochs: 2\n", r":3: not valid YAML: key 'epochs' occurs twice"),
         (b"Global:\n  epochs: [1, 2\nArch:\n", r":3: not valid YAML"),
         (b"Global:\n\tepochs: 1\n", r":2: not valid YAML"),
         (b"Global:\n  epochs: 1\n  name: caf\xe9\n", r":3: not UTF-8 text \(byte 0xe9\)"),
@@ -246,6 +246,6 @@ def test_no_number(hostile):
     assert "\n" not in str(raised.value)
 
 
-def test_huge_whole_number_is_no_float():
+def test_huge_whole_number_is_not_a_float():
     with pytest.raises(UserError, match="expected a number"):
         number(10**400)

@@ -151,9 +151,9 @@ def test_the_planted_call_would_have_run(tmp_path, monkeypatch):
     ("content", "message"),
     [
         ([1, 2], "expected named arrays, found list"),
-        ({"w": "text"}, r"entry 'w' is no array of numbers \(str\)"),
-        ({"w": {"x": np.zeros(1)}}, r"entry 'w' is no array of numbers \(dict\)"),
-        ({"w": ("name", "text")}, r"entry 'w' is no array of numbers \(str\)"),
+        ({"w": "text"}, r"entry 'w' is not an array of numbers \(str\)"),
+        ({"w": {"x": np.zeros(1)}}, r"entry 'w' is not an array of numbers \(dict\)"),
+        ({"w": ("name", "text")}, r"entry 'w' is not an array of numbers \(str\)"),
     ],
 )
 def test_plain_but_no_weights(tmp_path, content, message):

@@ -1,6 +1,6 @@
-"""Collect what detection pictures are made of: small cut-outs and backgrounds, in tools/data/materials/.
+"""Collect the materials of the detection images: small cut-outs and backgrounds, in tools/data/materials/.
 
-The cut-outs are the stamps of lite_data/ (Debian's tuxpaint-stamps-default), the backgrounds photographs of Debian's
+The cut-outs are the stamps of lite_data/ (Debian's tuxpaint-stamps-default), the backgrounds images of Debian's
 tuxpaint-data, mate-backgrounds and lomiri-wallpapers-16.04, and of scikit-image. No stamp and no background is in both
 splits. Only needed to renew the materials: they are in the repository, and tools/data/make_det_data.py makes the
 images from them.
@@ -9,7 +9,7 @@ Usage:
     apt-get download tuxpaint-stamps-default tuxpaint-data mate-backgrounds lomiri-wallpapers-16.04
     for package in *.deb; do dpkg -x "$package" debian; done
     python tools/data/collect_det_materials.py --debian debian/usr/share \\
-        --photos "$(python -c 'import skimage; print(skimage.__path__[0])')/data" --output tools/data/materials
+        --skimage "$(python -c 'import skimage; print(skimage.__path__[0])')/data" --output tools/data/materials
 
 Exit codes: 0 written; 1 an input is missing or unreadable (one line says which); 2 wrong options.
 """
@@ -24,11 +24,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.errors import run_main
-from tools import make_lite_data as lite
+from tools.data import make_lite_data as lite
 from tools.data.sources.image_folder import replace_folder, write_text
 
-STAMP_SIDE = 144  # pixels, the longer side; the pictures are 160 px
-PHOTO_SIDE = 320
+STAMP_SIDE = 144  # pixels, the longer side; the detection images have 160 px
+BACKGROUND_SIDE = 320
 WEBP_QUALITY = 88
 JPEG_QUALITY = 88
 DEBIAN_ADVICE = (
@@ -38,12 +38,12 @@ DEBIAN_ADVICE = (
 GPL = "GPL-2 or later"
 BY, BY_SA = "CC BY 4.0", "CC BY-SA 4.0"
 ALL = (0, 1, 0, 1)
-# Debian package and the folder of its photographs below usr/share
+# Debian package and the folder of its images below usr/share
 TUX = ("tuxpaint-data", "tuxpaint/templates")
 MATE = ("mate-backgrounds", "backgrounds/mate/nature")
 LOMIRI = ("lomiri-wallpapers-16.04", "backgrounds")
 
-# name: (package, photograph, crop as fractions y0 y1 x0 x1, licence as the package states it)
+# name: (package, image, crop as fractions y0 y1 x0 x1, licence as the package states it)
 DEBIAN = {
     "train": {
         "burnt_bark": (TUX, "burnt_bark", ALL, f"{GPL}, Tux Paint"),
@@ -106,19 +106,19 @@ def cut(image, crop):
     return image[int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)]
 
 
-def photographs(split, debian, photos):
+def background_images(split, debian, skimage):
     """Yield (name, BGR image, source, licence) of the split's backgrounds."""
     for name, ((package, folder), file, crop, licence) in DEBIAN[split].items():
         image = lite.read_image(Path(debian) / folder / f"{file}.jpg", cv2.IMREAD_COLOR, DEBIAN_ADVICE)
         yield name, cut(image, crop), f"{package}, {file}.jpg", licence
     for name, (file, crop, _, tint) in lite.BACKGROUNDS[split].items():
-        image = cut(lite.read_image(Path(photos) / file, cv2.IMREAD_COLOR, lite.PHOTO_ADVICE), crop)
+        image = cut(lite.read_image(Path(skimage) / file, cv2.IMREAD_COLOR, lite.SKIMAGE_ADVICE), crop)
         if tint:
             image = np.clip(image * np.float32(tint), 0, 255).astype(np.uint8)
-        yield name.replace(" ", "_"), image, f"scikit-image, skimage/data/{file}", lite.PHOTOS[file][1]
+        yield name.replace(" ", "_"), image, f"scikit-image, skimage/data/{file}", lite.SKIMAGE[file][1]
 
 
-def collect(debian, photos, output):
+def collect(debian, skimage, output):
     """Write the folder `output`; returns (number of stamps, number of backgrounds). UserError for a missing input."""
     rows = []
     with replace_folder(output, entries=("train", "val", "SOURCES.md")) as fresh:
@@ -134,9 +134,9 @@ def collect(debian, photos, output):
                     rows.append((path.relative_to(fresh), f"tuxpaint-stamps-default, {stamp}.png", licence))
             folder = fresh / split / "backgrounds"
             folder.mkdir()
-            for name, image, source, licence in photographs(split, debian, photos):
+            for name, image, source, licence in background_images(split, debian, skimage):
                 path = folder / f"{name}.jpg"
-                data = cv2.imencode(".jpg", shrink(image, PHOTO_SIDE), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+                data = cv2.imencode(".jpg", shrink(image, BACKGROUND_SIDE), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
                 path.write_bytes(data)
                 rows.append((path.relative_to(fresh), source, licence))
         write_text(fresh / "SOURCES.md", sources(rows))
@@ -149,12 +149,12 @@ def sources(rows):
     lines = [
         "# Sources of the materials",
         "",
-        "Made by `tools/data/collect_det_materials.py`: cut-out photographs and backgrounds, made smaller.",
+        "Made by `tools/data/collect_det_materials.py`: cut-out images and backgrounds, made smaller.",
         "",
         "`tuxpaint-stamps-default` (2022.06.04-1), `tuxpaint-data` (0.9.28), `mate-backgrounds` (1.26.0) and",
         "`lomiri-wallpapers-16.04` (20.04.0) are Debian packages; the licences are those of their copyright files. The",
         "changelog of the stamps states another licence for a few of them, which the table repeats. The licence of",
-        "scikit-image's photographs is the one stated in its `_fetchers.py`.",
+        "scikit-image's images is the one stated in its `_fetchers.py`.",
         "",
         "| file | source | licence |",
         "|---|---|---|",
@@ -165,10 +165,10 @@ def sources(rows):
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--debian", required=True, help="the packages' folder usr/share")
-    parser.add_argument("--photos", required=True, help="scikit-image's folder skimage/data")
+    parser.add_argument("--skimage", required=True, help="scikit-image's folder skimage/data")
     parser.add_argument("--output", required=True, help="folder to make, tools/data/materials")
     options = parser.parse_args(arguments)
-    stamps, backgrounds = collect(options.debian, options.photos, options.output)
+    stamps, backgrounds = collect(options.debian, options.skimage, options.output)
     print(f"{options.output}: {stamps} stamps and {backgrounds} backgrounds")
 
 

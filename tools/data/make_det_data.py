@@ -1,10 +1,10 @@
-"""Write a detection set in COCO's format: cut-out photographs set on photographs, textures and plain colours.
+"""Write a detection set in COCO's format: cut-out images set on other images, textures and plain colours.
 
 Made from tools/data/materials/, whose stamps and backgrounds are divided into training and validation. Two to six
-objects a picture at random scales, turned, mirrored, brighter or darker, partly behind one another and now and then
-beyond the border; how is in tools/data/sources/stamp_pictures.py. A box is what is visible of an object's alpha
-channel. Equal inputs, seed and OpenCV give equal bytes. A complete set is left alone; a missing or damaged one is made
-again.
+objects per image at random scales, turned, mirrored, brighter or darker, partly behind one another and now and then
+beyond the border, as tools/data/sources/stamp_images.py draws them. A box is around the visible part of an object's
+alpha channel. Equal inputs, seed and OpenCV give equal bytes. A complete set is left alone; a missing or damaged one is
+made again.
 
 Usage:
     python tools/data/make_det_data.py --output dataset/det_stamps
@@ -25,11 +25,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO
-from tools.data.sources import stamp_pictures
+from tools.data.sources import stamp_images
 from tools.data.sources.image_folder import replace_folder, write_text
-from tools.data.sources.stamp_pictures import render
+from tools.data.sources.stamp_images import render
 
 MATERIALS = REPO / "tools/data/materials"
 TRAIN_IMAGES, VAL_IMAGES, SEED = 6000, 300, 2022
@@ -41,7 +42,7 @@ ENTRIES = frozenset(["train", "val", "annotations", "label_list.txt", "manifest.
 
 
 def read_materials(folder, split):
-    """({class: [(h, w, 4) uint8 BGRA]}, [(h, w, 3) uint8 BGR]) of one split; UserError for what is not there."""
+    """({class: [(h, w, 4) uint8 BGRA]}, [(h, w, 3) uint8 BGR]) of one split; UserError for missing files."""
     folder = Path(folder) / split
     stamps = {path.name: _read_all(path, "*.webp", 4) for path in sorted((folder / "stamps").glob("*/"))}
     if not stamps:
@@ -54,7 +55,7 @@ def _read_all(folder, pattern, channels):
     for path in sorted(folder.glob(pattern)):
         image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
         if image is None or image.ndim != 3 or image.shape[2] != channels:
-            raise UserError(f"{path}: expected a picture of {channels} channels")
+            raise UserError(f"{path}: expected an image of {channels} channels")
         images.append(image)
     if not images:
         raise UserError(f"{folder}: no {pattern} in it; tools/data/collect_det_materials.py makes them")
@@ -65,22 +66,22 @@ def _read_all(folder, pattern, channels):
 
 
 def generator(seed, key):
-    """Every picture has random numbers of its own: it does not change with the number of pictures."""
+    """Random numbers for one image: it does not change with the number of images."""
     return np.random.RandomState(zlib.crc32(f"{seed}/{key}".encode()))
 
 
 def coco_split(folder, split, count, seed, materials):
-    """Write `count` pictures to folder/split and return COCO's content for them."""
-    stamps, photos = read_materials(materials, split)
+    """Write `count` images to folder/split and return COCO's content for them."""
+    stamps, backgrounds = read_materials(materials, split)
     names = list(stamps)
     images, annotations = [], []
     (folder / split).mkdir()
     for number in range(1, count + 1):
         file = f"{number:05d}.jpg"
-        picture, objects = render(generator(seed, f"{split}/{file}"), stamps, photos, varied=split == "train")
-        data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
+        image, objects = render(generator(seed, f"{split}/{file}"), stamps, backgrounds, varied=split == "train")
+        data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
         (folder / split / file).write_bytes(data.tobytes())
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         images.append({"id": number, "file_name": file, "width": width, "height": height})
         for name, box, area in objects:
             ids = {"id": len(annotations) + 1, "image_id": number, "category_id": names.index(name) + 1}
@@ -90,7 +91,7 @@ def coco_split(folder, split, count, seed, materials):
 
 
 def inventory(folder):
-    """What is in `folder`: images and bytes of each split, and the SHA-256 of every other file."""
+    """The content of `folder`: images and bytes of each split, and the SHA-256 of every other file."""
     folder = Path(folder)
     found = {}
     for split in ("train", "val"):
@@ -103,15 +104,15 @@ def inventory(folder):
 
 
 def ground(materials):
-    """A hash of all that the pictures come from beside the numbers asked for: the code and the materials."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + Path(stamp_pictures.__file__).read_bytes())
+    """A hash of the code and the materials, which together with the numbers of a recipe decide the images."""
+    digest = hashlib.sha256(Path(__file__).read_bytes() + Path(stamp_images.__file__).read_bytes())
     for path in sorted(path for path in Path(materials).rglob("*") if path.is_file()):
         digest.update(path.relative_to(materials).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()
 
 
 def is_complete(folder, recipe):
-    """True if `folder` still is what its manifest.json says, and was made as `recipe` asks."""
+    """True if `folder` still has the content that its manifest.json lists, and was made from `recipe`."""
     try:
         manifest = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -140,7 +141,7 @@ def sources(recipe):
 {recipe["train"]} training and {recipe["val"]} validation images in COCO's format, made by
 `tools/data/make_det_data.py` with seed {recipe["seed"]} from the cut-outs and backgrounds in
 `tools/data/materials`. Its `SOURCES.md` names the source and the licence of each. Training and validation share neither
-cut-outs nor photographed backgrounds.
+cut-outs nor background images.
 
 The images combine works under GPL-2 (or later), CC BY-SA, CC BY and CC0: they are under GPL-2 or later, and where a
 cut-out under a Creative Commons licence is in them, under that one too.
@@ -150,13 +151,13 @@ cut-out under a Creative Commons licence is in them, under that one too.
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder to make, for example dataset/det_stamps")
-    parser.add_argument("--train", type=int, default=TRAIN_IMAGES, help="training pictures")
-    parser.add_argument("--val", type=int, default=VAL_IMAGES, help="validation pictures")
+    parser.add_argument("--train", type=int, default=TRAIN_IMAGES, help="number of training images")
+    parser.add_argument("--val", type=int, default=VAL_IMAGES, help="number of validation images")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--materials", default=MATERIALS, help="what tools/data/collect_det_materials.py made")
+    parser.add_argument("--materials", default=MATERIALS, help="folder made by tools/data/collect_det_materials.py")
     options = parser.parse_args(arguments)
-    if min(options.train, options.val) < 1 or options.seed < 0:
-        raise UserError("--train and --val: expected at least 1; --seed: expected at least 0")
+    for option, value, low in (("--train", options.train, 1), ("--val", options.val, 1), ("--seed", options.seed, 0)):
+        checks.whole(option, value, low)
     recipe = {"train": options.train, "val": options.val, "seed": options.seed, "ground": ground(options.materials)}
     if is_complete(options.output, recipe):
         print(f"{options.output}: complete, left alone")

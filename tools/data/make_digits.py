@@ -75,7 +75,7 @@ def enlarge(image):
 
 
 def inventory(folder):
-    """What is in `folder`: per split the number of images and their bytes, per list file its SHA-256.
+    """The content of `folder`: per split the number of images and their bytes, per list file its SHA-256.
 
     Sizes, not hashes, for the images: reading 1,797 files would make the check slow.
     """
@@ -96,7 +96,7 @@ def inventory(folder):
 
 
 def is_complete(folder):
-    """True if `folder` still is what its manifest.json says it was when the set was made."""
+    """True if `folder` still has the content that its manifest.json lists."""
     try:
         manifest = json.loads((Path(folder) / "manifest.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

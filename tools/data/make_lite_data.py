@@ -1,12 +1,12 @@
-"""Write lite_data/: six classes of real cut-out photographs on photographed and plain backgrounds.
+"""Write lite_data/: six classes of real cut-out images on real and plain backgrounds.
 
 The cut-outs are from Debian's package tuxpaint-stamps-default, the backgrounds from scikit-image. No stamp
-and no photographed background is in both splits. Equal inputs, seed and OpenCV give equal bytes.
+and no background image is in both splits. Equal inputs, seed and OpenCV give equal bytes.
 
 Usage:
     apt-get download tuxpaint-stamps-default && dpkg -x tuxpaint-stamps-default_*.deb stamps
     python tools/data/make_lite_data.py --stamps stamps/usr/share/tuxpaint/stamps \\
-        --photos "$(python -c 'import skimage; print(skimage.__path__[0])')/data" \\
+        --skimage "$(python -c 'import skimage; print(skimage.__path__[0])')/data" \\
         --output lite_data --test_images test_images
 
 Exit codes: 0 written; 1 an input is missing or unreadable (one line says which); 2 wrong options.
@@ -27,10 +27,10 @@ from tools.data.sources.image_folder import replace_folder, write_lists, write_t
 
 PER_CLASS = {"train": 24, "val": 8}  # classes with fewer stamps render each of them several times
 CANVASES = ((320, 256), (360, 288), (400, 300), (288, 352))  # width, height
-MAX_ENLARGEMENT = 4.0  # some stamps are 50 px: enlarged more they would be fog
+MAX_ENLARGEMENT = 4.0  # some stamps are 50 px: enlarged more they would be blurred
 JPEG_QUALITY = 90
 
-# The split is written down, not drawn: pictures of one individual or one shooting stay in one split.
+# The split is written down, not drawn: images of one individual or one shooting stay in one split.
 CLASSES = {
     "bird": {
         "train": """animals/birds: adelaide-rosella blackbird chicken_profile crow cuckoo duck gander guineafowl
@@ -111,8 +111,8 @@ STATED_LICENCES = {
     "vehicles/emergency/firetruck": "CC BY 2.5, photograph by Aaron M. Lang, prepared by Bill Kendrick",
 }
 
-# What scikit-image's skimage/data/_fetchers.py states for each photograph.
-PHOTOS = {
+# The statement of scikit-image's skimage/data/_fetchers.py on each image: what it shows, its licence.
+SKIMAGE = {
     "astronaut.png": ("Eileen Collins, astronaut", "NASA; public domain"),
     "brick.png": ("brick wall, CC0Textures Bricks25", "CC0"),
     "camera.png": ("man with a camera, one channel", "CC0, Lav Varshney"),
@@ -151,26 +151,26 @@ STAMP_ADVICE = (
     "expected the stamps folder of Debian's package: apt-get download tuxpaint-stamps-default && "
     "dpkg -x tuxpaint-stamps-default_*.deb stamps, then --stamps stamps/usr/share/tuxpaint/stamps"
 )
-PHOTO_ADVICE = "expected scikit-image's folder skimage/data: pip install scikit-image"
+SKIMAGE_ADVICE = "expected scikit-image's folder skimage/data: pip install scikit-image"
 
 
 def read_stamp(folder, stamp):
-    """Cut-out (h, w, 4) uint8 BGRA, cropped to what is visible."""
+    """Cut-out (h, w, 4) uint8 BGRA, cropped to its visible part."""
     path = Path(folder) / f"{stamp}.png"
     image = read_image(path, cv2.IMREAD_UNCHANGED, STAMP_ADVICE)
     if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8:
         raise UserError(f"{path}: {image.dtype} {image.shape}, expected 8-bit colour with alpha")
     rows, columns = (np.flatnonzero((image[..., 3] > 16).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
-        raise UserError(f"{path}: fully transparent, expected a cut-out photograph")
+        raise UserError(f"{path}: fully transparent, expected a cut-out image")
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def read_backgrounds(folder, split):
-    """{name: (h, w, 3) uint8 BGR} of the split's photographed backgrounds."""
+    """{name: (h, w, 3) uint8 BGR} of the split's background images."""
     result = {}
     for name, (file, (y0, y1, x0, x1), blur, tint) in BACKGROUNDS[split].items():
-        image = read_image(Path(folder) / file, cv2.IMREAD_COLOR, PHOTO_ADVICE)
+        image = read_image(Path(folder) / file, cv2.IMREAD_COLOR, SKIMAGE_ADVICE)
         height, width = image.shape[:2]
         image = image[int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)]
         if tint:
@@ -179,19 +179,19 @@ def read_backgrounds(folder, split):
     return result
 
 
-def draw_background(random, photos, name, width, height):
-    """(height, width, 3) float32: a random crop of the photograph `name`, or a plain, softly lit colour."""
+def draw_background(random, backgrounds, name, width, height):
+    """(height, width, 3) float32: a random crop of the image `name` of `backgrounds`, or a plain, softly lit colour."""
     if name == "plain":
         colour = random.randint(80, 230) + random.randint(-35, 36, size=3)  # muted, as walls and cloths are
         light = np.linspace(1.08, random.uniform(0.75, 0.95), height, dtype=np.float32)
         return light[:, None, None] * np.ones((1, width, 1), np.float32) * colour.astype(np.float32)
-    photo = photos[name]
+    image = backgrounds[name]
     share = random.uniform(0.6, 1.0)
-    side = share * min(photo.shape[1] / width, photo.shape[0] / height)
+    side = share * min(image.shape[1] / width, image.shape[0] / height)
     crop_width, crop_height = int(side * width), int(side * height)
-    x = random.randint(0, photo.shape[1] - crop_width + 1)
-    y = random.randint(0, photo.shape[0] - crop_height + 1)
-    crop = photo[y : y + crop_height, x : x + crop_width]
+    x = random.randint(0, image.shape[1] - crop_width + 1)
+    y = random.randint(0, image.shape[0] - crop_height + 1)
+    crop = image[y : y + crop_height, x : x + crop_width]
     crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_CUBIC)
     return (crop[:, ::-1] if random.randint(2) else crop).astype(np.float32) * random.uniform(0.8, 1.15)
 
@@ -218,11 +218,11 @@ def place_stamp(random, stamp, background):
     return np.clip(np.rint(background), 0, 255).astype(np.uint8)
 
 
-def render(stamp, photos, background, key, seed):
+def render(stamp, backgrounds, background, key, seed):
     """One JPEG. Each image has its own generator, so adding a class changes no other image."""
     random = np.random.RandomState(zlib.crc32(f"{seed}/{key}".encode()))
     width, height = CANVASES[random.randint(len(CANVASES))]
-    canvas = draw_background(random, photos, background, width, height)
+    canvas = draw_background(random, backgrounds, background, width, height)
     return encode_jpeg(place_stamp(random, stamp, canvas))
 
 
@@ -230,7 +230,7 @@ def encode_jpeg(image):
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
-def make_lite_data(stamps, photos, output, seed=2022, classes=None, per_class=None):
+def make_lite_data(stamps, skimage, output, seed=2022, classes=None, per_class=None):
     """Write the data set to `output`; return {split: number of images}.
 
     `classes` ({class: {split: text of parse_stamps}}) and `per_class` ({split: images}) replace the
@@ -242,8 +242,8 @@ def make_lite_data(stamps, photos, output, seed=2022, classes=None, per_class=No
     rows, table = {"train": [], "val": []}, []
     with replace_folder(output) as fresh:
         for split in rows:
-            backdrops = read_backgrounds(photos, split)
-            order = [name for photo in backdrops for name in (photo, "plain")]
+            backdrops = read_backgrounds(skimage, split)
+            order = [name for backdrop in backdrops for name in (backdrop, "plain")]
             for label, name in enumerate(classes):
                 (fresh / split / name).mkdir(parents=True)
                 chosen = parse_stamps(classes[name][split])
@@ -266,7 +266,7 @@ def lite_sources(table, seed):
     lines = [
         "# Sources of lite_data",
         "",
-        f"Made by `tools/data/make_lite_data.py --seed {seed}`: cut-out photographs on other backgrounds.",
+        f"Made by `tools/data/make_lite_data.py --seed {seed}`: cut-out images on other backgrounds.",
         "",
         "**Stamps**: Debian package `tuxpaint-stamps-default` (2022.06.04-1), files below",
         "`/usr/share/tuxpaint/stamps`. Its copyright file says, for all files: copyright 2002-2022 by Bill",
@@ -275,7 +275,7 @@ def lite_sources(table, seed):
         "stamps; the table repeats it. Stamps that it puts under the GFDL, or takes from sites without naming",
         "a licence, were left out.",
         "",
-        "**Backgrounds**: photographs in scikit-image's `skimage/data`, cropped, blurred and, if grey, tinted;",
+        "**Backgrounds**: images in scikit-image's `skimage/data`, cropped, blurred and, if grey, tinted;",
         "the licence is the one stated in its `_fetchers.py`. `plain` is a computed colour.",
         "",
         "**Each image** is under the licence of its stamp.",
@@ -289,32 +289,32 @@ def lite_sources(table, seed):
             source, free = "plain", "none needed"
         else:
             file = BACKGROUNDS[split][background][0]
-            source, free = f"{background} ({file})", PHOTOS[file][1]
+            source, free = f"{background} ({file})", SKIMAGE[file][1]
         lines.append(f"| {path} | {stamp}.png | {licence} | {source} | {free} |")
     return "\n".join(lines) + "\n"
 
 
-def make_test_images(photos, output):
-    """Write real photographs, longer side at most 500 px, as JPEG; camera.jpg keeps its one channel."""
+def make_test_images(skimage, output):
+    """Write whole images of scikit-image, longer side at most 500 px, as JPEG; camera.jpg keeps its one channel."""
     lines = [
         "# Sources of test_images",
         "",
-        "Photographs of scikit-image (`skimage/data`), the licence as stated in its `_fetchers.py`; made",
+        "Images of scikit-image (`skimage/data`), the licence as stated in its `_fetchers.py`; made",
         f"smaller to {TEST_IMAGE_SIDE} px by `tools/data/make_lite_data.py --test_images`. camera.jpg has one",
-        "channel, as photographs from users sometimes do.",
+        "channel, as images from users sometimes do.",
         "",
         "| image | source | shows | licence |",
         "|---|---|---|---|",
     ]
     with replace_folder(output, entries=("*.jpg", "SOURCES.md")) as fresh:
         for file in TEST_IMAGES:
-            image = read_image(Path(photos) / file, cv2.IMREAD_ANYCOLOR, PHOTO_ADVICE)
+            image = read_image(Path(skimage) / file, cv2.IMREAD_ANYCOLOR, SKIMAGE_ADVICE)
             scale = min(1, TEST_IMAGE_SIDE / max(image.shape[:2]))
             size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
             name = Path(file).with_suffix(".jpg").name
             data = encode_jpeg(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
             (fresh / name).write_bytes(data)
-            lines.append(f"| {name} | skimage/data/{file} | {PHOTOS[file][0]} | {PHOTOS[file][1]} |")
+            lines.append(f"| {name} | skimage/data/{file} | {SKIMAGE[file][0]} | {SKIMAGE[file][1]} |")
         write_text(fresh / "SOURCES.md", "\n".join(lines) + "\n")
 
 
@@ -323,16 +323,16 @@ def main(arguments=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--stamps", required=True, help="the package's folder usr/share/tuxpaint/stamps")
-    parser.add_argument("--photos", required=True, help="scikit-image's folder skimage/data")
+    parser.add_argument("--skimage", required=True, help="scikit-image's folder skimage/data")
     parser.add_argument("--output", required=True, help="folder to make, for example lite_data")
-    parser.add_argument("--test_images", help="also make this folder of whole photographs")
+    parser.add_argument("--test_images", help="also make this folder of whole images")
     parser.add_argument("--seed", type=int, default=2022, help="draws scales, places and colours")
     options = parser.parse_args(arguments)
-    counts = make_lite_data(options.stamps, options.photos, options.output, options.seed)
+    counts = make_lite_data(options.stamps, options.skimage, options.output, options.seed)
     print(f"{options.output}: {counts['train']} training and {counts['val']} validation images")
     if options.test_images:
-        make_test_images(options.photos, options.test_images)
-        print(f"{options.test_images}: {len(TEST_IMAGES)} photographs")
+        make_test_images(options.skimage, options.test_images)
+        print(f"{options.test_images}: {len(TEST_IMAGES)} images")
 
 
 if __name__ == "__main__":

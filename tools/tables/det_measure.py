@@ -1,10 +1,9 @@
-"""What a finished training of a detector came to: accuracy, cost, time on the CPU, and pictures of its predictions.
+"""The figures of a finished training of a detector: accuracy, cost, time on the CPU, and images of its predictions.
 
 The measuring part of tools/tables/det_table.py; imports Paddle.
 """
 
 import json
-import re
 import shutil
 import statistics
 import subprocess
@@ -27,14 +26,14 @@ from ppcls_lite.infer.export import export
 from ppcls_lite.infer.images import DetectorImage
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.tasks import task_of
+from ppcls_lite.train import history as history_files
 from ppcls_lite.train.evaluate import Evaluator
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO
 
 RUNS, WARM_UP = 60, 10
-_PICTURES, _COLUMNS, _CELL = 12, 4, 352  # of the picture of predictions; a cell's side in pixels
+_IMAGES, _COLUMNS, _CELL = 12, 4, 352  # of the drawing of predictions; a cell's side in pixels
 _MILLION = 1e6
-_BEGINNING = re.compile(r"epochs \d+ to (\d+) of (\d+) iterations, batch size (\d+) x 1, seed (\d+)")
 
 
 def measure_training(config, folder, evidence):
@@ -42,10 +41,10 @@ def measure_training(config, folder, evidence):
 
     Args:
         config: the training config, with the best weights as `Global.pretrained_model`.
-        folder: of the training, with log_train.txt and best_model.pdparams.
+        folder: of the training, with log_train.txt, history.jsonl and best_model.pdparams.
     """
-    log_file = Path(folder) / "log_train.txt"
-    differs = differences(log_file, config)
+    log_file, history = Path(folder) / "log_train.txt", Path(folder) / history_files.NAME
+    differs = differences(history, config)
     network = load_network(config)
     section = config["DataLoader"]["Eval"]
     loader = build_loader(section, "Eval", 0, class_num=class_count(config), where="DataLoader.Eval")
@@ -56,7 +55,8 @@ def measure_training(config, folder, evidence):
         export({**config, "Global": {**config["Global"], "save_inference_dir": model}})
         milliseconds = time_model(model, config["Global"]["image_shape"])
         draw_predictions(config, model, evidence / "predictions.jpg")
-    shutil.copyfile(log_file, evidence / "log_train.txt")
+    for file in (log_file, history):
+        shutil.copyfile(file, evidence / file.name)
     command = [sys.executable, REPO / "test_tipc/lib/curves.py", log_file, evidence / "curves.png", evidence.name]
     subprocess.run(list(map(str, command)), check=True)
     figures = {
@@ -73,25 +73,23 @@ def measure_training(config, folder, evidence):
     return figures
 
 
-def differences(log_file, config):
-    """What the training that wrote `log_file` did otherwise than the config says, or "-".
+def differences(history, config):
+    """The settings in which the training with the file `history` differs from the config ("seed 6"), or "-".
 
-    Raises UserError for a log of another number of pictures: its row would be beside those of another data set.
+    Raises UserError for a training on another number of images: its row would be beside those of another data set.
     """
-    found = _BEGINNING.findall(Path(log_file).read_text(encoding="utf-8"))
-    if not found:
-        raise UserError(f"{log_file}: no line says how the training began")
-    epochs, iterations, batch_size, seed = map(int, found[-1])
+    start = history_files.last_start(history)
     dataset, sampler = (config["DataLoader"]["Train"][key] for key in ("dataset", "sampler"))
-    pictures = len(read_coco(Path(dataset["dataset_dir"], dataset["anno_path"]), bad_boxes="skip").pictures)
-    if iterations not in (pictures // batch_size, -(-pictures // batch_size)):  # without or with an incomplete batch
+    images = len(read_coco(Path(dataset["dataset_dir"], dataset["anno_path"]), bad_boxes="skip").images)
+    if start["images"] != images:
         raise UserError(
-            f"{log_file}: {iterations} iterations of {batch_size} are not one epoch of the {pictures} pictures in "
-            f"{dataset['dataset_dir']}: train again on these"
+            f"{history}: the training had {start['images']} images, and {dataset['dataset_dir']} has {images}: "
+            "train again on these"
         )
     settings = config["Global"]
-    wanted = {"epochs": settings["epochs"], "batch size": sampler["batch_size"], "seed": settings["seed"]}
-    shown = [f"{name} {value}" for name, value in zip(wanted, (epochs, batch_size, seed)) if value != wanted[name]]
+    expected = {key: settings[key] for key in ("epochs", "seed")}
+    expected.update(batch_size=sampler["batch_size"], world_size=1)
+    shown = [f"{key.replace('_', ' ')} {start[key]}" for key, value in expected.items() if start[key] != value]
     return ", ".join(shown) or "-"
 
 
@@ -110,18 +108,18 @@ def time_model(model_dir, image_shape):
 
 
 def draw_predictions(config, model_dir, path):
-    """A JPEG of the first validation pictures with the exported model's boxes."""
-    images = task_of(config).labelled_images(config, None)[0][:_PICTURES]
+    """A JPEG of the first validation images with the exported model's boxes."""
+    images = task_of(config).labelled_images(config, None)[0][:_IMAGES]
     predictor = DetectionPredictor(create_detector(None, model_dir), *build_processing(model_dir))
     cells = []
-    for image in images:
-        ((_, result),) = next(predictor.predict(image))
-        picture = cv2.imread(str(image))
-        scale = _CELL / max(picture.shape[:2])
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    for path_of_image in images:
+        ((_, result),) = next(predictor.predict(path_of_image))
+        image = cv2.imread(str(path_of_image))
+        scale = _CELL / max(image.shape[:2])
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         scaled = {**result, "boxes": (np.array(result["boxes"]).reshape(-1, 4) * scale).tolist()}
         cell = np.full((_CELL, _CELL, 3), 255, np.uint8)
-        cell[: picture.shape[0], : picture.shape[1]] = draw_boxes(picture, scaled)
+        cell[: image.shape[0], : image.shape[1]] = draw_boxes(image, scaled)
         cells.append(cell)
     cells += [np.full((_CELL, _CELL, 3), 255, np.uint8)] * (-len(cells) % _COLUMNS)
     rows = [np.hstack(cells[start : start + _COLUMNS]) for start in range(0, len(cells), _COLUMNS)]

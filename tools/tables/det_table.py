@@ -1,12 +1,13 @@
-"""The table of CenterNet's backbones: what each training came to, what each network costs, and the evidence of both.
+"""The table of CenterNet's backbones: accuracy of each training, cost of each network, and the evidence of both.
 
     python tools/tables/det_table.py --measure output/det --weights pretrain_models \
         --update docs/lightweight_backbone.md
 
 --measure evaluates the best weights of every finished training in that folder (tools/tables/train_centernets.sh makes
-it), exports them, times them on this CPU, writes log, curves and an image of predictions to
-test_log/CenterNet_<Backbone>/, and keeps the figures in docs/measured/backbones.json. Without it, the table is made of what is kept.
---weights keeps the weights too, as far as a repository should hold them: those of up to 5 MB.
+it), exports them, times them on this CPU, writes log, history, curves and an image of predictions to
+test_log/CenterNet_<Backbone>/, and keeps the figures in docs/measured/backbones.json. Without it, the table is made
+from the kept figures.
+--weights keeps the weights too, if they have at most 5 MB.
 --update FILE puts the table between its two markers in FILE; otherwise it is printed.
 Exit code: 0, or 1 for a training or a file that cannot be used.
 """
@@ -97,14 +98,14 @@ def weights_path(name, folder="pretrain_models"):
 
 
 def as_markdown(kept):
-    """The table and what must be known to read it; `kept` None: nothing was measured."""
+    """The table and a note on how to read it; `kept` None: nothing was measured."""
     if kept is None:
         return "Not measured yet.\n"
     heading = ["backbone", *(title for _, title, _ in COLUMNS), "evidence"]
     table = [heading, ["---", *["---:"] * (len(heading) - 2), "---"]]
     for name, row in kept["backbones"].items():
         log = f"../test_log/CenterNet_{name}"
-        links = f"[log]({log}/log_train.txt), [curves]({log}/curves.png), [pictures]({log}/predictions.jpg)"
+        links = f"[log]({log}/log_train.txt), [curves]({log}/curves.png), [images]({log}/predictions.jpg)"
         if (REPO / weights_path(name)).is_file():
             links += f", [weights](../{weights_path(name)})"
         table.append([name, *(form.format(row[key]) for key, _, form in COLUMNS), links])

@@ -1,4 +1,4 @@
-"""Detection data: COCO files, transforms that move boxes with the picture, and CenterNet's targets."""
+"""Detection data: COCO files, transforms that move boxes with the image, and CenterNet's targets."""
 
 from ppcls_lite.data.detection import targets  # noqa: F401 (it registers)
 from ppcls_lite.data.detection.targets import Targets

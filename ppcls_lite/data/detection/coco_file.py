@@ -7,12 +7,12 @@ import numpy as np
 
 from ppcls_lite.utils.errors import UserError
 
-_SLACK = 1.0  # pixels that a box may reach beyond the picture: annotation tools round
+_SLACK = 1.0  # pixels that a box may reach beyond the image: annotation tools round
 _LARGEST = 1e9  # more than any number of pixels
 _SECTIONS = ("images", "annotations", "categories")
 
 
-class Picture(NamedTuple):
+class AnnotatedImage(NamedTuple):
     """One image of the file with its boxes."""
 
     image_id: int
@@ -26,38 +26,38 @@ class Picture(NamedTuple):
 class Annotations(NamedTuple):
     """A whole file."""
 
-    pictures: list
+    images: list  # of `AnnotatedImage`
     names: list  # of the classes, by label
     category_ids: list  # by label
-    skipped: list  # one line on every box that was left out
+    skipped: list  # one line for every box that was left out
 
 
 def read_coco(path, bad_boxes="error"):
     """The `Annotations` in the file at `path`; crowd annotations are left out.
 
-    Raises UserError (file, entry, what was found) for a file that is missing or of another format, entries that lack
-    something, twice the same id, an unknown image or category. A box without area or beyond the picture by more than
-    a pixel raises too, or is left out with `bad_boxes="skip"`.
+    Raises UserError (file, entry, what was found) for a file that is missing or of another format, incomplete entries,
+    twice the same id, an unknown image or category. A box without area or beyond the image by more than a pixel raises
+    too, or is left out with `bad_boxes="skip"`.
     """
     content = _load(path)
-    sizes, names = _images(content["images"], path), _categories(content["categories"], path)
+    sizes, names = _sizes(content["images"], path), _categories(content["categories"], path)
     boxes = {image_id: [] for image_id in sizes}
     skipped = []
     for entry, label in _annotations(content["annotations"], path, sizes, names, bad_boxes, skipped):
         if not entry.get("iscrowd"):
             boxes[entry["image_id"]].append((entry["bbox"], label))
-    pictures = [_picture(image_id, *sizes[image_id], found) for image_id, found in boxes.items()]
-    return Annotations(pictures, list(names.values()), list(names), skipped)
+    images = [_annotated_image(image_id, *sizes[image_id], found) for image_id, found in boxes.items()]
+    return Annotations(images, list(names.values()), list(names), skipped)
 
 
 def coco_truth(path, bad_boxes="error"):
-    """What pycocotools takes as the truth, of the same file and with the same faults as `read_coco`.
+    """The truth as pycocotools takes it, of the same file and with the same faults as `read_coco`.
 
-    Images are numbered as in `Annotations.pictures`, categories by label, annotations from 1: pycocotools takes number
+    Images are numbered as in `Annotations.images`, categories by label, annotations from 1: pycocotools takes number
     0 for "none". An annotation without an area has that of its box; crowds, which evaluations ignore, are kept.
     """
     content = _load(path)
-    sizes, names = _images(content["images"], path), _categories(content["categories"], path)
+    sizes, names = _sizes(content["images"], path), _categories(content["categories"], path)
     numbers = {image_id: number for number, image_id in enumerate(sizes)}
     found = _annotations(content["annotations"], path, sizes, names, bad_boxes, [])
     annotations = [
@@ -76,7 +76,7 @@ def coco_truth(path, bad_boxes="error"):
     return {"info": {}, "images": images, "categories": categories, "annotations": annotations}
 
 
-def _images(entries, path):
+def _sizes(entries, path):
     """{id: (file name, width, height)} in the order of the file."""
     sizes = {}
     for index, entry in enumerate(entries):
@@ -93,7 +93,7 @@ def _images(entries, path):
 
 
 def _annotations(entries, path, sizes, names, bad_boxes, skipped):
-    """Yield (entry, label) of every annotation with a good box; what is left out goes to the list `skipped`."""
+    """Yield (entry, label) of every annotation with a good box; the faults of the others go to the list `skipped`."""
     labels = {category: label for label, category in enumerate(names)}
     for index, entry in enumerate(entries):
         place = f"{path}: annotations[{index}]"
@@ -113,19 +113,19 @@ def _annotations(entries, path, sizes, names, bad_boxes, skipped):
 
 
 def box_fault(box, width, height):
-    """What is wrong with a box [x, y, w, h] in a picture of that size, or an empty text."""
+    """The fault of a box [x, y, w, h] in an image of that size, or an empty text."""
     if not isinstance(box, list) or len(box) != 4 or not all(_is_number(value) for value in box):
         return f"expected bbox [x, y, width, height], found {box!r:.80}"
     x, y, w, h = box
     if w <= 0 or h <= 0:
         return f"the box {box} has no area"
     if x < -_SLACK or y < -_SLACK or x + w > width + _SLACK or y + h > height + _SLACK:
-        return f"the box {box} reaches beyond the picture of {width}x{height} pixels"
+        return f"the box {box} reaches beyond the image of {width}x{height} pixels"
     return ""
 
 
 def _is_number(value):
-    return type(value) in (int, float) and -_LARGEST < value < _LARGEST  # which no infinity and no nan is
+    return type(value) in (int, float) and -_LARGEST < value < _LARGEST  # neither infinite nor nan
 
 
 def _load(path):
@@ -135,12 +135,12 @@ def _load(path):
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such annotation file") from error
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: no JSON file: {str(error).splitlines()[0]:.120}") from error
+        raise UserError(f"{path}: not a JSON file: {str(error).splitlines()[0]:.120}") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     for section in _SECTIONS:
         if not isinstance(content, dict) or not isinstance(content.get(section), list):
-            raise UserError(f"{path}: not in COCO's format: expected lists {', '.join(_SECTIONS)}; '{section}' is none")
+            raise UserError(f"{path}: not in COCO's format: expected lists {', '.join(_SECTIONS)}; no '{section}'")
     if not content["images"] or not content["categories"]:
         raise UserError(f"{path}: expected at least one image and one category")
     return content
@@ -165,8 +165,8 @@ def _categories(entries, path):
     return dict(sorted(names.items()))
 
 
-def _picture(image_id, file_name, width, height, found):
+def _annotated_image(image_id, file_name, width, height, found):
     boxes = np.array([box for box, _ in found], np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     boxes = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
-    return Picture(image_id, file_name, width, height, boxes, np.array([label for _, label in found], np.int64))
+    return AnnotatedImage(image_id, file_name, width, height, boxes, np.array([label for _, label in found], np.int64))

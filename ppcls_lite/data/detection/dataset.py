@@ -1,9 +1,10 @@
-"""Pictures with boxes from a COCO annotation file; a sample depends on (seed, epoch, index) and on nothing else."""
+"""Images with boxes from a COCO annotation file; a sample depends on (seed, epoch, index) and on nothing else."""
 
 import os
 
 import numpy as np
 
+from ppcls_lite.data.batch import DetectionTarget
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.detection.transforms import DetCompose, build_det_transforms, new_sample
 from ppcls_lite.utils import checks
@@ -14,13 +15,12 @@ from ppcls_lite.utils.log import logger
 class COCODataSet:
     """Map-style data set; paths as in PaddleDetection: `dataset_dir`/`image_dir` and `dataset_dir`/`anno_path`.
 
-    `dataset[i]`, or `dataset[epoch, i]`, is (image [3, H, W] float32, the five arrays of `Targets`, the picture's
-    number in `pictures` [] int64, scale_factor [2] float32). `bad_boxes: skip` leaves out boxes without area or
-    outside their picture, and says how many, instead of raising. `allow_empty: True` keeps pictures without a box,
-    as every evaluation should that has such. The random transforms draw from `np.random.default_rng([seed, epoch,
-    i])`: workers, resuming and restarting change no sample.
+    `dataset[i]`, or `dataset[epoch, i]`, is (image [3, H, W] float32, `DetectionTarget`), whose `number` is i.
+    `bad_boxes: skip` leaves out boxes without area or outside their image, and says how many, instead of raising.
+    `allow_empty: True` keeps images without a box, as an evaluation should. The random transforms draw from
+    `np.random.default_rng([seed, epoch, i])`: workers, resuming and restarting change no sample.
 
-    Raises UserError on construction for faults of the annotation file, missing images, pictures without boxes, and a
+    Raises UserError on construction for faults of the annotation file, missing images, images without boxes, and a
     number of categories that is not `class_num`; on access for an image that cannot be decoded or has another size
     than the file says.
     """
@@ -41,7 +41,7 @@ class COCODataSet:
         self.seed = seed
         self.bad_boxes = checks.choice("bad_boxes", bad_boxes, ("error", "skip"))
         found = read_coco(self.anno_path, self.bad_boxes)
-        self.names, self.category_ids, self.pictures = found.names, found.category_ids, found.pictures
+        self.names, self.category_ids, self.images = found.names, found.category_ids, found.images
         if found.skipped:
             logger.warning(f"{len(found.skipped)} boxes left out, the first is {found.skipped[0]}")
         if class_num is not None and len(self.names) != class_num:
@@ -56,38 +56,38 @@ class COCODataSet:
         self.transforms = transform_ops
 
     def _check_boxes(self):
-        empty = [picture.file_name for picture in self.pictures if not len(picture.boxes)]
+        empty = [entry.file_name for entry in self.images if not len(entry.boxes)]
         if empty:
             raise UserError(
-                f"{self.anno_path}: {len(empty)} of {len(self.pictures)} images have no box, the first is {empty[0]}; "
-                "allow_empty: True takes them as pictures of nothing"
+                f"{self.anno_path}: {len(empty)} of {len(self.images)} images have no box, the first is {empty[0]}; "
+                "allow_empty: True takes them as images without objects"
             )
 
     def _check_files(self):
         if not os.path.isdir(self.image_dir):
             raise UserError(f"{self.image_dir}: no such folder (image_dir of {self.anno_path})")
-        missing = [picture.file_name for picture in self.pictures if not os.path.isfile(self.path(picture))]
+        missing = [entry.file_name for entry in self.images if not os.path.isfile(self.path(entry))]
         if missing:
             raise UserError(
-                f"{self.anno_path}: {len(missing)} of {len(self.pictures)} images are missing, the first is "
+                f"{self.anno_path}: {len(missing)} of {len(self.images)} images are missing, the first is "
                 f"{os.path.join(self.image_dir, missing[0])}"
             )
 
-    def path(self, picture):
-        """Where the image of `picture` is."""
-        return os.path.join(self.image_dir, picture.file_name)
+    def path(self, entry):
+        """The file of `entry`, one of `images`."""
+        return os.path.join(self.image_dir, entry.file_name)
 
     def __len__(self):
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, key):
         epoch, index = key if isinstance(key, tuple) else (0, key)
-        picture = self.pictures[index]
-        path = self.path(picture)
+        entry = self.images[index]
+        path = self.path(entry)
         try:
             with open(path, "rb") as stream:
-                sample = new_sample(stream.read(), picture.boxes.copy(), picture.labels.copy(), len(self.names))
-            self._check_size(sample["image"], picture)
+                sample = new_sample(stream.read(), entry.boxes.copy(), entry.labels.copy(), len(self.names))
+            self._check_size(sample["image"], entry)
             sample = self.transforms(sample, np.random.default_rng([self.seed, epoch, index]))
         except OSError as error:
             raise UserError(f"{path}: cannot read: {error.strerror}") from error
@@ -96,12 +96,13 @@ class COCODataSet:
         image = sample["image"] if sample["chw"] else sample["image"].transpose(2, 0, 1)
         if image.dtype != np.float32:
             raise UserError(f"transform_ops of {self.anno_path}: the image is {image.dtype}: NormalizeImage is missing")
-        return (np.ascontiguousarray(image), *sample["targets"], np.int64(index), sample["scale_factor"])
+        target = DetectionTarget(*sample["targets"], np.int64(index), sample["scale_factor"])
+        return np.ascontiguousarray(image), target
 
-    def _check_size(self, image, picture):
+    def _check_size(self, image, entry):
         height, width = image.shape[:2]
-        if (width, height) != (picture.width, picture.height):
+        if (width, height) != (entry.width, entry.height):
             raise UserError(
-                f"the image is {width}x{height}, and {self.anno_path} says {picture.width}x{picture.height}: its "
+                f"the image is {width}x{height}, and {self.anno_path} says {entry.width}x{entry.height}: its "
                 "boxes would be elsewhere"
             )

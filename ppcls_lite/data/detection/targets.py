@@ -1,4 +1,4 @@
-"""What CenterNet learns from: boxes as Gaussian peaks with a size and an offset (https://arxiv.org/abs/1904.07850)."""
+"""The targets that CenterNet learns: boxes as Gaussian peaks with a size and an offset (https://arxiv.org/abs/1904.07850)."""
 
 from typing import NamedTuple
 
@@ -7,19 +7,17 @@ import numpy as np
 from ppcls_lite.data.detection.transforms import DET_TRANSFORMS
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
-
-STRIDE = 4  # of CenterNet's maps
-MULTIPLE = 32  # pixels of its images: the stride of a backbone's smallest map
+from ppcls_lite.utils.grid import MULTIPLE, STRIDE
 
 
 class Targets(NamedTuple):
-    """Arrays of one picture, or of a batch with N in front; K is the largest number of objects."""
+    """Arrays of one image; K is the largest number of objects per image. See also `DetectionTarget`."""
 
     heat: np.ndarray  # [C, h, w] float32, 1 at every centre and Gaussian around it
     cells: np.ndarray  # [K] int64, row * w + column of each centre
     sizes: np.ndarray  # [K, 2] float32, width and height in cells
     offsets: np.ndarray  # [K, 2] float32, where in its cell the centre is, x and y
-    valid: np.ndarray  # [K] float32, 1 for objects, 0 for what fills up the arrays
+    valid: np.ndarray  # [K] float32, 1 for objects, 0 for the unused rest of the arrays
 
 
 def gaussian_radius(widths, heights, min_overlap=0.3):
@@ -76,7 +74,7 @@ class Gt2CenterNetTarget:
     def __call__(self, sample, rng=None):
         height, width = sample["image"].shape[-2:] if sample["chw"] else sample["image"].shape[:2]
         if height % MULTIPLE or width % MULTIPLE:
-            raise UserError(f"Gt2CenterNetTarget: the image is {width}x{height}, and no multiple of {MULTIPLE} pixels")
+            raise UserError(f"Gt2CenterNetTarget: the image is {width}x{height}, not a multiple of {MULTIPLE} pixels")
         grid = height // STRIDE, width // STRIDE
         sample["targets"] = self.make(sample["boxes"] / STRIDE, sample["labels"], sample["class_num"], grid)
         return sample

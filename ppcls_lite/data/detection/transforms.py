@@ -1,8 +1,8 @@
-"""Transforms of a picture together with its boxes.
+"""Transforms of an image together with its boxes.
 
 A sample is a dict: image (HWC uint8 RGB, CHW float32 in the end), chw (False until then), boxes [n, 4] float32
 (x1, y1, x2, y2 in pixels of the image), labels [n] int64, class_num, scale_factor [2] float32 (pixels of the image per
-pixel of the picture as it was read, y and x). Transforms that leave pixels where they are come from `transforms`.
+pixel of the image as it was read, y and x). Transforms that move no pixel come from `transforms`.
 """
 
 import cv2
@@ -33,7 +33,7 @@ class DetCompose:
 
     @property
     def makes_targets(self):
-        """True when a network can be trained on what comes out."""
+        """True when a network can be trained on the samples that result."""
         return any(getattr(op, "needs_boxes", False) for op in self.ops)
 
 
@@ -52,7 +52,7 @@ def _check_order(ops, where):
     for index, op in enumerate(ops):
         name = type(getattr(op, "op", op)).__name__
         if finished and name not in _AT_THE_END:
-            raise UserError(f"{where}[{index}] {name}: expected before {finished}, since it takes a picture of bytes")
+            raise UserError(f"{where}[{index}] {name}: expected before {finished}, since it takes an image of bytes")
         if name in ("NormalizeImage", "ToCHWImage"):
             finished = finished or name
 
@@ -66,7 +66,7 @@ def _build(entry, place):
         return _ImageOnly(op)
     if name in TRANSFORMS:
         raise UserError(
-            f"{place} {name}: it would move the picture away from its boxes; for detection there are "
+            f"{place} {name}: it would move the image away from its boxes; for detection there are "
             f"{', '.join((*DET_TRANSFORMS.names(), *_STILL))}"
         )
     return build_op(DET_TRANSFORMS, entry, place)
@@ -98,7 +98,7 @@ def new_sample(data, boxes=None, labels=None, class_num=0):
 
 
 def need_rng(rng, op):
-    """`rng`; ValueError when there is none, since hidden randomness cannot be repeated."""
+    """`rng`; ValueError when it is missing, since hidden randomness cannot be repeated."""
     if rng is None:
         raise ValueError(f"{type(op).__name__} draws random numbers: call it with a numpy Generator")
     return rng
@@ -155,7 +155,7 @@ class DetColor:
 
 
 def _lay(image, size, scale_x, scale_y, left, top):
-    """`image` scaled and laid at (left, top) of a canvas of `size` (width, height); what is beyond is cut off."""
+    """`image` scaled and laid at (left, top) of a canvas of `size` (width, height); the part beyond it is cut off."""
     height, width = image.shape[:2]
     new = max(1, round(width * scale_x)), max(1, round(height * scale_y))
     shrinks = new[0] * new[1] < width * height

@@ -1,7 +1,7 @@
 """Image transforms under PaddleClas's names, with its numbers and with randomness that can be repeated.
 
-`build_transforms(ops)` makes a `Compose` from a config's `transform_ops`. NumPy and OpenCV are all that
-an import needs; Pillow is imported by the first transform that asks for it.
+`build_transforms(ops)` makes a `Compose` from a config's `transform_ops`. An import needs only NumPy and
+OpenCV; Pillow is imported by the first transform that uses it.
 """
 
 from ppcls_lite.data.transforms import auto_augment, basic, random_ops, timm_augment  # noqa: F401 (they register)

@@ -40,7 +40,7 @@ _LARGEST = {  # magnitude at level 10 of RandAugment, and at step 9 of AutoAugme
     "brightness": 0.9,
 }
 
-# Two (probability, operation, step of ten) a row; every image gets one row.
+# Two (probability, operation, step of ten) per row; every image gets one row.
 IMAGENET_POLICY = (
     ((0.4, "posterize", 8), (0.6, "rotate", 9)),
     ((0.6, "solarize", 5), (0.6, "autocontrast", 5)),
@@ -107,11 +107,11 @@ class AutoAugment(RandomTransform):
         self.fill = _colour("fillcolor", fillcolor)
 
     def apply(self, image, rng):
-        picture = ops.to_pillow(image)
+        edited = ops.to_pillow(image)
         for probability, name, step in IMAGENET_POLICY[rng.integers(len(IMAGENET_POLICY))]:
             if rng.random() < probability:
-                picture = _apply(name, picture, policy_magnitude(name, step), self.fill, rng)
-        return np.asarray(picture)
+                edited = _apply(name, edited, policy_magnitude(name, step), self.fill, rng)
+        return np.asarray(edited)
 
 
 @TRANSFORMS.register
@@ -128,8 +128,8 @@ class RandAugment(RandomTransform):
     def apply(self, image, rng):
         if rng.random() >= self.prob:
             return image
-        picture = ops.to_pillow(image)
+        edited = ops.to_pillow(image)
         for index in rng.integers(len(self._names), size=self.num_layers):
             name = self._names[index]
-            picture = _apply(name, picture, rand_magnitude(name, self.magnitude), self.fill, rng)
-        return np.asarray(picture)
+            edited = _apply(name, edited, rand_magnitude(name, self.magnitude), self.fill, rng)
+        return np.asarray(edited)

@@ -24,7 +24,7 @@ class Compose:
 
     `transforms(image, rng=None)` takes the bytes of an image file or an HWC uint8 RGB array and returns what
     the last transform returns. `rng` is a `numpy.random.Generator`; only random transforms need it. Bytes are
-    decoded to RGB when the list does not begin with DecodeImage, as some configs leave it out.
+    decoded to RGB when the list does not begin with DecodeImage, which some configs leave out.
     """
 
     def __init__(self, ops):
@@ -39,7 +39,7 @@ class Compose:
 
     @property
     def makes_chw(self):
-        """True when the channels end up first, so that nobody transposes a second time."""
+        """True when the channels end up first, and must not be transposed a second time."""
         return any(getattr(op, "makes_chw", False) for op in self.ops)
 
 
@@ -73,7 +73,7 @@ def build_op(registry, entry, place):
 
 
 def check_options(builder, options, place):
-    """Raise UserError when `builder` has no such option or needs one that `options` lacks."""
+    """Raise UserError when `builder` has no such option or one that it needs is missing in `options`."""
     known = {
         name: parameter
         for name, parameter in inspect.signature(builder).parameters.items()

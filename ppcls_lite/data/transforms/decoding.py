@@ -12,7 +12,7 @@ from ppcls_lite.utils.errors import UserError
 def decode(data):
     """An HWC uint8 RGB array from the bytes of an image file; grey and alpha become three channels.
 
-    Turns the picture as its EXIF orientation says. Raises UserError when OpenCV cannot decode it.
+    Turns the image as its EXIF orientation says. Raises UserError when OpenCV cannot decode it.
     """
     return cv2.cvtColor(decode_bgr(data), cv2.COLOR_BGR2RGB)
 

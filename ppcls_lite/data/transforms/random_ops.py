@@ -42,7 +42,7 @@ class RandCropImage(RandomTransform):
         fits = min(image_width / image_height / ratio, image_height / image_width * ratio)
         share = rng.uniform(min(self.scale[0], fits), min(self.scale[1], fits))
         side = math.sqrt(image_width * image_height * share)
-        # a picture of a few pixels would round to nothing, and rounding must not reach past the border
+        # an image of a few pixels would round to nothing, and rounding must not reach past the border
         width = min(max(int(side * aspect), 1), image_width)
         height = min(max(int(side / aspect), 1), image_height)
         left = int(rng.integers(0, image_width - width, endpoint=True))
@@ -104,7 +104,7 @@ class RandomErasing(RandomTransform):
         if box is None:
             return image
         left, top, width, height = box
-        image = image.copy()  # the caller's picture may be shared
+        image = image.copy()  # the caller's image may be shared
         image[top : top + height, left : left + width] = self._paint(height, width, rng)
         return image
 

@@ -1,4 +1,4 @@
-"""Resizing by OpenCV or by Pillow: the two round and filter differently, so a config says which it was."""
+"""Resizing by OpenCV or by Pillow: the two round and filter differently, so a config names the one to use."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,7 @@ _CV2 = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 _PIL = ("nearest", "bilinear", "bicubic", "box", "lanczos", "hamming")
-_RANDOM = ("bilinear", "bicubic")  # what `interpolation: random` draws from
+_RANDOM = ("bilinear", "bicubic")  # the choices of `interpolation: random`
 
 
 class Resizer:

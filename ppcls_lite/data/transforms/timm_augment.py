@@ -16,8 +16,8 @@ def _sign(value, rng):
     return -value if rng.random() > 0.5 else value
 
 
-# What a level in [0, 10] means to an operation. `inc` grows with the level; the plain kind of posterize and
-# solarize weakens with it and the plain enhancements run from 0.1 to 1.9, which is how the papers' code was.
+# The meaning of a level in [0, 10] for an operation. `inc` grows with the level; the plain kind of posterize and
+# solarize weakens with it and the plain enhancements run from 0.1 to 1.9, as in the papers' code.
 def _signed(largest):
     return lambda level, inc, rng: _sign(level / _MAX_LEVEL * largest, rng)
 
@@ -70,14 +70,14 @@ OPERATIONS = (
 
 @TRANSFORMS.register
 class TimmAutoAugment(RandomTransform):
-    """RandAugment as timm has it, with probability `prob` an image; HWC uint8 images.
+    """RandAugment as timm has it, with probability `prob` per image; HWC uint8 images.
 
-    `config_str` is `rand` and, after dashes in any order, `m` magnitude (default 10), `n` operations an image
+    `config_str` is `rand` and, after dashes in any order, `m` magnitude (default 10), `n` operations per image
     (2), `mstd` standard deviation of the magnitude (0), `inc1` operations that strengthen with the magnitude
     (else `inc0`), `w0` weighted choice without repetition. Each chosen operation runs with probability 0.5.
     `interpolation` is bilinear, bicubic, lanczos, hamming or random (bilinear or bicubic); `mean` times 255
     fills what a shift uncovers. `img_size` is accepted for PaddleClas's sake: only absolute shifts use it,
-    and none is in this family. PaddleClas takes `inc0` for `inc1`; no official config has it.
+    and this family has none. PaddleClas takes `inc0` for `inc1`; no official config has it.
     """
 
     def __init__(
@@ -122,21 +122,21 @@ class TimmAutoAugment(RandomTransform):
             shares = np.array([share for *_, share in OPERATIONS])
             self.weights = shares / shares.sum()
         else:
-            raise UserError(f"config_str: expected n from 1 up and w0, found {key}{value:g} in {text!r}")
+            raise UserError(f"config_str: expected n of at least 1 and w0, found {key}{value:g} in {text!r}")
 
     def apply(self, image, rng):
         if rng.random() >= self.prob:
             return image
         repeat = self.weights is None
         chosen = rng.choice(len(OPERATIONS), self.layers, replace=repeat, p=self.weights)
-        picture = None
+        edited = None
         for index in chosen:
             if rng.random() <= 0.5:
-                picture = ops.to_pillow(image) if picture is None else picture
-                picture = self._operate(picture, index, rng)
-        return image if picture is None else np.asarray(picture)
+                edited = ops.to_pillow(image) if edited is None else edited
+                edited = self._operate(edited, index, rng)
+        return image if edited is None else np.asarray(edited)
 
-    def _operate(self, picture, index, rng):
+    def _operate(self, image, index, rng):
         _, to_argument, operate, _ = OPERATIONS[index]
         level = self.magnitude
         if self.deviation:
@@ -145,4 +145,4 @@ class TimmAutoAugment(RandomTransform):
         resample = self.interpolation
         if resample == "random":
             resample = ("bilinear", "bicubic")[rng.integers(2)]
-        return operate(picture, to_argument(level, self.increasing, rng), resample, self.fill)
+        return operate(image, to_argument(level, self.increasing, rng), resample, self.fill)

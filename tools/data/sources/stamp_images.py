@@ -1,22 +1,22 @@
-"""Pictures for detection: cut-outs laid on backgrounds, with boxes from their alpha channel.
+"""Images for detection: cut-outs laid on backgrounds, with boxes from their alpha channel.
 
-Training pictures vary more than validation pictures: their cut-outs are recoloured and sheared, and their backgrounds
-recoloured, turned, and blended with others, since only about a hundred cut-outs stand for all that a network meets.
-Every picture has a `numpy.random.RandomState` of its own, whose draws are frozen: equal seeds give equal pictures.
+Training images vary more than validation images: their cut-outs are recoloured and sheared, and their backgrounds
+recoloured, turned, and blended with others, since a training has only about a hundred cut-outs. Every image has a
+`numpy.random.RandomState` of its own, whose draws are frozen: equal seeds give equal images.
 """
 
 import cv2
 import numpy as np
 
 CANVASES = ((176, 144), (144, 176), (160, 160))  # width, height
-OBJECTS = (2, 6)  # a picture
+OBJECTS = (2, 6)  # per image
 TRIES = 24  # to place them
-SIZES = (0.28, 0.62)  # an object's longer side as a share of the picture's shorter one
+SIZES = (0.28, 0.62)  # an object's longer side as a share of the image's shorter one
 SMALLEST_SIDE = 10  # pixels of a box
-LEAST_VISIBLE = 0.7  # share of an object's pixels that others and the border leave
+LEAST_VISIBLE = 0.7  # share of an object's pixels that others and the border do not hide
 MOST_SHARED = 0.3  # of the smaller of two boxes lies within the other
 TRUNCATED_SHARE = 0.12  # of the objects may reach beyond the border
-PLAIN_SHARE, TEXTURE_SHARE = 0.15, 0.15  # of the backgrounds; the others are photographs
+PLAIN_SHARE, TEXTURE_SHARE = 0.15, 0.15  # of the backgrounds; the others are given images
 TURNED = ("flower", "fruit_or_vegetable", "tool")  # lie and grow in any direction
 HUES = {"flower": 180, "tool": 180, "vehicle": 180, "bird": 40}  # degrees by which training may turn them
 USUAL_HUE = 12
@@ -25,18 +25,18 @@ USUAL_HUE = 12
 # -------------------------------------------------------------------------------------------------- backgrounds
 
 
-def draw_background(random, photos, width, height, varied):
-    """(height, width, 3) float32 BGR: a crop of a photograph, a computed texture, or a plain, softly lit colour."""
+def draw_background(random, backgrounds, width, height, varied):
+    """(height, width, 3) float32 BGR: a crop of a background, a computed texture, or a plain, softly lit colour."""
     kind = random.uniform()
     if kind < PLAIN_SHARE:
         return _plain(random, width, height)
     if kind < PLAIN_SHARE + TEXTURE_SHARE:
         return _texture(random, width, height)
-    picture = _photo(random, photos, width, height, varied)
+    image = _crop(random, backgrounds, width, height, varied)
     if varied and random.uniform() < 0.3:
         share = random.uniform(0.3, 0.7)
-        picture = share * picture + (1 - share) * _photo(random, photos, width, height, varied)
-    return picture * random.uniform(0.75, 1.2)
+        image = share * image + (1 - share) * _crop(random, backgrounds, width, height, varied)
+    return image * random.uniform(0.75, 1.2)
 
 
 def _plain(random, width, height):
@@ -46,8 +46,8 @@ def _plain(random, width, height):
 
 
 def _texture(random, width, height):
-    """Noise of several sizes in a few colours, as plaster, foliage or gravel have it."""
-    picture = _plain(random, width, height)
+    """Noise of several sizes in a few colours, like plaster, foliage or gravel."""
+    image = _plain(random, width, height)
     strength = random.uniform(10, 45)
     for _ in range(3):
         cell = int(random.choice((2, 4, 8, 16, 32)))
@@ -55,20 +55,20 @@ def _texture(random, width, height):
             size=(height // cell + 2, width // cell + 2, 3)
         )
         fine = cv2.resize(coarse.astype(np.float32), None, fx=cell, fy=cell, interpolation=cv2.INTER_CUBIC)
-        picture += strength * fine[:height, :width]
+        image += strength * fine[:height, :width]
         strength *= random.uniform(0.4, 1.0)
-    return np.clip(picture, 0, 255)
+    return np.clip(image, 0, 255)
 
 
-def _photo(random, photos, width, height, varied):
-    photo = photos[random.randint(len(photos))]
+def _crop(random, backgrounds, width, height, varied):
+    background = backgrounds[random.randint(len(backgrounds))]
     if varied:
-        photo = np.rot90(photo, random.randint(4))
-    side = random.uniform(0.3 if varied else 0.5, 1.0) * min(photo.shape[1] / width, photo.shape[0] / height)
+        background = np.rot90(background, random.randint(4))
+    side = random.uniform(0.3 if varied else 0.5, 1.0) * min(background.shape[1] / width, background.shape[0] / height)
     crop_width, crop_height = int(side * width), int(side * height)
-    x = random.randint(0, photo.shape[1] - crop_width + 1)
-    y = random.randint(0, photo.shape[0] - crop_height + 1)
-    crop = np.ascontiguousarray(photo[y : y + crop_height, x : x + crop_width])
+    x = random.randint(0, background.shape[1] - crop_width + 1)
+    y = random.randint(0, background.shape[0] - crop_height + 1)
+    crop = np.ascontiguousarray(background[y : y + crop_height, x : x + crop_width])
     crop = cv2.resize(crop, (width, height), interpolation=cv2.INTER_AREA if side > 1 else cv2.INTER_LINEAR)
     if varied and random.randint(2):
         crop = recolour(random, crop, 180)
@@ -115,7 +115,7 @@ def _rotation(degrees):
 def _warp(image, shape, side):
     """`image` under the 2x2 matrix `shape`, scaled so that its longer side is `side` pixels."""
     scale = side / _extent(image, shape).max()
-    if scale < 0.5:  # the warp reads four pixels: what is much larger would show grains
+    if scale < 0.5:  # the warp reads four pixels: a much larger image would show grains
         image = cv2.resize(image, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
         scale = side / _extent(image, shape).max()
     size = np.maximum(np.ceil(_extent(image, shape) * scale), 1).astype(int)
@@ -142,7 +142,7 @@ def draw_place(random, shape, height, width):
 
 
 def lay(mask, x, y, height, width):
-    """The boolean `mask` of an object at (x, y) as a mask of the picture, and (rows, columns) slices of both."""
+    """The boolean `mask` of an object at (x, y) as a mask of the image, and (rows, columns) slices of both."""
     rows, columns = mask.shape
     inside = slice(max(y, 0), min(y + rows, height)), slice(max(x, 0), min(x + columns, width))
     part = slice(inside[0].start - y, inside[0].stop - y), slice(inside[1].start - x, inside[1].stop - x)
@@ -169,18 +169,18 @@ def shared(box, other):
     return max(sides[0], 0) * max(sides[1], 0) / min(box[2] * box[3], other[2] * other[3])
 
 
-def render(random, stamps, photos, varied):
-    """One picture: (uint8 BGR, [(class, box [x, y, w, h], visible pixels)]).
+def render(random, stamps, backgrounds, varied):
+    """One image: (uint8 BGR, [(class, box [x, y, w, h], visible pixels)]).
 
-    `stamps` maps classes to cut-outs, `photos` is a list of backgrounds; `varied` is for training.
+    `stamps` maps classes to cut-outs, `backgrounds` is a list of images; `varied` is for training.
     """
     width, height = CANVASES[random.randint(len(CANVASES))]
-    picture = draw_background(random, photos, width, height, varied)
+    image = draw_background(random, backgrounds, width, height, varied)
     placed = []  # (class, visible mask, pixels of the whole object)
     names = list(stamps)
-    wanted = random.randint(OBJECTS[0], OBJECTS[1] + 1)
+    required = random.randint(OBJECTS[0], OBJECTS[1] + 1)
     for _ in range(TRIES):
-        if len(placed) == wanted:
+        if len(placed) == required:
             break
         name = names[random.randint(len(names))]
         stamp = stamps[name][random.randint(len(stamps[name]))]
@@ -192,11 +192,11 @@ def render(random, stamps, photos, varied):
         left = [(label, seen & ~mask, whole) for label, seen, whole in placed]
         left.append((name, mask, int(solid.sum())))
         if not all(is_seen(seen, whole) for _, seen, whole in left):
-            continue  # somebody would be hidden
+            continue  # an object would be hidden
         box = bounding_box(mask)
         if any(shared(box, bounding_box(seen)) > MOST_SHARED for _, seen, _ in left[:-1]):
             continue
-        picture[inside] = cutout[part][..., :3] + picture[inside] * (1 - cutout[part][..., 3:])
+        image[inside] = cutout[part][..., :3] + image[inside] * (1 - cutout[part][..., 3:])
         placed = left
-    picture = np.clip(np.rint(picture), 0, 255).astype(np.uint8)
-    return picture, [(name, bounding_box(mask), int(mask.sum())) for name, mask, _ in placed]
+    image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return image, [(name, bounding_box(mask), int(mask.sum())) for name, mask, _ in placed]

@@ -1,7 +1,7 @@
-"""The yardstick of benchmark.py: a service as Paddle Serving's and PaddleClas's documents set one up.
+"""The yardstick of benchmark.py: a service set up as the documents of Paddle Serving and PaddleClas describe.
 
-One worker, the operator a process, IR passes off, Paddle Serving's own reader, predictor and HTTP proxy. For
-measurements on this machine only: its proxy listens on every address, and it bounds nothing.
+One worker, the operator in its own process, IR passes off, Paddle Serving's own reader, predictor and HTTP proxy. For
+measurements on this machine only: its proxy listens on every address, and nothing is limited.
 
     python deploy/paddleserving/benchmark_stock_service.py MODEL_FOLDER HTTP_PORT RPC_PORT [KEY=VALUE...]
 
@@ -18,7 +18,7 @@ from ppcls_lite.utils.config import parse_value
 
 
 def main(model, http_port, rpc_port, *settings):
-    # first of all: it makes Paddle Serving importable on today's Python
+    # first: it makes Paddle Serving importable on today's Python
     from ppcls_lite.serving.paddle_serving import Op, WebService
 
     local = {"model_config": model, "device_type": 0, "devices": "", "client_type": "local_predictor"}
@@ -56,8 +56,8 @@ def build_service(Op, WebService):
             self.read = Sequential(steps)
 
         def preprocess(self, input_dicts, data_id, log_id):
-            ((_, pictures),) = input_dicts.items()
-            files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in pictures.values()]
+            ((_, texts),) = input_dicts.items()
+            files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in texts.values()]
             images = [self.read(cv2.imdecode(data, cv2.IMREAD_COLOR)) for data in files]
             return {"x": np.stack(images)}, False, None, ""
 

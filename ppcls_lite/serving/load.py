@@ -1,4 +1,4 @@
-"""Many clients at once, cheap enough to share the machine with the server: raw sockets and ready-made bytes."""
+"""A load test: many clients at once, cheap enough to share the machine with the server (raw sockets, ready bytes)."""
 
 import contextlib
 import itertools
@@ -22,7 +22,7 @@ class Question(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the clients saw: seconds of each good answer, how many bad requests were refused, and what went wrong."""
+    """The result: seconds of each good answer, the number of bad requests that were refused, and what went wrong."""
 
     seconds: list
     refused: int
@@ -32,19 +32,19 @@ class Outcome(NamedTuple):
 
     @property
     def rate(self):
-        """Requests a second."""
+        """Requests per second."""
         return (len(self.seconds) + self.refused) / self.wall
 
     def percentile(self, part):
-        """Milliseconds within which that part (0 to 1) of the good answers came."""
+        """Milliseconds within which that part (0 to 1) of the good answers arrived."""
         return 1000 * sorted(self.seconds)[min(int(part * len(self.seconds)), len(self.seconds) - 1)]
 
 
 def run_load(port, path, questions, clients, seconds, every=None):
-    """Ask from `clients` connections to 127.0.0.1 for `seconds`, in a process of their own; returns an `Outcome`.
+    """Send requests over `clients` connections to 127.0.0.1 for `seconds`, in a separate process; returns an `Outcome`.
 
     Args:
-        questions: asked in turn; with `every`, the first one mostly, and each `every`-th time one of the others.
+        questions: sent in turn; with `every`, one of the others each `every`-th time, else the first one.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(False)
@@ -77,7 +77,7 @@ def _work(sender, port, path, questions, clients, seconds, every):
 
 
 def _order(ready, number, every):
-    """The requests of one client, without end."""
+    """The requests of one client, endlessly."""
     if not every:
         return itertools.islice(itertools.cycle(ready), number % len(ready), None)
     others = itertools.islice(itertools.cycle(ready[1:]), number % (len(ready) - 1), None)

@@ -1,4 +1,4 @@
-"""The converter: what Paddle Serving reads of it, what is refused, and that nothing is half there or lost."""
+"""The converter: Paddle Serving reads its output, bad input is refused, and no folder is left incomplete or lost."""
 
 import os
 import shutil
@@ -109,7 +109,7 @@ def test_show_proto_writes_nothing(model, tmp_path, monkeypatch, run_here, value
     assert names(tmp_path) == ["model"]
 
 
-# ------------------------------------------------------------------------------------------------ what is refused
+# ------------------------------------------------------------------------------------------------------ refused input
 
 
 def cut_program(model):
@@ -167,7 +167,7 @@ FAULTS = {
     other_params: "holds 1 tensors, and the model has",
     long_params: "or a damaged one",
     foreign_params: "or a damaged one",
-    no_params: "its weights are one file a variable",
+    no_params: "its weights are one file per variable",
     unreadable: "expected inference.pdmodel and inference.pdiparams, found",
 }
 
@@ -185,7 +185,7 @@ def test_a_model_that_cannot_be_read_leaves_nothing(model, tmp_path, damage, run
     assert not Path("ran").exists()
 
 
-def test_folders_and_names_that_cannot_be(model, tmp_path, run_here):
+def test_impossible_folders_and_names(model, tmp_path, run_here):
     server, client = tmp_path / "s", tmp_path / "c"
     common = ["--serving_server", server, "--serving_client", client]
     assert_one_line(run_here(SCRIPT, "--dirname", tmp_path / "no", *common), "found nothing")
@@ -196,14 +196,14 @@ def test_folders_and_names_that_cannot_be(model, tmp_path, run_here):
             assert_one_line(run_here(SCRIPT, "--dirname", model, option, name, *common), option, "the name of a file")
     for same in ([server, server], [model, client], [server, model]):
         options = ["--serving_server", same[0], "--serving_client", same[1]]
-        assert_one_line(run_here(SCRIPT, "--dirname", model, *options), "must be three folders")
+        assert_one_line(run_here(SCRIPT, "--dirname", model, *options), "expected different folders for model")
     server.write_text("mine")
     assert_one_line(run_here(SCRIPT, "--dirname", model, *common), "found a file")
     assert server.read_text() == "mine"
     assert names(tmp_path) == ["model", "s"]
 
 
-def test_what_is_no_conversion_is_not_replaced(model, tmp_path):
+def test_a_folder_with_other_files_is_not_replaced(model, tmp_path):
     server, client = tmp_path / "s", tmp_path / "c"
     convert(model, server, client)
     (client / "serving_client_conf.prototxt").write_text("old")
@@ -211,7 +211,7 @@ def test_what_is_no_conversion_is_not_replaced(model, tmp_path):
     assert "old" not in (client / "serving_client_conf.prototxt").read_text()
     (server / "notes.txt").write_text("mine")
     before = names(server)
-    with pytest.raises(UserError, match=r"holds 'notes\.txt', which no conversion left there"):
+    with pytest.raises(UserError, match=r"holds 'notes\.txt', not part of a converted model"):
         convert(model, server, client)
     assert names(server) == before
     assert names(tmp_path) == ["c", "model", "s"]

@@ -80,7 +80,7 @@ def left_running(folder):
 
 
 def contents(tree):
-    """What every file of a checkout holds, data and bytecode apart."""
+    """{path: bytes} of every file of a checkout, without data and bytecode."""
     files = [path for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {path: path.read_bytes() for path in files if path.relative_to(tree).parts[0] != "dataset"}
 
@@ -136,7 +136,7 @@ def test_both_clients_evidence_and_fixed_ports(chain):
 # ----------------------------------------------------------------------------------------------- planted faults
 
 
-def test_a_model_that_is_not_the_one_that_serves_is_seen(chain, exported):
+def test_a_service_with_other_transforms_is_seen(chain, exported):
     """The service's transforms differ from those of the exported model."""
     web = chain.script("classification_web_service.py", "def main():", "def main():\n    import plant  # noqa")
     (chain.tree / "deploy/paddleserving/plant.py").write_text(
@@ -198,7 +198,7 @@ def test_a_server_whose_children_outlive_it(chain):
     assert wait_for(lambda: left_running(chain.folder) == [])
 
 
-def test_a_taken_port_is_told_at_once(chain):
+def test_a_port_in_use_is_reported_at_once(chain):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         run = chain.run(TIPC_SERVING_PORTS=f"{port},0")
@@ -217,7 +217,7 @@ def test_a_model_that_cannot_be_converted(chain, exported):
     assert run.results["server"] == run.results["agree"] == "not run"
 
 
-def test_no_model_and_no_way_to_make_one(chain):
+def test_no_model_and_no_config_to_train_one(chain):
     run = chain.set("--dirname", "./no/such/folder").run()
     assert run.status == 1
     assert ("model", "failed", "no test_tipc/configs/small_net/train_infer_python.txt") in run.steps
@@ -248,7 +248,7 @@ def test_stages(chain):
     assert run.results == PASSED
 
 
-# ---------------------------------------------------------------------------------------------- what cannot be read
+# ------------------------------------------------------------------------------------------------ wrong configs
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_stages(chain):
         ("--serving_server", "./..", ":9: '--serving_server': expected a folder's name"),
     ],
 )
-def test_values_that_cannot_be(chain, key, value, message):
+def test_impossible_values(chain, key, value, message):
     assert_one_error(chain.set(key, value).run(), f"{chain.path}{message}")
 
 

@@ -1,4 +1,4 @@
-"""Set-up of Paddle Serving: into the managed environment, once, whole; never into one of the user's own."""
+"""Set-up of Paddle Serving: once and completely into the managed environment, never into one of the user."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def test_it_is_installed_once_with_the_pins_of_the_environment(setup):
     assert not list(setup.tree.glob(".venv.lock*"))
 
 
-def test_the_base_chain_does_without(setup):
+def test_the_base_chain_does_not_install_it(setup):
     assert setup.run(CONFIG, "lite_train_lite_infer").status == 0
     assert pip_calls(setup) == []
 
@@ -76,7 +76,7 @@ def test_an_interrupted_installation_is_made_again(setup, number):
     assert serve(setup).out == ""
 
 
-def test_a_failed_installation_is_told_and_tried_again(setup):
+def test_a_failed_installation_is_reported_and_tried_again(setup):
     (setup.notes / "fail").touch()
     run = serve(setup)
     assert run.status == 1
@@ -87,7 +87,7 @@ def test_a_failed_installation_is_told_and_tried_again(setup):
 
 
 def test_an_environment_of_the_user_is_left_alone(setup):
-    """What it lacks is named, with the command."""
+    """The missing packages are named, with the command that installs them."""
     hide = setup.notes / "hide"
     hide.mkdir()
     body = "import sys\nsys.modules.update(dict.fromkeys(['grpc'], None))\n"
@@ -101,7 +101,7 @@ def test_an_environment_of_the_user_is_left_alone(setup):
     assert pip_calls(setup) == []
 
 
-def test_the_script_for_ones_own_environment(setup):
+def test_the_script_for_an_environment_of_the_user(setup):
     script = ["bash", str(setup.tree / "test_tipc/install_serving.sh")]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""The service itself: what its clients see, its settings, how it starts, stops and fails."""
+"""The service: its settings, how it starts, stops and fails."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import yaml
 
 from ppcls_lite.infer.engines import ENGINES
 from tests.helpers.scripts import ROOT, assert_one_line, run_process
-from tests.helpers.service import SCRIPT, Service, encoded, picture
+from tests.helpers.service import SCRIPT, Service, encoded, make_image
 from tests.helpers.shell import is_running, wait_for
 
 ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"
@@ -25,10 +25,10 @@ CLIENTS = {
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
     for number in range(5):
-        (folder / f"{number}.jpg").write_bytes(encoded(picture(seed=number)))
+        (folder / f"{number}.jpg").write_bytes(encoded(make_image(seed=number)))
     return folder
 
 
@@ -42,7 +42,7 @@ def where(service, kind):
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-def test_clients_and_comparison(service, exported, pictures, kind, tmp_path, run_here):
+def test_clients_and_comparison(service, exported, images, kind, tmp_path, run_here):
     proxies = {
         "http_proxy": "http://127.0.0.1:9",
         "https_proxy": "http://127.0.0.1:9",
@@ -53,7 +53,7 @@ def test_clients_and_comparison(service, exported, pictures, kind, tmp_path, run
         files[size] = tmp_path / f"{size}.json"
         options = [
             "--image_dir",
-            pictures,
+            images,
             "--batch_size",
             size,
             "--save",
@@ -73,7 +73,7 @@ def test_clients_and_comparison(service, exported, pictures, kind, tmp_path, run
     outcome = run_here("tools/compare_serving.py", *options)
     assert outcome.status == 0, outcome.err
     for name in ("one", "three"):
-        assert f"{name}: largest difference 0 (at most 0.0001 asked for), 5 of 5 images identical" in outcome.out
+        assert f"{name}: largest difference 0 (at most 0.0001 required), 5 of 5 images identical" in outcome.out
     assert [entry["agrees"] for entry in json.loads((tmp_path / "agree.json").read_text())] == [True, True, True]
 
 
@@ -94,9 +94,9 @@ def drop_scores(result):
 
 
 @pytest.mark.parametrize("fault", [change_score, change_name, change_order, drop_scores])
-def test_the_comparison_sees_a_wrong_answer(service, exported, pictures, fault, tmp_path, run_here):
+def test_the_comparison_sees_a_wrong_answer(service, exported, images, fault, tmp_path, run_here):
     path = tmp_path / "answers.json"
-    run_process(CLIENTS["http"], *where(service, "http"), "--image_dir", pictures, "--save", path)
+    run_process(CLIENTS["http"], *where(service, "http"), "--image_dir", images, "--save", path)
     saved = json.loads(path.read_text())
     results = json.loads(saved[2]["answer"]["value"][2])
     fault(results[0])
@@ -108,7 +108,7 @@ def test_the_comparison_sees_a_wrong_answer(service, exported, pictures, fault, 
     assert "DISAGREES" in outcome.out
 
 
-def test_the_comparison_refuses_what_are_no_answers(exported, tmp_path, run_here):
+def test_the_comparison_refuses_other_files(exported, tmp_path, run_here):
     path = tmp_path / "answers.json"
     for content, message in [
         ("[{}]", "expected the answers of a client"),
@@ -116,7 +116,7 @@ def test_the_comparison_refuses_what_are_no_answers(exported, tmp_path, run_here
         (json.dumps([{"images": ["a"], "answer": {"err_no": 53, "err_msg": "no"}}]), "a: answered with error 53: no"),
         (
             json.dumps([{"images": ["a"], "answer": {"err_no": 0, "key": ["result"], "value": ["[]"]}}]),
-            "1 images were asked, and 0 answered",
+            "1 images were sent, and 0 answered",
         ),
     ]:
         path.write_text(content)
@@ -128,8 +128,8 @@ def test_the_comparison_refuses_what_are_no_answers(exported, tmp_path, run_here
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-def test_clients_tell_what_goes_wrong(service, kind, tmp_path):
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+def test_clients_report_errors(service, kind, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"not an image")
     outcome = run_process(CLIENTS[kind], *where(service, kind), "--image_dir", tmp_path)
     assert_one_line(outcome, "1 of 1 requests were answered with an error")
     assert "not a decodable image" in outcome.out
@@ -141,10 +141,10 @@ def test_clients_tell_what_goes_wrong(service, kind, tmp_path):
 
 
 def test_messages_that_are_too_large_for_grpc(service, tmp_path):
-    (tmp_path / "large.png").write_bytes(encoded(picture()) + b"x" * 20_000_000)
+    (tmp_path / "large.png").write_bytes(encoded(make_image()) + b"x" * 20_000_000)
     outcome = run_process(CLIENTS["grpc"], *where(service, "grpc"), "--image_dir", tmp_path)
     assert_one_line(outcome, "RESOURCE_EXHAUSTED")
-    assert service.results(encoded(picture()))
+    assert service.results(encoded(make_image()))
 
 
 def test_tensors_are_not_unpickled(service, tmp_path):
@@ -171,7 +171,7 @@ def test_tensors_are_not_unpickled(service, tmp_path):
         call = channel.unary_unary(method, messages.Request.SerializeToString, messages.Response.FromString)
         answer = call(request, timeout=30)
     assert (answer.err_no, list(answer.key)) == (51, [])
-    assert "tensors are not taken" in answer.err_msg
+    assert "tensors are not accepted" in answer.err_msg
     assert not (tmp_path / "ran").exists()
 
 
@@ -187,7 +187,7 @@ def test_ready_can_be_asked(service):
 
 
 def refused(tmp_path, *options, config=None):
-    """How the server ends that cannot start."""
+    """The error line of a server that cannot start."""
     settings = ["-c", config] if config else []
     done = subprocess.run(
         [sys.executable, str(SCRIPT), *map(str, settings), "-o", "http_port=0", "rpc_port=0", *options],
@@ -222,12 +222,12 @@ MODEL = "op.imagenet.local_service_conf.model_config"
         (MODEL, "expected KEY=VALUE"),
     ],
 )
-def test_settings_that_cannot_be(option, message, tmp_path, converted):
+def test_impossible_settings(option, message, tmp_path, converted):
     options = [option] if option.startswith(MODEL) else [f"{MODEL}={converted}", option]
     assert message in refused(tmp_path, *options)
 
 
-def test_config_files_that_cannot_be(tmp_path, converted):
+def test_impossible_config_files(tmp_path, converted):
     good = yaml.safe_load((ROOT / "deploy/paddleserving/config.yml").read_text())
     path = tmp_path / "config.yml"
     for change, message in [
@@ -243,7 +243,7 @@ def test_config_files_that_cannot_be(tmp_path, converted):
 
 
 def test_another_name_label_file_and_limit(tmp_path, converted):
-    """What an entrant changes: the operator's name, the transforms' config, the label file."""
+    """The settings that an entrant changes: the operator's name, the transforms' config, the label file."""
     (tmp_path / "labels.txt").write_text("0 alpha\n1 beta\n2 gamma\n")
     content = {"Global": {}, "PostProcess": {"topk": 2, "class_id_map_file": str(tmp_path / "labels.txt")}}
     (tmp_path / "inference.yaml").write_text(yaml.safe_dump(content))
@@ -261,10 +261,10 @@ def test_another_name_label_file_and_limit(tmp_path, converted):
     service = Service(tmp_path, converted, script=script)
     try:
         assert service.name == "fruit"
-        (result,) = service.results(encoded(picture()))
+        (result,) = service.results(encoded(make_image()))
         assert len(result["class_ids"]) == 2
         assert set(result["label_names"]) <= {"alpha", "beta", "gamma"}
-        assert service.ask(*[encoded(picture())] * 3)["err_msg"] == "3 images in one request; expected at most 2"
+        assert service.ask(*[encoded(make_image())] * 3)["err_msg"] == "3 images in one request; expected at most 2"
     finally:
         assert service.stop() == 0
 
@@ -274,7 +274,7 @@ def test_engines_and_batching_give_the_same_answers(service, converted, tmp_path
     settings = [f"op.imagenet.local_service_conf.engine={engine}", "op.imagenet.batch_size=3"]
     other = Service(tmp_path, converted, *settings, "op.imagenet.auto_batching_timeout=20")
     try:
-        files = [encoded(picture(seed=seed)) for seed in range(12)]
+        files = [encoded(make_image(seed=seed)) for seed in range(12)]
         found = [None] * len(files)
 
         def ask(number):
@@ -360,7 +360,7 @@ def test_an_engine_that_fails_and_a_thread_that_dies(tmp_path, converted):
     script.write_text(BROKEN)
     service = Service(tmp_path, converted, script=script)
     try:
-        good = encoded(picture())
+        good = encoded(make_image())
         for _ in range(5):  # more than there are engines: each comes back
             answer = service.ask(good, good)
             assert answer["err_no"] == 10000
@@ -376,7 +376,7 @@ def test_an_engine_that_fails_and_a_thread_that_dies(tmp_path, converted):
         service.stop()
 
 
-def test_paddle_serving_that_is_missing_is_told(tmp_path, converted):
+def test_paddle_serving_that_is_missing(tmp_path, converted):
     """Without the package: one line with the command that installs it."""
     hidden = tmp_path / "paddle_serving_server"
     hidden.mkdir()

@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--serving_client", default="serving_client", help="folder to make for clients")
     parser.add_argument("--feed_alias_names", type=names, help="other names for the inputs, comma between them")
     parser.add_argument("--fetch_alias_names", type=names, help="other names for the outputs, comma between them")
-    parser.add_argument("--show_proto", type=truth, nargs="?", const=True, default=False, help="only print the description")
+    parser.add_argument("--show_proto", type=truth, nargs="?", const=True, default=False, help="only print it")
     args = parser.parse_args()
     aliases = {"feed_aliases": args.feed_alias_names, "fetch_aliases": args.fetch_alias_names}
     if args.show_proto:

@@ -13,10 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ppcls_lite.infer.engines import ENGINES
 from tests.helpers.scripts import LIMIT, ROOT
 from tests.helpers.shell import wait_for
 
 SCRIPT = ROOT / "deploy/paddleserving/classification_web_service.py"
+ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"  # the one that a service takes by default
 LISTENING = re.compile(r"listening: http://127\.0\.0\.1:(\d+)/(\w+)/prediction and grpc 127\.0\.0\.1:(\d+)")
 
 

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import ENGINES, EngineOptions, create_engine
+from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.compare import AnswerAgreement
-from tests.helpers.service import encoded, make_image
+from tests.helpers.scripts import LIMIT
+from tests.helpers.service import ENGINE, encoded, make_image
 
 GOOD = encoded(make_image())
-ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ def test_a_hundred_megabytes(service):
 
 def raw(service, *pieces, close=True):
     """All bytes that the server sends until it closes the connection, after these raw bytes."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=LIMIT) as connection:
         for piece in pieces:
             connection.sendall(piece)
         if close:

@@ -15,7 +15,7 @@ from ppcls_lite.serving.convert import convert
 from ppcls_lite.serving.program import load_proto
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.tensor_files import write_tensor
-from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
 
 SCRIPT = "deploy/paddleserving/convert.py"
 EXPECTED = {
@@ -76,7 +76,7 @@ def test_paddle_servings_own_predictor_loads_it(exported, converted, tmp_path):
         "(scores,) = local.predict({'x': images}, local.fetch_names_, batch=True).values()\n"
         "np.save('scores.npy', scores)\n"
     )
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     from ppcls_lite.infer.engines import create_engine
 
@@ -245,7 +245,7 @@ def test_a_kill_leaves_no_half_folder(model, tmp_path):
         "convert.shutil.copyfile = dying\n"
         f"convert.convert({str(model)!r}, {str(tmp_path / 's')!r}, {str(tmp_path / 'c')!r})\n"
     )
-    done = subprocess.run([sys.executable, script], timeout=60, env=os.environ, check=False)
+    done = subprocess.run([sys.executable, script], timeout=LIMIT, env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "s").exists()
     assert not (tmp_path / "c").exists()

@@ -229,7 +229,7 @@ def test_an_interrupted_run_leaves_nothing_running(chain, number):
     client = chain.script("pipeline_http_client.py", "def main():", "def main():\n    import time; time.sleep(300)")
     process = chain.set("pipline", client).start()
     log = chain.output() / f"python_client_cpu_{client.replace('_client.py', '')}_batchsize_1.log"
-    assert wait_for(log.exists, 90)
+    assert wait_for(log.exists)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     run = chain.finish(process)
     assert run.status == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]

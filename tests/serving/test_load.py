@@ -12,15 +12,14 @@ import time
 
 import pytest
 
-from ppcls_lite.infer.engines import ENGINES, EngineOptions, create_engine
+from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.load import Question, run_load
-from tests.helpers.service import Service, encoded, make_image
+from tests.helpers.service import ENGINE, Service, encoded, make_image
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", 6))
 PATH = "/imagenet/prediction"
-ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.errors import run_main
-from tools import make_lite_data as lite
+from tools.data import make_lite_data as lite
 from tools.data.sources.image_folder import replace_folder, write_text
 
 STAMP_SIDE = 144  # pixels, the longer side; the pictures are 160 px

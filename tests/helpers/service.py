@@ -13,12 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ppcls_lite.infer.engines import ENGINES
 from tests.helpers.scripts import LIMIT, ROOT
 from tests.helpers.shell import wait_for
 
 SCRIPT = ROOT / "deploy/paddleserving/classification_web_service.py"
-ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"  # the one that a service takes by default
 LISTENING = re.compile(r"listening: http://127\.0\.0\.1:(\d+)/(\w+)/prediction and grpc 127\.0\.0\.1:(\d+)")
 
 
@@ -95,6 +93,13 @@ def make_image(height=40, width=44, channels=3, dtype=np.uint8, seed=5):
     base = np.linspace(0, 200, height)[:, None, None] + rng.integers(0, 50, (height, width, channels))
     scale = 257 if dtype == np.uint16 else 1
     return (base * scale).astype(dtype)
+
+
+def default_engine():
+    """The name of the engine that a service takes when its config names none."""
+    from ppcls_lite.infer.engines import ENGINES  # imports Paddle, which most users of this file do not need
+
+    return "onednn" if ENGINES.get("openvino").why_not() else "openvino"
 
 
 def encoded(image, suffix=".jpg"):

@@ -16,8 +16,9 @@ from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.predict import stack_images
 from ppcls_lite.serving.compare import AnswerAgreement
+from ppcls_lite.utils.errors import UserError
 from tests.helpers.scripts import LIMIT
-from tests.helpers.service import ENGINE, encoded, make_image
+from tests.helpers.service import default_engine, encoded, make_image
 
 GOOD = encoded(make_image())
 
@@ -26,7 +27,7 @@ GOOD = encoded(make_image())
 def predict(exported):
     """A function from an image file's bytes to Paddle Inference's prediction, with the service's engine."""
     transforms, postprocess = build_processing(exported.model)
-    engine = create_engine(ENGINE, exported.model, EngineOptions())
+    engine = create_engine(default_engine(), exported.model, EngineOptions())
     return lambda data: postprocess(engine.run(stack_images([transforms(data)])))[0]
 
 
@@ -163,21 +164,25 @@ def test_values_that_are_not_an_image(service, kind):
     assert service.memory() - before < 100
 
 
-def test_a_cut_jpeg_is_predicted_as_by_inference(service, predict):
+def test_a_cut_jpeg_is_refused_as_by_inference(service, predict):
     data = encoded(make_image(400, 400))
     for length in (len(data) // 2, len(data) - 2):
+        with pytest.raises(UserError) as refusal:
+            predict(data[:length])
         answer = service.ask(data[:length])
-        try:
-            expected = predict(data[:length])
-        except Exception:
-            assert answer["err_no"] == 53
-        else:
-            assert json.loads(answer["value"][2]) == [expected]
+        assert (answer["err_no"], answer["err_msg"]) == (53, f"'image': {refusal.value}")
 
 
 def test_one_bad_image_among_good_ones_is_named(service):
     answer = service.ask(GOOD, b"bad", GOOD, keys=["a", "b", "c"])
     assert (answer["err_no"], answer["err_msg"]) == (53, "'b': not a decodable image (3 bytes)")
+
+
+BY_THE_PIPELINE = {  # the gateway refuses all other bodies itself
+    "found no key",
+    "expected as many values as keys, found 2 keys, 1 values",
+    "the key 'a' appears twice",
+}
 
 
 @pytest.mark.parametrize(
@@ -208,7 +213,8 @@ def test_bodies_that_are_not_a_request(service, body, message):
     status, answer = service.post(body)
     assert answer["err_no"] == 51, answer
     assert message in answer["err_msg"]
-    assert status in (200, 400)
+    assert (answer["key"], answer["value"]) == ([], [])
+    assert status == (200 if message in BY_THE_PIPELINE else 400)
 
 
 def test_a_thousand_images(service):
@@ -276,8 +282,8 @@ def test_a_connection_serves_one_request_after_the_other(service):
 
 def test_nothing_of_a_request_reaches_the_log_unescaped(service):
     evil = "a\nERROR 2026-01-01 00:00:00 [x.py:1] forged\x1b[31m\r\x00 ../../etc/passwd"
-    service.ask("!", keys=[evil])
-    service.ask(b"not an image", keys=[evil])
+    assert service.ask("!", keys=[evil])["err_no"] == 51
+    assert service.ask(b"not an image", keys=[evil])["err_no"] == 53
     log = service.errors
     assert "forged" in log  # it was logged
     assert not any(line.startswith("ERROR 2026-01-01") for line in log.splitlines())

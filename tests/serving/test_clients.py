@@ -11,7 +11,7 @@ import pytest
 
 from ppcls_lite.serving.program import load_proto
 from tests.helpers.scripts import LIMIT, assert_one_line, run_process
-from tests.helpers.service import ENGINE, encoded, make_image
+from tests.helpers.service import default_engine, encoded, make_image
 
 CLIENTS = {
     "http": "deploy/paddleserving/pipeline_http_client.py",
@@ -61,7 +61,7 @@ def test_clients_and_comparison(service, exported, images, kind, tmp_path, run_h
     answer = json.loads(files[1].read_text())[0]["answer"]
     assert (answer["err_no"], answer["err_msg"], answer["key"]) == (0, "", ["label", "prob", "result"])
     named = [f"one={files[1]}", f"three={files[3]}"]
-    options = ["--inference_model_dir", exported.model, "--engine", ENGINE, "--save", tmp_path / "agree.json", *named]
+    options = ["--inference_model_dir", exported.model, "--engine", default_engine(), "--save", tmp_path / "agree.json", *named]
     outcome = run_here("tools/compare_serving.py", *options)
     assert outcome.status == 0, outcome.err
     for name in ("one", "three"):
@@ -88,7 +88,8 @@ def drop_scores(result):
 @pytest.mark.parametrize("fault", [change_score, change_name, change_order, drop_scores])
 def test_the_comparison_sees_a_wrong_answer(service, exported, images, fault, tmp_path, run_here):
     path = tmp_path / "answers.json"
-    run_process(CLIENTS["http"], *where(service, "http"), "--image_dir", images, "--save", path)
+    outcome = run_process(CLIENTS["http"], *where(service, "http"), "--image_dir", images, "--save", path)
+    assert outcome.status == 0, outcome.err
     saved = json.loads(path.read_text())
     results = json.loads(saved[2]["answer"]["value"][2])
     fault(results[0])
@@ -96,8 +97,9 @@ def test_the_comparison_sees_a_wrong_answer(service, exported, images, fault, tm
     path.write_text(json.dumps(saved))
     outcome = run_here("tools/compare_serving.py", "--inference_model_dir", exported.model, f"http={path}")
     assert_one_line(outcome, "its predictions are not those of the service")
-    assert "http: " in outcome.out
-    assert "DISAGREES" in outcome.out
+    assert outcome.out.startswith("http: largest difference ")
+    assert "4 of 5 images identical" in outcome.out
+    assert outcome.out.endswith("DISAGREES\n")
 
 
 def test_the_comparison_refuses_other_files(exported, tmp_path, run_here):
@@ -133,10 +135,11 @@ def test_clients_report_errors(service, kind, tmp_path):
 
 
 def test_messages_that_are_too_large_for_grpc(service, tmp_path):
+    before = service.results(encoded(make_image()))
     (tmp_path / "large.png").write_bytes(encoded(make_image()) + b"x" * 20_000_000)
     outcome = run_process(CLIENTS["grpc"], *where(service, "grpc"), "--image_dir", tmp_path)
     assert_one_line(outcome, "RESOURCE_EXHAUSTED")
-    assert service.results(encoded(make_image()))
+    assert service.results(encoded(make_image())) == before
 
 
 def test_tensors_are_not_unpickled(service, tmp_path):

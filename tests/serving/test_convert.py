@@ -256,5 +256,9 @@ def test_help_and_a_missing_option_need_no_paddle():
     assert outcome.status == 0
     for option in ("--dirname", "--fetch_alias_names", "--show_proto", "python deploy/paddleserving/convert.py"):
         assert option in outcome.out
-    assert run_process(SCRIPT).status == 2
-    assert "expected True or False, found 'maybe'" in run_process(SCRIPT, "--dirname", "x", "--show_proto", "maybe").err
+    outcome = run_process(SCRIPT)
+    assert outcome.status == 2
+    assert "the following arguments are required: --dirname" in outcome.err
+    outcome = run_process(SCRIPT, "--dirname", "x", "--show_proto", "maybe")
+    assert outcome.status == 2
+    assert "expected True or False, found 'maybe'" in outcome.err

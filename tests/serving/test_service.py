@@ -13,7 +13,7 @@ import yaml
 
 from tests.helpers.scripts import LIMIT, ROOT
 from tests.helpers.service import SCRIPT, Service, encoded, make_image
-from tests.helpers.shell import is_running, wait_for
+from tests.helpers.shell import wait_for
 
 # ----------------------------------------------------------------------------------------------------- settings
 
@@ -117,6 +117,7 @@ def test_engines_and_batching_give_the_same_answers(service, converted, tmp_path
             thread.start()
         for thread in threads:
             thread.join()
+        assert f"engine: {engine}" in other.log.read_text()
         for data, result in zip(files, found):
             (expected,) = service.results(data)
             assert result["class_ids"] == expected["class_ids"]
@@ -193,17 +194,18 @@ def test_an_engine_that_fails_and_a_thread_that_dies(tmp_path, converted):
     service = Service(tmp_path, converted, script=script)
     try:
         good = encoded(make_image())
+        expected = service.results(good)
         for _ in range(5):  # more than there are engines: each comes back
             answer = service.ask(good, good)
             assert answer["err_no"] == 10000
             assert "planted" in answer["err_msg"]
-        assert service.results(good)
+        assert service.results(good) == expected
         with pytest.raises(OSError, match=r"closed|reset"):  # the answer never comes: the connection ends
             service.ask(good, keys=["die"])
         assert wait_for(lambda: service.process.poll() is not None)
         assert service.process.returncode == 1
         assert "error: a thread of the pipeline has died" in service.log.read_text()
-        assert not is_running(service.process.pid)
+        assert processes(service.process.pid) == []
     finally:
         service.stop()
 

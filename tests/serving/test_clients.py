@@ -61,8 +61,8 @@ def test_clients_and_comparison(service, exported, images, kind, tmp_path, run_h
     answer = json.loads(files[1].read_text())[0]["answer"]
     assert (answer["err_no"], answer["err_msg"], answer["key"]) == (0, "", ["label", "prob", "result"])
     named = [f"one={files[1]}", f"three={files[3]}"]
-    options = ["--inference_model_dir", exported.model, "--engine", default_engine(), "--save", tmp_path / "agree.json", *named]
-    outcome = run_here("tools/compare_serving.py", *options)
+    options = ["--inference_model_dir", exported.model, "--engine", default_engine(), "--save", tmp_path / "agree.json"]
+    outcome = run_here("tools/compare_serving.py", *options, *named)
     assert outcome.status == 0, outcome.err
     for name in ("one", "three"):
         assert f"{name}: largest difference 0 (at most 0.0001 required), 5 of 5 images identical" in outcome.out

@@ -1,6 +1,6 @@
 """32 clients at once, a tenth of their requests bad, for 6 seconds; longer with LOAD_SECONDS:
 
-    LOAD_SECONDS=60 bash tests/run.sh tests/serving/test_load.py
+LOAD_SECONDS=60 bash tests/run.sh tests/serving/test_load.py
 """
 
 import base64

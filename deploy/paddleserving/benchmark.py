@@ -79,14 +79,14 @@ class Server:
 
     def wait(self, question):
         """Until it answers the question; returns the answer."""
-        from ppcls_lite.serving.load import _ask
+        from ppcls_lite.serving.load import exchange
 
         head = f"POST /imagenet/prediction HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(question)}\r\n\r\n"
         end = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS_TO_START) as connection:
-                    answer, _ = _ask(connection, head.encode() + question)
+                    answer, _ = exchange(connection, head.encode() + question)
                 if answer.get("err_no") == 0:
                     return answer
             except (OSError, ValueError, TypeError):

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import NamedTuple, Optional
 
+ANSWER_SECONDS = 600  # after that an answer counts as lost, however busy the machine is
 _LENGTH = re.compile(rb"\r\nContent-Length: *(\d+)", re.IGNORECASE)
 
 
@@ -92,8 +93,8 @@ def _client(port, requests, end, taken, refused, wrong):
         start = time.perf_counter()
         try:
             if connection is None:
-                connection = socket.create_connection(("127.0.0.1", port), timeout=60)
-            answer, closes = _ask(connection, data)
+                connection = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS)
+            answer, closes = exchange(connection, data)
         except (OSError, ValueError) as error:
             wrong.append(f"lost: {error!r}")
             connection = None
@@ -111,7 +112,8 @@ def _client(port, requests, end, taken, refused, wrong):
         connection.close()
 
 
-def _ask(connection, data):
+def exchange(connection, data):
+    """(answer, whether the server closes the connection) for a request's bytes; OSError when it closes without one."""
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was sent whole: read why
         connection.sendall(data)
     received = b""

@@ -47,7 +47,7 @@ class AnswerAgreement:
 
     def __str__(self):
         return (
-            f"{self.client}: largest difference {self.largest:.3g} (at most {self.tolerance:g} required), "
+            f"{self.client}: largest difference {self.largest:.3g} (at most {self.tolerance:g} allowed), "
             f"{self.identical} of {self.images} images identical, "
             f"{self.images - self.topk_mismatches} of {self.images} with the same classes: "
             f"{'agrees' if self.agrees else 'DISAGREES'}"

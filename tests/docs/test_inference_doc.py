@@ -1,4 +1,4 @@
-"""The outputs that docs/inference.md prints are what its commands print, and its tables name what there is."""
+"""The commands of docs/inference.md print the outputs that it shows, and its tables name every engine."""
 
 import re
 
@@ -25,9 +25,9 @@ def test_examples_are_there():
 @pytest.mark.parametrize("number", range(len(EXAMPLES)), ids=short_ids(EXAMPLES))
 def test_output(document, number):
     engines = EXAMPLES[number].command.partition("--engines ")[2].strip().split(",")
-    lacking = [name for name in engines if name and available_engines()[name]]
-    if lacking:
-        pytest.skip(f"this Paddle has no {', '.join(lacking)}")
+    missing = [name for name in engines if name and available_engines()[name]]
+    if missing:
+        pytest.skip(f"this Paddle has no {', '.join(missing)}")
     document.check(number)
 
 

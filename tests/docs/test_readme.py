@@ -1,4 +1,4 @@
-"""The outputs that the README prints are what its commands print."""
+"""The commands of README.md print the outputs that it shows."""
 
 import json
 import re

@@ -65,7 +65,7 @@ def test_clients_and_comparison(service, exported, images, kind, tmp_path, run_h
     outcome = run_here("tools/compare_serving.py", *options, *named)
     assert outcome.status == 0, outcome.err
     for name in ("one", "three"):
-        assert f"{name}: largest difference 0 (at most 0.0001 required), 5 of 5 images identical" in outcome.out
+        assert f"{name}: largest difference 0 (at most 0.0001 allowed), 5 of 5 images identical" in outcome.out
     assert [entry["agrees"] for entry in json.loads((tmp_path / "agree.json").read_text())] == [True, True, True]
 
 

@@ -1,4 +1,4 @@
-"""Shared ground of the tests: a tiny data set, a config on it, weights with distinct outputs, scripts to run."""
+"""Fixtures of all tests: a tiny data set, a config for it, weights with distinct outputs, scripts to run."""
 
 import copy
 import importlib.util
@@ -25,19 +25,21 @@ from tests.helpers.configs import (
     save_arrays,
     write_label_list,
 )
+from tests.helpers.detection import detector_weights, make_config, write_set
 from tests.helpers.scripts import ROOT, Outcome, run_process
+from tests.helpers.service import Service
 
 speed_up_mkl()  # as the entry scripts do: the last bits of a sum depend on it
 
-# `nohup` and `&` ignore signals, and what is ignored stays so in every child; a handler ends with the process
+# `nohup` and `&` make a process ignore signals, and its children inherit that; they do not inherit a handler
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
-def log_of_its_own():
-    """No test writes to the screen of an earlier one, which is closed."""
+def _separate_log():
+    """Restore the logger, so that no test writes to the closed screen of an earlier one."""
     handlers, propagate = list(logger.handlers), logger.propagate
     yield
     logger.handlers[:], logger.propagate = handlers, propagate
@@ -45,7 +47,7 @@ def log_of_its_own():
 
 @pytest.fixture
 def run_here(monkeypatch, capsys):
-    """`run_here(script, *options)` runs an entry script inside this process, where Paddle is loaded already."""
+    """`run_here(script, *options)` runs an entry script in this process, where Paddle is already loaded."""
 
     def run(script, *options):
         spec = importlib.util.spec_from_file_location("script_under_test", ROOT / script)
@@ -129,7 +131,7 @@ def _tiny_config(tiny_data):
 
 @pytest.fixture
 def config(_tiny_config, tmp_path):
-    """A fresh copy of a whole training config on `tiny_data`, output in `tmp_path/out`."""
+    """A new copy of a complete training config for `tiny_data`, with its output in `tmp_path/out`."""
     fresh = copy.deepcopy(_tiny_config)
     fresh["Global"]["output_dir"] = str(tmp_path / "out")
     fresh["Global"]["save_inference_dir"] = str(tmp_path / "inference")
@@ -164,7 +166,7 @@ def exported(_tiny_config, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def converted(exported, tmp_path_factory):
-    """The folder of the `exported` model as Paddle Serving wants it."""
+    """The folder of the `exported` model, converted for Paddle Serving's server."""
     folder = tmp_path_factory.mktemp("converted")
     places = ["--serving_server", folder / "server", "--serving_client", folder / "client"]
     outcome = run_process("deploy/paddleserving/convert.py", "--dirname", exported.model, *places)
@@ -174,9 +176,7 @@ def converted(exported, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def service(converted, tmp_path_factory):
-    """One real server for all tests that leave it as it is."""
-    from tests.helpers.service import Service
-
+    """One real server, shared by all tests that do not change it."""
     running = Service(tmp_path_factory.mktemp("service"), converted)
     yield running
     assert running.stop() == 0
@@ -185,16 +185,12 @@ def service(converted, tmp_path_factory):
 @pytest.fixture(scope="session")
 def det_set(tmp_path_factory):
     """The folder of a tiny detection set."""
-    from tests.helpers.detection import write_set  # which needs this file
-
     return write_set(tmp_path_factory.mktemp("det") / "set")
 
 
 @pytest.fixture
 def det_config(det_set, tmp_path):
-    """A fresh training config of a detector on `det_set`, output in `tmp_path/out`."""
-    from tests.helpers.detection import make_config
-
+    """A new training config of a detector for `det_set`, with its output in `tmp_path/out`."""
     fresh = make_config(det_set)
     fresh["Global"]["output_dir"] = str(tmp_path / "out")
     return fresh
@@ -202,9 +198,7 @@ def det_config(det_set, tmp_path):
 
 @pytest.fixture(scope="session")
 def exported_detector(det_set, tmp_path_factory):
-    """(config path, folder of the exported model), made once by tools/export_model.py."""
-    from tests.helpers.detection import detector_weights, make_config
-
+    """(path of the config, folder of the exported model), made once by tools/export_model.py."""
     folder = tmp_path_factory.mktemp("exported_det")
     content = make_config(det_set)
     weights = save_arrays(detector_weights(content), folder / "weights.pdparams")

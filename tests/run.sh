@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Set up and run all tests: shellcheck, ruff, the chain on the compatibility lane, pytest.
 #
-#   bash tests/run.sh [PYTEST_ARGUMENT...]
-#   bash tests/run.sh tests/utils/test_config.py -k override      only these, without the rest
+#   bash tests/run.sh                                             everything: about 12 minutes on two cores
+#   bash tests/run.sh tests/utils/test_config.py -k override      only these tests, in one process: arguments of pytest
 #
-# Needs what the chains need (bash, git, a Python from 3.9 to 3.13). The compatibility lane runs where a Python 3.9 is
-# found, and is skipped with the reason where not.
-# Exit code: 0 all passed, 1 something failed.
+# Requires bash, git and a Python from 3.9 to 3.13. The compatibility lane runs the chains on Python 3.9; where there is
+# none, it is skipped with the reason. All tests run in several processes, one more than there are cores, since some of
+# them mostly wait; WORKERS=N sets another number.
+# Exit code: 0 all passed, 1 something failed; with arguments, that of pytest.
 
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
@@ -33,11 +34,11 @@ main() {
     title "the chains on the compatibility lane"
     compatibility_lane || failed=1
     title pytest
-    run_pytest tests || failed=1
+    run_pytest --numprocesses "${WORKERS:-$(worker_count)}" --dist worksteal --durations=20 tests || failed=1
     exit "$failed"
 }
 
-check_shell() { # each script together with all that it sources, so that a variable that nobody sets is found
+check_shell() { # each script together with all that it sources, so that a variable without a value is found
     local script failed=0
     for script in test_tipc/*.sh tools/tables/*.sh tests/*.sh tests/benchmarks/*.sh .ci/run; do
         # SC2329: functions are passed by name
@@ -50,11 +51,17 @@ title() {
     printf '\n==== %s ====\n' "$1"
 }
 
-run_pytest() {
+worker_count() { # one more than there are cores, at most 4: each takes about 1 GB of memory
+    local cores
+    cores=$(nproc)
+    echo $((cores < 3 ? cores + 1 : 4))
+}
+
+run_pytest() { # PYTEST_ARGUMENT...
     PYTHONPATH=$TOOLS TIPC_PYTHON=$PWD/.venv/bin/python .venv/bin/python -m pytest -p no:cacheprovider "$@"
 }
 
-install_once() { # FOLDER REQUIREMENTS PYTHON: packages beside an environment, not in it; the marker is written last
+install_once() { # FOLDER REQUIREMENTS PYTHON: packages in a folder beside the environment; the marker is written last
     local stamp
     stamp=$("$3" -V) && stamp+=" $(cksum <"$2")"
     [[ -f $1/ready && $(<"$1/ready") == "$stamp" ]] && return
@@ -80,16 +87,16 @@ compatibility_lane() {
     output=$(mktemp -d) || return
     export TIPC_PYTHON=$COMPAT/bin/python TIPC_OUTPUT=$output
     lane_chain test_train_inference_python.sh "$LANE_CONFIGS/train_infer_python.txt" lite_train_lite_infer || status=1
-    # the service takes the model that this chain has exported
-    sed "s|^--dirname:.*|--dirname:$(echo "$output"/mobilenet_v3_small/lite_train_lite_infer/*/inference)|" \
-        "$LANE_CONFIGS/serving_infer_python.txt" >"$output/serving.txt"
+    local -a exported=("$output"/mobilenet_v3_small/lite_train_lite_infer/*/inference)
+    # serve the model that was just trained and exported
+    sed "s|^--dirname:.*|--dirname:${exported[0]}|" "$LANE_CONFIGS/serving_infer_python.txt" >"$output/serving.txt"
     lane_chain test_serving.sh "$output/serving.txt" serving_infer || status=1
     unset TIPC_PYTHON TIPC_OUTPUT
     rm -rf "$output"
     return "$status"
 }
 
-lane_chain() { # SCRIPT CONFIG MODE: one chain; its last lines on the screen, more of them when it failed
+lane_chain() { # SCRIPT CONFIG MODE: run one chain and print its last lines, more of them when it failed
     local status lines=12
     bash "test_tipc/$1" "$2" "$3" >"$output/screen.log" 2>&1
     status=$?

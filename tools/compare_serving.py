@@ -3,9 +3,9 @@
     python tools/compare_serving.py --inference_model_dir deploy/models/MobileNetV3_small_x1_0_digits_infer \
         http=http.json grpc=grpc.json
 
-The files are what the clients wrote with --save. Every image is predicted one by one, with the engine that the service
-has (--engine), and with predict_cls.py's. Scores (5 decimals) must be within 1e-4, classes and names the same.
-Exit code: 0 all agree, 1 they do not, or something cannot be used, 130 interrupted.
+The clients wrote the files with --save. Every image is predicted one by one, with the engine of the
+service (--engine) and with that of predict_cls.py. Scores (5 decimals) must be within 1e-4, classes and names the same.
+Exit code: 0 all agree, 1 they do not or something cannot be used, 130 interrupted.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main():
     parser.add_argument("answers", nargs="+", type=named_file, metavar="NAME=FILE")
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
     parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
-    parser.add_argument("--engine", help="of the service, as it says when it starts; default: that of predict_cls.py")
+    parser.add_argument("--engine", help="of the service, as printed when it starts; default: that of predict_cls.py")
     parser.add_argument("--save", help="write the result as JSON to this file")
     args = parser.parse_args()
     config = load_config(args.inference_config, schema=DEPLOY)

@@ -17,7 +17,7 @@ from ppcls_lite.utils.errors import run_main
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-m", "--model", required=True, help="network name, e.g. MobileNetV3_large_x1_0")
     parser.add_argument("--size", type=int, default=224, help="height and width of the image in pixels")
     args = parser.parse_args()

@@ -3,10 +3,10 @@
     python deploy/paddleserving/benchmark.py --dirname deploy/models/MobileNetV3_small_x1_0_infer \
         --image test_images/coffee.jpg --clients 1 4 16 32 --seconds 5 --rounds 5
 
-All servers are started first; then, in every round, each of them is asked for some seconds by each number of clients,
-one after the other, so that whatever else the machine does hits all alike. Shown are medians over the rounds.
-"of limit" is the share of what one thread a core reaches that only decodes, transforms and predicts in batches of 4,
-times the part of the processor that the clients leave.
+All servers are started first. In every round, each number of clients sends requests to one service after the other for
+some seconds each, so that other work on the machine disturbs all alike. The table shows medians over the rounds.
+"of limit" compares with one thread per core that only decodes, transforms and predicts in batches of 4, scaled by the
+part of the processor that the clients do not use.
 --services chooses from: ours, stock, and the steps from one to the other (see --help).
 Exit code: 0 measured, 1 a service does not start or answers wrongly.
 """
@@ -33,7 +33,7 @@ from ppcls_lite.utils.files import REPO, atomic_write
 
 HERE = Path(__file__).resolve().parent
 LOCAL = "op.imagenet.local_service_conf"
-# name: (script, settings on top of its own)
+# name: (script, settings that replace its defaults)
 SERVICES = {
     "stock": ("benchmark_stock_service.py", []),
     "stock_ir": ("benchmark_stock_service.py", ["ir_optim=True"]),
@@ -50,7 +50,7 @@ PREDICTOR, LIMIT = "predictor", "decoding and predictor"
 
 
 class Server:
-    """One service in a session of its own, with free ports."""
+    """One service in a separate session, on free ports."""
 
     def __init__(self, name, model, folder):
         self.name, self.folder = name, Path(folder, name)
@@ -79,24 +79,24 @@ class Server:
 
     def wait(self, question):
         """Until it answers the question; returns the answer."""
-        from ppcls_lite.serving.load import _ask
+        from ppcls_lite.serving.load import exchange
 
         head = f"POST /imagenet/prediction HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(question)}\r\n\r\n"
         end = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS_TO_START) as connection:
-                    answer, _ = _ask(connection, head.encode() + question)
+                    answer, _ = exchange(connection, head.encode() + question)
                 if answer.get("err_no") == 0:
                     return answer
             except (OSError, ValueError, TypeError):
                 pass
-            time.sleep(0.1)  # between two questions
+            time.sleep(0.1)  # between two attempts
         log = (self.folder / "log").read_text(errors="replace").strip().splitlines()[-3:]
-        raise UserError(f"{self.name}: the service did not get ready: {' | '.join(log)}")
+        raise UserError(f"{self.name}: the service did not become ready: {' | '.join(log)}")
 
     def stop(self):
-        """Workers and the proxy outlive the stock server, so its whole session ends."""
+        """Kill its whole session: workers and the proxy of the stock server outlive it."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -112,7 +112,7 @@ def free_ports(count):
 
 
 def bare_rate(threads, work):
-    """How often a second that many threads together can do `work(thread's number)`."""
+    """Calls of `work(thread number)` per second by that many threads together."""
     counts, end = [0] * threads, time.perf_counter() + BARE_SECONDS
 
     def loop(number):
@@ -130,7 +130,7 @@ def bare_rate(threads, work):
 
 
 class Bare:
-    """The library without any service around it, a thread and an engine for each core: what the processor allows."""
+    """The library without a service, one thread and one engine per core: the limit that the processor sets."""
 
     def __init__(self, model, data, cores):
         import cv2
@@ -152,13 +152,13 @@ class Bare:
             self.both(number)
 
     def measure(self):
-        """{name: images a second}"""
+        """{name: images per second}"""
         works = {PREDICTOR: self.predict, LIMIT: self.both}
         return {name: BARE_BATCH * bare_rate(self.cores, work) for name, work in works.items()}
 
 
 def measure(servers, bare, body, args):
-    """{(service, clients): [Outcome]} and, measured beside, {(name, clients): [bare rate]}; a value each round."""
+    """{(service, clients): [Outcome]} and {(name, clients): [bare rate]}, one value per round."""
     from ppcls_lite.serving.load import Question, run_load
 
     questions = {}
@@ -203,7 +203,7 @@ def middle(values):
 def print_table(rows, limits):
     for name in (PREDICTOR, LIMIT):
         rates = [rate for (kind, _), found in limits.items() if kind == name for rate in found]
-        print(f"bare {name}: {middle(rates):.0f} images a second")
+        print(f"bare {name}: {middle(rates):.0f} images per second")
     widths = (7, 18, 7, 8, 8, 8, 9, 10)
     lines = [("clients", "service", "req/s", "p50 ms", "p95 ms", "p99 ms", "x stock", "of limit")]
     for row in rows:

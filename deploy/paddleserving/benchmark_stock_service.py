@@ -1,13 +1,15 @@
-"""The yardstick of benchmark.py: a service as Paddle Serving's and PaddleClas's documents set one up.
+"""The yardstick of benchmark.py: a service set up as the documents of Paddle Serving and PaddleClas describe.
 
-One worker, the operator a process, IR passes off, Paddle Serving's own reader, predictor and HTTP proxy. For
-measurements on this machine only: its proxy listens on every address, and it bounds nothing.
+One worker, the operator in its own process, IR passes off, Paddle Serving's own reader, predictor and HTTP proxy. For
+measurements on this machine only: its proxy listens on every address, and nothing is limited.
 
     python deploy/paddleserving/benchmark_stock_service.py MODEL_FOLDER HTTP_PORT RPC_PORT [KEY=VALUE...]
 
 KEY=VALUE replaces settings of local_service_conf, such as ir_optim=True.
+Exit code: 0 stopped by Paddle Serving; benchmark.py ends it with a signal.
 """
 
+import argparse
 import base64
 import sys
 from pathlib import Path
@@ -17,19 +19,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ppcls_lite.utils.config import parse_value
 
 
-def main(model, http_port, rpc_port, *settings):
-    # first of all: it makes Paddle Serving importable on today's Python
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", help="folder that convert.py made for the server")
+    parser.add_argument("http_port", type=int)
+    parser.add_argument("rpc_port", type=int)
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
+    args = parser.parse_args()
+    # first: it makes Paddle Serving importable on today's Python
     from ppcls_lite.serving.paddle_serving import Op, WebService
 
-    local = {"model_config": model, "device_type": 0, "devices": "", "client_type": "local_predictor"}
+    local = {"model_config": args.model, "device_type": 0, "devices": "", "client_type": "local_predictor"}
     local["fetch_list"] = ["prediction"]
-    local.update({key: parse_value(value) for key, value in (setting.split("=", 1) for setting in settings)})
+    local.update({key: parse_value(value) for key, value in (setting.split("=", 1) for setting in args.settings)})
     service = build_service(Op, WebService)
     service.prepare_pipeline_config(
         yml_dict={
             "worker_num": 1,
-            "http_port": int(http_port),
-            "rpc_port": int(rpc_port),
+            "http_port": args.http_port,
+            "rpc_port": args.rpc_port,
             "dag": {"is_thread_op": False},
             "op": {"imagenet": {"concurrency": 1, "local_service_conf": local}},
         }
@@ -56,8 +64,8 @@ def build_service(Op, WebService):
             self.read = Sequential(steps)
 
         def preprocess(self, input_dicts, data_id, log_id):
-            ((_, pictures),) = input_dicts.items()
-            files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in pictures.values()]
+            ((_, texts),) = input_dicts.items()
+            files = [np.frombuffer(base64.b64decode(text), np.uint8) for text in texts.values()]
             images = [self.read(cv2.imdecode(data, cv2.IMREAD_COLOR)) for data in files]
             return {"x": np.stack(images)}, False, None, ""
 
@@ -74,4 +82,4 @@ def build_service(Op, WebService):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -24,7 +24,7 @@ CONFIG = Path(__file__).resolve().with_name("config.yml")
 
 
 def build_service(name, limits):
-    """The pipeline: a request to `ImageOp` to an answer. Put further operators in between here."""
+    """The pipeline: a request, `ImageOp`, an answer. Add further operators here."""
     from ppcls_lite.serving.op import ImageOp
     from ppcls_lite.serving.server import Service
 

@@ -4,7 +4,7 @@
         --model_filename inference.pdmodel --params_filename inference.pdiparams \
         --serving_server deploy/paddleserving/digits_serving --serving_client deploy/paddleserving/digits_client
 
-Paddle Serving's own converter fails on every Paddle from 2.5 on. This one writes the same files, with any Paddle.
+Paddle Serving's own converter fails on every Paddle from 2.5 on. This one writes the same files with any Paddle.
 Exit code: 0 converted, 1 the model or a folder cannot be used.
 """
 
@@ -39,7 +39,7 @@ def main():
     parser.add_argument("--serving_client", default="serving_client", help="folder to make for clients")
     parser.add_argument("--feed_alias_names", type=names, help="other names for the inputs, comma between them")
     parser.add_argument("--fetch_alias_names", type=names, help="other names for the outputs, comma between them")
-    parser.add_argument("--show_proto", type=truth, nargs="?", const=True, default=False, help="only show what it has")
+    parser.add_argument("--show_proto", type=truth, nargs="?", const=True, default=False, help="only print it")
     args = parser.parse_args()
     aliases = {"feed_aliases": args.feed_alias_names, "fetch_aliases": args.fetch_alias_names}
     if args.show_proto:

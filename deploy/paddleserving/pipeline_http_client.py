@@ -1,4 +1,4 @@
-"""Ask the service over HTTP; prints each answer.
+"""Send images to the service over HTTP; prints each answer.
 
     python deploy/paddleserving/pipeline_http_client.py
     python deploy/paddleserving/pipeline_http_client.py --url http://127.0.0.1:18080/imagenet/prediction \
@@ -22,7 +22,7 @@ def main():
     import requests
 
     session = requests.Session()
-    session.trust_env = not is_loopback(urlsplit(args.url).hostname or "")  # a proxy cannot reach this machine
+    session.trust_env = not is_loopback(urlsplit(args.url).hostname or "")  # for this machine, no proxy
 
     def ask(request):
         try:

@@ -1,4 +1,4 @@
-"""Ask the service over gRPC; prints each answer.
+"""Send images to the service over gRPC; prints each answer.
 
     python deploy/paddleserving/pipeline_rpc_client.py
     python deploy/paddleserving/pipeline_rpc_client.py --endpoint 127.0.0.1:9993 --image_dir test_images --batch_size 2
@@ -20,7 +20,7 @@ METHOD = "/baidu.paddle_serving.pipeline_serving.PipelineService/inference"
 
 def main():
     args = parse_args(__doc__, "--endpoint", "127.0.0.1:9993")
-    # the messages alone: importing Paddle Serving costs half a second, and makes a folder for logs
+    # the messages alone: importing Paddle Serving takes half a second and makes a folder for logs
     messages = load_proto("paddle_serving_server", "pipeline/proto/pipeline_service_pb2.py")
     import grpc
 

@@ -1,4 +1,4 @@
-"""What the clients share: pictures to requests in the official form, and answers kept for a comparison."""
+"""What both clients share: build requests in the official form from image files, and save the answers."""
 
 import argparse
 import base64
@@ -42,12 +42,12 @@ def build_request(paths):
 
 
 def is_loopback(host):
-    """Whether the address is this machine, for which no proxy is asked."""
+    """Whether the address is this machine, which is reached without a proxy."""
     return host.startswith(LOOPBACK)
 
 
 def run_client(args, ask):
-    """Send all images through `ask(request) -> answer`, print each answer, keep them; UserError if any is an error."""
+    """Send all images through `ask(request) -> answer`, print and save each answer; UserError if any is an error."""
     from ppcls_lite.data.dataset import list_images
 
     paths, _ = list_images(args.images)

@@ -1,4 +1,4 @@
-"""Are a service's answers those of Paddle Inference?"""
+"""Compare the answers of a service with the predictions of Paddle Inference."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -17,21 +17,21 @@ class AnswerAgreement:
     images: int = 0
     identical: int = 0  # every id, score (5 decimals) and name
     largest: float = 0.0  # difference of a score
-    other: int = 0  # images with other ids than a tie explains, or another name
+    topk_mismatches: int = 0  # images whose ids differ by more than a tie explains, or whose names differ
 
     def add(self, expected, found):
-        """Count one image's two results, dicts as `Topk` makes them; `found` may be anything that JSON can spell."""
+        """Count one image's two results, dicts as `Topk` makes them; `found` may be any JSON value."""
         self.images += 1
         self.identical += expected == found
         if not _has_form(found) or len(found["scores"]) != len(expected["scores"]):
-            self.other += 1
+            self.topk_mismatches += 1
             self.largest = float("inf")
             return
         near = [abs(a - b) for a, b in zip(expected["scores"], found["scores"])]
         self.largest = max([self.largest, *near])
         names = dict(zip(expected["class_ids"], expected["label_names"]))
         their_names = dict(zip(found["class_ids"], found["label_names"]))
-        self.other += not (
+        self.topk_mismatches += not (
             _same_ids(expected, found, self.tolerance)
             and all(names.get(label, name) == name for label, name in their_names.items())
             and len(found["label_names"]) == len(expected["label_names"])
@@ -40,7 +40,7 @@ class AnswerAgreement:
     @property
     def agrees(self):
         """Whether the client's answers pass: some images, close enough, the same classes and names."""
-        return self.images > 0 and self.largest <= self.tolerance and self.other == 0
+        return self.images > 0 and self.largest <= self.tolerance and self.topk_mismatches == 0
 
     def as_dict(self):
         return {**asdict(self), "agrees": self.agrees}
@@ -48,8 +48,9 @@ class AnswerAgreement:
     def __str__(self):
         return (
             f"{self.client}: largest difference {self.largest:.3g} (at most {self.tolerance:g} allowed), "
-            f"{self.identical} of {self.images} images identical, {self.images - self.other} of {self.images} with the "
-            f"same classes: {'agrees' if self.agrees else 'DISAGREES'}"
+            f"{self.identical} of {self.images} images identical, "
+            f"{self.images - self.topk_mismatches} of {self.images} with the same classes: "
+            f"{'agrees' if self.agrees else 'DISAGREES'}"
         )
 
 
@@ -61,7 +62,7 @@ def _has_form(found):
 
 
 def _same_ids(expected, found, tolerance):
-    """Whether the ids are the same in the same order, or change places only where their scores are that close."""
+    """Whether the ids have the same order; two ids may change places only where their scores are within tolerance."""
     scores = dict(zip(expected["class_ids"], expected["scores"]))
     lowest = expected["scores"][-1]
     return all(
@@ -83,7 +84,7 @@ def read_answers(path):
                 )
             results = json.loads(dict(zip(answer["key"], answer["value"]))["result"])
             if len(results) != len(entry["images"]):
-                raise UserError(f"{path}: {len(entry['images'])} images were asked, and {len(results)} answered")
+                raise UserError(f"{path}: {len(entry['images'])} images were sent, and {len(results)} answered")
             pairs += zip(entry["images"], results)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
@@ -97,7 +98,7 @@ def compare_answers(files, predict):
 
     Args:
         files: {client: path}.
-        predict: function from an image's path to the result that Paddle Inference gives.
+        predict: function from an image's path to Paddle Inference's result for it.
     """
     expected = {}
     agreements = []

@@ -1,4 +1,4 @@
-"""`config.yml` of a service: Paddle Serving's keys, and a few of ours, checked by name and type."""
+"""`config.yml` of a service: Paddle Serving's keys and a few more, checked by name and type."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -93,7 +93,7 @@ def load_service_config(path, overrides=()):
 
 
 def _check_names(config, schema, path):
-    """Raise UserError for a key that nothing reads: a misspelt one would be ignored in silence."""
+    """Raise UserError for an unknown key: a misspelt one would be ignored silently."""
     for section, known in schema.items():
         node = config
         for part in section.split(".") if section else ():

@@ -20,14 +20,14 @@ from ppcls_lite.utils.errors import UserError
 _DATA_TYPES = {3: 0, 5: 1, 2: 2, 6: 3, 1: 4, 4: 5, 22: 6, 20: 7, 21: 8, 0: 9, 23: 10, 24: 11}
 _OURS = (".prototxt", ".pdmodel", ".pdiparams", ".info")
 _COMPANIONS = ("inference.yml", "label_list.txt")  # the preprocessing and the class names travel with the model
-_BY_SERVER = "fluid_time_file"  # which a C++ server leaves there
+_BY_SERVER = "fluid_time_file"  # a C++ server writes it there
 
 
 def describe(program, path, feed_aliases=None, fetch_aliases=None):
-    """The GeneralModelConfig of a program; aliases are lists of names, or None for the variables' own."""
+    """The GeneralModelConfig of a program; aliases are lists of names, or None for the names of the variables."""
     config = load_proto("paddle_serving_server", "proto/general_model_config_pb2.py").GeneralModelConfig()
     feeds, fetches = inputs_and_outputs(program, path)
-    fetches.sort(key=lambda variable: variable.name)  # the order that Serving's own converter has
+    fetches.sort(key=lambda variable: variable.name)  # the order in which Paddle Serving's own converter writes them
     for kind, variables, aliases in (("feed", feeds, feed_aliases), ("fetch", fetches, fetch_aliases)):
         aliases = aliases or [variable.name for variable in variables]
         if len(aliases) != len(variables) or not all(aliases) or len(set(aliases)) != len(aliases):
@@ -63,19 +63,19 @@ def find_files(folder, model_filename=None, params_filename=None):
 def convert(folder, server_folder, client_folder, model_filename=None, params_filename=None, **aliases):
     """Write the folders for server and clients from the exported model in `folder`.
 
-    Each appears whole or not at all; what an earlier conversion left there is replaced. Raises UserError for a model
-    that cannot be read, and for a folder that holds anything else.
+    Each folder is written completely or not at all; an earlier conversion in it is replaced. Raises UserError for a
+    model that cannot be read, and for a folder that holds anything else.
     """
     files = find_files(folder, model_filename, params_filename)
     if files.is_separate:
-        raise UserError(f"{folder}: its weights are one file a variable; export them as one file, inference.pdiparams")
+        raise UserError(f"{folder}: its weights are one file per variable; export them as one, inference.pdiparams")
     model, params = files
     program = read_program(model)
     config = describe(program, model, **aliases)
     check_params(params, program)
     server, client = (Path(path).resolve() for path in (server_folder, client_folder))
     if len({server, client, Path(folder).resolve()}) < 3:
-        raise UserError(f"{server_folder}: the model's folder and the ones for server and client must be three folders")
+        raise UserError(f"{server_folder}: expected different folders for model, server and client")
     companions = [Path(folder, name) for name in (f"{params.name}.info", *_COMPANIONS)]
     copies = [model, params, *(path for path in companions if path.is_file())]
     contents = {server: ("server", copies), client: ("client", [])}
@@ -113,11 +113,11 @@ def _check_replaceable(target):
         raise UserError(f"{target}: expected a folder for the converted model, found a file")
     for path in target.iterdir():
         if path.is_dir() or not (path.suffix in _OURS or path.name in (*_COMPANIONS, _BY_SERVER)):
-            raise UserError(f"{target}: holds {path.name!r}, which no conversion left there; name another folder")
+            raise UserError(f"{target}: holds {path.name!r}, not part of a converted model; use another folder")
 
 
 def _swap(fresh, target):
-    """Put fresh/new at `target`, and what was there into fresh, which goes."""
+    """Move fresh/new to `target`; a folder that is already there moves into `fresh`, which is deleted later."""
     if target.exists():
         os.rename(target, fresh / "old")
     os.rename(fresh / "new", target)

@@ -1,8 +1,8 @@
 """HTTP in front of the pipeline: one JSON request in, one JSON answer out, on the path /<service>/<method>.
 
 Paddle Serving's own proxy takes the same requests, but listens on every address of the machine, reads bodies of any
-size, and answers a malformed one in another form. This one is bound to one address, bounds what it reads, and runs in
-the server's process, so that nothing is left when that ends.
+size, and answers a malformed body in another form. This one is bound to one address, limits the size of bodies, and
+runs in the server's process, so that nothing is left running when that ends.
 """
 
 import json
@@ -18,7 +18,7 @@ from ppcls_lite.serving.request import Code, RequestError, shown
 
 IDLE_SECONDS = 30  # without a byte, before a connection is closed
 BODY_SECONDS = 60  # for a whole request
-DRAIN_BYTES, DRAIN_SECONDS = 1 << 30, 10  # what is read and forgotten of a refused body, so that the answer arrives
+DRAIN_BYTES, DRAIN_SECONDS = 1 << 30, 10  # limits for reading the rest of a refused body, so that the answer arrives
 _PATH = re.compile(r"/([A-Za-z0-9_.@-]{1,100})/([A-Za-z0-9_.-]{1,100})")
 _STATUS = {Code.FORM: 400, Code.LIMIT: 413, Code.BUSY: 503}
 
@@ -31,7 +31,7 @@ class Budget:
 
     @contextmanager
     def take(self, size, seconds):
-        """Hold `size` bytes within this; RequestError when they do not become free in that time."""
+        """Hold `size` bytes while the block runs; RequestError when they do not become free in that time."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._left >= size, seconds):
                 raise RequestError(Code.BUSY, f"too many large requests at once; waited {seconds} seconds")
@@ -45,11 +45,11 @@ class Budget:
 
 
 class Gateway(ThreadingHTTPServer):
-    """`answer(request) -> response`, the pipeline's messages, for HTTP clients; a thread each, a bounded number.
+    """`answer(request) -> response`, the pipeline's messages, for HTTP clients, with a limited number of threads.
 
     Args:
         listener: a bound socket.
-        name: the service's name, for those who ask `GET /<name>/ready`.
+        name: the service's name, which is the first part of its path: /<name>/prediction.
     """
 
     daemon_threads = True
@@ -64,7 +64,7 @@ class Gateway(ThreadingHTTPServer):
         self._places = threading.BoundedSemaphore(limits.max_connections)
 
     def start(self):
-        """Accept connections from now on; those of clients that came earlier were refused."""
+        """Accept connections from now on; earlier ones were refused."""
         self.socket.listen(self.limits.max_connections)
         self.thread = threading.Thread(target=self.serve_forever, name="gateway", daemon=True)
         self.thread.start()
@@ -80,7 +80,7 @@ class Gateway(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request, client_address):
-        """A client that leaves early is no fault of ours, and not worth a traceback."""
+        """A client that disconnects early is not an error of the server: no traceback."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -160,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
             self._drain()
 
     def _drain(self):
-        """A connection that is closed with unread data takes the answer with it, so the rest is read and forgotten."""
+        """Read and drop the rest of the body: closing a connection with unread data would lose the answer."""
         self.connection.shutdown(socket.SHUT_WR)
         end, left = time.monotonic() + DRAIN_SECONDS, DRAIN_BYTES
         while left > 0 and time.monotonic() < end:
@@ -170,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
             left -= count
 
     def send_error(self, code, message=None, explain=None):
-        """What the standard library refuses (a malformed header), in the same form as all else."""
+        """Answer what the standard library refuses (a malformed header) in the same form as any other error."""
         self.close_connection = True
         self._read = True
         if not hasattr(self, "request_version"):
@@ -182,7 +182,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def parse(body):
-    """The pipeline's Request from a JSON body; RequestError when it is something else."""
+    """The pipeline's Request from a JSON body; RequestError for anything else."""
     try:
         content = json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError) as error:
@@ -190,7 +190,7 @@ def parse(body):
     if not isinstance(content, dict):
         raise RequestError(Code.FORM, 'expected {"key": ["image"], "value": [base64]}, found another JSON value')
     if content.get("tensors"):
-        raise RequestError(Code.FORM, 'tensors are not taken; expected {"key": ["image"], "value": [base64]}')
+        raise RequestError(Code.FORM, 'tensors are not accepted; expected {"key": ["image"], "value": [base64]}')
     request = pipeline_service_pb2.Request()
     for field in ("key", "value"):
         texts = content.get(field)

@@ -1,4 +1,4 @@
-"""Many clients at once, cheap enough to share the machine with the server: raw sockets and ready-made bytes."""
+"""A load test: many clients at once, cheap enough to share the machine with the server (raw sockets, ready bytes)."""
 
 import contextlib
 import itertools
@@ -11,6 +11,7 @@ import threading
 import time
 from typing import NamedTuple, Optional
 
+ANSWER_SECONDS = 600  # after that an answer counts as lost, however busy the machine is
 _LENGTH = re.compile(rb"\r\nContent-Length: *(\d+)", re.IGNORECASE)
 
 
@@ -22,7 +23,7 @@ class Question(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the clients saw: seconds of each good answer, how many bad requests were refused, and what went wrong."""
+    """The result: seconds of each good answer, the number of bad requests that were refused, and what went wrong."""
 
     seconds: list
     refused: int
@@ -32,19 +33,19 @@ class Outcome(NamedTuple):
 
     @property
     def rate(self):
-        """Requests a second."""
+        """Requests per second."""
         return (len(self.seconds) + self.refused) / self.wall
 
     def percentile(self, part):
-        """Milliseconds within which that part (0 to 1) of the good answers came."""
+        """Milliseconds within which that part (0 to 1) of the good answers arrived."""
         return 1000 * sorted(self.seconds)[min(int(part * len(self.seconds)), len(self.seconds) - 1)]
 
 
 def run_load(port, path, questions, clients, seconds, every=None):
-    """Ask from `clients` connections to 127.0.0.1 for `seconds`, in a process of their own; returns an `Outcome`.
+    """Send requests over `clients` connections to 127.0.0.1 for `seconds`, in a separate process; returns an `Outcome`.
 
     Args:
-        questions: asked in turn; with `every`, the first one mostly, and each `every`-th time one of the others.
+        questions: sent in turn; with `every`, one of the others each `every`-th time, else the first one.
     """
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(False)
@@ -77,7 +78,7 @@ def _work(sender, port, path, questions, clients, seconds, every):
 
 
 def _order(ready, number, every):
-    """The requests of one client, without end."""
+    """The requests of one client, endlessly."""
     if not every:
         return itertools.islice(itertools.cycle(ready), number % len(ready), None)
     others = itertools.islice(itertools.cycle(ready[1:]), number % (len(ready) - 1), None)
@@ -92,8 +93,8 @@ def _client(port, requests, end, taken, refused, wrong):
         start = time.perf_counter()
         try:
             if connection is None:
-                connection = socket.create_connection(("127.0.0.1", port), timeout=60)
-            answer, closes = _ask(connection, data)
+                connection = socket.create_connection(("127.0.0.1", port), timeout=ANSWER_SECONDS)
+            answer, closes = exchange(connection, data)
         except (OSError, ValueError) as error:
             wrong.append(f"lost: {error!r}")
             connection = None
@@ -111,7 +112,8 @@ def _client(port, requests, end, taken, refused, wrong):
         connection.close()
 
 
-def _ask(connection, data):
+def exchange(connection, data):
+    """(answer, whether the server closes the connection) for a request's bytes; OSError when it closes without one."""
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before it was sent whole: read why
         connection.sendall(data)
     received = b""

@@ -1,4 +1,4 @@
-"""The operator of the pipeline that classifies pictures, with the library's own transforms, engine and top-k."""
+"""The operator of the pipeline that classifies images, with the library's own transforms, engine and top-k."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.images import stack_images
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.serving.paddle_serving import ChannelTimeoutError, Op
-from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_picture
+from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_image
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
@@ -25,10 +25,10 @@ _SAMPLES = [np.zeros((300, 400, 3), np.uint8), np.zeros((400, 300, 3), np.uint8)
 
 
 class ImageOp(Op):
-    """One request's pictures to its answer, in three stages that a subclass may replace one by one.
+    """From one request's images to its answer, in three stages that a subclass may replace one by one.
 
-    The answer's keys, each a JSON text: `label` and `prob` (the best class of each picture, as PaddleClas's service
-    answers), and `result`: for each picture what `predict_cls.py` predicts, `class_ids`, `scores`, `label_names`.
+    The answer's keys, each a JSON text: `label` and `prob` (the best class of each image, as PaddleClas's service
+    answers), and `result`: per image the prediction of `predict_cls.py`, with `class_ids`, `scores`, `label_names`.
 
     The pipeline's threads share this object, so each takes an engine from a pool while it predicts.
     """
@@ -36,7 +36,7 @@ class ImageOp(Op):
     limits = Limits()
 
     def init_from_dict(self, conf):
-        """Load what `op.<name>` of config.yml names; UserError says what cannot be used."""
+        """Load the model and the engines that `op.<name>` of config.yml names; UserError if one cannot be used."""
         with contextlib.redirect_stdout(io.StringIO()):  # it prints one of its settings
             super().init_from_dict(conf)
         self.client_type = "engine"  # Paddle Serving's own predictor is not made
@@ -45,19 +45,19 @@ class ImageOp(Op):
         stated = conf.get("inference_config")
         self.transforms, self.topk = build_processing(model_dir, load_config(stated, schema=DEPLOY) if stated else None)
         options = engine_options(local)
-        cv2.setNumThreads(options.cpu_num_threads)  # as many as an engine: the pictures are what is worked on at once
+        cv2.setNumThreads(options.cpu_num_threads)  # as many as an engine: parallel work is on images
         samples = [self.transforms(sample) for sample in _SAMPLES]
         if self._batch_size > 1 and samples[0].shape != samples[1].shape:
             raise UserError(
-                f"op.{self.name}.batch_size: expected 1, found {self._batch_size}: the transforms make pictures of "
+                f"op.{self.name}.batch_size: expected 1, found {self._batch_size}: the transforms make images of "
                 "several sizes, which cannot be predicted together"
             )
         self.engines = queue.LifoQueue()  # the one used last has its data in the processor's cache
         name = engine_name(local.get("engine"), options)
         for _ in range(self.concurrency):
             engine = create_engine(name, model_dir, options)
-            name = engine.name  # what `auto` took, for all of them
-            for size in range(1, self._batch_size + 1):  # compiles, and shows that the transforms fit
+            name = engine.name  # the one that `auto` chose, for all of them
+            for size in range(1, self._batch_size + 1):  # compiles, and checks the transforms
                 engine.run(stack_images(samples[:1] * size))
             self.engines.put(engine)
         self.engine_name = engine.name
@@ -68,11 +68,11 @@ class ImageOp(Op):
 
     def preprocess(self, input_dicts, data_id=0, log_id=0):
         """(batch, False, None, "") or (None, False, err_no, err_msg) for one request's {key: base64}."""
-        ((_, pictures),) = input_dicts.items()
+        ((_, texts),) = input_dicts.items()
         try:
             images = [
-                transform_picture(key, decode_base64(key, value), self.transforms, self.limits)
-                for key, value in pictures.items()
+                transform_image(key, decode_base64(key, value), self.transforms, self.limits)
+                for key, value in texts.items()
             ]
             return {_FEED: as_objects(images)}, False, None, ""
         except RequestError as error:
@@ -89,9 +89,9 @@ class ImageOp(Op):
             self.engines.put(engine)
 
     def _auto_batching_generator(self, input_channel, op_name, batch_size, timeout, op_info_prefix):
-        """Lists of requests to predict together; without a timeout, those that wait already.
+        """Lists of requests to predict together; without a timeout, the requests that are waiting already.
 
-        Paddle Serving's own waits for `batch_size` requests then, for ever if no more come.
+        Without a timeout, Paddle Serving's own generator waits for `batch_size` requests, for ever if no more come.
         """
         if timeout is not None:
             yield from super()._auto_batching_generator(input_channel, op_name, batch_size, timeout, op_info_prefix)
@@ -116,7 +116,7 @@ class ImageOp(Op):
 
 
 def as_objects(images):
-    """An array of arrays [N], which Paddle Serving joins with those of other requests without copying a pixel.
+    """An array of arrays [N], which Paddle Serving joins with those of other requests without copying pixels.
 
     Raises UserError when the images differ in shape.
     """
@@ -129,7 +129,7 @@ def as_objects(images):
 
 
 def engine_name(stated, options):
-    """`stated`, or else the engine that is known to be the fastest: OpenVINO where this Paddle has it."""
+    """`stated`, or else the fastest engine: OpenVINO where this Paddle has it, otherwise oneDNN."""
     if stated or options.use_gpu:
         return stated or options.engine_name
     return "onednn" if ENGINES.get("openvino").why_not(options) else "openvino"

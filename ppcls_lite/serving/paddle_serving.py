@@ -1,4 +1,4 @@
-"""Paddle Serving 0.9.0's pipeline, imported so that it runs on today's Python and keeps its logs small and safe."""
+"""Paddle Serving 0.9.0's pipeline, imported so that it runs on today's Python, with small and safe logs."""
 
 import collections
 import collections.abc
@@ -8,7 +8,7 @@ import logging.handlers
 from ppcls_lite.serving.request import shown
 from ppcls_lite.utils.errors import UserError
 
-# Its client imports the name from where Python 3.9 and older had it too.
+# Its client imports this name from its place in Python 3.9 and older.
 if not hasattr(collections, "Iterable"):
     collections.Iterable = collections.abc.Iterable
 
@@ -25,7 +25,7 @@ except ImportError as error:
         "or bash test_tipc/install_serving.sh PYTHON"
     ) from error
 
-logging.getLogger("ppcls_lite").disabled = False  # its import silences every logger that is there
+logging.getLogger("ppcls_lite").disabled = False  # its import disables all loggers
 
 __all__ = [
     "ChannelTimeoutError",
@@ -45,16 +45,16 @@ _LOG_BYTES, _LOG_FILES = 16 << 20, 2
 
 
 class _OneLine(logging.Formatter):
-    """Escapes what a stranger may have put into a message: no line of the log is anything but one record."""
+    """Escapes the text of a message, which may come from a request: each line of the log is one record."""
 
     def format(self, record):
         return shown(super().format(record), 2000)[1:-1]
 
 
 def quiet_logs():
-    """PipelineServingLogs gets warnings and errors, at most 48 MB a file, one escaped line each.
+    """Log only warnings and errors to PipelineServingLogs: one escaped line each, at most 48 MB per log.
 
-    Paddle Serving logs two dozen lines a request otherwise, names from requests among them, up to 10 GB a file.
+    Otherwise Paddle Serving logs two dozen lines per request, with names from requests, up to 10 GB per log.
     """
     root = logging.getLogger()
     root.setLevel(logging.WARNING)

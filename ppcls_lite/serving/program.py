@@ -1,7 +1,7 @@
-"""What an exported model says of itself: its inputs and outputs, and whether its weights file is whole.
+"""Read an exported model's description: its inputs and outputs, and whether its weights file is complete.
 
-Reads the files of `paddle.jit.save` (`.pdmodel`, a ProgramDesc; `.pdiparams`, tensors one after the other) by Paddle's
-own message definitions, without importing Paddle.
+Reads the files of `paddle.jit.save` (`.pdmodel`, a ProgramDesc; `.pdiparams`, tensors one after the other) with
+Paddle's own message definitions, without importing Paddle.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ _TENSOR = 7
 
 
 class Variable(NamedTuple):
-    """An input or output: its name, Paddle's number of its data type, and its shape with -1 for what may vary."""
+    """An input or output: its name, Paddle's number of its data type, and its shape, -1 where it may vary."""
 
     name: str
     data_type: int
@@ -30,7 +30,7 @@ def load_proto(package, *places):
     """A generated protobuf module of an installed package, without importing the package itself (seconds).
 
     Args:
-        places: where it may lie in the package's folder; the first one found is taken.
+        places: its possible places in the package's folder; the first one found is taken.
     """
     spec = importlib.util.find_spec(package)
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -41,7 +41,7 @@ def load_proto(package, *places):
                 if name not in sys.modules:
                     found = importlib.util.spec_from_file_location(name, path)
                     sys.modules[name] = importlib.util.module_from_spec(found)
-                    with warnings.catch_warnings():  # that generated code is old, which nobody here can change
+                    with warnings.catch_warnings():  # the generated code is old
                         warnings.simplefilter("ignore")
                         found.loader.exec_module(sys.modules[name])
                 return sys.modules[name]
@@ -51,7 +51,7 @@ def load_proto(package, *places):
 
 
 def read_program(path):
-    """The ProgramDesc in a `.pdmodel` file; UserError when it is something else."""
+    """The ProgramDesc in a `.pdmodel` file; UserError for anything else."""
     framework = load_proto("paddle", "base/proto/framework_pb2.py", "fluid/proto/framework_pb2.py")
     path = Path(path)
     try:
@@ -101,15 +101,15 @@ def inputs_and_outputs(program, path):
     feeds, fetches = ([found[kind][column] for column in sorted(found[kind])] for kind in ("feed", "fetch"))
     if not feeds or not fetches:
         raise UserError(
-            f"{path}: the program has {len(feeds)} inputs and {len(fetches)} outputs: it is no inference model"
+            f"{path}: the program has {len(feeds)} inputs and {len(fetches)} outputs: it is not an inference model"
         )
     return feeds, fetches
 
 
 def check_params(path, program):
-    """Raise UserError unless the weights file holds exactly the program's tensors, whole.
+    """Raise UserError unless the weights file holds exactly the program's tensors, complete.
 
-    Paddle loads a cut file without a word and reads stray memory instead.
+    Paddle loads a truncated file without an error, and then computes with uninitialised memory.
     """
     variables = [var for var in program.blocks[0].vars if var.persistable and var.type.type == _TENSOR]
     found = read_tensors(path)

@@ -1,4 +1,4 @@
-"""What a request may ask, and the pictures in it. Whoever sends it is a stranger: nothing here trusts a byte."""
+"""Limits of a request, and the decoding of its images. Requests come from unknown senders: every byte is checked."""
 
 import binascii
 import io
@@ -14,12 +14,12 @@ class Code(IntEnum):
 
     FORM = 51  # not of the form {"key": ["image"], "value": [base64]}
     LIMIT = 52  # more than the service allows
-    IMAGE = 53  # no picture that can be decoded
-    BUSY = 54  # too much at once; ask again
+    IMAGE = 53  # not an image that can be decoded
+    BUSY = 54  # too many requests at once; try again
 
 
 class RequestError(UserError):
-    """A request that is refused; the message says what was found and what is expected, in one line."""
+    """A request that is refused; the message is one line that names what was found and what is expected."""
 
     def __init__(self, code, message):
         super().__init__(message)
@@ -28,12 +28,12 @@ class RequestError(UserError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one request may cost; `limits` in config.yml."""
+    """The limits of one request; `limits` in config.yml."""
 
     max_images: int = 32
     max_body_mb: int = 16
-    max_pixels: int = 1 << 26  # of one picture: 8192 x 8192
-    max_scans: int = 64  # of one progressive JPEG, each of which costs as much as the whole picture
+    max_pixels: int = 1 << 26  # of one image: 8192 x 8192
+    max_scans: int = 64  # of one progressive JPEG, each of which costs as much as decoding the whole image
     max_connections: int = 128
 
     @property
@@ -42,27 +42,27 @@ class Limits:
 
 
 def shown(text, length=60):
-    """A stranger's text for a message or a log: one line, escaped, cut."""
+    """A text from a request, made safe for a message or a log: one line, escaped, shortened."""
     return ascii(text if len(text) <= length else text[:length] + "...")
 
 
 def check_form(keys, values, limits):
-    """{key: value} of a request's two lists; RequestError when they are not those of some pictures."""
+    """{key: value} of a request's two lists; RequestError when they do not describe images."""
     if len(keys) != len(values):
         raise RequestError(Code.FORM, f"expected as many values as keys, found {len(keys)} keys, {len(values)} values")
     if not keys:
         raise RequestError(Code.FORM, 'expected "key": ["image"] and "value": [base64], found no key')
     if len(keys) > limits.max_images:
         raise RequestError(Code.LIMIT, f"{len(keys)} images in one request; expected at most {limits.max_images}")
-    pictures = dict(zip(keys, values))
-    if len(pictures) < len(keys):
+    texts = dict(zip(keys, values))
+    if len(texts) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise RequestError(Code.FORM, f"the key {shown(twice)} stands twice; each image needs a key of its own")
-    return pictures
+        raise RequestError(Code.FORM, f"the key {shown(twice)} appears twice; each image needs a key of its own")
+    return texts
 
 
 def decode_base64(key, value):
-    """The bytes that `value` spells; line breaks in it are no fault, any other foreign character is."""
+    """The bytes of the base64 text `value`; it may have line breaks, but no other foreign character."""
     if not value:
         raise RequestError(Code.FORM, f"the value of {shown(key)} is empty; expected an image file as base64")
     for text in (value, "".join(value.split())):
@@ -70,16 +70,16 @@ def decode_base64(key, value):
             data = binascii.a2b_base64(text)
         except (binascii.Error, ValueError):
             continue
-        # the decoder passes over foreign characters, and so returns less than there should be
+        # the decoder skips foreign characters, and then returns fewer bytes than the length promises
         if len(text) % 4 == 0 and len(data) == len(text) // 4 * 3 - text[-2:].count("="):
             return data
     raise RequestError(Code.FORM, f"the value of {shown(key)} is not base64 ({len(value)} characters)")
 
 
-def transform_picture(key, data, transforms, limits):
-    """The network's input from the bytes of an image file; RequestError says what is wrong with them.
+def transform_image(key, data, transforms, limits):
+    """The network's input [C, H, W] from the bytes of an image file; RequestError says what is wrong with them.
 
-    OpenCV looks at a picture's size itself before it decodes (see `limit_opencv`); Pillow is asked for it.
+    OpenCV checks an image's size itself before it decodes (see `limit_opencv`); for Pillow it is checked here.
     """
     scans = data.count(b"\xff\xda") if data[:2] == b"\xff\xd8" else 0
     if scans > limits.max_scans:
@@ -89,12 +89,12 @@ def transform_picture(key, data, transforms, limits):
     try:
         return transforms(data)
     except UserError as error:
-        _check_size(key, data, limits)  # which may be why OpenCV refused
+        _check_size(key, data, limits)  # the size may be why OpenCV refused
         raise RequestError(Code.IMAGE, f"{shown(key)}: {error}") from None
 
 
 def limit_opencv(limits):
-    """Make OpenCV refuse larger pictures by their header; has to be called before OpenCV is imported."""
+    """Make OpenCV refuse larger images by their header; call it before OpenCV is imported."""
     os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(limits.max_pixels)
 
 

@@ -1,4 +1,4 @@
-"""Paddle Serving's pipeline server, bound to one address, with bounds on what strangers can make it do."""
+"""Paddle Serving's pipeline server, bound to one address, with limits on what a request can cost."""
 
 import ctypes
 import signal
@@ -30,7 +30,7 @@ WATCH_SECONDS = 1  # between two looks at the threads
 
 
 class CheckedRequestOp(RequestOp):
-    """Takes a request apart. Paddle Serving's own also unpickles tensors, which runs whatever a stranger sent."""
+    """Takes a request apart. Paddle Serving's own also unpickles tensors, which runs code from the request."""
 
     def __init__(self, limits):
         super().__init__()
@@ -40,14 +40,14 @@ class CheckedRequestOp(RequestOp):
         """({key: value}, logid, None, "") or ({}, logid, err_no, err_msg)."""
         try:
             if request.tensors:
-                raise RequestError(Code.FORM, 'tensors are not taken; expected key ["image"] and value [base64]')
+                raise RequestError(Code.FORM, 'tensors are not accepted; expected key ["image"] and value [base64]')
             return check_form(list(request.key), list(request.value), self.limits), request.logid, None, ""
         except RequestError as error:
             return {}, request.logid, error.code, str(error)
 
 
 class Service(WebService):
-    """A service of one name: requests to `get_pipeline_response`'s operators to answers. A template subclasses it."""
+    """A service with a name; a subclass gives the operators between request and answer in `get_pipeline_response`."""
 
     def __init__(self, name, limits):
         super().__init__(name)
@@ -55,7 +55,7 @@ class Service(WebService):
         self._server = Server(name, limits)
 
     def prepare_pipeline_config(self, yml_file=None, yml_dict=None):
-        """Bind the ports, and load what the operators of the config need; UserError says what cannot be used."""
+        """Bind the ports, and load the models of the config's operators; UserError names what cannot be used."""
         quiet_logs()
         ImageOp.limits = self.limits
         last = self.get_pipeline_response(CheckedRequestOp(self.limits))
@@ -75,12 +75,12 @@ class Server(PipelineServer):
         conf = dict(yml_dict)
         host = conf.get("host") or "127.0.0.1"
         self._http = bind("http_port", host, conf.get("http_port"))
-        bind("rpc_port", host, conf.get("rpc_port")).close()  # a clear word, which gRPC has not
+        bind("rpc_port", host, conf.get("rpc_port")).close()  # for a clear message, which gRPC does not give
         self._grpc = grpc.server(
             futures.ThreadPoolExecutor(max_workers=conf.get("worker_num") or 1),
             maximum_concurrent_rpcs=self.limits.max_connections,
             options=[
-                ("grpc.so_reuseport", 0),  # else a second server would take the same port in silence
+                ("grpc.so_reuseport", 0),  # else a second server could take the same port unnoticed
                 ("grpc.max_receive_message_length", self.limits.max_body),
             ],
         )
@@ -94,7 +94,7 @@ class Server(PipelineServer):
         self._init_ops(self._conf["op"])
 
     def run_server(self):
-        """Serve until a signal to end comes."""
+        """Serve until SIGINT or SIGTERM arrives; UserError when a thread of the pipeline has died."""
         servicer = PipelineServicer(self._name, self._response_op, self._conf)
         pipeline_service_pb2_grpc.add_PipelineServiceServicer_to_server(servicer, self._grpc)
         gateway = Gateway(self._http, self._name, lambda request: servicer.inference(request, None), self.limits)
@@ -119,7 +119,7 @@ class Server(PipelineServer):
 
 
 def return_memory():
-    """Give large buffers back to the system once they are free; the C library would keep those of each thread.
+    """Return large buffers to the system once they are free; otherwise the C library keeps those of each thread.
 
     Linux's glibc only (mallopt(3)): buffers from 4 MB up are mapped one by one, and all threads share four pools.
     """
@@ -132,7 +132,7 @@ def return_memory():
 
 
 def bind(option, host, port):
-    """A socket bound to the address, a free port for 0 or None; UserError when it is taken or not ours to take."""
+    """A socket bound to the address, with a free port for 0 or None; UserError when the address cannot be used."""
     if port and not 1024 <= port <= 65535:
         raise UserError(f"{option}: expected 0 for a free port, or 1024 to 65535, found {port}")
     try:
@@ -148,5 +148,5 @@ def bind(option, host, port):
 
 
 def bracketed(host):
-    """An address as it stands in a URL."""
+    """An address as a URL writes it."""
     return f"[{host}]" if ":" in host else host

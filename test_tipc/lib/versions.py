@@ -5,6 +5,7 @@
 Exit code: 0.
 """
 
+import argparse
 import platform
 from importlib import metadata
 
@@ -13,6 +14,8 @@ PACKAGES += ("paddle-serving-server", "paddle-serving-server-gpu")
 
 
 def main():
+    formatter = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=formatter).parse_args()
     found = [f"Python {platform.python_version()}"]
     for package in PACKAGES:
         try:

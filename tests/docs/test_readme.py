@@ -1,60 +1,34 @@
-"""The outputs that the README prints are what its commands print."""
+"""The commands of README.md print the outputs that it shows."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.documents import Document, comparable, examples_of, short_ids
 from tests.helpers.scripts import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHINESE = (ROOT / "README_ch.md").read_text(encoding="utf-8")
-BLOCKS = re.compile(r"```bash\n(?P<command>(?:(?!```).)*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
-EXAMPLES = [(match["command"], match["output"]) for match in BLOCKS.finditer(README)]
-NUMBER = re.compile(r"\d+\.\d+(?:e-?\d+)?|\d+e-\d+")
+EXAMPLES = examples_of(README)
 LITE = ROOT / "test_log/MobileNetV3_small_x1_0/summary.json"
 SERVING = ROOT / "test_log/MobileNetV3_small_x1_0/serving/summary.json"
 
 
-def comparable(text):
-    """(lines without times, their decimal numbers): the last digits depend on the processor."""
-    text = re.sub(r"^\[\d{4}/[^\]]*\] ", "", text.replace("\\\n", ""), flags=re.MULTILINE)
-    text = re.sub(r"largest difference \S+ \(at most", "largest difference (at most", text)
-    numbers = [float(number) for number in NUMBER.findall(text)]
-    return [line.rstrip() for line in NUMBER.sub("#", text).strip().splitlines()], numbers
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    return Document(EXAMPLES, tmp_path_factory.mktemp("readme"))
 
 
 def test_examples_are_there():
     assert len(EXAMPLES) == 7
+    assert examples_of(CHINESE) == EXAMPLES
 
 
-@pytest.mark.parametrize(("command", "output"), EXAMPLES, ids=[c.split()[1] for c, _ in EXAMPLES])
-def test_output(command, output):
-    """In the order of the README, since the last ones use what the export left."""
-    run_and_compare(command, output)
-
-
-def run_and_compare(command, output):
-    """Run a document's command at the repository's root: it must print the document's output."""
-    if not (ROOT / "dataset/digits/val_list.txt").is_file():
-        pytest.skip("the digits are not prepared: bash test_tipc/prepare.sh CONFIG whole_infer")
-    shim = ROOT / "dataset" / ".bin"  # `python` is the interpreter of the tests, as in an activated environment
-    shim.mkdir(exist_ok=True)
-    for name in ("python", "python3"):
-        (shim / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-        (shim / name).chmod(0o755)
-    environment = {**os.environ, "PATH": f"{shim}{os.pathsep}{os.environ['PATH']}"}
-    run = subprocess.run(
-        ["bash", "-e", "-c", command], cwd=ROOT, env=environment, text=True, capture_output=True, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    (lines, numbers), (expected_lines, expected_numbers) = comparable(run.stdout), comparable(output)
-    assert lines == expected_lines
-    assert numbers == pytest.approx(expected_numbers, abs=2e-5)
+@pytest.mark.parametrize("number", range(len(EXAMPLES)), ids=short_ids(EXAMPLES))
+def test_output(document, number):
+    document.check(number)
 
 
 def test_a_wrong_figure_would_be_seen():

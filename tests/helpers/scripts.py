@@ -1,4 +1,4 @@
-"""Entry scripts under test: how they are started, and what a good error looks like."""
+"""Run entry scripts under test, and check the form of their errors."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 FIXTURES = ROOT / "tests/fixtures"
+LIMIT = 600  # seconds; only guards against a hang, however busy the machine is
 
 
 class Outcome(NamedTuple):
@@ -18,8 +19,8 @@ class Outcome(NamedTuple):
     err: str
 
 
-def run_process(script, *options, cwd=ROOT, timeout=120, **environment):
-    """Run an entry script of this repository in a process of its own."""
+def run_process(script, *options, cwd=ROOT, timeout=LIMIT, **environment):
+    """Run an entry script of this repository in a separate process."""
     done = subprocess.run(
         [sys.executable, str(ROOT / script), *map(str, options)],
         cwd=cwd,

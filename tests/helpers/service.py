@@ -1,4 +1,4 @@
-"""Ground for the tests of serving: a real server on free ports, questions to it, and pictures of every kind."""
+"""Helpers for the tests of serving: a real server on free ports, requests to it, and images."""
 
 import base64
 import http.client
@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import LIMIT, ROOT
 from tests.helpers.shell import wait_for
 
 SCRIPT = ROOT / "deploy/paddleserving/classification_web_service.py"
@@ -21,7 +21,7 @@ LISTENING = re.compile(r"listening: http://127\.0\.0\.1:(\d+)/(\w+)/prediction a
 
 
 class Service:
-    """`classification_web_service.py` in a process and session of its own, ready."""
+    """`classification_web_service.py` in a separate process and session, ready to serve."""
 
     def __init__(self, folder, model, *options, script=SCRIPT):
         self.folder = Path(folder)
@@ -37,7 +37,7 @@ class Service:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_for(lambda: self.said(LISTENING) or self.process.poll() is not None, 120)
+        wait_for(lambda: self.said(LISTENING) or self.process.poll() is not None)
         assert self.said(LISTENING), self.log.read_text()
         http_port, self.name, rpc_port = self.said(LISTENING).groups()
         self.port, self.rpc_port = int(http_port), int(rpc_port)
@@ -55,7 +55,7 @@ class Service:
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
 
-    def post(self, body, path=None, headers=None, timeout=120):
+    def post(self, body, path=None, headers=None, timeout=LIMIT):
         """(status, answer) for raw bytes."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
@@ -66,7 +66,7 @@ class Service:
             connection.close()
 
     def ask(self, *values, keys=None):
-        """The answer for image files, as bytes or as what stands for their base64."""
+        """The answer for image files, as bytes or as texts that are sent instead of base64."""
         texts = [base64.b64encode(v).decode() if isinstance(v, bytes) else v for v in values]
         keys = keys or ["image", *(f"image_{i}" for i in range(1, len(values)))]
         return self.post(json.dumps({"key": keys, "value": texts}).encode())[1]
@@ -77,22 +77,29 @@ class Service:
         return json.loads(dict(zip(answer["key"], answer["value"]))["result"])
 
     def stop(self):
-        """End it, by force if need be; the exit status."""
+        """End it with SIGTERM; returns the exit status. Kills it when it does not end."""
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            return self.process.wait(20)
+            return self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise
 
 
-def picture(height=40, width=44, channels=3, dtype=np.uint8, seed=5):
-    """A picture with a gradient and some noise, the same for the same arguments."""
+def make_image(height=40, width=44, channels=3, dtype=np.uint8, seed=5):
+    """An image [H, W, C] with a gradient and noise; the same arguments give the same image."""
     rng = np.random.default_rng(seed)
     base = np.linspace(0, 200, height)[:, None, None] + rng.integers(0, 50, (height, width, channels))
     scale = 257 if dtype == np.uint16 else 1
     return (base * scale).astype(dtype)
+
+
+def default_engine():
+    """The name of the engine that a service takes when its config names none."""
+    from ppcls_lite.infer.engines import ENGINES  # imports Paddle, which most users of this file do not need
+
+    return "onednn" if ENGINES.get("openvino").why_not() else "openvino"
 
 
 def encoded(image, suffix=".jpg"):

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.helpers.scripts import FIXTURES, ROOT
+from tests.helpers.scripts import FIXTURES, LIMIT, ROOT
 
 CONFIGS = FIXTURES / "tipc"
 MODE = "lite_train_lite_infer"
-LIMIT = 900  # seconds after which a script hangs, on however busy a machine
 
 # Each program notes its arguments, folder and step mark, so that a test sees what it was really given.
 NOTE = """
@@ -163,12 +162,12 @@ def bash(text, *arguments, tree=ROOT, **environment):
         env={key: value for key, value in {**os.environ, **environment}.items() if value is not None},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=60,
+        timeout=LIMIT,
     )
     return Run(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), None)
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=LIMIT):
     """Whether `condition()` became true in that time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

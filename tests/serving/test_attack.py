@@ -1,4 +1,4 @@
-"""What strangers send: every kind of picture is predicted as Paddle Inference does, all else answered with an error."""
+"""Hostile and unusual requests: images of every kind are predicted as by Paddle Inference, all else is an error."""
 
 import base64
 import io
@@ -12,34 +12,35 @@ import cv2
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import ENGINES, EngineOptions, create_engine
+from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.infer.images import stack_images
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.serving.compare import AnswerAgreement
-from tests.helpers.service import encoded, picture
+from ppcls_lite.utils.errors import UserError
+from tests.helpers.scripts import LIMIT
+from tests.helpers.service import default_engine, encoded, make_image
 
-GOOD = encoded(picture())
-ENGINE = "onednn" if ENGINES.get("openvino").why_not() else "openvino"
+GOOD = encoded(make_image())
 
 
 @pytest.fixture(scope="module")
 def predict(exported):
-    """A function from an image file's bytes to what Paddle Inference predicts, with the service's engine."""
+    """A function from an image file's bytes to Paddle Inference's prediction, with the service's engine."""
     transforms, postprocess = build_processing(exported.model)
-    engine = create_engine(ENGINE, exported.model, EngineOptions())
+    engine = create_engine(default_engine(), exported.model, EngineOptions())
     return lambda data: postprocess(engine.run(stack_images([transforms(data)])))[0]
 
 
 @pytest.fixture(autouse=True)
 def _serves_on(service):
-    """After each attack the next request is served, with the same answer."""
+    """After each test the next request is served, with the same answer."""
     before = service.results(GOOD)
     yield
     assert service.results(GOOD) == before
     assert service.process.poll() is None
 
 
-# ------------------------------------------------------------------------------------------------- valid pictures
+# --------------------------------------------------------------------------------------------------- valid images
 
 
 def pillow_bytes(mode, form, size=(44, 40), frames=1, **options):
@@ -63,12 +64,12 @@ def exif_rotated():
     return pillow_bytes("RGB", "JPEG", size=(80, 40), exif=exif)
 
 
-PICTURES = {
-    "grey": lambda: encoded(picture(channels=1)),
-    "grey PNG": lambda: encoded(picture(channels=1), ".png"),
+IMAGES = {
+    "grey": lambda: encoded(make_image(channels=1)),
+    "grey PNG": lambda: encoded(make_image(channels=1), ".png"),
     "CMYK": lambda: pillow_bytes("CMYK", "JPEG"),
-    "16 bit": lambda: encoded(picture(dtype=np.uint16), ".png"),
-    "alpha": lambda: encoded(picture(channels=4), ".png"),
+    "16 bit": lambda: encoded(make_image(dtype=np.uint16), ".png"),
+    "alpha": lambda: encoded(make_image(channels=4), ".png"),
     "palette": lambda: pillow_bytes("P", "PNG"),
     "progressive": lambda: pillow_bytes("RGB", "JPEG", progressive=True),
     "EXIF": exif_rotated,
@@ -76,22 +77,22 @@ PICTURES = {
     "animated PNG": lambda: pillow_bytes("RGB", "PNG", frames=3),
     "BMP": lambda: pillow_bytes("RGB", "BMP"),
     "TIFF": lambda: pillow_bytes("RGB", "TIFF"),
-    "1x1": lambda: encoded(picture(1, 1), ".png"),
-    "8000x6000": lambda: encoded(cv2.resize(picture(), (8000, 6000))),
-    "long": lambda: encoded(picture(8, 3000)),
+    "1x1": lambda: encoded(make_image(1, 1), ".png"),
+    "8000x6000": lambda: encoded(cv2.resize(make_image(), (8000, 6000))),
+    "long": lambda: encoded(make_image(8, 3000)),
 }
 
 
-@pytest.mark.parametrize("kind", PICTURES)
-def test_pictures_of_every_kind(service, predict, kind):
-    data = PICTURES[kind]()
+@pytest.mark.parametrize("kind", IMAGES)
+def test_images_of_every_kind(service, predict, kind):
+    data = IMAGES[kind]()
     agreement = AnswerAgreement(kind)
     agreement.add(predict(data), *service.results(data))
     assert agreement.agrees, agreement
 
 
-def test_several_pictures_in_one_request(service, predict):
-    files = [encoded(picture(seed=seed)) for seed in range(8)]
+def test_several_images_in_one_request(service, predict):
+    files = [encoded(make_image(seed=seed)) for seed in range(8)]
     agreement = AnswerAgreement("batch")
     for expected, found in zip([predict(data) for data in files], service.results(*files)):
         agreement.add(expected, found)
@@ -105,7 +106,7 @@ def test_base64_with_line_breaks(service):
     assert service.results(text) == service.results(GOOD)
 
 
-# ------------------------------------------------------------------------------------------------- no pictures
+# --------------------------------------------------------------------------------------------------- not images
 
 
 def bomb(width, height):
@@ -125,7 +126,7 @@ def bomb(width, height):
 
 
 def many_scans():
-    """A progressive JPEG whose last scan is repeated: each repetition costs a pass over the whole picture."""
+    """A progressive JPEG whose last scan is repeated: each repetition costs a pass over the whole image."""
     data = encoded(np.zeros((640, 640, 3), np.uint8))
     from PIL import Image
 
@@ -137,13 +138,13 @@ def many_scans():
 
 
 REFUSED = {
-    "not an image": (b"no picture at all", 53, "'image': not a decodable image (17 bytes)"),
-    "a cut JPEG's header": (encoded(picture(400, 400))[:200], 53, "not a decodable image (200 bytes)"),
+    "not an image": (b"not an image file", 53, "'image': not a decodable image (17 bytes)"),
+    "a cut JPEG's header": (encoded(make_image(400, 400))[:200], 53, "not a decodable image (200 bytes)"),
     "an empty value": ("", 51, "the value of 'image' is empty"),
     "bad base64": ("!?" * 50, 51, "the value of 'image' is not base64 (100 characters)"),
     "base64 with a foreign character": ("%" + base64.b64encode(GOOD).decode()[1:], 51, "is not base64"),
     "cut base64": (base64.b64encode(GOOD).decode()[:-1], 51, "is not base64"),
-    "no base64 but Unicode": ("图像" * 2, 51, "is not base64 (4 characters)"),
+    "Unicode instead of base64": ("图像" * 2, 51, "is not base64 (4 characters)"),
     "a decompression bomb": (bomb(30000, 30000), 52, "'image': 30000x30000 pixels; expected at most 67108864"),
     "a JPEG of 500 scans": (many_scans(), 52, "scans; expected at most 64"),
     "an SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 53, "not a decodable image"),
@@ -152,7 +153,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_values_that_are_no_picture(service, kind):
+def test_values_that_are_not_an_image(service, kind):
     value, code, message = REFUSED[kind]
     before = service.memory()
     answer = service.ask(value)
@@ -163,21 +164,25 @@ def test_values_that_are_no_picture(service, kind):
     assert service.memory() - before < 100
 
 
-def test_a_cut_jpeg_is_what_inference_makes_of_it(service, predict):
-    data = encoded(picture(400, 400))
+def test_a_cut_jpeg_is_refused_as_by_inference(service, predict):
+    data = encoded(make_image(400, 400))
     for length in (len(data) // 2, len(data) - 2):
+        with pytest.raises(UserError) as refusal:
+            predict(data[:length])
         answer = service.ask(data[:length])
-        try:
-            expected = predict(data[:length])
-        except Exception:
-            assert answer["err_no"] == 53
-        else:
-            assert json.loads(answer["value"][2]) == [expected]
+        assert (answer["err_no"], answer["err_msg"]) == (53, f"'image': {refusal.value}")
 
 
-def test_one_bad_picture_among_good_ones_is_named(service):
+def test_one_bad_image_among_good_ones_is_named(service):
     answer = service.ask(GOOD, b"bad", GOOD, keys=["a", "b", "c"])
     assert (answer["err_no"], answer["err_msg"]) == (53, "'b': not a decodable image (3 bytes)")
+
+
+BY_THE_PIPELINE = {  # the gateway refuses all other bodies itself
+    "found no key",
+    "expected as many values as keys, found 2 keys, 1 values",
+    "the key 'a' appears twice",
+}
 
 
 @pytest.mark.parametrize(
@@ -197,18 +202,19 @@ def test_one_bad_picture_among_good_ones_is_named(service):
         (b'{"key": [], "value": []}', "found no key"),
         (b'{"key": ["a", "b"], "value": ["x"]}', "expected as many values as keys, found 2 keys, 1 values"),
         (b'{"key": [1], "value": ["x"]}', '"key": expected a list of texts, found a list with something else in it'),
-        (b'{"key": ["a", "a"], "value": ["x", "x"]}', "the key 'a' stands twice"),
+        (b'{"key": ["a", "a"], "value": ["x", "x"]}', "the key 'a' appears twice"),
         (b'{"key": ["\\ud800"], "value": ["x"]}', "not Unicode"),
         (b'{"key": ["a"], "value": ["x"], "logid": "1"}', '"logid": expected a whole number'),
         (b'{"key": ["a"], "value": ["x"], "logid": -1}', '"logid": expected a whole number'),
-        (b'{"key": ["a"], "value": ["x"], "tensors": [{"elem_type": 13}]}', "tensors are not taken"),
+        (b'{"key": ["a"], "value": ["x"], "tensors": [{"elem_type": 13}]}', "tensors are not accepted"),
     ],
 )
-def test_bodies_that_are_no_request(service, body, message):
+def test_bodies_that_are_not_a_request(service, body, message):
     status, answer = service.post(body)
     assert answer["err_no"] == 51, answer
     assert message in answer["err_msg"]
-    assert status in (200, 400)
+    assert (answer["key"], answer["value"]) == ([], [])
+    assert status == (200 if message in BY_THE_PIPELINE else 400)
 
 
 def test_a_thousand_images(service):
@@ -228,8 +234,8 @@ def test_a_hundred_megabytes(service):
 
 
 def raw(service, *pieces, close=True):
-    """What comes back for raw bytes until the server closes, or until its answer is whole."""
-    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as connection:
+    """All bytes that the server sends until it closes the connection, after these raw bytes."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=LIMIT) as connection:
         for piece in pieces:
             connection.sendall(piece)
         if close:
@@ -276,8 +282,8 @@ def test_a_connection_serves_one_request_after_the_other(service):
 
 def test_nothing_of_a_request_reaches_the_log_unescaped(service):
     evil = "a\nERROR 2026-01-01 00:00:00 [x.py:1] forged\x1b[31m\r\x00 ../../etc/passwd"
-    service.ask("!", keys=[evil])
-    service.ask(b"no picture", keys=[evil])
+    assert service.ask("!", keys=[evil])["err_no"] == 51
+    assert service.ask(b"not an image", keys=[evil])["err_no"] == 53
     log = service.errors
     assert "forged" in log  # it was logged
     assert not any(line.startswith("ERROR 2026-01-01") for line in log.splitlines())

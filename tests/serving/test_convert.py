@@ -1,4 +1,4 @@
-"""The converter: what Paddle Serving reads of it, what is refused, and that nothing is half there or lost."""
+"""The converter: Paddle Serving reads its output, bad input is refused, and no folder is left incomplete or lost."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from ppcls_lite.serving.convert import convert
 from ppcls_lite.serving.program import load_proto
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.tensor_files import write_tensor
-from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
 
 SCRIPT = "deploy/paddleserving/convert.py"
 EXPECTED = {
@@ -76,7 +76,7 @@ def test_paddle_servings_own_predictor_loads_it(exported, converted, tmp_path):
         "(scores,) = local.predict({'x': images}, local.fetch_names_, batch=True).values()\n"
         "np.save('scores.npy', scores)\n"
     )
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     from ppcls_lite.infer.engines import create_engine
 
@@ -109,7 +109,7 @@ def test_show_proto_writes_nothing(model, tmp_path, monkeypatch, run_here, value
     assert names(tmp_path) == ["model"]
 
 
-# ------------------------------------------------------------------------------------------------ what is refused
+# ------------------------------------------------------------------------------------------------------ refused input
 
 
 def cut_program(model):
@@ -167,7 +167,7 @@ FAULTS = {
     other_params: "holds 1 tensors, and the model has",
     long_params: "or a damaged one",
     foreign_params: "or a damaged one",
-    no_params: "its weights are one file a variable",
+    no_params: "its weights are one file per variable",
     unreadable: "expected inference.pdmodel and inference.pdiparams, found",
 }
 
@@ -185,7 +185,7 @@ def test_a_model_that_cannot_be_read_leaves_nothing(model, tmp_path, damage, run
     assert not Path("ran").exists()
 
 
-def test_folders_and_names_that_cannot_be(model, tmp_path, run_here):
+def test_impossible_folders_and_names(model, tmp_path, run_here):
     server, client = tmp_path / "s", tmp_path / "c"
     common = ["--serving_server", server, "--serving_client", client]
     assert_one_line(run_here(SCRIPT, "--dirname", tmp_path / "no", *common), "found nothing")
@@ -196,14 +196,14 @@ def test_folders_and_names_that_cannot_be(model, tmp_path, run_here):
             assert_one_line(run_here(SCRIPT, "--dirname", model, option, name, *common), option, "the name of a file")
     for same in ([server, server], [model, client], [server, model]):
         options = ["--serving_server", same[0], "--serving_client", same[1]]
-        assert_one_line(run_here(SCRIPT, "--dirname", model, *options), "must be three folders")
+        assert_one_line(run_here(SCRIPT, "--dirname", model, *options), "expected different folders for model")
     server.write_text("mine")
     assert_one_line(run_here(SCRIPT, "--dirname", model, *common), "found a file")
     assert server.read_text() == "mine"
     assert names(tmp_path) == ["model", "s"]
 
 
-def test_what_is_no_conversion_is_not_replaced(model, tmp_path):
+def test_a_folder_with_other_files_is_not_replaced(model, tmp_path):
     server, client = tmp_path / "s", tmp_path / "c"
     convert(model, server, client)
     (client / "serving_client_conf.prototxt").write_text("old")
@@ -211,7 +211,7 @@ def test_what_is_no_conversion_is_not_replaced(model, tmp_path):
     assert "old" not in (client / "serving_client_conf.prototxt").read_text()
     (server / "notes.txt").write_text("mine")
     before = names(server)
-    with pytest.raises(UserError, match=r"holds 'notes\.txt', which no conversion left there"):
+    with pytest.raises(UserError, match=r"holds 'notes\.txt', not part of a converted model"):
         convert(model, server, client)
     assert names(server) == before
     assert names(tmp_path) == ["c", "model", "s"]
@@ -245,7 +245,7 @@ def test_a_kill_leaves_no_half_folder(model, tmp_path):
         "convert.shutil.copyfile = dying\n"
         f"convert.convert({str(model)!r}, {str(tmp_path / 's')!r}, {str(tmp_path / 'c')!r})\n"
     )
-    done = subprocess.run([sys.executable, script], timeout=60, env=os.environ, check=False)
+    done = subprocess.run([sys.executable, script], timeout=LIMIT, env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "s").exists()
     assert not (tmp_path / "c").exists()
@@ -256,5 +256,9 @@ def test_help_and_a_missing_option_need_no_paddle():
     assert outcome.status == 0
     for option in ("--dirname", "--fetch_alias_names", "--show_proto", "python deploy/paddleserving/convert.py"):
         assert option in outcome.out
-    assert run_process(SCRIPT).status == 2
-    assert "expected True or False, found 'maybe'" in run_process(SCRIPT, "--dirname", "x", "--show_proto", "maybe").err
+    outcome = run_process(SCRIPT)
+    assert outcome.status == 2
+    assert "the following arguments are required: --dirname" in outcome.err
+    outcome = run_process(SCRIPT, "--dirname", "x", "--show_proto", "maybe")
+    assert outcome.status == 2
+    assert "expected True or False, found 'maybe'" in outcome.err

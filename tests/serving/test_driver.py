@@ -80,7 +80,7 @@ def left_running(folder):
 
 
 def contents(tree):
-    """What every file of a checkout holds, data and bytecode apart."""
+    """{path: bytes} of every file of a checkout, without data and bytecode."""
     files = [path for path in tree.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     return {path: path.read_bytes() for path in files if path.relative_to(tree).parts[0] != "dataset"}
 
@@ -136,7 +136,7 @@ def test_both_clients_evidence_and_fixed_ports(chain):
 # ----------------------------------------------------------------------------------------------- planted faults
 
 
-def test_a_model_that_is_not_the_one_that_serves_is_seen(chain, exported):
+def test_a_service_with_other_transforms_is_seen(chain, exported):
     """The service's transforms differ from those of the exported model."""
     web = chain.script("classification_web_service.py", "def main():", "def main():\n    import plant  # noqa")
     (chain.tree / "deploy/paddleserving/plant.py").write_text(
@@ -155,12 +155,13 @@ def test_a_model_that_is_not_the_one_that_serves_is_seen(chain, exported):
     ("old", "new", "reason"),
     [
         ("def main():", "def main():\n    sys.exit('cannot start')", "ended before it was ready"),
-        ("    service.run_service()", "    import time; time.sleep(300)", "not ready after 3 seconds"),
+        ("    service.run_service()", "    import time; time.sleep(1000)", "not ready after 3 seconds"),
     ],
 )
-def test_a_server_that_does_not_get_ready(chain, old, new, reason):
+def test_a_server_that_does_not_become_ready(chain, old, new, reason):
     web = chain.script("classification_web_service.py", old, new)
-    run = chain.set("web_service", web).run(TIPC_SERVING_SECONDS="3")
+    limit = {"TIPC_SERVING_SECONDS": "3"} if "3 seconds" in reason else {}
+    run = chain.set("web_service", web).run(**limit)
     assert run.status == 1
     assert ("server cpu", "failed", reason) in run.steps
     assert run.results["client cpu"] == run.results["agree cpu"] == "not run"
@@ -190,20 +191,26 @@ def test_a_server_whose_children_outlive_it(chain):
         "classification_web_service.py",
         "    service.run_service()",
         "    import subprocess\n"
-        "    for _ in range(3): subprocess.Popen(['sleep', '300'], start_new_session=True)\n"
+        f"    children = [subprocess.Popen(['sleep', '1000'], start_new_session=True) for _ in range(3)]\n"
+        f"    Path({str(chain.folder / 'children')!r}).write_text(' '.join(str(child.pid) for child in children))\n"
         "    service.run_service()",
     )
     run = chain.set("web_service", web).run()
     assert run.status == 0, run.out + run.err
+    children = (chain.folder / "children").read_text().split()
+    assert len(children) == 3
+    assert wait_for(lambda: not any(map(is_running, children)))
     assert wait_for(lambda: left_running(chain.folder) == [])
 
 
-def test_a_taken_port_is_told_at_once(chain):
+def test_a_port_in_use_is_reported_at_once(chain):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         run = chain.run(TIPC_SERVING_PORTS=f"{port},0")
     assert run.status == 1
     assert ("server cpu", "failed", "ended before it was ready") in run.steps
+    assert run.results["client cpu"] == run.results["agree cpu"] == "not run"
+    assert wait_for(lambda: left_running(chain.folder) == [])
     assert f"error: http_port: 127.0.0.1:{port} cannot be listened on (Address already in use)" in run.out
 
 
@@ -214,22 +221,28 @@ def test_a_model_that_cannot_be_converted(chain, exported):
     run = chain.set("--dirname", broken).run()
     assert run.status == 1
     assert run.results["convert"] == "failed"
-    assert run.results["server"] == run.results["agree"] == "not run"
+    assert f"error: {broken}/inference.pdiparams: no Paddle tensor at byte 0" in run.out
+    assert [step for step in run.steps if step[1] == "not run"] == [
+        (name, "not run", "the conversion failed") for name in ("server", "client", "agree")
+    ]
 
 
-def test_no_model_and_no_way_to_make_one(chain):
+def test_no_model_and_no_config_to_train_one(chain):
     run = chain.set("--dirname", "./no/such/folder").run()
     assert run.status == 1
     assert ("model", "failed", "no test_tipc/configs/small_net/train_infer_python.txt") in run.steps
+    assert [step for step in run.steps if step[1] == "not run"] == [
+        (name, "not run", "there is no exported model") for name in ("convert", "server", "client", "agree")
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_leaves_nothing_running(chain, number):
     """In the middle of a client that never ends, with a server beside it."""
-    client = chain.script("pipeline_http_client.py", "def main():", "def main():\n    import time; time.sleep(300)")
+    client = chain.script("pipeline_http_client.py", "def main():", "def main():\n    import time; time.sleep(1000)")
     process = chain.set("pipline", client).start()
     log = chain.output() / f"python_client_cpu_{client.replace('_client.py', '')}_batchsize_1.log"
-    assert wait_for(log.exists, 90)
+    assert wait_for(log.exists)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     run = chain.finish(process)
     assert run.status == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number]
@@ -239,16 +252,20 @@ def test_an_interrupted_run_leaves_nothing_running(chain, number):
 
 
 def test_stages(chain):
-    assert chain.run("--stop_stage", "2").status == 0
+    run = chain.run("--stop_stage", "2")
+    assert run.status == 0, run.out + run.err
+    assert run.results == {"prepare": "passed", "convert": "passed"}
+    converted = (run.folder / "convert.log").read_bytes()
     run = chain.run("--stage", "3", "--stop_stage", "3")
     assert run.status == 0, run.out + run.err
-    assert "agree cpu" not in run.results
+    assert run.results == {name: result for name, result in PASSED.items() if name != "agree cpu"}
+    assert (run.folder / "convert.log").read_bytes() == converted  # this stage was not run again
     run = chain.run("--stage", "4")
     assert run.status == 0, run.out + run.err
     assert run.results == PASSED
 
 
-# ---------------------------------------------------------------------------------------------- what cannot be read
+# ------------------------------------------------------------------------------------------------ wrong configs
 
 
 @pytest.mark.parametrize(
@@ -264,7 +281,7 @@ def test_stages(chain):
         ("--serving_server", "./..", ":9: '--serving_server': expected a folder's name"),
     ],
 )
-def test_values_that_cannot_be(chain, key, value, message):
+def test_impossible_values(chain, key, value, message):
     assert_one_error(chain.set(key, value).run(), f"{chain.path}{message}")
 
 
@@ -300,4 +317,7 @@ def test_values_are_arguments_and_nothing_else(chain, value):
     chain.text += f"--image_dir:{value}\n"
     run = chain.run()
     assert run.status == 0, run.out + run.err
+    (entry,) = json.loads((run.folder / "answers_cpu_http_1.json").read_text())
+    assert [Path(image).name for image in entry["images"]] == ["coffee.jpg"]
+    assert Path(entry["images"][0]).parent.name == value
     assert not [path for path in chain.tree.rglob("X") if path.is_file()]

@@ -1,4 +1,4 @@
-"""Set-up of Paddle Serving: into the managed environment, once, whole; never into one of the user's own."""
+"""Set-up of Paddle Serving: once and completely into the managed environment, never into one of the user."""
 
 import os
 import signal
@@ -25,7 +25,13 @@ def serve(setup, **environment):
     return setup.run(CONFIG, "serving_infer", **environment)
 
 
+def marker(setup):
+    """The file that says which installation of Paddle Serving is complete."""
+    return setup.venv / "ready-serving"
+
+
 def pip_calls(setup):
+    """The arguments of each pip that was started for Paddle Serving."""
     return (setup.notes / "pip").read_text().splitlines()[1:]
 
 
@@ -47,17 +53,25 @@ def test_it_is_installed_once_with_the_pins_of_the_environment(setup):
     assert not list(setup.tree.glob(".venv.lock*"))
 
 
-def test_the_base_chain_does_without(setup):
-    assert setup.run(CONFIG, "lite_train_lite_infer").status == 0
+def test_the_base_chain_does_not_install_it(setup):
+    run = setup.run(CONFIG, "lite_train_lite_infer")
+    assert (run.status, run.out, run.err) == (0, "", "")
     assert pip_calls(setup) == []
+    assert not marker(setup).exists()
 
 
 def test_other_pins_are_installed(setup):
     assert serve(setup).status == 0
-    with (setup.tree / "requirements-serving.txt").open("a") as stream:
-        stream.write("# changed\n")
-    assert serve(setup).status == 0
-    assert len(pip_calls(setup)) == 6
+    before = marker(setup).read_text()
+    path = setup.tree / "requirements-serving.txt"
+    path.write_text(path.read_text().replace("paddle-serving-app==0.9.0", "paddle-serving-app==0.8.3"))
+    run = serve(setup)
+    assert run.status == 0, run.out + run.err
+    assert run.out.startswith("installing Paddle Serving into .venv")
+    calls = pip_calls(setup)
+    assert len(calls) == 6
+    assert "paddle-serving-server==0.9.0 paddle-serving-app==0.8.3" in calls[4]
+    assert marker(setup).read_text() != before
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -68,26 +82,32 @@ def test_an_interrupted_installation_is_made_again(setup, number):
     os.kill(process.pid, number)
     setup.finish(process)
     (setup.notes / "wait").unlink()
-    assert not (setup.venv / "ready-serving").exists()
+    assert not marker(setup).exists()
     run = serve(setup)
     assert run.status == 0, run.out + run.err
     assert not is_running(pip)
-    assert "--force-reinstall" in pip_calls(setup)[-1]
-    assert serve(setup).out == ""
+    assert all("--force-reinstall" in call for call in pip_calls(setup)[-3:])
+    assert marker(setup).is_file()
+    run = serve(setup)
+    assert (run.status, run.out, run.err) == (0, "", "")
 
 
-def test_a_failed_installation_is_told_and_tried_again(setup):
+def test_a_failed_installation_is_reported_and_tried_again(setup):
     (setup.notes / "fail").touch()
     run = serve(setup)
     assert run.status == 1
     assert run.err.splitlines()[-1] == "error: installing Paddle Serving failed; all of pip's output is in .venv.log"
     assert "no such package" in run.err
+    assert len(pip_calls(setup)) == 1  # nothing is installed after the failure
+    assert not marker(setup).exists()
     (setup.notes / "fail").unlink()
     assert serve(setup).status == 0
+    assert len(pip_calls(setup)) == 4
+    assert marker(setup).is_file()
 
 
 def test_an_environment_of_the_user_is_left_alone(setup):
-    """What it lacks is named, with the command."""
+    """The missing packages are named, with the command that installs them."""
     hide = setup.notes / "hide"
     hide.mkdir()
     body = "import sys\nsys.modules.update(dict.fromkeys(['grpc'], None))\n"
@@ -99,9 +119,10 @@ def test_an_environment_of_the_user_is_left_alone(setup):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", f"{setup.notes}/env"], check=True)
     assert_one_error(serve(setup, TIPC_PYTHON=bare), "has no paddle cv2")
     assert pip_calls(setup) == []
+    assert not marker(setup).exists()
 
 
-def test_the_script_for_ones_own_environment(setup):
+def test_the_script_for_an_environment_of_the_user(setup):
     script = ["bash", str(setup.tree / "test_tipc/install_serving.sh")]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 1

@@ -1,50 +1,96 @@
-"""Every entry script: quick help without Paddle, and one line instead of a traceback for each bad input."""
+"""Every entry script: quick help without Paddle, and one line instead of a traceback for each bad input.
+
+Entry scripts are found by their last lines, so that none can be forgotten.
+"""
 
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ppcls_lite.utils import errors
-from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
 
 CONFIG_SCRIPTS = ["tools/train.py", "tools/eval.py", "tools/infer.py", "tools/export_model.py"]
-CONFIG_SCRIPTS += ["deploy/python/predict_cls.py", "tools/compare_engines.py"]
-OTHERS = ["test_tipc/lib/convergence.py", "test_tipc/lib/report.py", "test_tipc/lib/evidence.py"]
-SERVING = ["convert", "classification_web_service", "pipeline_http_client", "pipeline_rpc_client", "benchmark"]
-OTHERS += ["tools/compare_serving.py", *(f"deploy/paddleserving/{name}.py" for name in SERVING)]
-OTHERS += ["tools/infer/predict.py", "tools/infer/infer.py", "tools/infer/py_infer.py"]
-OTHERS += ["deploy/python/benchmark.py"]
-HEAVY = ("paddle", "matplotlib", "PIL", "scipy")
+CONFIG_SCRIPTS += ["deploy/python/predict_cls.py", "deploy/python/predict_det.py", "tools/compare_engines.py"]
+DEPLOY_CONFIGS = {
+    "deploy/python/predict_cls.py": ROOT / "deploy/configs/inference_cls.yaml",
+    "deploy/python/predict_det.py": ROOT / "deploy/configs/inference_det.yaml",
+}
+INTERNAL = ["ppcls_lite/benchmark/worker.py"]  # started by the benchmark only, with JSON on standard input
+HEAVY = {"paddle", "matplotlib", "PIL", "scipy"}
+
+
+def entry_scripts():
+    """All scripts of the repository that a user starts, as paths from its root."""
+    folders = ("tools", "deploy", "test_tipc/lib", "ppcls_lite")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    ends = '\nif __name__ == "__main__":'
+    scripts = [str(path.relative_to(ROOT)) for path in files if ends in path.read_text(encoding="utf-8")]
+    return sorted(set(scripts) - set(INTERNAL))
+
+
+def words_of(script):
+    """The arguments of Python that start a script from the root."""
+    if script.startswith("ppcls_lite/"):
+        return ["-m", script[: -len(".py")].replace("/", ".")]
+    return [script]
+
+
+def shown_words(script):
+    """The words with which the script's own help shows how to start it."""
+    if script in DEPLOY_CONFIGS:  # run from the folder deploy, as in PaddleClas
+        return "python3 " + script[len("deploy/") :]
+    return " ".join(["python", *words_of(script)])
 
 
 def imported_by(script, *options):
     """The outermost packages that a script imports until it ends, and how it ended."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(ROOT / script), *options], capture_output=True, text=True, timeout=60
-    )
+    command = [sys.executable, "-X", "importtime", *words_of(script), *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
     names = re.findall(r"^import time: .*\| +([\w.]+)$", done.stderr, re.MULTILINE)
     return {name.partition(".")[0] for name in names}, done
 
 
-@pytest.mark.parametrize("script", [*CONFIG_SCRIPTS, *OTHERS])
+def test_the_scripts_are_found():
+    scripts = entry_scripts()
+    assert set(scripts) > set(CONFIG_SCRIPTS)
+    assert {Path(script).parent.as_posix() for script in scripts} == {
+        "deploy/paddleserving",
+        "deploy/python",
+        "ppcls_lite/benchmark",
+        "test_tipc/lib",
+        "tools",
+        "tools/data",
+        "tools/infer",
+        "tools/tables",
+    }
+
+
+@pytest.mark.parametrize("script", entry_scripts())
 def test_help_needs_no_paddle(script):
     packages, done = imported_by(script, "--help")
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stderr
     assert "argparse" in packages  # the names were read
-    assert not packages & set(HEAVY)
-    assert f"python {script}" in done.stdout or "predict_cls.py" in done.stdout  # a real line to copy
-    assert "Exit code: 0" in done.stdout
+    assert not packages & HEAVY
+    line_to_copy = re.compile(rf"^ +{re.escape(shown_words(script))}( |$)", re.MULTILINE)
+    assert line_to_copy.search(done.stdout), done.stdout
+    assert re.search(r"\bExit codes?: 0\b", done.stdout), done.stdout
+
+
+def options_for(script):
+    """Options that the script requires beside a config."""
+    return ["--inference_model_dir", "x"] if script == "tools/compare_engines.py" else []
 
 
 @pytest.mark.parametrize("script", CONFIG_SCRIPTS)
-def test_wrong_config_is_said_before_paddle_is_imported(script, tmp_path):
-    options = ["-c", str(tmp_path / "none.yaml"), *(["--inference_model_dir", "x"] if "compare" in script else [])]
-    packages, done = imported_by(script, *options)
+def test_wrong_config_is_reported_before_paddle_is_imported(script, tmp_path):
+    packages, done = imported_by(script, "-c", str(tmp_path / "none.yaml"), *options_for(script))
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"error: {tmp_path}/none.yaml: no such config file"
-    assert not packages & set(HEAVY)
+    assert not packages & HEAVY
 
 
 BAD_FILES = {
@@ -61,24 +107,24 @@ BAD_FILES_OF_DEPLOY = {**BAD_FILES, "no Global": (b"PostProcess: {}\n", "'Global
 @pytest.mark.parametrize("bad", BAD_FILES)
 @pytest.mark.parametrize("script", CONFIG_SCRIPTS)
 def test_bad_config_file(script, bad, tmp_path, run_here):
-    content, message = (BAD_FILES_OF_DEPLOY if "predict" in script else BAD_FILES)[bad]
+    content, message = (BAD_FILES_OF_DEPLOY if script in DEPLOY_CONFIGS else BAD_FILES)[bad]
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    options = ["--inference_model_dir", "x"] if "compare" in script else []
-    assert_one_line(run_here(script, "-c", path, *options), str(path), message)
-    assert_one_line(run_here(script, "-c", tmp_path, *options), "expected a YAML file, found a folder")
+    outcome = run_here(script, "-c", path, *options_for(script))
+    assert_one_line(outcome, str(path), message)
+    outcome = run_here(script, "-c", tmp_path, *options_for(script))
+    assert_one_line(outcome, f"{tmp_path}: expected a YAML file, found a folder")
 
 
 @pytest.mark.parametrize("script", CONFIG_SCRIPTS)
 def test_bad_override(script, run_here, exported):
-    path = ROOT / "deploy/configs/inference_cls.yaml" if "predict" in script else exported.config
-    options = ["--inference_model_dir", "x"] if "compare" in script else []
+    path = DEPLOY_CONFIGS.get(script, exported.config)
     for override, message in [
         ("Global.divice=cpu", "-o Global.divice: unknown key 'divice' in Global"),
         ("Global", "-o Global: expected KEY=VALUE"),
         ("Nowhere.key=1", "unknown key 'Nowhere'"),
     ]:
-        assert_one_line(run_here(script, "-c", path, "-o", override, *options), message)
+        assert_one_line(run_here(script, "-c", path, "-o", override, *options_for(script)), message)
 
 
 @pytest.mark.parametrize("script", ["tools/infer.py", "tools/export_model.py", "tools/eval.py"])
@@ -86,7 +132,8 @@ def test_hostile_weights_are_refused(script, run_here, exported, tmp_path):
     path = tmp_path / "w.pdparams"
     path.write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
     options = ["-c", exported.config, "-o", f"Global.pretrained_model={path}"]
-    assert_one_line(run_here(script, *options), "refused: the file asks to load 'os.system'")
+    assert_one_line(run_here(script, *options), f"{path}: refused: the file asks to load 'os.system'")
+    assert not Path("ran").exists()
 
 
 def test_no_section_of_architecture(run_here, write_config, config):
@@ -141,7 +188,7 @@ def test_our_own_faults_keep_their_traceback(fault):
 def test_output_to_a_full_disk_is_one_line():
     with open("/dev/full", "w") as full:
         command = [sys.executable, "tools/print_features.py", "-m", "MobileNetV3_small_x0_35", "--size", "32"]
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT)
     assert done.returncode == 1
     assert done.stderr == "error: the output: cannot be written (No space left on device)\n"
 
@@ -152,5 +199,5 @@ def test_a_process_that_is_ended_says_nothing():
         "import os, signal, time\nfrom ppcls_lite.utils.errors import quick_import\n"
         "with quick_import():\n    import paddle\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stdout, done.stderr) == (-15, "", "")

@@ -1,0 +1,170 @@
+"""Both clients, the comparison of their answers with Paddle Inference, and requests over gRPC."""
+
+import io
+import json
+import os
+import socket
+import urllib.request
+
+import numpy as np
+import pytest
+
+from ppcls_lite.serving.program import load_proto
+from tests.helpers.scripts import LIMIT, assert_one_line, run_process
+from tests.helpers.service import default_engine, encoded, make_image
+
+CLIENTS = {
+    "http": "deploy/paddleserving/pipeline_http_client.py",
+    "grpc": "deploy/paddleserving/pipeline_rpc_client.py",
+}
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(5):
+        (folder / f"{number}.jpg").write_bytes(encoded(make_image(seed=number)))
+    return folder
+
+
+def where(service, kind):
+    if kind == "http":
+        return ["--url", f"http://127.0.0.1:{service.port}/{service.name}/prediction"]
+    return ["--endpoint", f"127.0.0.1:{service.rpc_port}"]
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_clients_and_comparison(service, exported, images, kind, tmp_path, run_here):
+    proxies = {
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+        "ALL_PROXY": "http://127.0.0.1:9",
+    }
+    files = {}
+    for size in (1, 3):
+        files[size] = tmp_path / f"{size}.json"
+        options = [
+            "--image_dir",
+            images,
+            "--batch_size",
+            size,
+            "--save",
+            files[size],
+            "--save_request",
+            tmp_path / "r",
+        ]
+        outcome = run_process(CLIENTS[kind], *where(service, kind), *options, **proxies)
+        assert outcome.status == 0, outcome.err
+        assert f"{-(-5 // size)} requests, 5 images, 0 answered with an error" in outcome.out
+    request = json.loads((tmp_path / "r").read_text())
+    assert request["key"] == ["image", "image_1", "image_2"]
+    answer = json.loads(files[1].read_text())[0]["answer"]
+    assert (answer["err_no"], answer["err_msg"], answer["key"]) == (0, "", ["label", "prob", "result"])
+    named = [f"one={files[1]}", f"three={files[3]}"]
+    options = ["--inference_model_dir", exported.model, "--engine", default_engine(), "--save", tmp_path / "agree.json"]
+    outcome = run_here("tools/compare_serving.py", *options, *named)
+    assert outcome.status == 0, outcome.err
+    for name in ("one", "three"):
+        assert f"{name}: largest difference 0 (at most 0.0001 allowed), 5 of 5 images identical" in outcome.out
+    assert [entry["agrees"] for entry in json.loads((tmp_path / "agree.json").read_text())] == [True, True, True]
+
+
+def change_score(result):
+    result["scores"][0] += 0.001
+
+
+def change_name(result):
+    result["label_names"][0] = "another"
+
+
+def change_order(result):
+    result["class_ids"].reverse()
+
+
+def drop_scores(result):
+    del result["scores"]
+
+
+@pytest.mark.parametrize("fault", [change_score, change_name, change_order, drop_scores])
+def test_the_comparison_sees_a_wrong_answer(service, exported, images, fault, tmp_path, run_here):
+    path = tmp_path / "answers.json"
+    outcome = run_process(CLIENTS["http"], *where(service, "http"), "--image_dir", images, "--save", path)
+    assert outcome.status == 0, outcome.err
+    saved = json.loads(path.read_text())
+    results = json.loads(saved[2]["answer"]["value"][2])
+    fault(results[0])
+    saved[2]["answer"]["value"][2] = json.dumps(results)
+    path.write_text(json.dumps(saved))
+    outcome = run_here("tools/compare_serving.py", "--inference_model_dir", exported.model, f"http={path}")
+    assert_one_line(outcome, "its predictions are not those of the service")
+    assert outcome.out.startswith("http: largest difference ")
+    assert "4 of 5 images identical" in outcome.out
+    assert outcome.out.endswith("DISAGREES\n")
+
+
+def test_the_comparison_refuses_other_files(exported, tmp_path, run_here):
+    path = tmp_path / "answers.json"
+    for content, message in [
+        ("[{}]", "expected the answers of a client"),
+        ("{", "expected the answers of a client"),
+        (json.dumps([{"images": ["a"], "answer": {"err_no": 53, "err_msg": "no"}}]), "a: answered with error 53: no"),
+        (
+            json.dumps([{"images": ["a"], "answer": {"err_no": 0, "key": ["result"], "value": ["[]"]}}]),
+            "1 images were sent, and 0 answered",
+        ),
+    ]:
+        path.write_text(content)
+        outcome = run_here("tools/compare_serving.py", "--inference_model_dir", exported.model, f"http={path}")
+        assert_one_line(outcome, str(path), message)
+    path.write_text("[]")
+    outcome = run_here("tools/compare_serving.py", "--inference_model_dir", exported.model, f"http={path}")
+    assert_one_line(outcome, "not those of the service")  # no image, no proof
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_clients_report_errors(service, kind, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"not an image")
+    outcome = run_process(CLIENTS[kind], *where(service, kind), "--image_dir", tmp_path)
+    assert_one_line(outcome, "1 of 1 requests were answered with an error")
+    assert "not a decodable image" in outcome.out
+    with socket.create_server(("127.0.0.1", 0)) as other:  # answers nothing
+        port = other.getsockname()[1]
+        place = {"http": ["--url", f"http://127.0.0.1:{port}/x/y"], "grpc": ["--endpoint", f"127.0.0.1:{port}"]}[kind]
+        assert_one_line(run_process(CLIENTS[kind], *place, "--timeout", 1), str(port), "no answer")
+    assert_one_line(run_process(CLIENTS[kind], *place, "--timeout", 1), str(port), "no answer")
+
+
+def test_messages_that_are_too_large_for_grpc(service, tmp_path):
+    before = service.results(encoded(make_image()))
+    (tmp_path / "large.png").write_bytes(encoded(make_image()) + b"x" * 20_000_000)
+    outcome = run_process(CLIENTS["grpc"], *where(service, "grpc"), "--image_dir", tmp_path)
+    assert_one_line(outcome, "RESOURCE_EXHAUSTED")
+    assert service.results(encoded(make_image())) == before
+
+
+def test_tensors_are_not_unpickled(service, tmp_path):
+    """Paddle Serving's own request operator loads a byte tensor with pickle allowed."""
+    import grpc
+
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    stream = io.BytesIO()
+    np.save(stream, np.array([Evil()], dtype=object), allow_pickle=True)
+    messages = load_proto("paddle_serving_server", "pipeline/proto/pipeline_service_pb2.py")
+    request = messages.Request(key=["image"], value=["x"])
+    request.tensors.add(name="image", elem_type=13, byte_data=stream.getvalue())
+    with grpc.insecure_channel(f"127.0.0.1:{service.rpc_port}") as channel:
+        method = "/baidu.paddle_serving.pipeline_serving.PipelineService/inference"
+        call = channel.unary_unary(method, messages.Request.SerializeToString, messages.Response.FromString)
+        answer = call(request, timeout=LIMIT)
+    assert (answer.err_no, list(answer.key)) == (51, [])
+    assert "tensors are not accepted" in answer.err_msg
+    assert not (tmp_path / "ran").exists()
+
+
+def test_ready_can_be_asked(service):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://127.0.0.1:{service.port}/{service.name}/ready", timeout=LIMIT) as response:
+        assert json.loads(response.read()) == {"name": "imagenet", "ready": True}

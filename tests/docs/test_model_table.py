@@ -1,4 +1,4 @@
-"""The table of networks: what the document says is what the command prints, and measured is not mixed with quoted."""
+"""The table of networks: what the document says is what the command prints, and measured is told from quoted."""
 
 import json
 
@@ -9,7 +9,7 @@ from tests.helpers.scripts import ROOT, assert_one_line
 from tools.tables import model_table
 
 TABLE = "tools/tables/model_table.py"
-DOCUMENT = ROOT / "docs/models.md"
+DOCUMENTS = (ROOT / "docs/models.md",)
 QUOTED = read_yaml(ROOT / "docs/measured/quoted.yaml")
 BEGIN, END = "<!-- model table: begin -->\n", "<!-- model table: end -->"
 
@@ -27,11 +27,12 @@ def table(monkeypatch, tmp_path):
     return model_table
 
 
-def test_the_document_has_what_the_command_prints(run_here):
+def test_documents_have_what_the_command_prints(run_here):
     outcome = run_here(TABLE, "--markdown")
     assert outcome.status == 0
-    command = "python tools/tables/model_table.py --measure --update docs/models.md"
-    assert block(DOCUMENT) == outcome.out, f"run: {command}"
+    for document in DOCUMENTS:
+        command = f"python tools/tables/model_table.py --measure --update {document.relative_to(ROOT)}"
+        assert block(document) == outcome.out, f"run: {command}"
 
 
 def test_kept_measurements_belong_to_these_sources(table):
@@ -73,7 +74,7 @@ def test_changed_sources_are_measured_again(table, tmp_path):
     assert table.measure(["MixNet_S"], stale)["networks"]["MixNet_S"]["params_m"] == 4.166798
 
 
-def test_measured_and_quoted_are_kept_apart(run_here):
+def test_measured_and_quoted_are_told_apart(run_here):
     rows = json.loads(run_here(TABLE, "--json", "MixNet_L", "MobileNetV3_small_x1_0", "ResNet50_vd").out)["networks"]
     assert [row["name"] for row in rows] == ["MixNet_L", "MobileNetV3_small_x1_0", "ResNet50_vd"]
     assert rows[0]["measured"]["flops_m"] == pytest.approx(579.01706)
@@ -100,7 +101,7 @@ def test_update_keeps_the_rest_of_the_file(run_here, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"above\n\n{BEGIN}old\n{END}\n\nbelow\n")
     assert run_here(TABLE, "--update", page).status == 0
-    assert page.read_text() == f"above\n\n{BEGIN}{block(DOCUMENT)}{END}\n\nbelow\n"
+    assert page.read_text() == f"above\n\n{BEGIN}{block(DOCUMENTS[0])}{END}\n\nbelow\n"
 
 
 @pytest.mark.parametrize("text", ["none\n", f"{BEGIN}one\n", f"{END}\n{BEGIN}", f"{BEGIN}{END}\n{BEGIN}"])

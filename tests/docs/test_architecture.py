@@ -100,8 +100,7 @@ def test_an_import_inside_a_function_counts(new_faults):
 def test_a_file_that_is_named_counts(new_faults, tree):
     faults, line = new_faults("ppcls_lite/benchmark/rows.py", 'TOOL = "tools/train.py"\n"""tools/eval.py"""\n')
     assert faults == [
-        f"ppcls_lite/benchmark/rows.py:{line}: names tools/train.py, "
-        "but ppcls_lite/benchmark may name no other folder"
+        f"ppcls_lite/benchmark/rows.py:{line}: names tools/train.py, but ppcls_lite/benchmark may name no other folder"
     ]
 
 

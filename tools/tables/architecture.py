@@ -67,7 +67,7 @@ FOLDERS = {
 PART_OF = {"tools/infer": "tools", "test_tipc/configs": "test_tipc"}
 # Of infer, only what concerns the training engine knows the networks.
 ONLY_IN = {
-    ("ppcls_lite/infer", "ppcls_lite/arch"): ("detect.py", "export.py", "named_config.py", "tasks.py"),
+    ("ppcls_lite/infer", "ppcls_lite/arch"): ("export.py", "named_config.py", "tasks.py"),
     ("ppcls_lite/infer/engines", "ppcls_lite/arch"): ("training.py",),
 }
 _SPLIT = {folder.rpartition("/")[0] for folder in (*FOLDERS, *PART_OF)} - {""}  # their subfolders need an entry
@@ -161,7 +161,7 @@ def draw(arrows):
     shown = [folder for folder in FOLDERS if any(folder in pair for pair in arrows)]
     lines = ["```mermaid", "flowchart TD"]
     lines += [f'    {_node(folder)}["{folder}"]' for folder in shown if not folder.startswith(LIBRARY)]
-    lines += ['    subgraph library["ppcls_lite, the library"]']
+    lines += ['    subgraph library["ppcls_lite"]']
     lines += [f'        {_node(folder)}["{_short(folder)}"]' for folder in shown if folder.startswith(LIBRARY)]
     lines += ["    end"]
     for source, target in _in_order(without_shortcuts(imports) | commands):

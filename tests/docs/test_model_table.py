@@ -9,7 +9,7 @@ from tests.helpers.scripts import ROOT, assert_one_line
 from tools.tables import model_table
 
 TABLE = "tools/tables/model_table.py"
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs/models.md")
+DOCUMENTS = (ROOT / "docs/models.md",)
 QUOTED = read_yaml(ROOT / "docs/measured/quoted.yaml")
 BEGIN, END = "<!-- model table: begin -->\n", "<!-- model table: end -->"
 

@@ -109,16 +109,16 @@ def _read_loader(given, place):
     return workers, checks.boolean(f"{place}.use_shared_memory", given.get("use_shared_memory", True))
 
 
-def _sensible_workers(required, batches, world_size, where):
+def _sensible_workers(requested, batches, world_size, where):
     processors = usable_cores()
     on_this_machine = int(os.environ.get("PADDLE_LOCAL_SIZE") or world_size)
     limit = max(1, processors // max(1, on_this_machine))
     if limit < _ENOUGH_FOR_WORKERS and paddle.device.get_device() == "cpu":
         limit = 0  # the training fills the processors itself: a thread waits less than fresh processes do
-    if required > limit and where:  # an evaluation goes on as its training did
+    if requested > limit and where:  # an evaluation goes on as its training did
         instead = f"{limit} data workers" if limit else "one data thread"
-        logger.info(f"{where}: {instead} instead of {required} workers: {processors} processors")
-    return min(required, limit, batches)
+        logger.info(f"{where}: {instead} instead of {requested} workers: {processors} processors")
+    return min(requested, limit, batches)
 
 
 class Loader:

@@ -97,7 +97,7 @@ BAD_FILES = {
     "empty": (b"", "found an empty file"),
     "latin-1": (b"Global:\n  x: \xe9\n", ":2: not UTF-8 text"),
     "syntax": (b"Global: [\n", "not valid YAML"),
-    "twice": (b"Global: {}\nGlobal: {}\n", ":2: not valid YAML: key 'Global' stands twice"),
+    "twice": (b"Global: {}\nGlobal: {}\n", ":2: not valid YAML: key 'Global' occurs twice"),
     "no Global": (b"Arch: {}\n", "'Global' is missing"),
     "list": (b"- Global\n", "found list"),
 }

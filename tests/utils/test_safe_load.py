@@ -117,7 +117,7 @@ HOSTILE = {
     "negative sides": (_array(1, (-2, -2), FLOAT, False, bytes(16)), "an array of shape"),
     "too few bytes": (_array(1, (5,), FLOAT, False, bytes(16)), r"an array of shape \(5,\) in 16 bytes"),
     "too many bytes": (_array(1, (2**62, 4), FLOAT, False, b""), "an array of shape"),
-    "dtype by its name": (_array(1, (2,), "O", False, bytes(16)), "something else than numbers"),
+    "dtype by its name": (_array(1, (2,), "O", False, bytes(16)), "other things than numbers"),
     "attributes for a dict": (
         pickle.dumps(Stated(collections.OrderedDict, (), {"items": 1}), protocol=2),
         "not a Paddle weights file",

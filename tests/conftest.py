@@ -29,12 +29,21 @@ from tests.helpers.detection import detector_weights, make_config, write_set
 from tests.helpers.scripts import ROOT, Outcome, run_process
 from tests.helpers.service import Service
 
+LONGEST_ID = 60  # characters of a parameter in the name of a test
+
 speed_up_mkl()  # as the entry scripts do: the last bits of a sum depend on it
 
 # `nohup` and `&` make a process ignore signals, and its children inherit that; they do not inherit a handler
 for _number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, lambda *_: None)
+
+
+def pytest_make_parametrize_id(val):
+    """The beginning of a long text, which would fill pages in a test's name; None: as pytest names it."""
+    if not isinstance(val, (str, bytes)) or len(val) <= LONGEST_ID:
+        return None
+    return ascii(val[: LONGEST_ID - 3]).lstrip("b")[1:-1] + "..."
 
 
 @pytest.fixture(autouse=True)

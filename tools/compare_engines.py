@@ -46,6 +46,7 @@ def main():
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
         from ppcls_lite.infer.compare.engines import USUAL, choose_engines
+        from ppcls_lite.infer.compare.tasks import compare_task
         from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 
@@ -54,8 +55,8 @@ def main():
     task = task_of(config)
     images, labels = task.labelled_images(config, args.images)
     agreements = []
-    settings = args.batch_size, engines, labels
-    for agreement in task.compare(config, args.inference_model_dir, inference, images, *settings):
+    given = config, args.inference_model_dir, inference, images, args.batch_size, engines, labels
+    for agreement in compare_task(task, *given):
         agreements.append(agreement)
         print(agreement if engines == [USUAL] else agreement.details, flush=True)
     for name, reason in reasons.items():

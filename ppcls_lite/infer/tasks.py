@@ -10,8 +10,6 @@ from ppcls_lite.data.detection import build_det_transforms, new_sample
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
 from ppcls_lite.data.transforms import build_transforms
-from ppcls_lite.infer.compare.detections import compare_detectors
-from ppcls_lite.infer.compare.scores import compare_classifiers
 from ppcls_lite.infer.detect import DetectionPredictor
 from ppcls_lite.infer.engines.training import DetectorTrainingEngine, TrainingEngine
 from ppcls_lite.infer.model.boxes import format_det_record
@@ -28,11 +26,10 @@ class Task:
         postprocess: name of the post-processing that belongs to the task.
         build_transforms: from a list of transforms and its place in the config to a callable.
         record: a prediction and its path to what tools/infer.py prints.
-        compare: the function that compares the inference engines with the training engine.
     """
 
     postprocess = ""
-    build_transforms = record = compare = None
+    build_transforms = record = None
 
     def read_shape(self, ops, probe):
         """The shape of what the transforms `ops` make of the image `probe`."""
@@ -71,7 +68,6 @@ class Classification(Task):
     postprocess = "Topk"
     build_transforms = staticmethod(build_transforms)
     record = staticmethod(format_record)
-    compare = staticmethod(compare_classifiers)
 
     def transformed(self, transforms, image):
         return transforms(image)
@@ -98,7 +94,6 @@ class Detection(Task):
     postprocess = "DetectionBoxes"
     build_transforms = staticmethod(build_det_transforms)
     record = staticmethod(format_det_record)
-    compare = staticmethod(compare_detectors)
 
     def transformed(self, transforms, image):
         return transforms(new_sample(image))["image"]

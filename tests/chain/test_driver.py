@@ -8,21 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.helpers.shell import MODE, Chain, assert_one_error, copy_tree
+from tests.helpers.shell import MODE, Chain, assert_one_error
 
 STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
 INFER = "infer cpu usemkldnn_True_threads_2_precision_False_batchsize_1"
 HOSTILE = "a b; $(touch X) `touch X` * ~ {1,2} && rm -rf x > X"
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return copy_tree(tmp_path_factory.mktemp("tree"))
-
-
-@pytest.fixture
-def chain(tree, tmp_path):
-    return Chain(tree, tmp_path)
 
 
 # ---------------------------------------------------------------------------------------------------- what is run

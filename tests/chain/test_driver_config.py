@@ -2,23 +2,13 @@
 
 import pytest
 
-from tests.helpers.shell import CONFIGS, MODE, Chain, assert_one_error, bash, copy_tree
+from tests.helpers.shell import CONFIGS, MODE, Chain, assert_one_error, bash
 
 DUMP = """
 RUN[config]=$1; read_train_config
 for f in "${FIELDS[@]}"; do printf '%s\\t%s\\t%s\\0' "$f" "${KEY[$f]}" "${VALUE[$f]}"; done
 """
 PADDLECLAS_FIELDS = 12 + 7 + 2 + 24
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return copy_tree(tmp_path_factory.mktemp("tree"))
-
-
-@pytest.fixture
-def chain(tree, tmp_path):
-    return Chain(tree, tmp_path)
 
 
 @pytest.fixture

@@ -6,19 +6,9 @@ import signal
 
 import pytest
 
-from tests.helpers.shell import Chain, copy_tree, is_running, wait_for
+from tests.helpers.shell import is_running, wait_for
 
 STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return copy_tree(tmp_path_factory.mktemp("tree"))
-
-
-@pytest.fixture
-def chain(tree, tmp_path):
-    return Chain(tree, tmp_path)
 
 
 # writes its own number, its child's, and that of a grandchild in a session of its own, as launchers of Paddle do

@@ -7,19 +7,9 @@ import re
 import pytest
 import yaml
 
-from tests.helpers.shell import ROOT, Chain, copy_tree
+from tests.helpers.shell import ROOT, Chain
 
 STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return copy_tree(tmp_path_factory.mktemp("tree"))
-
-
-@pytest.fixture
-def chain(tree, tmp_path):
-    return Chain(tree, tmp_path)
 
 
 @pytest.fixture(scope="module")

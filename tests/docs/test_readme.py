@@ -24,7 +24,7 @@ def document(tmp_path_factory):
 
 
 def test_examples_are_there():
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     assert examples_of(CHINESE) == EXAMPLES
 
 
@@ -44,6 +44,8 @@ def test_the_stated_accuracy_is_that_of_the_evaluation():
     (chinese,) = re.findall(r"所提供权重的精度为 \*\*([.\d]+)\*\*", CHINESE)
     (shown,) = re.findall(r"\[Eval\]\[Avg\] .*top1: ([.\d]+)", README)
     assert stated == shown == chinese
+    assert f" **{stated}** (358 of 360 images)" in README
+    assert f" **{stated}**（360 张图像中 358 张正确）" in CHINESE
 
 
 @pytest.mark.parametrize("text", [README, CHINESE], ids=["English", "Chinese"])

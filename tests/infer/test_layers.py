@@ -14,9 +14,8 @@ GROUPS = (
     ("images", "drawing", "read_ahead", "named_config", "summary"),
     ("command_line", "predict", "results"),
     ("detect",),
-    ("compare", "deployed"),
-    ("tasks",),
-    ("export",),
+    ("deployed", "tasks"),
+    ("compare", "export"),
 )
 LEVEL = {name: level for level, names in enumerate(GROUPS) for name in names}
 

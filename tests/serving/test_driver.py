@@ -221,7 +221,7 @@ def test_a_model_that_cannot_be_converted(chain, exported):
     run = chain.set("--dirname", broken).run()
     assert run.status == 1
     assert run.results["convert"] == "failed"
-    assert f"error: {broken}/inference.pdiparams: no Paddle tensor at byte 0" in run.out
+    assert f"error: {broken}/inference.pdiparams: not a Paddle tensor at byte 0" in run.out
     assert [step for step in run.steps if step[1] == "not run"] == [
         (name, "not run", "the conversion failed") for name in ("server", "client", "agree")
     ]

@@ -55,7 +55,7 @@ FOLDERS = {
     "ppcls_lite/benchmark": Folder("latency of the engines, and its report", f"arch {_INFER} utils"),
     "ppcls_lite/train": Folder("training loop, checkpoints, losses, metrics, optimizers", "arch data utils"),
     "ppcls_lite/infer/compare": Folder("do all engines predict the same?", f"data {_INFER} utils"),
-    "ppcls_lite/infer": Folder("predicting images, exporting a network", f"arch data {_INFER} utils"),
+    "ppcls_lite/infer": Folder("predicting images, exporting a network", "arch data infer/engines infer/model utils"),
     "ppcls_lite/infer/engines": Folder("one file per engine", "arch data infer/model utils"),
     "ppcls_lite/infer/model": Folder("the files of an exported model; top-k", "data utils"),
     "ppcls_lite/arch": Folder("the networks, one file per paper", "utils"),

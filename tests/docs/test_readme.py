@@ -45,7 +45,7 @@ def test_the_stated_accuracy_is_that_of_the_evaluation():
     (shown,) = re.findall(r"\[Eval\]\[Avg\] .*top1: ([.\d]+)", README)
     assert stated == shown == chinese
     assert f" **{stated}** (358 of 360 images)" in README
-    assert f" **{stated}**（360 张图像中 358 张正确）" in CHINESE
+    assert f" **{stated}**（360 张图像中 358 张正确）" in CHINESE  # noqa: RUF001
 
 
 @pytest.mark.parametrize("text", [README, CHINESE], ids=["English", "Chinese"])

@@ -85,7 +85,7 @@ check_values() {
     check_quotes
     check_trainers
     [[ ! "|${VALUE[gpu_list]//[[:space:]]/}|" == *'||'* || ${RUN[mode]} == whole_infer ]] ||
-        die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': nothing stands beside a '|' in '${VALUE[gpu_list]:0:200}'"
+        die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"
     check_list gpu_list '(-1|([^;]+;)?[0-9]+(,[0-9]+)*)' 'such as -1, 0 or 0,1 or ip1,ip2;0,1'
     check_list autocast '(fp32|amp|fp16)' 'fp32, amp or fp16'
     for field in epochs batch_size cpu_threads infer_batch_size; do

@@ -38,13 +38,13 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
 
 why_not_here() { # print why this machine cannot train on RUN[gpu] with RUN[autocast]; fail when it can
     local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
-    local -a wanted
-    IFS=, read -r -a wanted <<<"${gpu#*;}"
+    local -a devices
+    IFS=, read -r -a devices <<<"${gpu#*;}"
     if [[ $gpu == -1 ]]; then
         [[ $autocast != null && $autocast != fp32 ]] && echo "mixed precision ($autocast) needs a GPU"
     elif ((RUN[gpus] == 0)); then
         echo "gpu_list has $gpu, and there is no GPU that this Paddle can use"
-    elif ((RUN[gpus] < ${#wanted[@]})); then
+    elif ((RUN[gpus] < ${#devices[@]})); then
         echo "gpu_list has $gpu, and there are ${RUN[gpus]} GPUs"
     else
         false

@@ -125,13 +125,13 @@ def test_every_list_is_expanded(chain):
     assert "Global.to_static=True" in static
     assert "Global.to_static=True" not in plain
     assert ["--quant" in call[1] for call in chain.calls("export")] == [False, True, False]
-    wanted = {
+    expected = {
         f"python_infer_cpu_gpus_-1_usemkldnn_{mkldnn}_threads_{threads}_precision_False_batchsize_{batch}.log"
         for mkldnn in ("True", "False")
         for threads in ("1", "6")
         for batch in ("1", "16")
     }
-    assert {name for name in run.logs if name.startswith("python_infer")} == wanted
+    assert {name for name in run.logs if name.startswith("python_infer")} == expected
     assert len(chain.calls("infer")) == 8 * 3
     assert len({tuple(call[1]) for call in chain.calls("infer")}) == 8 * 3
 
@@ -198,7 +198,7 @@ def test_values_are_arguments_and_nothing_else(chain, value):
 @pytest.mark.parametrize("name", ["a b/$(touch X);x", "-x", "*"])
 def test_an_output_folder_of_any_name(chain, name):
     chain.output = lambda mode=MODE: chain.folder / name / "small_net" / mode
-    run = chain.run(TIPC_OUTPUT=name, cwd=chain.folder)  # from the folder that one stands in
+    run = chain.run(TIPC_OUTPUT=name, cwd=chain.folder)  # as seen from the working folder
     assert run.status == 0, run.out + run.err
     assert (run.folder / "summary.json").is_file()
     assert not list(chain.folder.rglob("X"))

@@ -14,7 +14,7 @@ STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
 
 @pytest.fixture(scope="module")
 def tiny(tree, tmp_path_factory):
-    """A training config on 16 of the repository's photographs, 32 px, with the smallest network."""
+    """A training config on 16 of the repository's images, 32 px, with the smallest network."""
     folder = tmp_path_factory.mktemp("tiny")
     content = yaml.safe_load((ROOT / "ppcls_lite/configs/lite_data.yaml").read_text())
     content["Global"].update(image_shape=[3, 32, 32], print_batch_step=1)

@@ -17,7 +17,7 @@ import matrix
 from tests.helpers.scripts import ROOT, Outcome, assert_one_line
 
 MODE = "lite_train_lite_infer"
-# stands in for training, export and inference; `fails` and `sleeps` are planted by the tests
+# replaces training, export and inference; `fails` and `sleeps` are planted by the tests
 SCRIPT = '''
 import pathlib, sys, time
 options = dict(word.split("=", 1) for word in sys.argv if "=" in word)

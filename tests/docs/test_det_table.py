@@ -1,10 +1,8 @@
-"""The table of backbones and the script that trains them; the document that shows both."""
+"""The table of backbones, the chains that certify them, and the document that shows both."""
 
 import json
 import os
 import re
-import shutil
-import stat
 import subprocess
 import sys
 
@@ -164,99 +162,6 @@ def test_weights_that_are_kept_are_where_the_configs_want_them():
 def test_nothing_trained_is_one_line(tmp_path):
     with pytest.raises(UserError, match="no finished training"):
         table.measure(tmp_path)
-
-
-# ---- the script that trains
-
-RECIPE = ("ppcls_lite/configs/detection/centernet_stamps.yaml", "dataset/det_stamps/manifest.json")
-PROGRAM = """#!/usr/bin/env python3
-import pathlib, sys
-words = sys.argv[1:]
-if words[0] != "tools/train.py":
-    sys.exit(0)
-options = dict(word.partition("=")[::2] for word in words if "=" in word)
-folder = pathlib.Path(options["Global.output_dir"])
-with open("calls.txt", "a") as stream:
-    stream.write(options["Arch.Backbone.name"] + " " + options.get("Global.checkpoints", "new") + chr(10))
-if pathlib.Path("fail").exists() and pathlib.Path("fail").read_text() in options["Arch.Backbone.name"]:
-    (folder / "latest.pdparams").touch()
-    sys.exit(1)
-"""
-
-
-@pytest.fixture
-def tree(tmp_path):
-    """A folder with the script in it and a program in the place of Python that writes down its calls."""
-    for file in ("tools/tables/train_centernets.sh", "test_tipc/common_func.sh"):
-        (tmp_path / file).parent.mkdir(parents=True)
-        shutil.copy(ROOT / file, tmp_path / file)
-    shutil.copytree(ROOT / "test_tipc/lib", tmp_path / "test_tipc/lib")
-    program = tmp_path / "python"
-    program.write_text(PROGRAM)
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    for file in RECIPE:
-        (tmp_path / file).parent.mkdir(parents=True)
-        (tmp_path / file).write_text("first\n")
-    return tmp_path
-
-
-def run_script(tree, *words):
-    done = subprocess.run(
-        ["bash", tree / "tools/tables/train_centernets.sh", *words],
-        env={**os.environ, "TIPC_PYTHON": str(tree / "python")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    calls = tree / "calls.txt"
-    found = calls.read_text().splitlines() if calls.exists() else []
-    calls.unlink(missing_ok=True)
-    return done.returncode, found, done.stderr
-
-
-def test_every_backbone_is_trained_once_in_its_order(tree):
-    status, calls, _ = run_script(tree)
-    assert status == 0
-    names = [call.partition(" ")[0] for call in calls]
-    assert names == [
-        "MobileNetV3_small_x1_0",
-        "ShuffleNetV2_x1_0",
-        "MobileNetV3_large_x1_0",
-        "MobileNetV1_x1_0",
-        "ResNet50_vd",
-    ]
-    assert {f"CenterNet_{name}" for name in names} == set(CHAINS)
-    assert all(call.endswith(" new") for call in calls)
-    assert run_script(tree)[:2] == (0, [])  # all trained before
-
-
-def test_a_failed_training_goes_on_from_its_checkpoint(tree):
-    (tree / "fail").write_text("Shuffle")
-    status, calls, errors = run_script(tree, "--jobs", "2", "ShuffleNetV2_x1_0", "MixNet_S")
-    assert status == 1
-    assert sorted(calls) == ["MixNet_S new", "ShuffleNetV2_x1_0 new"]
-    assert "error: ShuffleNetV2_x1_0: the training failed" in errors
-    (tree / "fail").unlink()
-    status, calls, _ = run_script(tree, "ShuffleNetV2_x1_0", "MixNet_S")
-    assert (status, calls) == (0, ["ShuffleNetV2_x1_0 output/det/CenterNet_ShuffleNetV2_x1_0/latest"])
-
-
-@pytest.mark.parametrize("file", RECIPE)
-def test_a_training_of_another_recipe_neither_goes_on_nor_counts(tree, file):
-    assert run_script(tree, "MixNet_S")[0] == 0
-    (tree / file).write_text("second\n")
-    status, calls, errors = run_script(tree, "MixNet_S")
-    assert (status, calls) == (1, [])
-    assert "CenterNet_MixNet_S: begun with another config or other images; remove it to begin anew" in errors
-
-
-@pytest.mark.parametrize(
-    ("words", "message"), [(["--jobs", "0"], "--jobs: expected a number from 1 up"), (["--job"], "unknown option")]
-)
-def test_wrong_options_are_one_line(tree, words, message):
-    status, calls, errors = run_script(tree, *words)
-    assert (status, calls) == (1, [])
-    assert errors.startswith(f"error: {message}")
 
 
 # ---- the chains and the document

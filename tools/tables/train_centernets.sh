@@ -44,7 +44,7 @@ train() { # BACKBONE: from the beginning, from its last checkpoint, or not at al
     become_a_job
     recipe=$(cat "$CONFIG" "$DATA/manifest.json" | cksum)
     if [[ -f $folder/recipe && $(<"$folder/recipe") != "$recipe" ]]; then
-        die "$folder: begun with another config or other images; remove it to begin anew"
+        die "$folder: begun with another config or other images; remove it to start again"
     fi
     if [[ -f $folder/trained ]]; then
         printf '%s: trained before\n' "$1"

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
-# The one file that every script of test_tipc/ sources: what they share lies in lib/, a file a subject.
+# The one file that every script of test_tipc/ sources: what they share is in lib/, one file per subject.
 # Needs bash 4.4 and Linux.
 #
 # The facts of a run are in one array, RUN, under these names; reading a name that was not set ends the script:
 #   config mode model              the config's path, the mode, and the model that the config names
 #   stage stop_stage evidence …    the options of the command line, less their dashes
-#   output out results lock        the folder of all runs, that of this run, its record in the official form, its lock
+#   output_root output_dir         the folder of all runs, and that of this run
+#   results lock                   the record of this run in the official form, and its lock
 #   python versions commit gpus    the interpreter, what it has, our commit, and how many GPUs can be used
 #   infer_folder                   where the config's inference command is run
-#   gpu autocast tag run           the current training, the name of its logs, and its folder
-#   train_field train_more export_field weights    the fields of its commands, and its weights
+#   gpu autocast tag training_dir  the current training, the name of its logs, and its folder
+#   train_field train_options export_field weights    the fields of its commands, and its weights
 
 set -uo pipefail
 unset CDPATH # it makes `cd` go elsewhere and print the folder

@@ -156,9 +156,12 @@ prepare_data() {
         make_data make_digits.py digits
     fi
     # Official configs read ImageNet from dataset/ILSVRC2012. Where that folder is missing, lite_data replaces it.
-    if [[ ! -e $ROOT/dataset/ILSVRC2012 ]]; then
+    if [[ ! -e $ROOT/dataset/ILSVRC2012 && -d $ROOT/lite_data ]]; then
         local fresh=$ROOT/dataset/.ILSVRC2012.$$
-        { mkdir -p "$fresh" && stand_in "$fresh"; } 2>/dev/null || die "$ROOT/dataset: cannot be written"
+        if ! { mkdir -p "$fresh" && link_lite_data "$fresh"; } 2>/dev/null; then
+            rm -rf "$fresh"
+            die "$ROOT/dataset: cannot be written"
+        fi
         # -T: if another run was faster, keep its folder
         mv -T "$fresh" "$ROOT/dataset/ILSVRC2012" 2>/dev/null || rm -rf "$fresh"
     fi
@@ -168,7 +171,7 @@ make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is l
     "${RUN[python]}" "$ROOT/tools/data/$1" --output "$ROOT/dataset/$2" || exit 1
 }
 
-stand_in() { # FOLDER: lite_data under the names that official configs use
+link_lite_data() { # FOLDER: lite_data under the names that official configs use
     local lite=$ROOT/lite_data path
     mkdir "$1/val" && ln -s ../../lite_data/train ../../lite_data/val_list.txt "$1/" || return
     mixed_list "$lite/train_list.txt" >"$1/train_list.txt" || return # official configs do not shuffle
@@ -189,7 +192,7 @@ mixed_list() { # FILE: its lines `<path> <label>`, the first of each class, then
 
 prepare_weights() { # the weights for whole_infer must be present: nothing is downloaded
     local weights
-    weights=$(provided_weights "$(for_mode "$(value_of pretrained_model_url train_model)" whole_infer)") || exit 1
+    weights=$(weights_for_whole_infer) || exit 1
     [[ -f $ROOT/$weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"
 }
 

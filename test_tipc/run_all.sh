@@ -26,12 +26,12 @@ main() {
     is_mode "${RUN[mode]}" || die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]}"
     find_configs "${ARGUMENTS[@]:1}"
     choose_output
-    [[ -z ${TIPC_OUTPUT:-} ]] || export TIPC_OUTPUT=${RUN[output]} # for the chains, which are started in the root
+    [[ -z ${TIPC_OUTPUT:-} ]] || export TIPC_OUTPUT=${RUN[output_root]} # for the chains, which are started in the root
     cd "$ROOT" || die "$ROOT: cannot be entered"
     name_models
 
-    open_output "${RUN[output]}/.run_all"
-    start_record "${RUN[out]}/results.log"
+    open_output "${RUN[output_root]}/.run_all"
+    start_record "${RUN[output_dir]}/results.log"
     prepare_environment
     for i in "${!CONFIGS[@]}"; do certify "${CONFIGS[i]}" "${MODELS[i]}"; done
     summarise
@@ -79,14 +79,15 @@ prepare_environment() { # Python and data, with the first config that can be rea
     local config
     for config in "${CONFIGS[@]}"; do
         (read_config "$config") 2>/dev/null && break
+        config=''
     done
-    bash test_tipc/prepare.sh "$config" lite_train_lite_infer || exit 1
+    [[ -z $config ]] || bash test_tipc/prepare.sh "$config" lite_train_lite_infer || exit 1
     find_python
     describe_environment
 }
 
 certify() { # CONFIG MODEL: run the driver, unless the model passed before and nothing has changed
-    local run=${RUN[output]}/$2/${RUN[mode]} stamp
+    local run=${RUN[output_root]}/$2/${RUN[mode]} stamp
     RUN[model]=$2
     stamp=$(certificate "$1")
     if [[ -z ${RUN[again]} && -f $run/summary.json && -f $run/certified && $(<"$run/certified") == "$stamp" ]]; then
@@ -95,14 +96,14 @@ certify() { # CONFIG MODEL: run the driver, unless the model passed before and n
         return
     fi
     rm -f "$run/certified" "$run/summary.json" # or they would stay if the driver stops at once
-    run_step "$2" "${RUN[out]}/$2.log" . bash test_tipc/test_train_inference_python.sh "$1" "${RUN[mode]}" \
+    run_step "$2" "${RUN[output_dir]}/$2.log" . bash test_tipc/test_train_inference_python.sh "$1" "${RUN[mode]}" \
         ${RUN[evidence]:+--evidence} || return 0
     echo "$stamp" >"$run/certified"
 }
 
 summarise() { # write and print the table, also after an interruption; fail unless all passed
     [[ -n ${RUN[versions]:-} ]] || return
-    "${RUN[python]}" test_tipc/lib/matrix.py "${RUN[output]}" --mode "${RUN[mode]}" --commit "${RUN[commit]}" \
+    "${RUN[python]}" test_tipc/lib/matrix.py "${RUN[output_root]}" --mode "${RUN[mode]}" --commit "${RUN[commit]}" \
         --versions "${RUN[versions]}" "${MODELS[@]}"
 }
 

@@ -35,7 +35,7 @@ main() {
     find_config "${ARGUMENTS[0]:-$ROOT/test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt}"
     read_serving_config
 
-    begin_chain results_serving.log # stage 0: prepare
+    begin_chain results_serving.log bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}" # stage 0
     name_serving_folders
     if ! find_model; then
         not_run convert server client agree "there is no exported model"
@@ -62,8 +62,8 @@ find_model() { # sets RUN[model_dir]: the config's folder; else what the base ch
     echo "note: there is no ${VALUE[model_filename]} in ${RUN[model_dir]}; taking what the base chain exports"
     find_trained_model "$base" && return
     if in_stage 1; then export_model "$base" || return; fi
-    take_model "${RUN[out]}/base/*/*/*/inference" && return
-    echo "error: the base chain left no ${VALUE[model_filename]} in ${RUN[out]}/base"
+    take_model "${RUN[output_dir]}/base/*/*/*/inference" && return
+    echo "error: the base chain left no ${VALUE[model_filename]} in ${RUN[output_dir]}/base"
     return 1
 }
 
@@ -76,7 +76,7 @@ export_model() { # CONFIG: by the base chain, of the provided weights, or of a s
         return 1
     fi
     [[ ! -f $(weights_of "$1") ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
-    run_step model "${RUN[out]}/model.log" . env TIPC_OUTPUT="${RUN[out]}/base" TIPC_PYTHON="${RUN[python]}" \
+    run_step model "${RUN[output_dir]}/model.log" . env TIPC_OUTPUT="${RUN[output_dir]}/base" TIPC_PYTHON="${RUN[python]}" \
         bash test_tipc/test_train_inference_python.sh "$1" "$mode" "${stages[@]}"
 }
 
@@ -89,7 +89,7 @@ convert() {
     add_fields model_filename params_filename
     add_field serving_server "${RUN[server_dir]}"
     add_field serving_client "${RUN[client_dir]}"
-    run_step convert "${RUN[out]}/convert.log" . "${COMMAND[@]}" --fetch_alias_names prediction
+    run_step convert "${RUN[output_dir]}/convert.log" . "${COMMAND[@]}" --fetch_alias_names prediction
 }
 
 serve_and_ask() { # DEVICE: every client's answers in answers_<device>_<client>.json; fails when nothing was served
@@ -112,9 +112,9 @@ ask() { # DEVICE CLIENT BATCH_SIZE: one client asks for all images
     [[ $name != *rpc* ]] || where=(--endpoint "${RUN[grpc]}")
     COMMAND=(python "${WORDS[@]}" "${where[@]}")
     add_image
-    run_step "client $1 $name batchsize $3" "${RUN[out]}/python_client_${1}_${name}_batchsize_$3.log" \
+    run_step "client $1 $name batchsize $3" "${RUN[output_dir]}/python_client_${1}_${name}_batchsize_$3.log" \
         "${VALUE[serving_dir]}" "${COMMAND[@]}" --batch_size "$3" \
-        --save "${RUN[there]}/$answers" --save_request "${RUN[there]}/${answers/answers/request}"
+        --save "${RUN[served_output]}/$answers" --save_request "${RUN[served_output]}/${answers/answers/request}"
 }
 
 agree() { # DEVICE: every answer with what predict_cls.py predicts
@@ -126,9 +126,9 @@ agree() { # DEVICE: every answer with what predict_cls.py predicts
         return
     fi
     mapfile -t engine < <(engine_option "$1")
-    run_step "agree $1" "${RUN[out]}/agree_$1.log" "${VALUE[serving_dir]}" python \
+    run_step "agree $1" "${RUN[output_dir]}/agree_$1.log" "${VALUE[serving_dir]}" python \
         "$(from_serving_dir tools/compare_serving.py)" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
-        "${engine[@]}" --save "${RUN[there]}/agree_$1.json" "${answers[@]}"
+        "${engine[@]}" --save "${RUN[served_output]}/agree_$1.json" "${answers[@]}"
 }
 
 main "$@"

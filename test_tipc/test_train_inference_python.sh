@@ -33,7 +33,7 @@ main() {
     find_config "${ARGUMENTS[0]}"
     read_train_config
 
-    begin_chain results_python.log # stage 0: prepare
+    begin_chain results_python.log bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}" # stage 0
     if [[ ${RUN[mode]} == whole_infer ]]; then
         take_provided_weights
         certify_weights
@@ -65,25 +65,25 @@ certify_weights() { # of RUN[weights]
 
 train() {
     in_stage 1 || return 0
-    begin_command "${RUN[train_field]}" "${RUN[train_more]}"
+    begin_command "${RUN[train_field]}" "${RUN[train_options]}"
     launch_on "${RUN[gpu]}" # visible GPUs; paddle.distributed.launch for several
     add_device
-    add_field output_dir "${RUN[run]}"
+    add_field output_dir "${RUN[training_dir]}"
     add_fields epochs pretrained batch_size train_free data_path
     add_mixed_precision "${RUN[autocast]}"
-    run_step train "${RUN[run]}.log" . "${COMMAND[@]}"
+    run_step train "${RUN[training_dir]}.log" . "${COMMAND[@]}"
 }
 
 converge() { # did the loss fall?
     in_stage 1 || return 0
-    run_step converge "${RUN[run]}_converge.log" . python test_tipc/lib/convergence.py "$(training_log)"
+    run_step converge "${RUN[training_dir]}_converge.log" . python test_tipc/lib/convergence.py "$(training_log)"
 }
 
 evaluate() {
     in_stage 2 || return 0
     if begin_evaluation; then
         add_field eval_free
-        run_step evaluate "${RUN[run]}_eval.log" . "${COMMAND[@]}"
+        run_step evaluate "${RUN[training_dir]}_eval.log" . "${COMMAND[@]}"
     else
         skip_step evaluate "the config has no eval command"
     fi
@@ -93,7 +93,7 @@ predict() { # with the training engine, the same images that the inference engin
     in_stage 3 || return 0
     if begin_evaluation infer.py; then
         COMMAND+=(-o "Infer.infer_imgs=$(from_root "${VALUE[image]}")")
-        run_step predict "${RUN[run]}_predict.log" . "${COMMAND[@]}"
+        run_step predict "${RUN[training_dir]}_predict.log" . "${COMMAND[@]}"
     else
         skip_step predict "the eval command is not tools/eval.py, so none is known for predicting"
     fi
@@ -107,8 +107,8 @@ export_model() {
     fi
     begin_command "${RUN[export_field]}"
     add_field export_weights "${RUN[weights]}"
-    add_field save_inference_dir "${RUN[run]}/inference"
-    run_step export "${RUN[run]}_export.log" . "${COMMAND[@]}"
+    add_field save_inference_dir "${RUN[training_dir]}/inference"
+    run_step export "${RUN[training_dir]}_export.log" . "${COMMAND[@]}"
 }
 
 infer() { # with Paddle Inference, every combination of device and options that the config lists
@@ -132,8 +132,8 @@ agree() { # the whole validation list through both engines
     in_stage 6 || return 0
     mapfile -t inference_config < <(inference_config_option)
     if begin_evaluation compare_engines.py; then
-        run_step agree "${RUN[run]}_agree.log" . "${COMMAND[@]}" --inference_model_dir "$(exported_model)" \
-            "${inference_config[@]}" --save "${RUN[run]}_agree.json"
+        run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" --inference_model_dir "$(exported_model)" \
+            "${inference_config[@]}" --save "${RUN[training_dir]}_agree.json"
     else
         skip_step agree "the eval command is not tools/eval.py, so the predictions were NOT compared"
     fi

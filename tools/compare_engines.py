@@ -45,8 +45,8 @@ def main():
     inference = load_config(args.inference_config, schema=DEPLOY)
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
+        from ppcls_lite.infer.compare.by_task import compare_task
         from ppcls_lite.infer.compare.engines import USUAL, choose_engines
-        from ppcls_lite.infer.compare.tasks import compare_task
         from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 

@@ -32,6 +32,7 @@ ENGINES = ("paddle", "onednn", "openvino", "onnxruntime", "gpu", "tensorrt", "on
 
 
 def parse():
+    positive, not_negative = checks.argument(), checks.argument(0)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NETWORK", help="default: the fifteen of the documents")
     parser.add_argument("--model_dir", nargs="+", metavar="FOLDER", help="exported models, instead of names")
@@ -65,18 +66,6 @@ def parse():
 
 def name_of(path):
     return path.relative_to(REPO)
-
-
-def positive(text, low=1):
-    """The whole number that `text` spells, for argparse."""
-    try:
-        return checks.whole("", int(text) if text.isdecimal() else text, low)
-    except UserError as error:
-        raise argparse.ArgumentTypeError(str(error).lstrip(": ")) from None
-
-
-def not_negative(text):
-    return positive(text, 0)
 
 
 def measure_all(args):

@@ -32,7 +32,7 @@ def switched_on(text, option, why_not):
     if reason and value is True:
         raise UserError(f"{option}={text}: {reason}; use {option}=False or {option}=auto")
     if reason:
-        logger.info(f"{option} is {'True unless stated' if text is None else text}, but {reason}: going on without")
+        logger.info(f"{option} is {'True by default' if text is None else text}, but {reason}: continuing without it")
     return not reason
 
 

@@ -53,9 +53,9 @@ class Task:
         """(paths, labels or None) of the images at `source`, or of the config's validation set."""
         return self.given_images(source) if source else self.validation_images(config)
 
-    def given_images(self, source):
-        """(paths, labels or None) of the images at `source`: an image, a folder or a list file."""
-        return list_images(source)[0], None
+    def given_images(self, source, root=None):
+        """(paths, labels or None) of the images at `source`: an image, a folder, or a list of paths below `root`."""
+        return list_images(source, root)[0], None
 
     def validation_images(self, config):
         """(paths, labels or None) of the config's validation set."""

@@ -5,6 +5,7 @@ import base64
 import json
 from pathlib import Path
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO, atomic_write
 
@@ -22,14 +23,11 @@ def parse_args(description, where, default, argv=None):
         default=REPO / "test_images",
         help="an image, a folder or a list file",
     )
-    parser.add_argument("--batch_size", type=int, default=1, help="images in one request")
+    parser.add_argument("--batch_size", type=checks.argument(), default=1, help="images in one request")
     parser.add_argument("--timeout", type=float, default=60, help="seconds to wait for an answer")
     parser.add_argument("--save", help="write the answers to this JSON file")
     parser.add_argument("--save_request", help="write the first request to this JSON file")
-    args = parser.parse_args(argv)
-    if args.batch_size < 1:
-        raise UserError(f"--batch_size: expected a whole number of at least 1, found {args.batch_size}")
-    return args
+    return parser.parse_args(argv)
 
 
 def build_request(paths):

@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from ppcls_lite.serving.request import Limits
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import load_config, read_yaml
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.schema import PATH
@@ -87,8 +88,7 @@ def load_service_config(path, overrides=()):
         _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
     stated = {key: value for key, value in (config.get("limits") or {}).items() if value is not None}
     for key, value in stated.items():
-        if value < 1:
-            raise UserError(f"limits.{key}: expected a whole number of at least 1, found {value}")
+        checks.whole(f"limits.{key}", value)
     return config, name, Limits(**stated)
 
 

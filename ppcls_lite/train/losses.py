@@ -14,7 +14,7 @@ LOSSES = Registry("loss")
 
 
 def check_finite(loss, fault):
-    """Raise UserError, with `fault` and an advice, when the number `loss` is not finite."""
+    """Raise UserError, with `fault` and advice, when the number `loss` is not finite."""
     if not math.isfinite(loss):
         raise UserError(f"{fault} a smaller Optimizer.lr.learning_rate or a longer warm-up may help")
 

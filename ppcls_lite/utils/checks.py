@@ -5,6 +5,8 @@ expected and what was found: "Global.epochs: expected a whole number of at least
 the last part of the name (a transform its `size`) lets its own caller put the place in front.
 """
 
+import argparse
+
 from ppcls_lite.utils.arithmetic import number
 from ppcls_lite.utils.errors import UserError, nearest
 
@@ -26,6 +28,17 @@ def whole(option, value, low=1):
     if not isinstance(value, int) or isinstance(value, bool) or value < low:
         raise wrong(option, f"a whole number of at least {low}", value)
     return value
+
+
+def argument(low=1):
+    """A type for argparse: the whole number not below `low` that the text of an option spells."""
+
+    def convert(text):
+        if not text.isdecimal() or int(text) < low:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {low}, found {text!r}")
+        return int(text)
+
+    return convert
 
 
 def real(option, value, low=None, high=None):

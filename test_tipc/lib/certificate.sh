@@ -6,7 +6,7 @@ declare -A RUN # see common_func.sh
 # Files that no result depends on: documents, evidence, tests; and files that count only if the model's own config names
 # them. All other files count, so that a new or moved file cannot be forgotten here.
 NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
-    tools/data/materials tools/tables deploy/paddleserving deploy/models dataset output inference)
+    tools/tables deploy/paddleserving deploy/models dataset output inference nohup.out)
 
 certificate() { # CONFIG
     {
@@ -16,14 +16,16 @@ certificate() { # CONFIG
     } 2>&1 | sha256sum
 }
 
-code_files() { # print all files but NOT_CODE and Markdown, committed or not; zero-terminated
+code_files() { # print all files but NOT_CODE, Markdown and logs, committed or not; zero-terminated
     local path
+    local -a not_code=("${NOT_CODE[@]}")
+    [[ ${RUN[output_root]} != "$ROOT"/* ]] || not_code+=("${RUN[output_root]#"$ROOT/"}")
     if [[ $(git rev-parse --show-toplevel 2>/dev/null) == "$ROOT" ]]; then
-        git ls-files -z --cached --others --exclude-standard -- . ':!*.md' "${NOT_CODE[@]/#/:!}"
+        git ls-files -z --cached --others --exclude-standard -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
     else
         local -a skipped=(-name .git -o -name '.venv*' -o -name __pycache__)
-        for path in "${NOT_CODE[@]}"; do skipped+=(-o -path "./$path"); done
-        find . \( "${skipped[@]}" \) -prune -o -type f ! -name '*.md' -print0
+        for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done
+        find . \( "${skipped[@]}" \) -prune -o -type f ! -name '*.md' ! -name '*.log' -print0
     fi
 }
 

@@ -19,10 +19,10 @@ is_mode() { # NAME
     return 1
 }
 
-choose_output() { # sets RUN[output]: TIPC_OUTPUT as seen from the working folder, or the usual one
-    RUN[output]=${TIPC_OUTPUT:-test_tipc/output}
-    [[ ${RUN[output]} != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
-    [[ -z ${TIPC_OUTPUT:-} || ${RUN[output]} == /* ]] || RUN[output]=$PWD/${RUN[output]}
+choose_output() { # sets RUN[output_root]: TIPC_OUTPUT as seen from the working folder, or the usual one
+    RUN[output_root]=${TIPC_OUTPUT:-test_tipc/output}
+    [[ ${RUN[output_root]} != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
+    [[ -z ${TIPC_OUTPUT:-} || ${RUN[output_root]} == /* ]] || RUN[output_root]=$PWD/${RUN[output_root]}
 }
 
 find_config() { # PATH, from the working folder or else from the root: sets RUN[config]; enters the root
@@ -38,24 +38,24 @@ in_stage() { # NUMBER
     (($1 >= RUN[stage] && $1 <= RUN[stop_stage]))
 }
 
-begin_chain() { # RECORD: open the output folder and its record, and prepare; exit where only that was requested
-    open_output "${RUN[output]}/${RUN[model]}/${RUN[mode]}"
+begin_chain() { # RECORD COMMAND...: open the output folder and its record, and prepare; exit if that was all
+    open_output "${RUN[output_root]}/${RUN[model]}/${RUN[mode]}"
     if ((RUN[stage] == 0)); then
-        start_record "${RUN[out]}/$1"
+        start_record "${RUN[output_dir]}/$1"
     else
-        continue_record "${RUN[out]}/$1" "$(IFS='|' && echo "${STAGES[*]:RUN[stage]}")"
+        continue_record "${RUN[output_dir]}/$1" "$(IFS='|' && echo "${STAGES[*]:RUN[stage]}")"
     fi
-    in_stage 0 && { prepare || exit 1; }
+    in_stage 0 && { prepare "${@:2}" || exit 1; }
     ((RUN[stop_stage] > 0)) || exit 0
     find_python
     describe_environment
 }
 
-prepare() { # the environment, data and weights of the config and the mode, as a recorded step
+prepare() { # COMMAND...: as a recorded step
     local status
     echo "==== prepare ===="
     begin_step prepare ''
-    run_in_group 1 2 bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}"
+    run_in_group 1 2 "$@"
     status=$?
     if ((status == 0)); then end_step passed ''; else end_step failed "exit code $status"; fi
     return "$status"
@@ -63,17 +63,17 @@ prepare() { # the environment, data and weights of the config and the mode, as a
 
 summarise() { # write and print the summary; fail unless the run passed
     [[ -n ${RUN[versions]:-} ]] || return
-    "${RUN[python]}" test_tipc/lib/report.py "${RUN[out]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
+    "${RUN[python]}" test_tipc/lib/report.py "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
         --versions "${RUN[versions]}" --commit "${RUN[commit]}"
 }
 
 finish() { # KIND: keep evidence of this kind if the whole run passed, print the summary, and exit
-    local status=0 text=${RUN[out]}/summary.txt
+    local status=0 text=${RUN[output_dir]}/summary.txt
     summarise >"$text" || status=1
     # a run with its own TIPC_OUTPUT is an experiment, unless evidence is requested
     if ((status == 0 && RUN[stop_stage] == ${#STAGES[@]} - 1)) &&
         [[ -n $1 && (-n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-}) ]]; then
-        "${RUN[python]}" test_tipc/lib/evidence.py "${RUN[out]}" --model "${RUN[model]}" --mode "$1" \
+        "${RUN[python]}" test_tipc/lib/evidence.py "${RUN[output_dir]}" --model "${RUN[model]}" --mode "$1" \
             ${RUN[evidence]:+--renew} || status=1
     fi
     cat "$text"

@@ -149,6 +149,10 @@ value_of() { # KEY...: print the value of the first line with one of these keys,
     return 1
 }
 
+weights_for_whole_infer() { # print the path of the weights that the config provides, from the root, or exit with an error
+    provided_weights "$(for_mode "$(value_of pretrained_model_url train_model)" whole_infer)"
+}
+
 mentions() { # TEXT: whether any value contains it
     local text
     for text in "${LINE_TEXT[@]}"; do
@@ -186,6 +190,7 @@ check_needed() { # FIELD...: lines that must have a value
 
 print_notes() {
     ((${#CONFIG_NOTES[@]} == 0)) || printf 'note: %s\n' "${CONFIG_NOTES[@]}"
+    CONFIG_NOTES=()
 }
 
 check_model_name() {

@@ -52,7 +52,7 @@ def main():
     parser.add_argument("--renew", action="store_true")
     args = parser.parse_args()
     target = args.to / args.model
-    if args.mode != MAIN_MODE or (target / "training.json").is_file():  # of a whole training, its own training
+    if args.mode != MAIN_MODE or (target / "training.json").is_file():  # the folder holds a whole training already
         target = target / args.mode
     shown = target.relative_to(ROOT) if target.is_relative_to(ROOT) else target
     needed, logs = ("python_server.log", SERVING_LOGS) if args.mode == SERVING else ("log_train.txt", LOGS)

@@ -55,7 +55,7 @@ def build_rows(output, mode, models):
         steps = [] if run["result"] == "not run" else read_summary(output / model / mode / "summary.json")
         row = {"model": model, "result": run["result"], "reason": run["reason"], "log": run["log"]}
         row.update({name: worst(steps, name) for name in STEPS})
-        # what was certified before took its time then
+        # a model that was certified before: the seconds of that run
         row["seconds"] = float(run["seconds"]) or round(sum(step["seconds"] for step in steps), 1)
         row.update({title: figures(steps, name, prefix) for title, (name, prefix) in FIGURES.items()})
         rows.append(row)

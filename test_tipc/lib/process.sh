@@ -28,8 +28,7 @@ watch_over() { # the same for a kill that no trap can catch
 }
 
 release() {
-    STEP_PID=''
-    end_all_processes "$SELF"
+    end_everything
     kill "${RUN[watch]}" 2>/dev/null
     free_lock "${RUN[lock]}"
 }
@@ -37,11 +36,20 @@ release() {
 on_signal() { # STATUS
     trap '' INT TERM HUP
     printf '\ninterrupted: ending what was started\n' >&2
-    stop_step
-    end_all_processes "$SELF"
+    end_everything
     record_interruption
     ! declare -F summarise >/dev/null || summarise
     exit "$1"
+}
+
+end_everything() { # that this script has started: jobs in the background, the step, the server
+    local job
+    for job in $(jobs -p); do
+        [[ $job == "${RUN[watch]}" ]] || kill "$job" 2>/dev/null
+    done
+    stop_step
+    ! declare -F stop_service >/dev/null || stop_service
+    end_all_processes "$SELF"
 }
 
 run_in_group() { # OUT ERR COMMAND...: run it in a process group of its own, writing to these two file descriptors

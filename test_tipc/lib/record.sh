@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run a step and record how it ended: one line per step of steps.tsv in RUN[out], which all reports are made from.
+# Run a step and record how it ended: one line per step of steps.tsv in RUN[output_dir], which all reports are made from.
 
 declare -A RUN # see common_func.sh
 
@@ -8,20 +8,20 @@ declare -A STEP=() # the running step: name, log and start, so that an interrupt
 open_output() { # FOLDER: use the folder for this run; wait while another run uses it
     local why
     why=$(LC_ALL=C mkdir -p "$1" 2>&1) || die "$1: the output folder cannot be made (${why##*: })"
-    RUN[out]=$1
+    RUN[output_dir]=$1
     take_lock "$1.lock" "another run is using $1"
     guard "$1.lock"
 }
 
 start_record() { # RESULTS_FILE: remove the last run's files and begin a new list of steps
-    find "${RUN[out]}/" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
+    find "${RUN[output_dir]}/" -mindepth 1 -maxdepth 1 -exec rm -rf {} +
     continue_record "$1" none
 }
 
 continue_record() { # RESULTS_FILE NAMES: keep the list of steps, without the steps of these NAMES (a|b|c)
-    local list=${RUN[out]}/steps.tsv
+    local list=${RUN[output_dir]}/steps.tsv
     RUN[results]=$1
-    touch "$1" "$list" || die "${RUN[out]}: cannot be written to"
+    touch "$1" "$list" || die "${RUN[output_dir]}: cannot be written to"
     grep -vE $'^[^\t]*\t('"$2"$'|run)[ \t]' "$list" >"$list.new"
     mv "$list.new" "$list"
 }
@@ -107,8 +107,13 @@ print_end() { # LOG: the last lines of a failed step
 record() { # NAME RESULT SECONDS LOG REASON: one line of steps.tsv
     local IFS=$'\t'
     # a failure that was not recorded would count as a success
-    printf '%s\n' "${RUN[tag]:-}"$'\t'"$*" >>"${RUN[out]}/steps.tsv" ||
-        die "${RUN[out]}/steps.tsv: cannot be written; is the disk full?"
+    printf '%s\n' "${RUN[tag]:-}"$'\t'"$*" >>"${RUN[output_dir]}/steps.tsv" ||
+        die "${RUN[output_dir]}/steps.tsv: cannot be written; is the disk full?"
+}
+
+is_log_of_another_tag() { # LOG: whether steps.tsv has it for another training than the current one
+    TAG=${RUN[tag]} LOG=$1 awk -F '\t' '$5 == ENVIRON["LOG"] && $1 != ENVIRON["TAG"] { found = 1 } END { exit !found }' \
+        "${RUN[output_dir]}/steps.tsv"
 }
 
 skip_step() { # NAME REASON

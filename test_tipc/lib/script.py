@@ -1,6 +1,7 @@
 """What the scripts of this folder share: errors of one line, and files that are whole or not there at all.
 
-`test_tipc/` works in any repository, so nothing here imports more than the standard library.
+`test_tipc/` works in any repository, so nothing here needs more than the standard library; curves.py needs
+Matplotlib to draw.
 """
 
 import os
@@ -17,7 +18,8 @@ class UserError(Exception):
 
 
 def run_main(main):
-    """Call a script's `main()` and exit: with what it returns, or 1 and one line after a UserError or a full disk."""
+    """Call a script's `main()` and exit: with what it returns, 1 and one line after a UserError or a
+    file that cannot be used, 130 after Ctrl-C."""
     try:
         status = main() or 0
     except UserError as error:
@@ -26,8 +28,11 @@ def run_main(main):
     except BrokenPipeError:  # the reader (`| head`) has left: nothing more to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
     except OSError as error:
-        print(f"error: {error.filename or 'the output'}: cannot be written ({error.strerror})", file=sys.stderr)
+        print(f"error: {error.filename or 'the output'}: cannot be used ({error.strerror})", file=sys.stderr)
         status = 1
     sys.exit(status)
 

@@ -19,9 +19,9 @@ service_runs() {
     [[ -n ${SERVICE[pid]} ]] && kill -0 "${SERVICE[pid]}" 2>/dev/null
 }
 
-service_said() { # PREFIX: print the rest of the last line of its log that begins so; fail when there is none
+last_line_with() { # LOG PREFIX: print the rest of the log's last line that begins so; fail when there is none
     local line
-    line=$(grep -a "^$1" "${SERVICE[log]}" | tail -n 1) && [[ -n $line ]] && printf '%s' "${line#"$1"}"
+    line=$(grep -a "^$2" "$1" | tail -n 1) && [[ -n $line ]] && printf '%s' "${line#"$2"}"
 }
 
 wait_for_service() { # SECONDS COMMAND...: repeat it until it succeeds; fail when the server ended or the time is over

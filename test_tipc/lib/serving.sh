@@ -2,7 +2,7 @@
 # What the steps of test_serving.sh need: folders, the model to serve, and starting and stopping the server.
 # Sourced after service.sh and serving_config.sh. More names of RUN:
 #   http_port rpc_port seconds     the server's ports and how long it may take to start
-#   there server_dir client_dir    the output folder as the server sees it, and the converted model
+#   served_output server_dir client_dir    the output folder as the server sees it, and the converted model
 #   http grpc                      where the server listens
 
 declare -A RUN # see common_func.sh
@@ -16,20 +16,20 @@ read_serving_environment() {
     RUN[http_port]=${BASH_REMATCH[1]} RUN[rpc_port]=${BASH_REMATCH[2]}
 }
 
-name_serving_folders() { # RUN[there] is the output folder as seen from serving_dir, where server and clients run
-    RUN[there]=$(from_serving_dir "${RUN[out]}")
-    RUN[server_dir]=${RUN[out]}/$(basename -- "${VALUE[serving_server]}")
-    RUN[client_dir]=${RUN[out]}/$(basename -- "${VALUE[serving_client]}")
+name_serving_folders() { # RUN[served_output] is the output folder as seen from serving_dir, where server and clients run
+    RUN[served_output]=$(from_serving_dir "${RUN[output_dir]}")
+    RUN[server_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[serving_server]}")
+    RUN[client_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[serving_client]}")
 }
 
 # -------------------------------------------------------------------------------------------------------- the model
 
 weights_of() { # CONFIG of the base chain: print the path of its provided weights; fail when it names none
-    [[ -f $1 ]] && (read_config "$1" && provided_weights "$(value_of pretrained_model_url train_model)") 2>/dev/null
+    [[ -f $1 ]] && (read_config "$1" && weights_for_whole_infer) 2>/dev/null
 }
 
 find_trained_model() { # CONFIG: a model that the base chain has trained before, where no weights are provided
-    [[ ! -f $(weights_of "$1") ]] && take_model "${RUN[output]}/${RUN[model]}/lite_train_lite_infer/*/inference"
+    [[ ! -f $(weights_of "$1") ]] && take_model "${RUN[output_root]}/${RUN[model]}/lite_train_lite_infer/*/inference"
 }
 
 take_model() { # PATTERN: sets RUN[model_dir] to the first such folder with a model; fails when there is none
@@ -41,7 +41,7 @@ take_model() { # PATTERN: sets RUN[model_dir] to the first such folder with a mo
 # ------------------------------------------------------------------------------------------------------- the server
 
 start_server() { # DEVICE: start it and wait until it is ready; sets RUN[http] and RUN[grpc], where it listens
-    local device=$1 type=0 identity='' log=${RUN[out]}/python_server_$1.log reason
+    local device=$1 type=0 identity='' log=${RUN[output_dir]}/python_server_$1.log reason
     local conf=op.${RUN[op]}.local_service_conf
     [[ $device == cpu ]] || type=1 identity=${RUN[gpu]}
     begin_command web_service
@@ -49,7 +49,7 @@ start_server() { # DEVICE: start it and wait until it is ready; sets RUN[http] a
         "$conf.model_config=$(from_serving_dir "${RUN[server_dir]}")" "$conf.device_type=$type" "$conf.devices=$identity")
     begin_step "server $device" "$log"
     printf '\n==== %s ====\n' "${STEP[name]}"
-    SERVING_LOG_PATH=${RUN[there]} SERVING_HOME=${RUN[there]} start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    SERVING_LOG_PATH=${RUN[served_output]} SERVING_HOME=${RUN[served_output]} start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
     if wait_for_service "${RUN[seconds]}" service_is_ready; then
         grep -a '^# ' "$log"
         grep -a -E '^(engine|listening): ' "$log"
@@ -70,7 +70,7 @@ start_server() { # DEVICE: start it and wait until it is ready; sets RUN[http] a
 
 service_is_ready() { # ask it at the address that its log names
     local said
-    said=$(service_said 'listening: ') && [[ $said =~ ^(http://(.+):([0-9]+)/.*)\ and\ grpc\ (.*)$ ]] || return
+    said=$(last_line_with "${SERVICE[log]}" 'listening: ') && [[ $said =~ ^(http://(.+):([0-9]+)/.*)\ and\ grpc\ (.*)$ ]] || return
     RUN[http]=${BASH_REMATCH[1]} RUN[grpc]=${BASH_REMATCH[4]}
     answers_http "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}" "/${RUN[op]}/ready"
 }
@@ -98,14 +98,13 @@ add_image() { # the images that the config names, or else test_images
 
 saved_answers() { # DEVICE: print NAME=FILE per line, as tools/compare_serving.py takes them
     local path name
-    for path in "${RUN[out]}/answers_$1"_*.json; do
+    for path in "${RUN[output_dir]}/answers_$1"_*.json; do
         name=${path##*/answers_"$1"_}
-        [[ ! -f $path ]] || printf '%s\n' "${name%.json}=${RUN[there]}/${path##*/}"
+        [[ ! -f $path ]] || printf '%s\n' "${name%.json}=${RUN[served_output]}/${path##*/}"
     done
 }
 
 engine_option() { # DEVICE: print the server's engine as an option for tools/compare_serving.py, a word per line
     local engine
-    SERVICE[log]=${RUN[out]}/python_server_$1.log
-    ! engine=$(service_said 'engine: ') || printf '%s\n' --engine "$engine"
+    ! engine=$(last_line_with "${RUN[output_dir]}/python_server_$1.log" 'engine: ') || printf '%s\n' --engine "$engine"
 }

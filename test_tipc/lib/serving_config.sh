@@ -9,6 +9,7 @@ declare -a DEVICES=() # cpu or gpu, in the order of the config
 read_serving_config() { # read and check RUN[config]; sets RUN[model], RUN[op], RUN[gpu] and DEVICES
     local block
     read_config "${RUN[config]}"
+    print_notes
     local -a names=(model_name python)
     block=$(find_block serving_params) || exit 1
     [[ $(key_at "$block" 2) != inference_model_url ]] || names+=(inference_model_url) # PaddleClas has it

@@ -7,6 +7,7 @@ declare -A RUN # see common_func.sh
 read_train_config() { # read and check RUN[config] for RUN[mode], with its lines named by their meaning; sets RUN[model]
     local block train_lines
     read_config "${RUN[config]}"
+    print_notes
     block=$(find_block train_params) || exit 1
     train_lines=${BLOCK_LINES[block]}
     if ((train_lines >= 12)); then
@@ -152,14 +153,14 @@ normalise_booleans() { # FIELD
 
 choose_trainer() { # TRAINER: sets which lines hold its commands; fails when the config gives none
     local name
-    RUN[train_field]=norm_train RUN[export_field]=norm_export RUN[train_more]=''
+    RUN[train_field]=norm_train RUN[export_field]=norm_export RUN[train_options]=''
     for name in pact fpgm distill free; do
         [[ ${KEY[${name}_train]:-} == "$1" && $1 != null ]] || continue
         RUN[train_field]=${name}_train RUN[export_field]=${name}_export
     done
     if [[ ${KEY[to_static_train]:-} == "$1" ]]; then
         is_set to_static_train || return 1
-        RUN[train_more]=${VALUE[to_static_train]} # options added to norm_train
+        RUN[train_options]=${VALUE[to_static_train]} # options added to norm_train
     elif [[ ${RUN[train_field]} == norm_train && ${KEY[norm_train]} != "$1" ]]; then
         return 1
     fi

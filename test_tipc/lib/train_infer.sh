@@ -30,7 +30,7 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
     RUN[gpu]=$1 RUN[autocast]=$2
     RUN[tag]=${3}_gpus_${1}_autocast_${2}_nodes_$(node_count "$1")
     RUN[tag]=${RUN[tag]//[^A-Za-z0-9_,.;-]/_}
-    RUN[run]=${RUN[out]}/${RUN[tag]}
+    RUN[training_dir]=${RUN[output_dir]}/${RUN[tag]}
     choose_trainer "$3" && ! reason=$(why_not_here) && return
     ! in_stage 1 || skip_step train "$reason"
     return 1
@@ -38,13 +38,13 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
 
 why_not_here() { # print why this machine cannot train on RUN[gpu] with RUN[autocast]; fail when it can
     local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
-    local -a devices
-    IFS=, read -r -a devices <<<"${gpu#*;}"
+    local -a entry_gpus
+    IFS=, read -r -a entry_gpus <<<"${gpu#*;}"
     if [[ $gpu == -1 ]]; then
         [[ $autocast != null && $autocast != fp32 ]] && echo "mixed precision ($autocast) needs a GPU"
     elif ((RUN[gpus] == 0)); then
         echo "gpu_list has $gpu, and there is no GPU that this Paddle can use"
-    elif ((RUN[gpus] < ${#devices[@]})); then
+    elif ((RUN[gpus] < ${#entry_gpus[@]})); then
         echo "gpu_list has $gpu, and there are ${RUN[gpus]} GPUs"
     else
         false
@@ -83,7 +83,7 @@ add_mixed_precision() { # AUTOCAST
 
 add_device() { # the device option for RUN[gpu], which is -1 for the CPU
     local value=${VALUE[device]%%|*}
-    [[ ${KEY[device]} == -* ]] || return 0 # the models dialect has a line here that is no option
+    [[ ${KEY[device]} == -* ]] || return 0 # the models dialect has a line here that is not an option
     if [[ ${RUN[gpu]} == -1 ]]; then
         case $value in
             True) value=False ;;
@@ -94,30 +94,30 @@ add_device() { # the device option for RUN[gpu], which is -1 for the CPU
 }
 
 training_log() { # print the path of log_train.txt, or of the training's output where it left none
-    if [[ -f ${RUN[run]}/log_train.txt ]]; then echo "${RUN[run]}/log_train.txt"; else echo "${RUN[run]}.log"; fi
+    if [[ -f ${RUN[training_dir]}/log_train.txt ]]; then echo "${RUN[training_dir]}/log_train.txt"; else echo "${RUN[training_dir]}.log"; fi
 }
 
 kind_of_evidence() { # print the mode where something was trained: evidence is of a training
-    ! compgen -G "${RUN[out]}/*/log_train.txt" >/dev/null || echo "${RUN[mode]}"
+    ! compgen -G "${RUN[output_dir]}/*/log_train.txt" >/dev/null || echo "${RUN[mode]}"
 }
 
 # ------------------------------------------------------------------------------------------- weights and the export
 
 find_trained_weights() { # set RUN[weights] to what train_model_name names, with or without .pdparams as it says
     local name=${VALUE[train_model_name]} folder
-    for folder in "${RUN[run]}" "${RUN[run]}/${RUN[model]}"; do
+    for folder in "${RUN[training_dir]}" "${RUN[training_dir]}/${RUN[model]}"; do
         RUN[weights]=$folder/$name
         [[ -f ${RUN[weights]} || -f ${RUN[weights]}.pdparams ]] && return
     done
-    echo "error: the training left no ${name%.pdparams}.pdparams in ${RUN[run]}"
-    record weights failed 0 "${RUN[run]}.log" "no ${name%.pdparams}.pdparams was left"
+    echo "error: the training left no ${name%.pdparams}.pdparams in ${RUN[training_dir]}"
+    record weights failed 0 "${RUN[training_dir]}.log" "no ${name%.pdparams}.pdparams was left"
     not_run evaluate predict export infer agree "there are no weights"
     return 1
 }
 
 take_provided_weights() { # for whole_infer
     local weights
-    RUN[tag]=provided RUN[gpu]=-1 RUN[run]=${RUN[out]}/provided
+    RUN[tag]=provided RUN[gpu]=-1 RUN[training_dir]=${RUN[output_dir]}/provided
     choose_trainer norm_train
     if is_set kl_quant && [[ ${VALUE[kl_quant]} != False ]]; then
         skip_step quantise "post-training quantisation is not a part of this repository"
@@ -143,8 +143,8 @@ begin_evaluation() { # [SCRIPT]: the evaluation command, or with another script 
 }
 
 exported_model() { # print its folder: ours, or the one in the config, which a foreign export command may use
-    if [[ -d ${RUN[run]}/inference ]]; then
-        echo "${RUN[run]}/inference"
+    if [[ -d ${RUN[training_dir]}/inference ]]; then
+        echo "${RUN[training_dir]}/inference"
     else
         from_root "${VALUE[infer_model]:-${VALUE[save_inference_dir]}}"
     fi
@@ -210,9 +210,9 @@ add_values() { # (FIELD VALUE)...
 }
 
 new_inference_log() { # DEVICE SETTINGS: print the official name, or the training's own if another training's log has it
-    local log=${RUN[out]}/python_infer_${1}_gpus_${RUN[gpu]}_$2.log
-    if cut -f 1,5 "${RUN[out]}/steps.tsv" | grep -F $'\t'"$log" | grep -qvF "${RUN[tag]}"$'\t'; then
-        log=${RUN[run]}_infer_${1}_$2.log
+    local log=${RUN[output_dir]}/python_infer_${1}_gpus_${RUN[gpu]}_$2.log
+    if is_log_of_another_tag "$log"; then
+        log=${RUN[training_dir]}_infer_${1}_$2.log
     fi
     echo "$log"
 }

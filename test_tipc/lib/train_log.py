@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from script import UserError
 
-# the format asks for the second part; the first is how our own lines begin
+# our lines begin with the first part; the official format has only the second
 _STEP = re.compile(r"\[Epoch (?P<epoch>\d+)/\d+\]\[Iter: (?P<step>\d+)/(?P<steps>\d+)\]")
 _COST = re.compile(
     r"\bloss: (?P<loss>[-+.\deinfa]+),? avg_reader_cost: (?P<reader>[.\de-]+) sec,? "

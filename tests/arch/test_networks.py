@@ -139,7 +139,7 @@ def test_a_wrong_entry_is_named():
     assert "expected 214" in first_difference(official[:-1], official)
     assert first_difference(official[1::-1] + official[2:], official).startswith("entry 0:")
     wider = entries(build_model("MobileNetV3_small_x1_25"))
-    assert first_difference(wider, official).startswith("entry 0:") or "blocks" in first_difference(wider, official)
+    assert first_difference(wider, official).startswith("entry ")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Weights files: loading, other class counts, and downloads from a real server that cuts, misses and changes files."""
+"""Weights files: loading, other class counts, and downloads from a real server that cuts, omits and changes files."""
 
 import functools
 import threading

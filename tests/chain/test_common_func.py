@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from ppcls_lite.utils.machine import speed_up_mkl
+from tests.helpers.scripts import LIMIT
 from tests.helpers.shell import ROOT, assert_one_error, bash, is_running, wait_for
 
 PROVIDED = 'read_config "$1"; provided_weights "$(value_of pretrained_model_url train_model)"'
@@ -223,7 +224,7 @@ def test_of_many_that_find_a_dead_lock_one_at_a_time_gets_it(tmp_path):
     command = ["bash", "-c", source + text, "lock", str(tmp_path), "0.05"]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(5)]
     for run in runs:
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=LIMIT)
         assert "freed" in out, err
 
 
@@ -238,8 +239,9 @@ def test_something_else_of_the_locks_name(tmp_path):
 STEP = """
 cd "$1"; open_output "$1/out"; start_record "$1/out/results.log"; shift
 RUN[model]=net RUN[versions]=v RUN[commit]=c RUN[python]=python3
-run_step train "${RUN[out]}/x.log" . "$@"; echo "status $?"
-pid=$(sed -n 's/^pid //p' "${RUN[out]}/x.log" | tail -n 1); [[ -z $pid ]] || process_identity "$pid" || echo "gone"
+run_step train "${RUN[output_dir]}/x.log" . "$@"; echo "status $?"
+pid=$(sed -n 's/^pid //p' "${RUN[output_dir]}/x.log" | tail -n 1)
+[[ -z $pid ]] || process_identity "$pid" || echo "gone"
 """
 
 
@@ -273,7 +275,7 @@ def test_the_exit_status_is_the_commands_own(tmp_path, command, status):
 
 
 def test_a_result_that_cannot_be_written_down_ends_the_run(tmp_path):
-    run = bash(STEP.replace("run_step", 'ln -sf /dev/full "${RUN[out]}/steps.tsv"; run_step'), tmp_path, "false")
+    run = bash(STEP.replace("run_step", 'ln -sf /dev/full "${RUN[output_dir]}/steps.tsv"; run_step'), tmp_path, "false")
     assert run.status == 1
     assert "error: " in run.err
     assert "steps.tsv: cannot be written; is the disk full?" in run.err

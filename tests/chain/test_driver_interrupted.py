@@ -6,6 +6,7 @@ import signal
 
 import pytest
 
+from tests.helpers.scripts import LIMIT
 from tests.helpers.shell import is_running, wait_for
 
 STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
@@ -92,7 +93,7 @@ def test_a_reader_that_goes_away_leaves_nothing_running(chain):
     pids = sleeping(chain)
     process.stdout.close()
     process.stderr.close()
-    assert process.wait(timeout=60) != 0
+    assert process.wait(timeout=LIMIT) != 0
     assert wait_for(lambda: not any(map(is_running, pids)))
 
 

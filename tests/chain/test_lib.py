@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import LIMIT, ROOT
 
 LIB = ROOT / "test_tipc/lib"
 MODULES = sorted(path.stem for path in LIB.glob("*.py"))
@@ -18,7 +18,7 @@ ALLOWED = {*sys.stdlib_module_names, *MODULES, "numpy", "matplotlib"} if sys.ver
 def test_it_runs_where_nothing_is_installed(tmp_path, name):
     shutil.copytree(LIB, tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-S", "-E", str(tmp_path / "lib" / f"{name}.py"), "--help"]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stderr) == (0, "")
 
 

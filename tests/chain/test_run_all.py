@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 import matrix
-from tests.helpers.scripts import ROOT, Outcome, assert_one_line
+from tests.helpers.scripts import LIMIT, ROOT, Outcome, assert_one_line
 
 MODE = "lite_train_lite_infer"
 # replaces training, export and inference; `fails` and `sleeps` are planted by the tests
@@ -91,7 +91,7 @@ class Copy(NamedTuple):
     def run(self, *words, cwd=None, **more):
         environment = {**self.environment, **more}
         done = subprocess.run(
-            self.command(*words), cwd=cwd or self.root, env=environment, capture_output=True, text=True, timeout=60
+            self.command(*words), cwd=cwd or self.root, env=environment, capture_output=True, text=True, timeout=LIMIT
         )
         return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -171,7 +171,8 @@ def test_certifies_once_for_the_same_ground(copy):
     assert copy.rows["model"]["train"] == "passed"
     assert copy.matrix["verdict"] == "passed: all 1 models, 1 of them before"
 
-    for unrelated in ("notes.md", "tests/test_new.py", "test_tipc/configs/other/train_infer_python.txt"):
+    unrelated_files = ("notes.md", "all.log", "nohup.out", "tests/test_new.py")
+    for unrelated in (*unrelated_files, "test_tipc/configs/other/train_infer_python.txt"):
         (copy.root / unrelated).parent.mkdir(parents=True, exist_ok=True)
         (copy.root / unrelated).write_text("nothing\n")
     assert "certified before" in copy.run(MODE).out
@@ -306,7 +307,7 @@ def test_ctrl_c_ends_everything(copy, sent, status):
             time.sleep(0.1)
         assert running(mark)
         os.killpg(process.pid, sent)  # what a terminal does
-        output = process.communicate(timeout=30)[0]
+        output = process.communicate(timeout=LIMIT)[0]
     finally:
         process.kill()
     assert process.returncode == status, output

@@ -15,6 +15,7 @@ from ppcls_lite.data.dataset import ImageNetDataset, list_images, read_list
 from ppcls_lite.data.loader import Loader, build_loader
 from ppcls_lite.data.sampler import EpochBatchSampler
 from ppcls_lite.utils.errors import UserError
+from tests.helpers.scripts import LIMIT
 
 COUNT = 11
 TRAIN_OPS = [
@@ -363,7 +364,7 @@ def test_killing_the_parent_ends_the_workers(folder):
     """
     # stdout reaches its end only when the last process that holds it has gone: waiting for it is the test
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=30
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=LIMIT
     )
     workers = done.stdout.split()
     assert len(workers) >= 2, done.stderr

@@ -16,7 +16,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import replace_block
 from tests.helpers.configs import read_in_every_mode
 from tests.helpers.detection import make_config, write_set
-from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
 from tools.tables import det_table as table
 
 DOCUMENT = ROOT / "docs/lightweight_backbone.md"
@@ -185,7 +185,8 @@ def test_listing_and_taps_of_the_document_are_true():
     text = DOCUMENT.read_text()
     command = "python tools/print_features.py -m MobileNetV3_large_x1_0 --size 640"
     listing = text.partition(command)[2].partition("```text\n")[2].partition("```")[0]
-    done = subprocess.run([sys.executable, *command.split()[1:]], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    words = [sys.executable, *command.split()[1:]]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
     assert done.stdout == listing
     backbone = build_backbone("MobileNetV3_large_x1_0")
     assert f"{backbone.out_indices} {backbone.channels} {backbone.strides}" in text
@@ -195,7 +196,7 @@ def test_a_sixth_backbone_needs_a_config_made_as_the_document_says(tmp_path):
     """Its `sed` line gives a chain's config of PPHGNetV2_B0 that the driver reads."""
     (line,) = re.findall(r"^(sed 's/.*?\.txt)$", DOCUMENT.read_text().replace(" \\\n    ", " "), re.MULTILINE)
     line = line.replace("/tmp/", f"{tmp_path}/")
-    subprocess.run(["bash", "-c", line], cwd=ROOT, check=True, timeout=30)
+    subprocess.run(["bash", "-c", line], cwd=ROOT, check=True, timeout=LIMIT)
     text = (tmp_path / "CenterNet_PPHGNetV2_B0.txt").read_text()
     assert "model_name:CenterNet_PPHGNetV2_B0" in text
     assert set(re.findall(r"Arch.Backbone.name=([^ |\n]+)", text)) == {"PPHGNetV2_B0"}

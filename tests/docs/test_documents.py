@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import LIMIT, ROOT
 
 PATTERNS = ("README*.md", "docs/*.md", "test_tipc/docs/*.md", "deploy/*/*.md")
 NAMES = sorted(str(path.relative_to(ROOT)) for pattern in PATTERNS for path in ROOT.glob(pattern))
@@ -97,5 +97,5 @@ def test_the_example_of_a_network_is_one(tmp_path):
     package = tmp_path / "ppcls_lite/arch/__init__.py"
     package.write_text(package.read_text().replace("    mixnet,\n", "    mixnet,\n    my_net,\n", 1))
     command = [sys.executable, str(tmp_path / "tools/print_features.py"), "-m", "MyNet_x1_0"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
     assert done.stdout == printed, done.stderr

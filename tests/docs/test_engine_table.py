@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ppcls_lite.utils.config import read_yaml
-from tests.helpers.scripts import ROOT, assert_one_line
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line
 
 TABLE = "tools/tables/engine_table.py"
 DOCUMENT = ROOT / "docs/models.md"
@@ -18,7 +18,7 @@ BEGIN, END = "<!-- engine table: begin -->\n", "<!-- engine table: end -->"
 def run_python(text, *arguments):
     """Paddle decides once in a process which format it exports, so this needs one of its own."""
     done = subprocess.run(
-        [sys.executable, "-c", text, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", text, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])

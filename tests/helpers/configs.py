@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import LIMIT, ROOT
 
 NETWORK = "MobileNetV3_small_x0_35"  # the fastest one with dropout
 NAMES = ("red", "green", "blue")
@@ -88,6 +88,6 @@ def read_in_every_mode(name):
         "{ choose_trainer norm_train || [[ $mode == whole_infer ]]; } && "
         'echo "$mode ${RUN[model]} ${VALUE[norm_export]}") || exit 1; done'
     )
-    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

@@ -118,6 +118,29 @@ def test_agreement_about_nothing_is_not_an_agreement():
     assert not fewer.agrees
 
 
+@pytest.mark.parametrize(("other_score", "is_tie"), [(0.50002, True), (0.502, False)])
+@pytest.mark.parametrize("place", ["neighbours", "the K best"])
+def test_boxes_of_nearly_the_same_score_may_change_their_places(place, other_score, is_tie):
+    """Two cells score 0.5 and a little less; the other engine sees the second one as the larger."""
+    cells = [(1, 1), (1, 2)] if place == "neighbours" else [(1, 1), (5, 5)]
+    outputs = []
+    for scores, kept in (((0.5, 0.49999), 0), ((0.5, other_score), 1)):
+        heat = np.zeros((1, 1, 8, 8), np.float32)
+        for (y, x), score in zip(cells, scores):
+            heat[0, 0, y, x] = score
+        y, x = cells[kept]
+        rows = np.array([[[0, heat[0, 0, y, x], 4 * x, 4 * y, 4 * x + 9, 4 * y + 9]]], np.float32)
+        outputs.append([rows, np.array([1], np.int32), heat, *(np.zeros((1, 2, 8, 8), np.float32) for _ in range(2))])
+    agreement = DetectionAgreement("usual", 1e-4)
+    agreement.add(*outputs, [32])
+    assert agreement.agrees == is_tie
+    assert (agreement.ties, agreement.unmatched) == ((2, 0) if is_tie else (0, 2))
+    assert ("(2 more in ties of two scores)" in str(agreement)) == is_tie
+    strict = DetectionAgreement("strict", 0.0)
+    strict.add(*outputs, [32])
+    assert (strict.ties, strict.unmatched, strict.agrees) == (0, 2, False)
+
+
 def test_scripts_predict_the_same_and_draw(exported, det_set, tmp_path, run_here):
     path, model = exported
     trained = run_here("tools/infer.py", "-c", path, "-o", f"Infer.output_dir={tmp_path / 'a'}")

@@ -14,7 +14,7 @@ from ppcls_lite.infer.engines.base import ENGINES, Engine
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
-from tests.helpers.scripts import ROOT, assert_one_line
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line
 
 NAMES = ENGINES.names()
 CPU_ENGINES = ["onednn", "openvino", "paddle", "training", "training_export"]
@@ -52,7 +52,7 @@ def test_a_name_is_taken_once():
 
 def test_the_table_needs_no_paddle():
     code = "import sys; import ppcls_lite.infer.engines; sys.exit('paddle' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=LIMIT).returncode == 0
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -145,7 +145,7 @@ def test_a_gpu_is_used_where_there_is_one(text, there, result, monkeypatch):
     said = []
     monkeypatch.setattr(command_line.logger, "info", said.append)
     assert switched_on(text, "--use_gpu", lambda: "" if there else "no GPU is visible") is result
-    assert [("no GPU is visible: going on without" in line) for line in said] == ([] if there else [True])
+    assert [("no GPU is visible: continuing without it" in line) for line in said] == ([] if there else [True])
 
 
 def test_a_required_gpu_that_is_missing_is_an_error():

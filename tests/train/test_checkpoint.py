@@ -17,7 +17,7 @@ from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, load_plain
 from tests.helpers.configs import NETWORK
-from tests.helpers.scripts import ROOT, assert_one_line
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line
 
 SUFFIXES = (".pdparams", ".pdopt", ".pdstates")
 
@@ -194,7 +194,7 @@ def test_training_on_a_full_disk_ends_with_one_line(config, write_config):
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=LIMIT,
     )
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if "ccache" not in line]

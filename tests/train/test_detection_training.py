@@ -26,7 +26,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays
 from tests.helpers.configs import random_weights, save_arrays
 from tests.helpers.detection import NAMES
-from tests.helpers.scripts import ROOT, run_process
+from tests.helpers.scripts import LIMIT, ROOT, run_process
 from train_log import read_train_log
 
 FIGURES = ("AP", "AP50", "AP75", "APsmall", "APmedium", "APlarge")
@@ -294,7 +294,7 @@ def test_two_processes_share_one_evaluation(exported_detector, tmp_path):
     command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node=2", "--backend", "gloo"]
     command += ["--log_dir", str(tmp_path / "log"), str(ROOT / "tools/eval.py"), "-c", str(path)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LIMIT)
     assert alone.status == done.returncode == 0, done.stderr
     expected = re.search(r"AP: .*$", alone.out, re.MULTILINE)[0]
     assert expected in (tmp_path / "log/workerlog.0").read_text()

@@ -18,7 +18,7 @@ from ppcls_lite.train.progress import Judged, Progress
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.safe_load import load_arrays
 from tests.helpers.configs import random_weights, save_arrays
-from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
 from train_log import read_train_log
 
 OFFICIAL = "ppcls/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml"
@@ -174,11 +174,11 @@ def test_gpu_is_demanded(config, write_config, run_here):
 def test_full_log_disk_and_departed_reader(config, write_config):
     path = write_config(config)
     command = f"{sys.executable} {ROOT}/tools/train.py -c {path} -o Global.epochs=1"
-    full = subprocess.run(f"{command} >/dev/full", shell=True, capture_output=True, text=True, timeout=100)
+    full = subprocess.run(f"{command} >/dev/full", shell=True, capture_output=True, text=True, timeout=LIMIT)
     assert full.returncode != 0
     assert "error: the screen's output cannot be written (No space left on device)" in full.stderr
     assert "Traceback" not in full.stderr
-    left = subprocess.run(["bash", "-c", f"{command} | head -1"], capture_output=True, text=True, timeout=100)
+    left = subprocess.run(["bash", "-c", f"{command} | head -1"], capture_output=True, text=True, timeout=LIMIT)
     assert "Traceback" not in left.stderr
     assert "Logging error" not in left.stderr
 
@@ -269,7 +269,7 @@ def test_two_processes(config, write_config, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=LIMIT,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = (np.load(tmp_path / f"rank{rank}.npz") for rank in (0, 1))

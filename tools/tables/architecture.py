@@ -33,12 +33,12 @@ class Folder(NamedTuple):
     runs: str = ""
 
 
-# From what a user calls down to what everything stands on. Names without a slash are folders of ppcls_lite where there
+# From what a user calls down to what everything uses. Names without a slash are folders of ppcls_lite where there
 # is one of that name. A folder's own subfolders belong to it, unless they are listed themselves.
 _INFER = "infer infer/compare infer/engines infer/model"
 FOLDERS = {
     "test_tipc": Folder("the chains: Bash, and a config for each model", "", "test_tipc/lib tools tools/data deploy"),
-    "test_tipc/lib": Folder("what the chains share; works in any repository", "", "test_tipc"),
+    "test_tipc/lib": Folder("what the chains share; works in any repository"),
     "tools": Folder(
         "commands for training: train, eval, infer, export, compare",
         f"arch data train {_INFER} serving utils",

@@ -20,7 +20,8 @@ OUT=output/det
 BACKBONES=(MobileNetV3_small_x1_0 ShuffleNetV2_x1_0 MobileNetV3_large_x1_0 MobileNetV1_x1_0 ResNet50_vd)
 
 main() {
-    local name failed=0
+    local name pid failed=0
+    local -a pids=()
     parse_options '--jobs=[1-9][0-9]{0,2}=a number from 1 up' -- "$@"
     ((${#ARGUMENTS[@]} == 0)) || BACKBONES=("${ARGUMENTS[@]}")
     cd "$ROOT" || die "$ROOT: cannot be entered"
@@ -29,12 +30,13 @@ main() {
     mkdir -p "$OUT" 2>/dev/null || die "$OUT: cannot be written"
     take_lock "$OUT.lock" "another call of this script is training"
     guard "$OUT.lock"
-    "${RUN[python]}" tools/data/make_det_data.py --output "$DATA" || exit 1
+    run_in_group 1 2 "${RUN[python]}" tools/data/make_det_data.py --output "$DATA" || exit 1
     for name in "${BACKBONES[@]}"; do
-        while (($(jobs -rp | wc -l) > ${RUN[jobs]:-1})); do wait -n || failed=1; done # one job is the guard's
+        while (($(jobs -rp | wc -l) > ${RUN[jobs]:-1})); do sleep 0.2; done # one job is the guard's
         train "$name" &
+        pids+=("$!")
     done
-    while (($(jobs -rp | wc -l) > 1)); do wait -n || failed=1; done
+    for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
     exit "$failed"
 }
 
@@ -42,7 +44,7 @@ train() { # BACKBONE: from the beginning, from its last checkpoint, or not at al
     local folder=$OUT/CenterNet_$1 recipe
     local -a resume=()
     become_a_job
-    recipe=$(cat "$CONFIG" "$DATA/manifest.json" | cksum)
+    recipe=$(sed 's/ *#.*//' "$CONFIG" "$DATA/manifest.json" | cksum) # less comments
     if [[ -f $folder/recipe && $(<"$folder/recipe") != "$recipe" ]]; then
         die "$folder: begun with another config or other images; remove it to start again"
     fi

@@ -11,10 +11,9 @@ from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed
 from ppcls_lite.infer.engines.training import DetectorTrainingEngine
 from ppcls_lite.infer.images import read_detector_image
 
-# below it, boxes are not compared where maps may differ: two cells of nearly the same score may change their places
-LEAST_SCORE = 0.05
+LEAST_SCORE = 0.05  # boxes with a lower score are not compared where maps may differ
 MAP_TOLERANCE = 1e-2  # of raw maps, in scores and cells; the tolerance of boxes is stricter
-_MAPS = slice(2, 5)  # heat-map, size, offset among the outputs
+_HEAT, _MAPS = 2, slice(2, 5)  # among the outputs: the heat-map; heat-map, size and offset
 
 
 @dataclass
@@ -33,7 +32,8 @@ class DetectionAgreement:
     largest_box: float = 0.0
     bitwise_mismatches: int = 0  # images with any bit differing
     boxes: int = 0
-    unmatched: int = 0  # boxes that only one of the engines found
+    unmatched: int = 0  # boxes that only one of the engines found, and that no tie explains
+    ties: int = 0  # boxes that only one of them found, because two scores are within the tolerance of each other
 
     def add(self, expected, found, sides):
         """Count one batch: outputs of the deployed network; `sides` [N] is each image's longer side in pixels."""
@@ -46,24 +46,28 @@ class DetectionAgreement:
             bits |= (a.view(np.uint32) != b.view(np.uint32)).any(axis=tuple(range(1, a.ndim)))
         self.bitwise_mismatches += int(bits.sum())
         self.largest_map = max(self.largest_map, *(_largest(a, b) for a, b in zip(expected[_MAPS], found[_MAPS])))
-        for rows, others, side in zip(expected[0], found[0], sides):
-            self._add_boxes(rows, others, side)
+        heats = zip(expected[_HEAT], found[_HEAT])
+        for rows, others, side, (heat, other_heat) in zip(expected[0], found[0], sides, heats):
+            self._add_boxes(rows, others, side, heat, other_heat)
         self.largest = max(self.largest_map, self.largest_box)
 
-    def _add_boxes(self, rows, others, side):
-        """Pair the boxes of one image, [K, 6] each: every one with the nearest of its label."""
+    def _add_boxes(self, rows, others, side, heat, other_heat):
+        """Pair the boxes of one image, [K, 6] each: every one with the nearest of its label; heat-maps [C, h, w]."""
         scale = np.array([1, *[side] * 4])
         least = LEAST_SCORE if self.tolerance else 0.0
         counted = rows[rows[:, 1] >= least]
         self.boxes += len(counted)
         # `rows` and `others` are not cut at `least`: a box just below it on one side only would seem to be missing
-        for first, second in ((counted, others), (others[others[:, 1] >= least], rows)):
+        pairs = ((counted, others, heat, other_heat), (others[others[:, 1] >= least], rows, other_heat, heat))
+        for first, second, own, other in pairs:
             for row in first:
                 same = second[second[:, 0] == row[0]]
                 apart = np.abs((same[:, 1:] - row[1:]).astype(np.float64) / scale).max(axis=1, initial=0)
                 nearest = apart.min(initial=np.inf)
                 if nearest <= max(self.tolerance, TOLERANCE):
                     self.largest_box = max(self.largest_box, float(nearest))
+                elif self.tolerance and _is_tie(row, second, own, other, self.tolerance):
+                    self.ties += 1
                 else:
                     self.unmatched += 1
 
@@ -85,9 +89,27 @@ class DetectionAgreement:
         return (
             f"{self.engine}: largest difference {self.largest_box:.3g} of boxes ({allowed(self.tolerance)}), "
             f"{self.largest_map:.3g} of raw maps, {self.images - self.bitwise_mismatches} of {self.images} images "
-            f"bitwise equal, {self.boxes} boxes, {self.unmatched} without a partner: "
+            f"bitwise equal, {self.boxes} boxes, {self.unmatched} without a partner"
+            f"{f' ({self.ties} more in ties of two scores)' if self.ties else ''}: "
             f"{'agrees' if self.agrees else 'DISAGREES'}"
         )
+
+
+def _is_tie(row, others, heat, other_heat, tolerance):
+    """Whether the other engine has the peak of the box `row` too, and drops it for another one of the same score.
+
+    A box is the largest score among its cell's neighbours (3x3), and among the K largest of the image. In either place
+    two scores within `tolerance` of each other may change their order.
+    """
+    label = int(row[0])
+    for y, x in np.argwhere(heat[label] == row[1]):
+        around = other_heat[label, max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+        score = other_heat[label, y, x]
+        suppressed = score < around.max() <= score + tolerance
+        cut = abs(float(score) - float(others[:, 1].min())) <= tolerance
+        if abs(float(score) - float(row[1])) <= tolerance and (suppressed or cut):
+            return True
+    return False
 
 
 def _largest(a, b):

@@ -1,4 +1,7 @@
-"""Which comparison belongs to a task: scores of classifiers, boxes and maps of detectors."""
+"""Which comparison belongs to a task: scores of classifiers, boxes and maps of detectors.
+
+Not a method of the task, because comparisons import tasks and never the reverse.
+"""
 
 from ppcls_lite.infer.compare.detections import compare_detectors
 from ppcls_lite.infer.compare.scores import compare_classifiers

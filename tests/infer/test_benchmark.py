@@ -321,7 +321,7 @@ def test_wrong_options(run_here, options, message):
 
 @pytest.mark.parametrize("option", ["--runs", "--turns", "--threads", "--batch_sizes", "--seconds"])
 def test_options_that_are_not_numbers_above_zero(run_here, option):
-    for value, found in (("0", "0"), ("-1", "'-1'"), ("many", "'many'")):
+    for value in ("0", "-1", "many"):
         outcome = run_here(SCRIPT, f"{option}={value}")
         assert outcome.status == 2
-        assert f"argument {option}: expected a whole number of at least 1, found {found}" in outcome.err
+        assert f"argument {option}: expected a whole number of at least 1, found {value!r}" in outcome.err

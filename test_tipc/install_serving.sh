@@ -14,7 +14,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 REQUIREMENTS=$ROOT/requirements-serving.txt
 
 main() {
-    (($# >= 1)) || die "usage: bash test_tipc/install_serving.sh PYTHON [PIP_OPTION...]"
+    [[ ${1:-} != -h && ${1:-} != --help ]] || { print_help && exit; }
+    (($# >= 1)) || die "usage: bash test_tipc/install_serving.sh PYTHON [PIP_OPTION...] (see --help)"
     TIPC_PYTHON=$1
     find_python
     shift

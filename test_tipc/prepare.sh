@@ -18,11 +18,13 @@ MODULES=(paddle cv2 numpy yaml PIL matplotlib tqdm) # required of the environmen
 SERVING_MODULES=(grpc flask func_timeout six pytest paddle_serving_server paddle_serving_app paddle_serving_client)
 
 main() {
-    (($# == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE"
-    is_mode "$2" || [[ $2 == serving_infer ]] || die "unknown mode '$2'; expected one of: ${MODES[*]} serving_infer"
-    find_config "$1"
+    parse_options -- "$@"
+    ((${#ARGUMENTS[@]} == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE (see --help)"
+    RUN[mode]=${ARGUMENTS[1]}
+    is_mode "${RUN[mode]}" || [[ ${RUN[mode]} == serving_infer ]] ||
+        die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]} serving_infer"
+    find_config "${ARGUMENTS[0]}"
     read_config "${RUN[config]}"
-    RUN[mode]=$2
     ! detects || MODULES+=(pycocotools)
     prepare_python
     [[ ${RUN[mode]} != serving_infer ]] || prepare_serving

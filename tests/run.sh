@@ -67,7 +67,12 @@ install_once() { # FOLDER REQUIREMENTS PYTHON: packages in a folder beside the e
     [[ -f $1/ready && $(<"$1/ready") == "$stamp" ]] && return
     echo "installing $2 into ${1##*/}"
     rm -rf "$1"
-    "$3" -m pip install -qq --disable-pip-version-check --no-input --target "$1" -r "$2" && echo "$stamp" >"$1/ready"
+    # pip remarks on packages beside this folder, which it does not use
+    if ! "$3" -m pip install --disable-pip-version-check --no-input --target "$1" -r "$2" >"$1.log" 2>&1; then
+        tail -n 5 "$1.log" >&2
+        return 1
+    fi
+    echo "$stamp" >"$1/ready"
 }
 
 compatibility_lane() {

@@ -1,6 +1,6 @@
 """Prove that the training engine and the inference engines predict the same on a whole list of images.
 
-    python tools/compare_engines.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+    python tools/compare_engines.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
         -o Global.pretrained_model=output/small/best_model --inference_model_dir output/small_infer
 
 Each way reads the images with its own settings: the training engine with Infer.transforms of the config, Paddle

@@ -1,6 +1,6 @@
 """Prove that the answers of a service are those of Paddle Inference on the same images.
 
-    python tools/compare_serving.py --inference_model_dir deploy/models/MobileNetV3_small_x1_0_digits_infer \
+    python tools/compare_serving.py --inference_model_dir deploy/models/MobileNetV3_small_x1_0_digits_infer \\
         http=http.json grpc=grpc.json
 
 The clients wrote the files with --save. Every image is predicted one by one, with the engine of the

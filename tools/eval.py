@@ -1,6 +1,6 @@
 """Evaluate trained weights on the config's validation list.
 
-    python tools/eval.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+    python tools/eval.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
         -o Global.pretrained_model=output/small/best_model
 
 Prints the loss and the top-k accuracy over all images.

@@ -1,7 +1,7 @@
 """Export trained weights as an inference model: structure, weights, and the preprocessing beside them.
 
-    python tools/export_model.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
-        -o Global.pretrained_model=output/small/best_model \
+    python tools/export_model.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
+        -o Global.pretrained_model=output/small/best_model \\
         -o Global.save_inference_dir=deploy/models/MobileNetV3_small_x1_0_infer
     python tools/export_model.py --m=MobileNetV3_small_x1_0 --p=output/small/best_model --o=./small
 

@@ -1,6 +1,6 @@
 """Predict images with the training engine: the config's network and trained weights.
 
-    python tools/infer.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+    python tools/infer.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
         -o Global.pretrained_model=output/small/best_model -o Infer.infer_imgs=test_images
 
 Infer.infer_imgs is an image, a folder or a list file. Prints one list of predictions per batch. If the folder

@@ -1,6 +1,6 @@
 """Train a classifier from a YAML config in PaddleClas's schema.
 
-    python tools/train.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \
+    python tools/train.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
         -o Global.epochs=20 -o Global.output_dir=output/small
 
 Leaves checkpoints (latest, best_model, epoch_N), log_train.txt and, for programs, history.jsonl in Global.output_dir;

@@ -1,6 +1,6 @@
 """Measure the service against Paddle Serving's stock settings and against what the bare predictor allows, in one run.
 
-    python deploy/paddleserving/benchmark.py --dirname deploy/models/MobileNetV3_small_x1_0_infer \
+    python deploy/paddleserving/benchmark.py --dirname deploy/models/MobileNetV3_small_x1_0_infer \\
         --image test_images/coffee.jpg --clients 1 4 16 32 --seconds 5 --rounds 5
 
 All servers are started first. In every round, each number of clients sends requests to one service after the other for

@@ -1,7 +1,7 @@
 """Serve an exported model over HTTP and gRPC with Paddle Serving's pipeline.
 
     python deploy/paddleserving/classification_web_service.py
-    python deploy/paddleserving/classification_web_service.py \
+    python deploy/paddleserving/classification_web_service.py \\
         -o op.imagenet.local_service_conf.model_config=digits_serving -o http_port=18090
 
 Everything is set in config.yml beside this file. Preprocessing, class names and top-k are those of the model

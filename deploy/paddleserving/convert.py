@@ -1,7 +1,7 @@
 """Convert an exported model for Paddle Serving; the options are those of `python -m paddle_serving_client.convert`.
 
-    python deploy/paddleserving/convert.py --dirname deploy/models/MobileNetV3_small_x1_0_digits_infer \
-        --model_filename inference.pdmodel --params_filename inference.pdiparams \
+    python deploy/paddleserving/convert.py --dirname deploy/models/MobileNetV3_small_x1_0_digits_infer \\
+        --model_filename inference.pdmodel --params_filename inference.pdiparams \\
         --serving_server deploy/paddleserving/digits_serving --serving_client deploy/paddleserving/digits_client
 
 Paddle Serving's own converter fails on every Paddle from 2.5 on. This one writes the same files with any Paddle.

@@ -1,7 +1,7 @@
 """Send images to the service over HTTP; prints each answer.
 
     python deploy/paddleserving/pipeline_http_client.py
-    python deploy/paddleserving/pipeline_http_client.py --url http://127.0.0.1:18080/imagenet/prediction \
+    python deploy/paddleserving/pipeline_http_client.py --url http://127.0.0.1:18080/imagenet/prediction \\
         --image_dir test_images --batch_size 2
 
 Exit code: 0 every image was predicted, 1 the service does not answer or answers with an error.

@@ -1,6 +1,6 @@
 """Classify images with an exported model and Paddle Inference; run from the folder `deploy`.
 
-    python3 python/predict_cls.py -c configs/inference_cls.yaml \
+    python3 python/predict_cls.py -c configs/inference_cls.yaml \\
         -o Global.inference_model_dir=models/MobileNetV3_small_x1_0_infer -o Global.infer_imgs=../test_images
 
 Global.infer_imgs is an image, a folder (with those below it, in the order of their names) or a list file. Prints one

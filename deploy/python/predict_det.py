@@ -1,7 +1,7 @@
 """Detect objects with an exported model and Paddle Inference; run from the folder `deploy`.
 
-    python3 python/predict_det.py -c configs/inference_det.yaml \
-        -o Global.inference_model_dir=models/CenterNet_MobileNetV3_small_x1_0_infer \
+    python3 python/predict_det.py -c configs/inference_det.yaml \\
+        -o Global.inference_model_dir=models/CenterNet_MobileNetV3_small_x1_0_infer \\
         -o Global.infer_imgs=../lite_data_det/val -o Global.output_dir=../output/boxes
 
 Global.infer_imgs is an image, a folder or a list file. Prints one line per image. If the folder Global.output_dir is

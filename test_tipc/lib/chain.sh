@@ -62,20 +62,27 @@ prepare() { # COMMAND...: as a recorded step
 }
 
 summarise() { # write and print the summary; fail unless the run passed
+    local status=0
     [[ -n ${RUN[versions]:-} ]] || return
+    write_summary || status=1
+    cat "${RUN[output_dir]}/summary.txt"
+    return "$status"
+}
+
+write_summary() {
     "${RUN[python]}" test_tipc/lib/report.py "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
-        --versions "${RUN[versions]}" --commit "${RUN[commit]}"
+        --versions "${RUN[versions]}" --commit "${RUN[commit]}" >"${RUN[output_dir]}/summary.txt"
 }
 
 finish() { # KIND: keep evidence of this kind if the whole run passed, print the summary, and exit
-    local status=0 text=${RUN[output_dir]}/summary.txt
-    summarise >"$text" || status=1
+    local status=0
+    write_summary || status=1
     # a run with its own TIPC_OUTPUT is an experiment, unless evidence is requested
     if ((status == 0 && RUN[stop_stage] == ${#STAGES[@]} - 1)) &&
         [[ -n $1 && (-n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-}) ]]; then
         "${RUN[python]}" test_tipc/lib/evidence.py "${RUN[output_dir]}" --model "${RUN[model]}" --mode "$1" \
             ${RUN[evidence]:+--renew} || status=1
     fi
-    cat "$text"
+    cat "${RUN[output_dir]}/summary.txt"
     exit "$status"
 }

@@ -1,6 +1,6 @@
 """Keep the evidence of a passed run of a chain under test_log/<model>/, for reviewers.
 
-    python test_tipc/lib/evidence.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \
+    python test_tipc/lib/evidence.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \\
         --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer --renew
 
 Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and

@@ -1,6 +1,6 @@
 """Say how a run of a test_tipc chain ended: a table on the screen, summary.json and junit.xml in its folder.
 
-    python test_tipc/lib/report.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \
+    python test_tipc/lib/report.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \\
         --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer
 
 Reads steps.tsv, where the chain recorded each step as it ended, and the figures from the steps' own logs.

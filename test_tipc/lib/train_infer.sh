@@ -43,9 +43,9 @@ why_not_here() { # print why this machine cannot train on RUN[gpu] with RUN[auto
     if [[ $gpu == -1 ]]; then
         [[ $autocast != null && $autocast != fp32 ]] && echo "mixed precision ($autocast) needs a GPU"
     elif ((RUN[gpus] == 0)); then
-        echo "gpu_list has $gpu, and there is no GPU that this Paddle can use"
+        echo "gpu_list has GPU $gpu, and there is no GPU that this Paddle can use"
     elif ((RUN[gpus] < ${#entry_gpus[@]})); then
-        echo "gpu_list has $gpu, and there are ${RUN[gpus]} GPUs"
+        echo "gpu_list has GPU $gpu, and there are ${RUN[gpus]} GPUs"
     else
         false
     fi

@@ -1,6 +1,6 @@
 """Predict with Paddle Inference and an exported model.
 
-    python tools/infer/predict.py -i=./test_images/chelsea.jpg -m=./resnet50-vd/model -p=./resnet50-vd/params \
+    python tools/infer/predict.py -i=./test_images/chelsea.jpg -m=./resnet50-vd/model -p=./resnet50-vd/params \\
         --use_gpu=0 --use_tensorrt=False
 
 The preprocessing and the class names are those beside the model (inference.yml), or else ImageNet's. Without -p, each

@@ -1,6 +1,6 @@
 """The table of CenterNet's backbones: accuracy of each training, cost of each network, and the evidence of both.
 
-    python tools/tables/det_table.py --measure output/det --weights pretrain_models \
+    python tools/tables/det_table.py --measure output/det --weights pretrain_models \\
         --update docs/lightweight_backbone.md
 
 --measure evaluates the best weights of every finished training in that folder (tools/tables/train_centernets.sh makes

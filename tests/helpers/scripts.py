@@ -19,6 +19,12 @@ class Outcome(NamedTuple):
     err: str
 
 
+def with_library(**more):
+    """The environment of a program of a test that imports the library, or tests, by itself."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, **more}
+
+
 def run_process(script, *options, cwd=ROOT, timeout=LIMIT, **environment):
     """Run an entry script of this repository in a separate process."""
     done = subprocess.run(

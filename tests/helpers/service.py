@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tests.helpers.scripts import LIMIT, ROOT
+from tests.helpers.scripts import LIMIT, ROOT, with_library
 from tests.helpers.shell import wait_for
 
 SCRIPT = ROOT / "deploy/paddleserving/classification_web_service.py"
@@ -31,7 +31,7 @@ class Service:
             self.process = subprocess.Popen(
                 [sys.executable, str(script), "-o", *options],
                 cwd=self.folder,
-                env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+                env={**(os.environ if script == SCRIPT else with_library()), "CUDA_VISIBLE_DEVICES": ""},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

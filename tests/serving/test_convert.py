@@ -1,6 +1,5 @@
 """The converter: Paddle Serving reads its output, bad input is refused, and no folder is left incomplete or lost."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from ppcls_lite.serving.convert import convert
 from ppcls_lite.serving.program import load_proto
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.tensor_files import write_tensor
-from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
+from tests.helpers.scripts import LIMIT, assert_one_line, run_process, with_library
 
 SCRIPT = "deploy/paddleserving/convert.py"
 EXPECTED = {
@@ -62,7 +61,6 @@ def test_paddle_servings_own_predictor_loads_it(exported, converted, tmp_path):
     """In a process of its own, since Paddle Serving's import changes the logging of its process."""
     script = tmp_path / "load.py"
     script.write_text(
-        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
         "import ppcls_lite.serving.paddle_serving\nimport numpy as np\n"
         "from paddle_serving_app.local_predict import LocalPredictor\n"
         "from paddle_serving_server import OpMaker, OpSeqMaker, Server\n"
@@ -76,7 +74,9 @@ def test_paddle_servings_own_predictor_loads_it(exported, converted, tmp_path):
         "(scores,) = local.predict({'x': images}, local.fetch_names_, batch=True).values()\n"
         "np.save('scores.npy', scores)\n"
     )
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT)
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=with_library(), capture_output=True, text=True, timeout=LIMIT
+    )
     assert done.returncode == 0, done.stderr
     from ppcls_lite.infer.engines import create_engine
 
@@ -236,7 +236,7 @@ def test_a_kill_leaves_no_half_folder(model, tmp_path):
     """The process dies while it copies the weights."""
     script = tmp_path / "killed.py"
     script.write_text(
-        f"import os, sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "import os\n"
         "from ppcls_lite.serving import convert\n"
         "copy = convert.shutil.copyfile\n"
         "def dying(source, target):\n"
@@ -245,7 +245,7 @@ def test_a_kill_leaves_no_half_folder(model, tmp_path):
         "convert.shutil.copyfile = dying\n"
         f"convert.convert({str(model)!r}, {str(tmp_path / 's')!r}, {str(tmp_path / 'c')!r})\n"
     )
-    done = subprocess.run([sys.executable, script], timeout=LIMIT, env=os.environ, check=False)
+    done = subprocess.run([sys.executable, script], timeout=LIMIT, env=with_library(), check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "s").exists()
     assert not (tmp_path / "c").exists()

@@ -165,7 +165,6 @@ def test_nothing_is_left_of_a_server_that_ends(number, tmp_path, converted):
 
 BROKEN = f"""
 import runpy, sys
-sys.path.insert(0, {str(ROOT)!r})
 from ppcls_lite.serving.request import Limits, limit_opencv
 limit_opencv(Limits())
 from ppcls_lite.serving.op import ImageOp

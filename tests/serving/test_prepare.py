@@ -126,7 +126,10 @@ def test_the_script_for_an_environment_of_the_user(setup):
     script = ["bash", str(setup.tree / "test_tipc/install_serving.sh")]
     done = subprocess.run(script, capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "error: usage: bash test_tipc/install_serving.sh PYTHON [PIP_OPTION...]\n"
+    assert done.stderr == "error: usage: bash test_tipc/install_serving.sh PYTHON [PIP_OPTION...] (see --help)\n"
+    done = subprocess.run([*script, "--help"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Install Paddle Serving 0.9.0")
     environment = {
         **os.environ,
         "NOTES": str(setup.notes),

@@ -31,7 +31,6 @@ read_serving_config() { # read and check RUN[config]; sets RUN[model], RUN[op], 
     check_serving_keys
     RUN[model]=${VALUE[model_name]}
     read_devices
-    print_notes
 }
 
 key_at() { # BLOCK LINE: the key of a line of the block, counted from 0; fails after the last

@@ -8,6 +8,7 @@
 #   output_root output_dir         the folder of all runs, and that of this run
 #   results lock                   the record of this run in the official form, and its lock
 #   python versions commit gpus    the interpreter, what it has, our commit, and how many GPUs can be used
+#   inputs facts                   the hash of all that the run depends on, and what every step notes: that, and our commit
 #   infer_folder                   where the config's inference command is run
 #   gpu autocast tag training_dir  the current training, the name of its logs, and its folder
 #   train_field train_options export_field weights    the fields of its commands, and its weights
@@ -23,6 +24,11 @@ fi
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 MODES=(lite_train_lite_infer lite_train_whole_infer whole_infer whole_train_whole_infer)
 declare -A RUN
+
+if ! { true >&1; } 2>/dev/null; then
+    echo "error: standard output is closed: nobody would see what happened" >&2
+    exit 1
+fi
 
 die() { # MESSAGE: print one line on standard error and exit
     printf 'error: %s\n' "$*" >&2
@@ -41,6 +47,8 @@ source "$ROOT/test_tipc/lib/lock.sh"
 source "$ROOT/test_tipc/lib/process.sh"
 # shellcheck source=test_tipc/lib/record.sh
 source "$ROOT/test_tipc/lib/record.sh"
+# shellcheck source=test_tipc/lib/inputs.sh
+source "$ROOT/test_tipc/lib/inputs.sh"
 # shellcheck source=test_tipc/lib/environment.sh
 source "$ROOT/test_tipc/lib/environment.sh"
 # shellcheck source=test_tipc/lib/chain.sh

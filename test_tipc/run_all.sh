@@ -6,15 +6,14 @@
 #
 # NAME is a folder of test_tipc/configs, or the path of any train_infer_python.txt; default: all folders.
 # MODE, TIPC_PYTHON and TIPC_OUTPUT are those of test_train_inference_python.sh. A failure does not stop the others.
-# A model that passed before with the same code, config, data, versions and GPUs is not run again without --again.
+# A model whose last run passed, with the same code, config, data, versions and GPUs, and whose weights and exported model
+# are as that run left them, is not run again without --again.
 # --evidence renews test_log/<model> from the models that are run.
 # Leaves matrix.txt, matrix.json and matrix.md in test_tipc/output/, and each model's screen in .run_all/<model>.log.
 # Exit code: 0 all passed, 1 one did not, 130 or 143 interrupted.
 
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
-# shellcheck source=test_tipc/lib/certificate.sh
-source "$ROOT/test_tipc/lib/certificate.sh"
 
 declare -a CONFIGS=() MODELS=() # of the same index
 
@@ -67,7 +66,7 @@ name_models() { # sets MODELS, the names of the output folders; the driver repor
     local config model
     local -A taken=()
     for config in "${CONFIGS[@]}"; do
-        model=$(read_config "$config" 2>/dev/null && value_of model_name)
+        model=$(read_config "$config" 2>/dev/null && for_mode "$(value_of model_name)" "${RUN[mode]}")
         [[ $model =~ ^[A-Za-z0-9][A-Za-z0-9._+-]*$ ]] || model=$(basename "$(dirname "$config")")
         [[ -z ${taken[$model]:-} ]] || die "$config: its model_name '$model' is that of ${taken[$model]} too"
         taken[$model]=$config
@@ -86,19 +85,20 @@ prepare_environment() { # Python and data, with the first config that can be rea
     describe_environment
 }
 
-certify() { # CONFIG MODEL: run the driver, unless the model passed before and nothing has changed
-    local run=${RUN[output_root]}/$2/${RUN[mode]} stamp
+certify() { # CONFIG MODEL: run the driver, unless the model passed before, nothing has changed, and its files are there
+    local run=${RUN[output_root]}/$2/${RUN[mode]} inputs reason
     RUN[model]=$2
-    stamp=$(certificate "$1")
-    if [[ -z ${RUN[again]} && -f $run/summary.json && -f $run/certified && $(<"$run/certified") == "$stamp" ]]; then
-        echo "==== $2: certified before, nothing has changed ===="
-        record "$2" passed 0 "$run/summary.json" 'certified before'
+    inputs=$(list_inputs "$1" | short_hash)
+    if [[ -z ${RUN[again]} ]] &&
+        reason=$("${RUN[python]}" test_tipc/lib/certificate.py "$run" --inputs "$inputs" 2>&1); then
+        echo "==== $2: passed before, nothing has changed ===="
+        record "$2" passed 0 '' "$run/summary.json" 'passed before'
         return
     fi
-    rm -f "$run/certified" "$run/summary.json" # or they would stay if the driver stops at once
+    [[ ! -e $run/summary.json || -z ${reason:-} ]] || echo "==== $2: run again: $reason ===="
+    rm -f "$run/summary.json" # or it would stay if the driver stops at once
     run_step "$2" "${RUN[output_dir]}/$2.log" . bash test_tipc/test_train_inference_python.sh "$1" "${RUN[mode]}" \
-        ${RUN[evidence]:+--evidence} || return 0
-    echo "$stamp" >"$run/certified"
+        ${RUN[evidence]:+--evidence}
 }
 
 summarise() { # write and print the table, also after an interruption; fail unless all passed

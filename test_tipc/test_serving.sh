@@ -43,11 +43,13 @@ main() {
         not_run server client agree "the conversion failed"
     else
         for device in "${DEVICES[@]}"; do certify_service "$device"; done
+        ARTEFACTS=("${RUN[model_dir]}" "${RUN[server_dir]}")
     fi
-    finish serving
+    finish
 }
 
 certify_service() { # DEVICE
+    RUN[tag]=$1
     if [[ $1 == gpu ]] && ((RUN[gpus] == 0)); then
         ! in_stage 3 || skip_step "server gpu" "no GPU that this Paddle can use"
     elif serve_and_ask "$1"; then
@@ -61,10 +63,7 @@ find_model() { # sets RUN[model_dir]: the config's folder; else what the base ch
     [[ ! -f ${RUN[model_dir]}/${VALUE[model_filename]} ]] || return 0
     echo "note: there is no ${VALUE[model_filename]} in ${RUN[model_dir]}; taking what the base chain exports"
     find_trained_model "$base" && return
-    if in_stage 1; then export_model "$base" || return; fi
-    take_model "${RUN[output_dir]}/base/*/*/*/inference" && return
-    echo "error: the base chain left no ${VALUE[model_filename]} in ${RUN[output_dir]}/base"
-    return 1
+    if in_stage 1; then export_model "$base"; else find_base_model; fi
 }
 
 export_model() { # CONFIG: by the base chain, of the provided weights, or of a short training where there are none
@@ -76,7 +75,7 @@ export_model() { # CONFIG: by the base chain, of the provided weights, or of a s
         return 1
     fi
     [[ ! -f $(weights_of "$1") ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
-    run_step model "${RUN[output_dir]}/model.log" . env TIPC_OUTPUT="${RUN[output_dir]}/base" TIPC_PYTHON="${RUN[python]}" \
+    EXPECT=new_base_model run_step model "${RUN[output_dir]}/model.log" . env TIPC_OUTPUT="${RUN[output_dir]}/base" TIPC_PYTHON="${RUN[python]}" \
         bash test_tipc/test_train_inference_python.sh "$1" "$mode" "${stages[@]}"
 }
 
@@ -89,32 +88,23 @@ convert() {
     add_fields model_filename params_filename
     add_field serving_server "${RUN[server_dir]}"
     add_field serving_client "${RUN[client_dir]}"
-    run_step convert "${RUN[output_dir]}/convert.log" . "${COMMAND[@]}" --fetch_alias_names prediction
+    FACTS=$(model_fact) EXPECT=new_service_model run_step convert "${RUN[output_dir]}/convert.log" . "${COMMAND[@]}" --fetch_alias_names prediction
 }
 
-serve_and_ask() { # DEVICE: every client's answers in answers_<device>_<client>.json; fails when nothing was served
-    local client
-    in_stage 3 || return 0
-    start_server "$1" || return
-    while IFS= read -r client; do
-        ask "$1" "$client" 1
-    done < <(split_list "${VALUE[pipeline]}")
-    ask "$1" "$(split_list "${VALUE[pipeline]}" | head -n 1)" 4
-    end_server "$1"
-}
-
-ask() { # DEVICE CLIENT BATCH_SIZE: one client asks for all images
+serve_and_ask() { # DEVICE CLIENT BATCH_SIZE: one client asks for all images; sets RUN[answers], the file of its answers
     local name where=(--url "${RUN[http]}") answers
     split_words "$2"
     name=$(basename -- "${WORDS[0]}" .py)
     name=${name%_client}
     answers=answers_${1}_${name#pipeline_}_$3.json
+    RUN[answers]=${RUN[output_dir]}/$answers
     [[ $name != *rpc* ]] || where=(--endpoint "${RUN[grpc]}")
     COMMAND=(python "${WORDS[@]}" "${where[@]}")
     add_image
-    run_step "client $1 $name batchsize $3" "${RUN[output_dir]}/python_client_${1}_${name}_batchsize_$3.log" \
-        "${VALUE[serving_dir]}" "${COMMAND[@]}" --batch_size "$3" \
-        --save "${RUN[served_output]}/$answers" --save_request "${RUN[served_output]}/${answers/answers/request}"
+    COMMAND+=(--batch_size "$3" --save "${RUN[served_output]}/$answers"
+        --save_request "${RUN[served_output]}/${answers/answers/request}")
+    FACTS=$(service_fact) EXPECT=new_answers run_step "client $1 $name batchsize $3" \
+        "${RUN[output_dir]}/python_client_${1}_${name}_batchsize_$3.log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
 }
 
 agree() { # DEVICE: every answer with what predict_cls.py predicts
@@ -126,7 +116,7 @@ agree() { # DEVICE: every answer with what predict_cls.py predicts
         return
     fi
     mapfile -t engine < <(engine_option "$1")
-    run_step "agree $1" "${RUN[output_dir]}/agree_$1.log" "${VALUE[serving_dir]}" python \
+    FACTS="$(model_fact) $(service_fact)" run_step "agree $1" "${RUN[output_dir]}/agree_$1.log" "${VALUE[serving_dir]}" python \
         "$(from_serving_dir tools/compare_serving.py)" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
         "${engine[@]}" --save "${RUN[served_output]}/agree_$1.json" "${answers[@]}"
 }

@@ -40,16 +40,16 @@ main() {
     else
         for_each_training certify_training # gpu_list x autocast x trainer
     fi
-    finish "$(kind_of_evidence)"
+    finish
 }
 
 certify_training() { # of RUN[trainer] with RUN[gpu] and RUN[autocast]
-    if ! train; then
-        not_run evaluate predict export infer agree "training failed"
+    if in_stage 1 && ! train; then
+        not_run converge evaluate predict export infer agree "training failed"
         return
     fi
     converge
-    find_trained_weights && certify_weights
+    if in_stage 1 || find_trained_weights; then certify_weights; fi
 }
 
 certify_weights() { # of RUN[weights]
@@ -61,29 +61,29 @@ certify_weights() { # of RUN[weights]
     fi
     infer
     agree
+    ARTEFACTS+=("$(weights_file)" "$(exported_model)")
 }
 
 train() {
-    in_stage 1 || return 0
     begin_command "${RUN[train_field]}" "${RUN[train_options]}"
     launch_on "${RUN[gpu]}" # visible GPUs; paddle.distributed.launch for several
     add_device
     add_field output_dir "${RUN[training_dir]}"
     add_fields epochs pretrained batch_size train_free data_path
     add_mixed_precision "${RUN[autocast]}"
-    run_step train "${RUN[training_dir]}.log" . "${COMMAND[@]}"
+    EXPECT=new_weights run_step train "${RUN[training_dir]}.log" . "${COMMAND[@]}"
 }
 
 converge() { # did the loss fall?
     in_stage 1 || return 0
-    run_step converge "${RUN[training_dir]}_converge.log" . python test_tipc/lib/convergence.py "$(training_log)"
+    MAY_SKIP=1 run_step converge "${RUN[training_dir]}_converge.log" . \
+        python test_tipc/lib/convergence.py "$(training_log)"
 }
 
 evaluate() {
     in_stage 2 || return 0
     if begin_evaluation; then
-        add_field eval_free
-        run_step evaluate "${RUN[training_dir]}_eval.log" . "${COMMAND[@]}"
+        FACTS=$(weights_fact) run_step evaluate "${RUN[training_dir]}_eval.log" . "${COMMAND[@]}"
     else
         skip_step evaluate "the config has no eval command"
     fi
@@ -93,7 +93,7 @@ predict() { # with the training engine, the same images that the inference engin
     in_stage 3 || return 0
     if begin_evaluation infer.py; then
         COMMAND+=(-o "Infer.infer_imgs=$(from_root "${VALUE[image]}")")
-        run_step predict "${RUN[training_dir]}_predict.log" . "${COMMAND[@]}"
+        FACTS=$(weights_fact) run_step predict "${RUN[training_dir]}_predict.log" . "${COMMAND[@]}"
     else
         skip_step predict "the eval command is not tools/eval.py, so none is known for predicting"
     fi
@@ -108,7 +108,7 @@ export_model() {
     begin_command "${RUN[export_field]}"
     add_field export_weights "${RUN[weights]}"
     add_field save_inference_dir "${RUN[training_dir]}/inference"
-    run_step export "${RUN[training_dir]}_export.log" . "${COMMAND[@]}"
+    FACTS=$(weights_fact) EXPECT=new_model run_step export "${RUN[training_dir]}_export.log" . "${COMMAND[@]}"
 }
 
 infer() { # with Paddle Inference, every combination of device and options that the config lists
@@ -124,18 +124,25 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     add_values "${@:3}"
     add_field model_dir "$(from_infer_folder "$(exported_model)")"
     add_fields image benchmark infer_free
-    run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
+    FACTS=$(model_fact) run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
 }
 
-agree() { # the whole validation list through both engines
-    local -a inference_config
+agree() { # what was evaluated, predicted and printed, and the whole validation list through both engines
+    local reason
+    local -a printed options
     in_stage 6 || return 0
-    mapfile -t inference_config < <(inference_config_option)
-    if begin_evaluation compare_engines.py; then
-        run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" --inference_model_dir "$(exported_model)" \
-            "${inference_config[@]}" --save "${RUN[training_dir]}_agree.json"
+    if reason=$(why_not_compared); then
+        skip_step agree "$reason, so the predictions were NOT compared"
+    elif [[ -z $(passed_logs evaluate) || -z $(passed_logs predict) ]]; then
+        not_run agree "there is nothing to compare: no evaluation or prediction that passed is on record"
     else
-        skip_step agree "the eval command is not tools/eval.py, so the predictions were NOT compared"
+        mapfile -t printed < <(passed_logs infer)
+        mapfile -t options < <(inference_options)
+        begin_evaluation compare_engines.py
+        FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
+            --inference_model_dir "$(exported_model)" --save "${RUN[training_dir]}_agree.json" \
+            --evaluated "$(passed_logs evaluate)" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \
+            --inference_folder "${RUN[infer_folder]}" --inference_command "${options[@]}"
     fi
 }
 

@@ -2,6 +2,7 @@
 # What all chains share: options, output folder, preparation, summary and evidence.
 
 declare -A RUN       # see common_func.sh
+declare -a ARTEFACTS=() # the weights and models that the run makes or certifies
 declare -a STAGES=() # set by the chain: the names of the steps of each stage, with | between them; stage 0 is prepare
 
 parse_chain_options() { # "$@" of a chain
@@ -45,10 +46,30 @@ begin_chain() { # RECORD COMMAND...: open the output folder and its record, and 
     else
         continue_record "${RUN[output_dir]}/$1" "$(IFS='|' && echo "${STAGES[*]:RUN[stage]}")"
     fi
-    in_stage 0 && { prepare "${@:2}" || exit 1; }
+    ! in_stage 0 || prepare "${@:2}" || exit 1
     ((RUN[stop_stage] > 0)) || exit 0
     find_python
     describe_environment
+    note_inputs
+}
+
+note_inputs() { # list what the run depends on; sets RUN[inputs] and RUN[facts]
+    local list=${RUN[output_dir]}/inputs.sha256
+    local -a changed
+    replace_file "$list.now" list_inputs "${RUN[config]}"
+    if [[ -s $list ]] && ! cmp -s "$list" "$list.now"; then
+        mapfile -t changed < <(diff "$list" "$list.now" | sed -n 's/^[<>] \([0-9a-f]\{64\}  \|# \)//p' | LC_ALL=C sort -u)
+        echo "note: this is not what the earlier stages saw, so the run cannot pass as one; changed: ${changed[*]:0:5}"
+    fi
+    mv "$list.now" "$list" || die "$list: cannot be written; is the disk full?"
+    RUN[inputs]=$(short_hash <"$list")
+    RUN[facts]="inputs=${RUN[inputs]} commit=${RUN[commit]%% *}"
+}
+
+check_inputs() { # a run whose code or data changed meanwhile is of no one state; recorded as a failed step
+    local changed
+    changed=$(LC_ALL=C sha256sum --check --quiet "${RUN[output_dir]}/inputs.sha256" 2>/dev/null | head -n 1) || true
+    [[ -z $changed ]] || record inputs failed 0 "${RUN[facts]}" '' "changed while the run went on: ${changed%: FAILED*}"
 }
 
 prepare() { # COMMAND...: as a recorded step
@@ -65,24 +86,36 @@ summarise() { # write and print the summary; fail unless the run passed
     local status=0
     [[ -n ${RUN[versions]:-} ]] || return
     write_summary || status=1
-    cat "${RUN[output_dir]}/summary.txt"
+    cat "${RUN[output_dir]}/summary.txt" || status=1
     return "$status"
 }
 
-write_summary() {
+write_summary() { # report.py judges
     "${RUN[python]}" test_tipc/lib/report.py "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
-        --versions "${RUN[versions]}" --commit "${RUN[commit]}" >"${RUN[output_dir]}/summary.txt"
+        --versions "${RUN[versions]}" --commit "${RUN[commit]}" --inputs "${RUN[inputs]:-}" \
+        --artefacts "${ARTEFACTS[@]}" >"${RUN[output_dir]}/summary.txt"
 }
 
-finish() { # KIND: keep evidence of this kind if the whole run passed, print the summary, and exit
+finish() { # keep evidence of a run that passed, print the summary, and exit
     local status=0
-    write_summary || status=1
+    RUN[tag]=''
+    check_inputs
     # a run with its own TIPC_OUTPUT is an experiment, unless evidence is requested
-    if ((status == 0 && RUN[stop_stage] == ${#STAGES[@]} - 1)) &&
-        [[ -n $1 && (-n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-}) ]]; then
-        "${RUN[python]}" test_tipc/lib/evidence.py "${RUN[output_dir]}" --model "${RUN[model]}" --mode "$1" \
-            ${RUN[evidence]:+--renew} || status=1
-    fi
-    cat "${RUN[output_dir]}/summary.txt"
+    if write_summary && is_certified && [[ -n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-} ]]; then keep_evidence; fi
+    summarise || status=1
     exit "$status"
+}
+
+is_certified() { # whether the run passed as a whole
+    "${RUN[python]}" test_tipc/lib/certificate.py "${RUN[output_dir]}" >/dev/null
+}
+
+keep_evidence() { # what could not be kept is a failure of the run
+    local said
+    if said=$("${RUN[python]}" test_tipc/lib/evidence.py "${RUN[output_dir]}" --model "${RUN[model]}" \
+        --mode "${RUN[mode]}" ${RUN[evidence]:+--renew} 2>&1); then
+        [[ -z $said ]] || printf '%s\n' "$said"
+    else
+        record evidence failed 0 "${RUN[facts]}" '' "$(tr '\t\n' '  ' <<<"$said")"
+    fi
 }

@@ -23,7 +23,7 @@ describe_environment() { # sets RUN[versions], RUN[commit] and RUN[gpus] (how ma
 
 commit() {
     local commit
-    if ! commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null); then
+    if ! is_own_repository || ! commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null); then
         echo 'none (no git repository)'
     # evidence that runs write (test_log) is not a change of the code
     elif [[ -z $(git -C "$ROOT" status --porcelain -- ':!test_log' 2>/dev/null) ]]; then

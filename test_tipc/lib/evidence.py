@@ -5,9 +5,10 @@
 
 Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and
 accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients, a request and its
-answers. Existing evidence is kept unless --renew is given. Modes other than lite_train_lite_infer have their own folder
-below test_log/<model>/.
-Exit code: 0 kept or written, 1 the run left no training log, or none of a server.
+answers. All files in a folder are of one training (or device): those of further ones are in folders of their own.
+Existing evidence is kept unless --renew is given. Modes other than lite_train_lite_infer have their own folder below
+test_log/<model>/. Only a training, or a service, is evidence: a run of provided weights leaves none.
+Exit code: 0 kept, written, or nothing to keep, 1 the run has not passed as a whole, or something cannot be written.
 """
 
 import argparse
@@ -18,29 +19,54 @@ from pathlib import Path
 
 from curves import draw_curves
 from script import ROOT, UserError, run_main
+from steps import read_steps
 from train_log import read_train_log
+from verdict import SERVING, judge, tags_that_ran
 
-# the name under test_log/ and the pattern of the run's own log
+# the name under test_log/ and the run's own file of a tag
 LOGS = {
-    "log_train.txt": "*/log_train.txt",
-    "predict_training_engine.log": "*_predict.log",
-    "predict_inference_engine.log": "python_infer_*.log",
-    "evaluate.log": "*_eval.log",
-    "agree.log": "*_agree.log",
-    "summary.json": "summary.json",
+    "log_train.txt": "{tag}/log_train.txt",
+    "predict_training_engine.log": "{tag}_predict.log",
+    "evaluate.log": "{tag}_eval.log",
+    "agree.log": "{tag}_agree.log",
 }
 SERVING_LOGS = {
-    "python_server.log": "python_server_*.log",
-    "client_http.log": "python_client_*http_batchsize_1.log",
-    "client_grpc.log": "python_client_*rpc_batchsize_1.log",
-    "client_http_4_images.log": "python_client_*http_batchsize_4.log",
-    "request.json": "request_*_http_1.json",
-    "answers.json": "answers_*_http_1.json",
-    "agree.log": "agree_*.log",
-    "summary.json": "summary.json",
+    "python_server.log": "python_server_{tag}.log",
+    "client_http.log": "python_client_{tag}_*http_batchsize_1.log",
+    "client_grpc.log": "python_client_{tag}_*rpc_batchsize_1.log",
+    "client_http_4_images.log": "python_client_{tag}_*http_batchsize_4.log",
+    "request.json": "request_{tag}_*http_1.json",
+    "answers.json": "answers_{tag}_*http_1.json",
+    "agree.log": "agree_{tag}.log",
 }
 MAIN_MODE = "lite_train_lite_infer"
-SERVING = "serving"
+
+
+def files_of(folder, steps, tag, mode):
+    """{name under test_log/: the run's own file} of one training or device."""
+    logs = SERVING_LOGS if mode == SERVING else LOGS
+    found = {name: sorted(folder.glob(pattern.format(tag=tag))) for name, pattern in logs.items()}
+    # other trainings have logs of that kind, too: only the record knows whose they are
+    inferred = sorted(Path(step.log) for step in steps if step.kind == "infer" and step.tag == tag and step.log)
+    found["predict_inference_engine.log"] = [] if mode == SERVING else inferred
+    found["summary.json"] = [folder / "summary.json"]
+    return {name: paths[0] for name, paths in found.items() if paths}
+
+
+def keep(files, target, title):
+    """Copy the files to the folder `target` and draw the curves of a training; all are complete before one appears."""
+    curves = read_train_log(files["log_train.txt"]) if "log_train.txt" in files else None
+    target.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".evidence.", dir=target) as fresh:
+        fresh = Path(fresh)
+        for name, path in files.items():
+            shutil.copyfile(path, fresh / name)
+        if curves and not importlib.util.find_spec("matplotlib"):
+            print("evidence: without curves, since matplotlib is not installed")
+        elif curves:
+            draw_curves(curves, fresh / "curves.png", title)
+        for path in fresh.iterdir():
+            path.replace(target / path.name)
 
 
 def main():
@@ -51,31 +77,29 @@ def main():
     parser.add_argument("--to", type=Path, default=ROOT / "test_log")
     parser.add_argument("--renew", action="store_true")
     args = parser.parse_args()
+    steps = read_steps(args.folder / "steps.tsv")
+    verdict = judge(steps, args.mode)
+    if not (verdict.passed and verdict.whole):
+        raise UserError(f"{args.folder}: no evidence is kept of a run that is not whole ({verdict.sentence})")
     target = args.to / args.model
-    if args.mode != MAIN_MODE or (target / "training.json").is_file():  # the folder holds a whole training already
+    if args.mode == SERVING:
+        target = target / "serving"
+    elif args.mode != MAIN_MODE or (target / "training.json").is_file():  # the folder holds a whole training already
         target = target / args.mode
-    shown = target.relative_to(ROOT) if target.is_relative_to(ROOT) else target
-    needed, logs = ("python_server.log", SERVING_LOGS) if args.mode == SERVING else ("log_train.txt", LOGS)
-    if (target / needed).is_file() and not args.renew:
-        print(f"evidence: {shown} is kept as it is; --evidence renews it")
+    if args.mode == "whole_infer":
         return
-    found = {name: sorted(args.folder.glob(pattern))[:1] for name, pattern in logs.items()}
-    if not found[needed]:
-        raise UserError(f"{args.folder}: no {Path(logs[needed]).name} to keep")
-    curves = None if args.mode == SERVING else read_train_log(found[needed][0])
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".evidence.", dir=target) as fresh:
-        fresh = Path(fresh)
-        for name, paths in found.items():
-            for path in paths:
-                shutil.copyfile(path, fresh / name)
-        if curves and not importlib.util.find_spec("matplotlib"):
-            print("evidence: without curves, since matplotlib is not installed")
-        elif curves:
-            draw_curves(curves, fresh / "curves.png", f"{args.model}, {args.mode}")
-        for path in fresh.iterdir():
-            path.replace(target / path.name)
-    print(f"evidence: {shown}")
+    needed = "python_server.log" if args.mode == SERVING else "log_train.txt"
+    for number, tag in enumerate(tags_that_ran(steps)):
+        files = files_of(args.folder, steps, tag, args.mode)
+        place = target / tag if number else target
+        shown = place.relative_to(ROOT) if place.is_relative_to(ROOT) else place
+        if needed not in files:
+            print(f"evidence: none of {tag}, which left no {needed}")
+        elif (place / needed).is_file() and not args.renew:
+            print(f"evidence: {shown} is kept as it is; --evidence renews it")
+        else:
+            keep(files, place, f"{args.model}, {args.mode}")
+            print(f"evidence: {shown}")
 
 
 if __name__ == "__main__":

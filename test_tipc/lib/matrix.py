@@ -10,66 +10,85 @@ import argparse
 import json
 from pathlib import Path
 
-from script import UserError, atomic_write, run_main
-from steps import kind, read_steps
+from certificate import read_summary
+from script import atomic_write, run_main
+from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED, Step, read_steps
 
 STEPS = ("prepare", "train", "converge", "evaluate", "predict", "export", "infer", "agree")
 # a step that ran several times is shown by its worst result; one that was skipped only if it never ran
-WORST_FIRST = ("failed", "not run", "passed", "skipped")
+WORST_FIRST = (FAILED, NOT_RUN, PASSED, SKIPPED)
 FIGURES = {
     "loss": ("train", "final loss "),
     "top-1 or AP": ("evaluate", "top1: "),
     "largest differences": ("agree", ""),
 }
 COLUMNS = ("model", "result", *STEPS, "seconds", *FIGURES, "reason")
+BEFORE = "passed before"
 
 
-def read_summary(path):
-    """The steps of a model's summary.json; none when the chain did not get so far."""
-    if not path.is_file():
-        return []
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["steps"]
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{path}: not the summary of a chain ({error!r})") from error
+def of_kind(steps, kind):
+    """The steps of a summary whose name begins with the word `kind`."""
+    return [step for step in steps if step["name"].split(" ")[0] == kind]
 
 
-def worst(steps, name):
-    """The result to show for the steps of the kind `name`, "-" when there is none."""
-    results = {step["result"] for step in steps if kind(step) == name}
+def worst(steps, kind):
+    """The result to show for the steps of a kind, "-" when there is none."""
+    results = {FAILED if step["result"] == BEGAN else step["result"] for step in of_kind(steps, kind)}
     return next((result for result in WORST_FIRST if result in results), "-")
 
 
-def figures(steps, name, prefix):
-    """What the passed steps of the kind `name` achieved, several trainings side by side."""
-    passed = [step for step in steps if step["result"] == "passed" and kind(step) == name]
-    return "; ".join(step["figure"].replace(prefix, "") for step in passed)
+def figures(steps, kind, prefix):
+    """What the passed steps of a kind achieved, several trainings side by side."""
+    return "; ".join(step["figure"].replace(prefix, "") for step in of_kind(steps, kind) if step["result"] == PASSED)
 
 
-def build_rows(output, mode, models):
-    """One dict of COLUMNS and "log" a model."""
-    runs = {step["name"]: step for step in read_steps(output / ".run_all" / "steps.tsv")}
+def build_rows(output, mode, models, commit):
+    """One dict of COLUMNS and "log" a model: its result is the verdict in the summary of its own run."""
+    runs = {step.name: step for step in read_steps(output / ".run_all" / "steps.tsv")}
     rows = []
     for model in models:
-        run = runs.get(model, {"result": "not run", "seconds": 0, "log": "", "reason": "interrupted"})
-        steps = [] if run["result"] == "not run" else read_summary(output / model / mode / "summary.json")
-        row = {"model": model, "result": run["result"], "reason": run["reason"], "log": run["log"]}
-        row.update({name: worst(steps, name) for name in STEPS})
-        # a model that was certified before: the seconds of that run
-        row["seconds"] = float(run["seconds"]) or round(sum(step["seconds"] for step in steps), 1)
-        row.update({title: figures(steps, name, prefix) for title, (name, prefix) in FIGURES.items()})
+        run = runs.get(model, Step("", model, NOT_RUN, reason="interrupted"))
+        summary = None if run.result == NOT_RUN else read_summary(output / model / mode / "summary.json")
+        steps = summary["steps"] if summary else []
+        result, reason = _outcome(run, summary, commit)
+        row = {"model": model, "result": result, "reason": reason, "log": run.log}
+        row.update({kind: worst(steps, kind) for kind in STEPS})
+        # a model that passed before: the seconds of that run
+        row["seconds"] = run.seconds or round(sum(step["seconds"] for step in steps), 1)
+        row.update({title: figures(steps, kind, prefix) for title, (kind, prefix) in FIGURES.items()})
         rows.append(row)
     return rows
 
 
+def _outcome(run, summary, commit):
+    """(result, reason) of a model: `run` is how its driver ended, `summary` what it left (None: nothing)."""
+    if run.result == BEGAN:
+        return FAILED, "did not end"
+    if run.result != PASSED:
+        return run.result, run.reason
+    if summary is None:
+        return FAILED, "it left no summary"
+    if not summary["passed"]:
+        return FAILED, summary["verdict"]
+    remarks = [run.reason] if run.reason else []
+    if run.reason and summary["commit"] != commit:
+        remarks.append(f"at commit {summary['commit']}")
+    if not summary["compared"]:
+        remarks.append("predictions NOT compared")
+    return PASSED, ", ".join(remarks)
+
+
 def verdict(rows):
     """(all passed, one sentence)."""
-    bad = [row["model"] for row in rows if row["result"] != "passed"]
-    before = sum(row["reason"] == "certified before" for row in rows)
-    known = f", {before} of them before" if before else ""
+    bad = [row["model"] for row in rows if row["result"] != PASSED]
+    before = sum(row["reason"].startswith(BEFORE) for row in rows)
+    remarks = f", {before} of them before" if before else ""
+    if loose := [row["model"] for row in rows if "NOT compared" in row["reason"] and row["result"] == PASSED]:
+        remarks += f"; predictions NOT compared: {', '.join(loose)}"
+    models = f"{len(rows)} model{'' if len(rows) == 1 else 's'}"
     if bad:
-        return False, f"FAILED: {len(rows) - len(bad)} of {len(rows)} models passed{known}; not: {', '.join(bad)}"
-    return True, f"passed: all {len(rows)} models{known}"
+        return False, f"FAILED: {len(rows) - len(bad)} of {models} passed{remarks}; not: {', '.join(bad)}"
+    return True, f"passed: {'all ' if len(rows) > 1 else ''}{models}{remarks}"
 
 
 def cells(row):
@@ -98,7 +117,7 @@ def main():
     parser.add_argument("--versions", default="")
     parser.add_argument("--commit", default="")
     args = parser.parse_args()
-    rows = build_rows(args.output, args.mode, args.models)
+    rows = build_rows(args.output, args.mode, args.models, args.commit)
     passed, sentence = verdict(rows)
     title = f"`bash test_tipc/run_all.sh {args.mode}`, {args.versions}, commit {args.commit}: {sentence}"
     content = {"mode": args.mode, "passed": passed, "verdict": sentence, "versions": args.versions}

@@ -1,9 +1,17 @@
 #!/usr/bin/env bash
-# Run a step and record how it ended: one line per step of steps.tsv in RUN[output_dir], which all reports are made from.
+# Run a step and record it: steps.tsv in RUN[output_dir], which all reports are made from, gets one line when a step
+# begins and one when it ends. Nothing is ever taken out of it while a run goes on: what began and has no end has failed.
+#
+# A step may have requirements and facts, given as variables before the call:
+#   FACTS="model=0123" run_step …    what the step saw; see verdict.py
+#   EXPECT=FUNCTION run_step …       after exit code 0 the function must succeed too; it may add to STEP[facts], and where
+#                                    it fails, STEP[reason] says why
+#   MAY_SKIP=1 run_step …            exit code 77 means skipped, with the last line that the step printed as the reason
 
 declare -A RUN # see common_func.sh
 
-declare -A STEP=() # the running step: name, log and start, so that an interruption can be recorded
+unset FACTS EXPECT MAY_SKIP # a script that is a step itself has its caller's
+declare -A STEP=() # the running step: name, log, start and facts, so that an interruption can be recorded
 
 open_output() { # FOLDER: use the folder for this run; wait while another run uses it
     local why
@@ -18,15 +26,32 @@ start_record() { # RESULTS_FILE: remove the last run's files and begin a new lis
     continue_record "$1" none
 }
 
-continue_record() { # RESULTS_FILE NAMES: keep the list of steps, without the steps of these NAMES (a|b|c)
+continue_record() { # RESULTS_FILE KINDS: keep the record, but no step of these kinds (a|b|c), and no verdict
     local list=${RUN[output_dir]}/steps.tsv
     RUN[results]=$1
-    touch "$1" "$list" || die "${RUN[output_dir]}: cannot be written to"
-    grep -vE $'^[^\t]*\t('"$2"$'|run)[ \t]' "$list" >"$list.new"
-    mv "$list.new" "$list"
+    (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml)
+    { : >>"$list" && : >>"$1"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written to"
+    replace_file "$list" without_kinds "$2|run" "$list"
+    replace_file "$1" lines_on_record "$list" "$1"
 }
 
-run_step() { # NAME LOG FOLDER COMMAND...: run it, keep its output, record its own exit status and return it
+without_kinds() { # A|B|C LIST: print the steps whose first word is none of these
+    awk -F '\t' -v kinds="^($1)( |\$)" '$2 !~ kinds' "$2"
+}
+
+lines_on_record() { # LIST RESULTS_FILE: print those of the official lines whose log is that of a step in the list
+    awk -F '\t' 'FILENAME == ARGV[1] { logs[$6]; next }
+        { for (path in logs) if (path != "" && index($0, " - " path " ! ")) { print; next } }' "$1" "$2"
+}
+
+replace_file() { # FILE COMMAND...: by what the command prints, once all of it has been written
+    if ! { "${@:2}" >"$1.new" && mv "$1.new" "$1"; } 2>/dev/null; then
+        rm -f "$1.new"
+        die "$1: cannot be written, and is as it was; is the disk full?"
+    fi
+}
+
+run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and return its exit status
     local log=$2 folder=$3 status
     begin_step "$1" "$log"
     shift 3
@@ -34,29 +59,57 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, keep its output, record its o
     log_header "$folder" "$@" | tee "$log"
     run_logged "$log" run_program "$folder" "$@"
     status=$?
-    printf '\n# ended: exit code %d, %s seconds\n' "$status" "$(elapsed "${STEP[start]}")" >>"$log"
+    if ((status == 77)) && [[ -n ${MAY_SKIP:-} ]]; then
+        end_log "$log" "$status"
+        end_step skipped "$(last_words "$log")"
+        return 77
+    fi
+    if ((status)); then
+        STEP[reason]="exit code $status"
+    elif [[ -n ${EXPECT:-} ]] && ! "$EXPECT"; then
+        status=1
+        printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log"
+    fi
+    if ! end_log "$log" "$status"; then
+        status=1
+        STEP[reason]+=${STEP[reason]:+, and }"its log could not be written"
+    fi
     report_status "$status" "$log" "$@"
     if ((status == 0)); then
         end_step passed ''
     else
-        end_step failed "exit code $status"
+        end_step failed "${STEP[reason]}"
         print_end "$log"
     fi
     return "$status"
 }
 
-begin_step() { # NAME LOG
-    STEP=([name]=$1 [log]=$2 [start]=$(now))
+begin_step() { # NAME LOG: note that it began, and the FACTS that it sees
+    STEP=([name]=$1 [log]=$2 [start]=$(now) [facts]="${RUN[facts]:-}${FACTS:+ $FACTS}" [reason]='')
+    { : >"${RUN[output_dir]}/.began"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written; is the disk full?"
+    record "$1" began 0 "${STEP[facts]}" "$2" ''
 }
 
 end_step() { # RESULT REASON
-    record "${STEP[name]}" "$1" "$(elapsed "${STEP[start]}")" "${STEP[log]}" "$2"
+    record "${STEP[name]}" "$1" "$(elapsed "${STEP[start]}")" "${STEP[facts]}" "${STEP[log]}" "$2"
     STEP=()
+}
+
+is_new() { # FILE: whether it was written since the step began; of a link, the file counts
+    [[ -n $(find -L "$1" -maxdepth 0 -newer "${RUN[output_dir]}/.began" 2>/dev/null) ]]
 }
 
 record_interruption() {
     [[ -n ${RUN[results]:-} ]] || return 0
-    (record "${STEP[name]:-run}" failed "$(elapsed "${STEP[start]:-$(now)}")" "${STEP[log]:-}" interrupted)
+    (record "${STEP[name]:-run}" failed "$(elapsed "${STEP[start]:-$(now)}")" "${STEP[facts]:-}" "${STEP[log]:-}" interrupted)
+}
+
+end_log() { # LOG STATUS: close it; fails where it cannot be written
+    { printf '\n# ended: exit code %d, %s seconds\n' "$2" "$(elapsed "${STEP[start]}")" >>"$1"; } 2>/dev/null
+}
+
+last_words() { # LOG: the last line that a step printed
+    grep -av -e '^# ' -e '^[[:space:]]*$' "$1" | tail -n 1 | tr '\t' ' ' | cut -b -400
 }
 
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status
@@ -88,15 +141,12 @@ log_header() { # FOLDER COMMAND...
 }
 
 report_status() { # STATUS LOG COMMAND...: the line that official checkers look for
-    local word=failed log=$2 results=${RUN[results]}
+    local word=failed log=$2 line
     (($1 == 0)) && word=successfully
     shift 2
-    if grep -qF -- " - $log ! " "$results"; then # the same step in an earlier run
-        grep -vF -- " - $log ! " "$results" >"$results.new"
-        mv "$results.new" "$results"
-    fi
-    printf '\033[33m Run %s with command - %s - %s - %s ! \033[0m\n' \
-        "$word" "${RUN[model]}" "$(quoted "$@")" "$log" | tee -a "$results"
+    printf -v line '\033[33m Run %s with command - %s - %s - %s ! \033[0m' "$word" "${RUN[model]}" "$(quoted "$@")" "$log"
+    printf '%s\n' "$line"
+    printf '%s\n' "$line" >>"${RUN[results]}" || die "${RUN[results]}: cannot be written; is the disk full?"
 }
 
 print_end() { # LOG: the last lines of a failed step
@@ -104,7 +154,7 @@ print_end() { # LOG: the last lines of a failed step
     tail -n 12 "$1" | cut -b -400 | sed 's/^/    /'
 }
 
-record() { # NAME RESULT SECONDS LOG REASON: one line of steps.tsv
+record() { # NAME RESULT SECONDS FACTS LOG REASON: one line of steps.tsv
     local IFS=$'\t'
     # a failure that was not recorded would count as a success
     printf '%s\n' "${RUN[tag]:-}"$'\t'"$*" >>"${RUN[output_dir]}/steps.tsv" ||
@@ -112,18 +162,26 @@ record() { # NAME RESULT SECONDS LOG REASON: one line of steps.tsv
 }
 
 is_log_of_another_tag() { # LOG: whether steps.tsv has it for another training than the current one
-    TAG=${RUN[tag]} LOG=$1 awk -F '\t' '$5 == ENVIRON["LOG"] && $1 != ENVIRON["TAG"] { found = 1 } END { exit !found }' \
+    TAG=${RUN[tag]} LOG=$1 awk -F '\t' '$6 == ENVIRON["LOG"] && $1 != ENVIRON["TAG"] { found = 1 } END { exit !found }' \
+        "${RUN[output_dir]}/steps.tsv"
+}
+
+passed_logs() { # KIND: print the logs of the steps of that kind that passed for the current training, in their order
+    TAG=${RUN[tag]} KIND=$1 awk -F '\t' '$1 == ENVIRON["TAG"] && index($2 " ", ENVIRON["KIND"] " ") == 1 {
+            if (!($2 in log_)) names[++count] = $2
+            log_[$2] = $3 == "passed" ? $6 : ""
+        } END { for (i = 1; i <= count; i++) if (log_[names[i]] != "") print log_[names[i]] }' \
         "${RUN[output_dir]}/steps.tsv"
 }
 
 skip_step() { # NAME REASON
     printf '\n==== %s: skipped (%s) ====\n' "$1" "$2"
-    record "$1" skipped 0 '' "$2"
+    record "$1" skipped 0 '' '' "$2"
 }
 
 not_run() { # NAME... REASON: steps that need one that failed
     local name
-    for name in "${@:1:$#-1}"; do record "$name" 'not run' 0 '' "${!#}"; done
+    for name in "${@:1:$#-1}"; do record "$name" 'not run' 0 '' '' "${!#}"; done
 }
 
 now() { # seconds with a fraction; no process is started where bash knows the time

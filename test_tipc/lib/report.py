@@ -3,8 +3,8 @@
     python test_tipc/lib/report.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \\
         --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer
 
-Reads steps.tsv, where the chain recorded each step as it ended, and the figures from the steps' own logs.
-Exit code: 0 every step that was run passed, 1 one failed or none was run.
+Reads steps.tsv, where the chain recorded each step as it began and ended, and the figures from the steps' own logs.
+Exit code: 0 the run passed (see verdict.py), 1 it did not.
 """
 
 import argparse
@@ -13,13 +13,15 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from certificate import hashes
 from script import atomic_write, run_main
-from steps import kind, read_steps
+from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED, read_steps
+from verdict import judge, tags_that_ran
 
 # what a step's figure is: the last match in its log, by the first word of its name
 FIGURES = {
     "train": re.compile(r"\bloss: (\S+?),? avg_reader_cost"),
-    "converge": re.compile(r"(loss: \S+ at first, \S+ at last(?:, over \d+ iterations: too few to judge)?)"),
+    "converge": re.compile(r"(loss: \S+ at first, \S+ at last)"),
     "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
@@ -28,59 +30,45 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LABELS = {"train": "final loss {}", "agree": "{} {}"}
 
 
-def entitle(steps):
+def titles(steps):
     """A title for each step: its name, with the training's tag where there are several trainings."""
-    tags = {step["tag"] for step in steps if step["result"] in ("passed", "failed")} - {""}
-    for step in steps:
-        step["title"] = f"{step['name']} ({step['tag']})" if len(tags) > 1 and step["tag"] else step["name"]
+    several = len(tags_that_ran(steps)) > 1
+    return [f"{step.name} ({step.tag})" if several and step.tag else step.name for step in steps]
 
 
 def figure(step):
     """What the step achieved, read from its log; its reason where it has none."""
-    pattern = FIGURES.get(kind(step))
-    if step["result"] == "passed" and step["log"] and pattern and Path(step["log"]).is_file():
-        found = pattern.findall(Path(step["log"]).read_text(encoding="utf-8", errors="replace"))
-        found = found if kind(step) == "agree" else found[-1:]
-        label = LABELS.get(kind(step), "{}")
+    pattern = FIGURES.get(step.kind)
+    if step.result == PASSED and step.log and pattern and Path(step.log).is_file():
+        found = pattern.findall(Path(step.log).read_text(encoding="utf-8", errors="replace"))
+        found = found if step.kind == "agree" else found[-1:]
+        label = LABELS.get(step.kind, "{}")
         return ", ".join(label.format(*(match if isinstance(match, tuple) else (match,))) for match in found)
-    return step["reason"]
-
-
-def verdict(steps):
-    """(passed, one sentence) for the whole run."""
-    counts = {result: sum(step["result"] == result for step in steps) for result in ("passed", "failed")}
-    worked = [step for step in steps if step["result"] == "passed" and step["name"] != "prepare"]
-    if counts["failed"]:
-        return False, f"FAILED: {counts['failed']} of {counts['failed'] + counts['passed']} steps failed"
-    if not worked:
-        return False, "FAILED: no step was run"
-    if any(step["name"].startswith("agree") and step["result"] == "passed" for step in steps):
-        return True, f"passed: {counts['passed']} steps, and all predictions agree"
-    return True, f"passed: {counts['passed']} steps; the predictions were NOT compared"
+    return step.reason or ("did not end" if step.result == BEGAN else "")
 
 
 def print_table(steps):
     rows = [("step", "result", "seconds", "figure", "log")]
-    rows += [
-        (s["title"], s["result"], s["seconds"], s["figure"] or "-", Path(s["log"]).name if s["log"] else "-")
-        for s in steps
-    ]
+    for step in steps:
+        log = Path(step["log"]).name if step["log"] else "-"
+        rows.append((step["title"], step["result"], f"{step['seconds']:.1f}", step["figure"] or "-", log))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) + "  " + row[4])
 
 
 def write_junit(path, steps, name):
-    failures = sum(step["result"] == "failed" for step in steps)
-    skipped = sum(step["result"] in ("skipped", "not run") for step in steps)
+    failures = sum(step["result"] in (FAILED, BEGAN) for step in steps)
+    skipped = sum(step["result"] in (SKIPPED, NOT_RUN) for step in steps)
     suite = ElementTree.Element(
         "testsuite", name=name, tests=str(len(steps)), failures=str(failures), skipped=str(skipped)
     )
     for step in steps:
-        case = ElementTree.SubElement(suite, "testcase", classname=name, name=step["title"], time=step["seconds"])
-        if step["result"] == "failed":
-            ElementTree.SubElement(case, "failure", message=step["reason"]).text = step["log"]
-        elif step["result"] != "passed":
+        seconds = f"{step['seconds']:.1f}"
+        case = ElementTree.SubElement(suite, "testcase", classname=name, name=step["title"], time=seconds)
+        if step["result"] in (FAILED, BEGAN):
+            ElementTree.SubElement(case, "failure", message=step["figure"]).text = step["log"]
+        elif step["result"] != PASSED:
             ElementTree.SubElement(case, "skipped", message=f"{step['result']}: {step['reason']}")
         ElementTree.SubElement(case, "system-out").text = step["figure"]
     for element in suite.iter():
@@ -97,29 +85,33 @@ def main():
     parser.add_argument("--mode", required=True)
     parser.add_argument("--versions", default="")
     parser.add_argument("--commit", default="")
+    parser.add_argument("--inputs", default="", help="hash of all that the run depends on")
+    parser.add_argument("--artefacts", nargs="*", default=[], help="weights and models that the run certifies")
     args = parser.parse_args()
     steps = read_steps(args.folder / "steps.tsv")
-    for step in steps:
-        step["figure"] = figure(step)
-    entitle(steps)
-    passed, sentence = verdict(steps)
-    name = f"{args.model}.{args.mode}"
+    verdict = judge(steps, args.mode)
     summary = {
         "model": args.model,
         "mode": args.mode,
-        "passed": passed,
-        "verdict": sentence,
+        "passed": verdict.passed,
+        "compared": verdict.compared,
+        "whole": verdict.whole,
+        "verdict": verdict.sentence,
         "versions": args.versions,
         "commit": args.commit,
-        "steps": [{**step, "seconds": float(step["seconds"])} for step in steps],
+        "inputs": args.inputs,
+        "artefacts": hashes(args.artefacts) if verdict.passed else {},
+        "steps": [
+            {**step._asdict(), "title": title, "figure": figure(step)} for step, title in zip(steps, titles(steps))
+        ],
     }
     with atomic_write(args.folder / "summary.json") as stream:
         json.dump(summary, stream, indent=2, ensure_ascii=False)
-    write_junit(args.folder / "junit.xml", steps, name)
+    write_junit(args.folder / "junit.xml", summary["steps"], f"{args.model}.{args.mode}")
     print(f"\n==== {args.model}, {args.mode}: logs in {args.folder} ====")
-    print_table(steps)
-    print(sentence)
-    return 0 if passed else 1
+    print_table(summary["steps"])
+    print(verdict.sentence)
+    return 0 if verdict.passed else 1
 
 
 if __name__ == "__main__":

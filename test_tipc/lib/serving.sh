@@ -4,6 +4,7 @@
 #   http_port rpc_port seconds     the server's ports and how long it may take to start
 #   served_output server_dir client_dir    the output folder as the server sees it, and the converted model
 #   http grpc                      where the server listens
+#   answers                        the file of a client's answers
 
 declare -A RUN # see common_func.sh
 
@@ -29,13 +30,51 @@ weights_of() { # CONFIG of the base chain: print the path of its provided weight
 }
 
 find_trained_model() { # CONFIG: a model that the base chain has trained before, where no weights are provided
-    [[ ! -f $(weights_of "$1") ]] && take_model "${RUN[output_root]}/${RUN[model]}/lite_train_lite_infer/*/inference"
+    local run=${RUN[output_root]}/${RUN[model]}/lite_train_lite_infer
+    [[ ! -f $(weights_of "$1") ]] && "${RUN[python]}" test_tipc/lib/certificate.py "$run" >/dev/null &&
+        take_model "$run/*/inference"
 }
 
 take_model() { # PATTERN: sets RUN[model_dir] to the first such folder with a model; fails when there is none
     local found
     found=$(compgen -G "$1/${VALUE[model_filename]}" | head -n 1)
     [[ -n $found ]] && RUN[model_dir]=${found%/*}
+}
+
+find_base_model() { # the one that the base chain has exported for this run
+    take_model "${RUN[output_dir]}/base/*/*/*/inference" && return
+    echo "error: the base chain left no ${VALUE[model_filename]} in ${RUN[output_dir]}/base; start with --stage 1"
+    record model failed 0 "${RUN[facts]}" '' "there is no ${VALUE[model_filename]}"
+    return 1
+}
+
+new_base_model() { # EXPECT of model
+    take_model "${RUN[output_dir]}/base/*/*/*/inference" && is_new "${RUN[model_dir]}/${VALUE[model_filename]}" && return
+    STEP[reason]="the base chain left no new ${VALUE[model_filename]} in ${RUN[output_dir]}/base"
+    return 1
+}
+
+new_service_model() { # EXPECT of convert
+    if [[ -n $(find -L "${RUN[server_dir]}" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]; then
+        STEP[facts]+=" $(service_fact)"
+        return
+    fi
+    STEP[reason]="it wrote nothing to ${RUN[server_dir]}"
+    return 1
+}
+
+new_answers() { # EXPECT of a client
+    is_new "${RUN[answers]}" && return
+    STEP[reason]="it left no answers in ${RUN[answers]}"
+    return 1
+}
+
+model_fact() { # print what a step that reads the exported model notes
+    echo "model=$(hash_of "${RUN[model_dir]}")"
+}
+
+service_fact() { # print what a step that uses the converted model notes
+    echo "service=$(hash_of "${RUN[server_dir]}")"
 }
 
 # ------------------------------------------------------------------------------------------------------- the server
@@ -47,7 +86,7 @@ start_server() { # DEVICE: start it and wait until it is ready; sets RUN[http] a
     begin_command web_service
     COMMAND+=(-o "http_port=${RUN[http_port]}" "rpc_port=${RUN[rpc_port]}"
         "$conf.model_config=$(from_serving_dir "${RUN[server_dir]}")" "$conf.device_type=$type" "$conf.devices=$identity")
-    begin_step "server $device" "$log"
+    FACTS=$(service_fact) begin_step "server $device" "$log"
     printf '\n==== %s ====\n' "${STEP[name]}"
     SERVING_LOG_PATH=${RUN[served_output]} SERVING_HOME=${RUN[served_output]} start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
     if wait_for_service "${RUN[seconds]}" service_is_ready; then

@@ -20,6 +20,7 @@ read_train_config() { # read and check RUN[config] for RUN[mode], with its lines
     fi
     check_fixed_keys model_name gpu_list train_model_name trainer eval norm_export infer_export inference
     take_values_for_mode
+    take_entries_once
     check_values
     print_notes
     RUN[model]=${VALUE[model_name]}
@@ -74,6 +75,23 @@ take_values_for_mode() { # of every value that is a `mode=value|mode=value` list
         else
             die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value for the mode ${RUN[mode]}"
         fi
+    done
+}
+
+take_entries_once() { # an entry that is in a list twice would run the same twice, and write over its own logs
+    local field entry list
+    for field in gpu_list autocast trainer use_gpu enable_mkldnn cpu_threads infer_batch_size use_tensorrt use_fp16; do
+        [[ ${VALUE[$field]:-} == *'|'* ]] || continue
+        list='|'
+        while IFS= read -r entry; do
+            if [[ -n $entry && $list == *"|$entry|"* ]]; then
+                CONFIG_NOTES+=("$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has '${entry:0:200}' more than once; it is taken once")
+            else
+                list+=$entry'|'
+            fi
+        done < <(split_list "${VALUE[$field]}")
+        list=${list#|}
+        VALUE["$field"]=${list%|}
     done
 }
 

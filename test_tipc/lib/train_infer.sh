@@ -31,7 +31,12 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
     RUN[tag]=${3}_gpus_${1}_autocast_${2}_nodes_$(node_count "$1")
     RUN[tag]=${RUN[tag]//[^A-Za-z0-9_,.;-]/_}
     RUN[training_dir]=${RUN[output_dir]}/${RUN[tag]}
-    choose_trainer "$3" && ! reason=$(why_not_here) && return
+    if choose_trainer "$3" && ! reason=$(why_not_here); then
+        [[ $'\n'${RUN[tags]:-} != *$'\n'"${RUN[tag]}"$'\n'* ]] ||
+            die "$CONFIG_FILE: two trainings would have the same name, ${RUN[tag]}: gpu_list, autocast or trainer must differ"
+        RUN[tags]=${RUN[tags]:-}${RUN[tag]}$'\n'
+        return
+    fi
     ! in_stage 1 || skip_step train "$reason"
     return 1
 }
@@ -93,26 +98,62 @@ add_device() { # the device option for RUN[gpu], which is -1 for the CPU
     add_field device "$value"
 }
 
-training_log() { # print the path of log_train.txt, or of the training's output where it left none
-    if [[ -f ${RUN[training_dir]}/log_train.txt ]]; then echo "${RUN[training_dir]}/log_train.txt"; else echo "${RUN[training_dir]}.log"; fi
-}
-
-kind_of_evidence() { # print the mode where something was trained: evidence is of a training
-    ! compgen -G "${RUN[output_dir]}/*/log_train.txt" >/dev/null || echo "${RUN[mode]}"
+training_log() { # print the path of log_train.txt, or of the training's output where it left none of its own
+    if [[ ${RUN[training_log]:-} == "${RUN[training_dir]}"/* ]]; then echo "${RUN[training_log]}"; else echo "${RUN[training_dir]}.log"; fi
 }
 
 # ------------------------------------------------------------------------------------------- weights and the export
 
-find_trained_weights() { # set RUN[weights] to what train_model_name names, with or without .pdparams as it says
-    local name=${VALUE[train_model_name]} folder
-    for folder in "${RUN[training_dir]}" "${RUN[training_dir]}/${RUN[model]}"; do
-        RUN[weights]=$folder/$name
-        [[ -f ${RUN[weights]} || -f ${RUN[weights]}.pdparams ]] && return
-    done
-    echo "error: the training left no ${name%.pdparams}.pdparams in ${RUN[training_dir]}"
-    record weights failed 0 "${RUN[training_dir]}.log" "no ${name%.pdparams}.pdparams was left"
-    not_run evaluate predict export infer agree "there are no weights"
+new_weights() { # EXPECT of train: it left weights, and they are its own
+    local log=${RUN[training_dir]}/log_train.txt
+    if ! find_weights; then
+        STEP[reason]="it left no ${VALUE[train_model_name]%.pdparams}.pdparams in ${RUN[training_dir]}"
+    elif ! is_new "$(weights_file)"; then
+        STEP[reason]="$(weights_file) is older than this training, which has not written it"
+    else
+        ! is_new "$log" || RUN[training_log]=$log
+        STEP[facts]+=" weights=$(hash_of "$(weights_file)")"
+        return
+    fi
     return 1
+}
+
+find_weights() { # set RUN[weights] to what train_model_name names, with or without .pdparams as it says
+    local folder
+    for folder in "${RUN[training_dir]}" "${RUN[training_dir]}/${RUN[model]}"; do
+        RUN[weights]=$folder/${VALUE[train_model_name]}
+        [[ ! -e $(weights_file) ]] || return 0
+    done
+    return 1
+}
+
+weights_file() { # print the path of RUN[weights] with its suffix
+    if [[ -e ${RUN[weights]} ]]; then echo "${RUN[weights]}"; else echo "${RUN[weights]}.pdparams"; fi
+}
+
+find_trained_weights() { # those of an earlier call; fail, and record it, unless its training is known to have passed
+    [[ -n $(passed_logs train) ]] && find_weights && return
+    echo "error: ${RUN[training_dir]}: no training that passed is on record there; start with --stage 1"
+    not_run evaluate predict export infer agree "no training that passed is on record"
+    return 1
+}
+
+weights_fact() { # print what a step that reads the weights notes
+    echo "weights=$(hash_of "$(weights_file)")"
+}
+
+model_fact() { # print what a step that reads the exported model notes
+    echo "model=$(hash_of "$(exported_model)")"
+}
+
+new_model() { # EXPECT of export: it left a model, and it is its own
+    local model
+    model=$(exported_model)
+    if [[ -z $(find -L "$model" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]; then
+        STEP[reason]="it wrote nothing to $model"
+        return 1
+    fi
+    STEP[facts]+=" $(model_fact)"
 }
 
 take_provided_weights() { # for whole_infer
@@ -135,6 +176,7 @@ begin_evaluation() { # [SCRIPT]: the evaluation command, or with another script 
     begin_command eval
     add_field pretrained "${RUN[weights]}"
     add_device
+    add_field eval_free
     (($# > 0)) || return 0
     for i in "${!COMMAND[@]}"; do
         [[ ${COMMAND[i]} == tools/eval.py ]] && COMMAND[i]=tools/$1 && return
@@ -217,10 +259,25 @@ new_inference_log() { # DEVICE SETTINGS: print the official name, or the trainin
     echo "$log"
 }
 
-inference_config_option() { # print the inference command's config as an option for compare_engines.py, a word per line
-    local i
+# ------------------------------------------------------------------------------------------------- the comparison
+
+why_not_compared() { # print why the predictions of this training cannot be compared; fail when they can
+    local script
     begin_command inference
-    for i in "${!COMMAND[@]}"; do
-        [[ ${COMMAND[i]} != -c ]] || printf '%s\n' --inference_config "$(from_root "${COMMAND[i + 1]}")"
-    done
+    script=$(realpath -m --relative-to=. "${RUN[infer_folder]}/${COMMAND[1]:-}")
+    if [[ ! $script =~ ^(deploy/python/predict_(cls|det)|tools/infer/[a-z_]+)\.py$ ]]; then
+        echo "the inference command is not deploy/python/predict_cls.py or predict_det.py"
+    elif ! begin_evaluation compare_engines.py; then
+        echo "the eval command is not tools/eval.py"
+    elif [[ -z $(passed_logs infer) ]]; then
+        echo "no inference was run"
+    else
+        false
+    fi
+}
+
+inference_options() { # print the words of the inference command behind its script, a word per line
+    begin_command inference
+    add_field infer_free
+    ((${#COMMAND[@]} < 3)) || printf '%s\n' "${COMMAND[@]:2}"
 }

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from ppcls_lite.utils.machine import speed_up_mkl
+from steps import read_steps
 from tests.helpers.scripts import LIMIT
 from tests.helpers.shell import ROOT, assert_one_error, bash, is_running, wait_for
 
@@ -269,9 +270,9 @@ def test_the_exit_status_is_the_commands_own(tmp_path, command, status):
     line = (tmp_path / "out" / "results.log").read_text()
     assert line.startswith(f"\033[33m Run {word} with command - net - {command[0]}")
     assert line.endswith(f" - {tmp_path}/out/x.log ! \033[0m\n")
-    _, name, result, _, log, reason = (tmp_path / "out" / "steps.tsv").read_text().rstrip("\n").split("\t")
-    assert (name, log) == ("train", f"{tmp_path}/out/x.log")
-    assert (result, reason) == (("failed", f"exit code {status}") if status else ("passed", ""))
+    (ended,) = read_steps(tmp_path / "out" / "steps.tsv")
+    assert (ended.name, ended.log) == ("train", f"{tmp_path}/out/x.log")
+    assert (ended.result, ended.reason) == (("failed", f"exit code {status}") if status else ("passed", ""))
 
 
 def test_a_result_that_cannot_be_written_down_ends_the_run(tmp_path):

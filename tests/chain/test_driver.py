@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from steps import read_steps
 from tests.helpers.shell import MODE, Chain, assert_one_error
 
 STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
@@ -106,16 +107,15 @@ def test_every_list_is_expanded(chain):
     chain.set("-o Global.batch_size", "1|16")
     run = chain.run()
     assert run.status == 0, run.out + run.err
-    steps = [line.split("\t") for line in (run.folder / "steps.tsv").read_text().splitlines()]
-    trainings = [cells for cells in steps if cells[1] == "train"]
+    trainings = [step for step in read_steps(run.folder / "steps.tsv") if step.name == "train"]
     tags = [
         f"{trainer}_gpus_{gpu}_autocast_{autocast}_nodes_{2 if ';' in gpu else 1}"
         for gpu in ("-1", "0", "0,1", "10.0.0.1,10.0.0.2;0,1")
         for autocast in ("null", "amp")
         for trainer in ("norm_train", "pact_train", "to_static")
     ]
-    assert [cells[0] for cells in trainings] == tags
-    reasons = {cells[0]: cells[5] for cells in trainings if cells[2] == "skipped"}
+    assert [step.tag for step in trainings] == tags
+    reasons = {step.tag: step.reason for step in trainings if step.result == "skipped"}
     done = {f"{trainer}_gpus_-1_autocast_null_nodes_1" for trainer in ("norm_train", "pact_train", "to_static")}
     assert set(tags) - set(reasons) == done
     assert reasons["norm_train_gpus_-1_autocast_amp_nodes_1"] == "mixed precision (amp) needs a GPU"
@@ -219,7 +219,7 @@ def test_an_output_folder_that_cannot_be_made(chain):
 @pytest.mark.parametrize(
     ("program", "failed", "not_run"),
     [
-        ("train", ["train"], ["evaluate", "predict", "export", "infer", "agree"]),
+        ("train", ["train"], ["converge", "evaluate", "predict", "export", "infer", "agree"]),
         ("eval", ["evaluate"], []),
         ("export", ["export"], ["infer", "agree"]),
         ("infer", [INFER], []),
@@ -246,9 +246,9 @@ def test_a_training_that_leaves_no_weights(chain):
     chain.program("train", f"print({text!r})")
     run = chain.run()
     assert run.status == 1
-    assert run.results["weights"] == "failed"
-    assert run.results["evaluate"] == run.results["agree"] == "not run"
-    assert "the training left no latest.pdparams" in run.out
+    assert run.results["train"] == "failed"
+    assert run.results["converge"] == run.results["evaluate"] == run.results["agree"] == "not run"
+    assert "error: it left no latest.pdparams in " in run.out
 
 
 def test_output_without_end_and_with_control_characters(chain):
@@ -263,15 +263,16 @@ def test_output_without_end_and_with_control_characters(chain):
 
 
 def test_stages(chain):
+    chain.program("infer", "sys.exit(not Path(os.environ['MISSING']).exists())")
     run = chain.run("--stop_stage", "1")
     assert run.status == 0, run.out + run.err
     assert [call[0] for call in chain.calls()] == ["train"]
-    chain.program("infer", "sys.exit(1)")
-    run = chain.run("--stage", "2")
+    missing = chain.folder / "missing"
+    run = chain.run("--stage", "2", MISSING=str(missing))
     assert run.status == 1
     assert [call[0] for call in chain.calls()] == ["train", "eval", "export", "infer"]
-    chain.program("infer", "print('mended')")
-    run = chain.run("--stage", "5", "--stop_stage", "5")
+    missing.touch()
+    run = chain.run("--stage", "5", "--stop_stage", "5", MISSING=str(missing))
     assert run.status == 0, run.out + run.err  # what failed before and passes now has passed
     assert run.results == {
         "prepare": "passed",
@@ -290,7 +291,9 @@ def test_stages(chain):
 def test_stages_without_their_files(chain):
     run = chain.run("--stage", "4")
     assert run.status == 1
-    assert "left no latest.pdparams" in run.out
+    assert "no training that passed is on record there; start with --stage 1" in run.out
+    assert run.out.endswith("FAILED: 5 steps could not be run: evaluate, predict, export, infer, agree\n")
+    assert chain.calls() == []
 
 
 def test_prepare_alone_is_no_failure(chain):

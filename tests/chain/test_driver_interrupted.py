@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from tests.helpers.scripts import LIMIT
-from tests.helpers.shell import is_running, wait_for
+from tests.helpers.shell import PROGRAMS, is_running, wait_for
 
 STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
 
@@ -78,7 +78,8 @@ def test_the_next_run_takes_over_from_a_killed_one(chain, kill):
     process = chain.start()
     pids = sleeping(chain)
     kill(process.pid, signal.SIGKILL)
-    run = chain.set("norm_train", f"{chain.programs}/eval.py").run("--stop_stage", "1")
+    chain.program("train", PROGRAMS["train"])
+    run = chain.run("--stop_stage", "1")
     assert not any(map(is_running, pids))
     assert [step[:2] for step in run.steps[:2]] == [("prepare", "passed"), ("train", "passed")]
     chain.finish(process)
@@ -111,13 +112,11 @@ def test_an_interruption_during_the_set_up_ends_it(chain):
 
 
 def test_a_second_run_of_the_same_config_waits_and_other_modes_do_not(chain):
-    wait = f"while not Path('{chain.folder}/go').exists(): time.sleep(0.05)\n"
-    begun = "Path(__file__).with_name('begun').touch()\n"
-    plain = (chain.programs / "train.py").read_text()
-    (chain.programs / "train.py").write_text(plain + begun + wait)
-    first = chain.start("--stop_stage", "1")
-    assert wait_for((chain.programs / "begun").exists)
-    (chain.programs / "train.py").write_text(plain)
+    wait = "if 'GO' in os.environ:\n    Path(os.environ['GO']).with_name('begun').touch()\n"
+    wait += "    while not Path(os.environ['GO']).exists(): time.sleep(0.05)\n"
+    chain.program("train", PROGRAMS["train"] + wait)
+    first = chain.start("--stop_stage", "1", GO=str(chain.folder / "go"))
+    assert wait_for((chain.folder / "begun").exists)
     other = chain.run("--stop_stage", "1", mode="lite_train_whole_infer")
     assert other.status == 0, other.out + other.err
     assert "waiting" not in other.out

@@ -27,7 +27,7 @@ def test_a_run_is_judged_where_nothing_is_installed(tmp_path):
     shutil.copytree(LIB, tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     line = "loss: {}, avg_reader_cost: 0.1 sec, avg_batch_cost: 0.5 sec, avg_samples: 4, avg_ips: 8.0 images/sec\n"
     (tmp_path / "train.log").write_text("".join(line.format(2 - step / 200) for step in range(200)))
-    (tmp_path / "steps.tsv").write_text(f"a\ttrain\tpassed\t1.0\t{tmp_path}/train.log\t\n")
+    (tmp_path / "steps.tsv").write_text(f"a\ttrain\tpassed\t1.0\t\t{tmp_path}/train.log\t\n")
 
     def run(name, *words):
         command = [sys.executable, "-S", "-E", str(tmp_path / "lib" / f"{name}.py"), *map(str, words)]
@@ -39,7 +39,7 @@ def test_a_run_is_judged_where_nothing_is_installed(tmp_path):
     done = run("report", tmp_path, "--model", "net", "--mode", "lite")
     assert (done.returncode, done.stderr) == (0, "")
     assert "final loss 1.005" in done.stdout
-    assert "passed: 1 steps; the predictions were NOT compared" in done.stdout
+    assert "passed: 1 step; the predictions were NOT compared" in done.stdout
 
 
 @pytest.mark.skipif(ALLOWED is None, reason="the list of standard modules needs Python 3.10")

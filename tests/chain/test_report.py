@@ -28,9 +28,10 @@ def report(tmp_path, run_here):
             (folder / name).write_text(text, errors="surrogateescape")
         rows = []
         for tag, name, result, seconds, log, reason in steps:
-            rows.append("\t".join([tag, name, result, str(seconds), str(folder / log) if log else "", reason]))
+            rows.append("\t".join([tag, name, result, str(seconds), "", str(folder / log) if log else "", reason]))
         (folder / "steps.tsv").write_bytes("".join(f"{row}\n" for row in rows).encode("utf-8", "surrogateescape"))
-        outcome = run_here("test_tipc/lib/report.py", folder, "--model", "M & <m>", "--mode", "lite")
+        command = ["test_tipc/lib/report.py", folder, "--model", "M & <m>", "--mode", "lite_train_lite_infer"]
+        outcome = run_here(*command)
         summary = json.loads((folder / "summary.json").read_text())
         return outcome, summary, ElementTree.parse(folder / "junit.xml").getroot()
 
@@ -42,7 +43,10 @@ GOOD = [
     ("a", "train", "passed", 20.5, "train.log", ""),
     ("a", "converge", "passed", 1, "converge.log", ""),
     ("a", "evaluate", "passed", 2, "eval.log", ""),
-    ("", "train gpu", "skipped", 0, "", "no GPU"),
+    ("a", "predict", "passed", 1, "", ""),
+    ("a", "export", "passed", 1, "", ""),
+    ("a", "infer cpu", "passed", 1, "", ""),
+    ("a", "infer gpu", "skipped", 0, "", "no GPU"),
     ("a", "agree", "passed", 3, "agree.log", ""),
 ]
 LOGS = {
@@ -56,29 +60,48 @@ LOGS = {
 def test_good_run(report):
     outcome, summary, suite = report(GOOD, LOGS)
     assert outcome.status == 0
-    assert outcome.out.splitlines()[-1] == "passed: 5 steps, and all predictions agree"
+    assert outcome.out.splitlines()[-1] == "passed: 8 steps, and all predictions agree"
     figures = {step["name"]: step["figure"] for step in summary["steps"]}
     assert figures["train"] == "final loss 0.75000"
     assert figures["converge"] == "loss: 1.5 at first, 0.75 at last"
     assert figures["evaluate"] == "top1: 0.97500"
     assert figures["agree"] == "strict 0, usual_onednn 2.4e-06"
-    assert figures["train gpu"] == "no GPU"
+    assert figures["infer gpu"] == "no GPU"
     assert summary["passed"] is True
-    assert [step["seconds"] for step in summary["steps"]] == [1, 20.5, 1, 2, 0, 3]
-    assert suite.attrib == {"name": "M & <m>.lite", "tests": "6", "failures": "0", "skipped": "1"}
+    assert [step["seconds"] for step in summary["steps"]] == [1, 20.5, 1, 2, 1, 1, 1, 0, 3]
+    assert suite.attrib == {"name": "M & <m>.lite_train_lite_infer", "tests": "9", "failures": "0", "skipped": "1"}
     assert [case.get("name") for case in suite] == [step["name"] for step in summary["steps"]]
-    assert suite[4].find("skipped").get("message") == "skipped: no GPU"
+    assert suite[7].find("skipped").get("message") == "skipped: no GPU"
     table = outcome.out.splitlines()[2:-1]
-    assert len(table) == 7
+    assert len(table) == 10
     assert table[2].split("  ")[0].strip() == "train"
     assert table[2].endswith("  train.log")
 
 
 def test_a_training_too_short_to_judge_is_not_shown_as_converged(report):
-    log = "loss: 1.5 at first, 2.0 at last, over 20 iterations: too few to judge (at least 100)\n"
-    _, summary, _ = report(GOOD, {**LOGS, "converge.log": log})
-    figures = {step["name"]: step["figure"] for step in summary["steps"]}
-    assert figures["converge"] == "loss: 1.5 at first, 2.0 at last, over 20 iterations: too few to judge"
+    reason = "too short to judge: 20 iterations"
+    converge = ("a", "converge", "skipped", 1, "converge.log", reason)
+    steps = [converge if step[1] == "converge" else step for step in GOOD]
+    outcome, summary, _ = report(steps, LOGS)
+    assert {step["name"]: step["figure"] for step in summary["steps"]}["converge"] == reason
+    assert outcome.out.splitlines()[-1] == "passed: 7 steps, and all predictions agree"
+
+
+def test_a_step_that_did_not_end_is_a_failure_everywhere(report):
+    outcome, summary, suite = report([*GOOD[:2], ("a", "converge", "began", 0, "converge.log", "")], LOGS)
+    assert outcome.status == 1
+    assert outcome.out.endswith("FAILED: 1 of 3 steps failed: converge (began, and did not end)\n")
+    assert (summary["passed"], summary["compared"], summary["whole"], summary["artefacts"]) == (False, False, False, {})
+    assert suite.get("failures") == "1"
+    assert suite[2].find("failure").get("message") == "did not end"
+
+
+def test_the_last_line_about_a_step_counts(report):
+    steps = [step for step in GOOD for step in ((*step[:2], "began", 0, step[4], ""), step)]
+    steps += [("a", "agree", "failed", 1, "agree.log", "exit code 1"), GOOD[-1]]
+    outcome, summary, _ = report(steps, LOGS)
+    assert outcome.status == 0
+    assert [step["name"] for step in summary["steps"]] == [step[1] for step in GOOD]
 
 
 def test_titles_tell_several_trainings_apart(report):
@@ -93,15 +116,11 @@ def test_titles_tell_several_trainings_apart(report):
     [
         ([], 1, "FAILED: no step was run"),
         (GOOD[:1], 1, "FAILED: no step was run"),  # to prepare is not to check anything
-        ([("", "train", "skipped", 0, "", "no GPU")], 1, "FAILED: no step was run"),
-        ([("", "train", "not run", 0, "", "prepare failed")], 1, "FAILED: no step was run"),
-        ([*GOOD[:-1], ("a", "agree", "failed", 1, "agree.log", "exit 1")], 1, "FAILED: 1 of 5 steps failed"),
-        ([*GOOD, ("b", "train", "failed", 1, "", "exit 1")], 1, "FAILED: 1 of 6 steps failed"),
-        (GOOD[:-1], 0, "passed: 4 steps; the predictions were NOT compared"),
-        ([*GOOD[:-1], ("a", "agree", "skipped", 0, "", "x")], 0, "passed: 4 steps; the predictions were NOT compared"),
+        ([*GOOD[:-1], ("a", "agree", "failed", 1, "agree.log", "exit 1")], 1, "FAILED: 1 of 8 steps failed: agree"),
+        (GOOD[:-1], 0, "passed: 7 steps; the predictions were NOT compared"),
     ],
 )
-def test_verdict(report, steps, status, sentence):
+def test_the_exit_code_and_all_files_come_from_the_verdict(report, steps, status, sentence):
     outcome, summary, suite = report(steps, LOGS)
     assert outcome.status == status
     assert outcome.out.splitlines()[-1] == sentence
@@ -141,11 +160,20 @@ def test_quotes_and_empty_fields_are_kept(report):
     assert (summary["steps"][0]["name"], summary["steps"][0]["reason"]) == ('infer "a', 'exit 1: "b')
 
 
-@pytest.mark.parametrize("line", ["one field\n", "t\ttrain\tpassed\tlong\tlog\t\n", "t\ttrain\tpassed\t1\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "one field\n",
+        "t\ttrain\tpassed\tlong\t\tlog\t\n",
+        "t\ttrain\tmaybe\t1\t\tlog\t\n",
+        "t\ttrain\tpassed\t1\tx\tlog\t\n",
+        "t\ttrain\tpassed\t1\n",
+    ],
+)
 def test_broken_record(tmp_path, run_here, line):
-    (tmp_path / "steps.tsv").write_text("\ttrain\tpassed\t1\t\t\n" + line)
+    (tmp_path / "steps.tsv").write_text("\ttrain\tpassed\t1\t\t\t\n" + line)
     outcome = run_here("test_tipc/lib/report.py", tmp_path, "--model", "M", "--mode", "lite")
-    assert_one_line(outcome, "steps.tsv:2: expected tag, name, result, seconds, log, reason between tabs")
+    assert_one_line(outcome, "steps.tsv:2: expected tag, name, result, seconds, facts, log, reason between tabs")
 
 
 def test_log_that_is_gone_or_binary(report):
@@ -159,13 +187,19 @@ def test_log_that_is_gone_or_binary(report):
 
 @pytest.fixture
 def keep(tmp_path, run_here):
-    """`keep(*options)` runs test_tipc/lib/evidence.py on tmp_path/run, into tmp_path/log."""
+    """`keep(*options)` runs test_tipc/lib/evidence.py on tmp_path/run, a run of two trainings, into tmp_path/log."""
     run = tmp_path / "run"
-    (run / "norm_train").mkdir(parents=True)
-    (run / "norm_train/log_train.txt").write_text(LOGS["train.log"] + "[Eval][Epoch 2] top1: 0.5\n")
-    (run / "norm_predict.log").write_text("predicted by training engine")
-    (run / "python_infer_cpu_x.log").write_text("predicted by inference engine")
-    (run / "norm_agree.log").write_text(AGREE)
+    names = ("train", "converge", "evaluate", "predict", "export", "infer cpu", "agree")
+    rows = []
+    for tag in ("norm", "pact"):
+        (run / tag).mkdir(parents=True)
+        (run / tag / "log_train.txt").write_text(LOGS["train.log"] + "[Eval][Epoch 2] top1: 0.5\n" + f"# {tag}\n")
+        (run / f"{tag}_predict.log").write_text(f"predicted by training engine, {tag}")
+        (run / f"{tag}_agree.log").write_text(AGREE + tag)
+        inferred = run / ("python_infer_cpu_x.log" if tag == "pact" else f"{tag}_infer_cpu_x.log")
+        inferred.write_text(f"predicted by inference engine, {tag}")
+        rows += [f"{tag}\t{name}\tpassed\t1\t\t{inferred if name == 'infer cpu' else ''}\t\n" for name in names]
+    (run / "steps.tsv").write_text("".join(rows))
     (run / "summary.json").write_text("{}")
 
     def run_script(*options, mode="lite_train_lite_infer"):
@@ -178,10 +212,29 @@ def keep(tmp_path, run_here):
 def test_evidence(keep, tmp_path):
     assert keep().status == 0
     log = tmp_path / "log/M"
-    names = ["agree.log", "curves.png", "log_train.txt", "predict_inference_engine.log", "predict_training_engine.log"]
+    names = ["agree.log", "curves.png", "log_train.txt", "pact", "predict_inference_engine.log"]
+    names += ["predict_training_engine.log"]
     assert sorted(path.name for path in log.iterdir()) == [*names, "summary.json"]
     assert (log / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert (log / "agree.log").read_text() == AGREE
+    assert (log / "agree.log").read_text() == AGREE + "norm"
+
+
+def test_all_evidence_in_a_folder_is_of_one_training(keep, tmp_path):
+    assert keep().status == 0
+    for tag, folder in (("norm", tmp_path / "log/M"), ("pact", tmp_path / "log/M/pact")):
+        for name in ("agree.log", "log_train.txt", "predict_inference_engine.log", "predict_training_engine.log"):
+            assert (folder / name).read_text().strip().endswith(tag), (tag, name)
+
+
+@pytest.mark.parametrize("change", ["failed", "began", "gone"])
+def test_no_evidence_of_a_run_that_did_not_pass_as_a_whole(keep, tmp_path, change):
+    steps = tmp_path / "run/steps.tsv"
+    lines = steps.read_text().splitlines(keepends=True)
+    lines[-1] = "" if change == "gone" else lines[-1].replace("passed", change)
+    lines[6] = "" if change == "gone" else lines[6]
+    steps.write_text("".join(lines))
+    assert_one_line(keep(), "no evidence is kept of a run that is not whole (")
+    assert not (tmp_path / "log").exists()
 
 
 def test_evidence_is_kept_unless_renewed(keep, tmp_path):
@@ -191,7 +244,7 @@ def test_evidence_is_kept_unless_renewed(keep, tmp_path):
     outcome = keep()
     assert outcome.status == 0
     assert "is kept as it is" in outcome.out
-    assert kept.read_text() == AGREE
+    assert kept.read_text() == AGREE + "norm"
     assert keep("--renew").status == 0
     assert kept.read_text() == "newer"
     (tmp_path / "run/norm_agree.log").write_text("other mode")
@@ -201,12 +254,12 @@ def test_evidence_is_kept_unless_renewed(keep, tmp_path):
 
 
 def test_no_evidence_without_a_training_log(keep, tmp_path):
-    path = tmp_path / "run/norm_train/log_train.txt"
+    path = tmp_path / "run/norm/log_train.txt"
     path.write_text("nothing was trained\n")
     assert_one_line(keep(), "log_train.txt: no line with 'loss: ")
     path.unlink()
-    assert_one_line(keep(), "run: no log_train.txt to keep")
-    assert not (tmp_path / "log/M").exists()
+    assert "evidence: none of norm, which left no log_train.txt" in keep().out
+    assert not (tmp_path / "log/M/log_train.txt").exists()
 
 
 # ---- the training log that evidence and verdicts are read from

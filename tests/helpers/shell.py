@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from steps import read_steps
 from tests.helpers.scripts import FIXTURES, LIMIT, ROOT
 
 CONFIGS = FIXTURES / "tipc"
@@ -32,7 +33,11 @@ cost = "avg_reader_cost: 0.1 sec, avg_batch_cost: 0.1 sec, avg_samples: 8, avg_i
 print(f"[Train][Epoch 1/1][Iter: 1/1]loss: 0.12345, {cost}")
 """,
     "eval": "print('top1: 0.5')",
-    "export": "Path(options.get('Global.save_inference_dir') or options['--save-inference-dir']).mkdir(parents=True)",
+    "export": """
+folder = Path(options.get("Global.save_inference_dir") or options["--save-inference-dir"])
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "inference.pdmodel").write_text(str(time.time()))
+""",
     "infer": "print('class id(s): [1]')",
 }
 
@@ -48,8 +53,7 @@ class Run(NamedTuple):
     @property
     def steps(self):
         """[(name, result, reason)] of the steps that the run recorded."""
-        lines = (self.folder / "steps.tsv").read_text().splitlines()
-        return [(cells[1], cells[2], cells[5]) for cells in (line.split("\t") for line in lines)]
+        return [(step.name, step.result, step.reason) for step in read_steps(self.folder / "steps.tsv")]
 
     @property
     def results(self):

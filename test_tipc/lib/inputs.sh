@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# Everything that the result of a run depends on, as a list of files with their hashes. Sourced by common_func.sh.
+
+declare -A RUN # see common_func.sh
+
+# Files that no result depends on: documents, evidence, tests, and what runs leave; and files that count only if the
+# model's own config names them. All other files count, so that a new or moved file cannot be forgotten here.
+NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
+    tools/tables deploy/models dataset output inference log nohup.out)
+MANY_FILES=2000 # a folder of data with more files counts by their names, sizes and times
+
+list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the files as sha256sum prints them
+    printf '# %s\n' "mode: ${RUN[mode]}" "versions: ${RUN[versions]}" "gpus: ${RUN[gpus]}"
+    named_paths "$1" | LC_ALL=C sort -zu | {
+        local path
+        local -a files=("$1")
+        while IFS= read -r -d '' path; do
+            if [[ -d $path ]]; then add_folder "$path"; else files+=("$path"); fi
+        done
+        { code_files && printf '%s\0' "${files[@]}"; } | LC_ALL=C sort -zu | xargs -0 sha256sum 2>&1
+    }
+    printf '# end\n' # only a list that was written to its end counts
+}
+
+short_hash() { # of standard input
+    sha256sum | cut -c -12
+}
+
+hash_of() { # PATH...: the hash of the first that is there: of a file, or of all files in a folder; none where none is
+    local path
+    for path in "$@"; do
+        if [[ -d $path ]]; then
+            (cd "$path" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
+        elif [[ -f $path ]]; then
+            short_hash <"$path"
+        else
+            continue
+        fi
+        return
+    done
+    echo none
+}
+
+is_own_repository() { # whether ROOT is a git repository itself, not a folder inside one
+    [[ $(git -C "$ROOT" rev-parse --show-toplevel 2>/dev/null) == "$(cd "$ROOT" && pwd -P)" ]]
+}
+
+code_files() { # print all files but NOT_CODE, Markdown and logs, committed or not; zero-terminated
+    local path
+    local -a not_code=("${NOT_CODE[@]}")
+    [[ ${RUN[mode]} == serving_infer ]] || not_code+=(deploy/paddleserving)
+    [[ ${RUN[output_root]} != "$ROOT"/* ]] || not_code+=("${RUN[output_root]#"$ROOT/"}")
+    if is_own_repository; then
+        git ls-files -z --cached --others --exclude-standard -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
+    else
+        local -a skipped=(-name .git -o -name '.venv*' -o -name __pycache__)
+        for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done
+        find . \( "${skipped[@]}" \) -prune -o \( -type f -o -type l \) ! -name '*.md' ! -name '*.log' -printf '%P\0'
+    fi
+}
+
+# -------------------------------------------------------------------------------- files and folders that a config names
+
+named_paths() { # CONFIG: print what its words name, and the words of the YAML files among them; zero-terminated
+    local path
+    local -a words yaml=()
+    mapfile -t words < <(config_words "$1" | LC_ALL=C sort -u)
+    while IFS= read -r -d '' path; do
+        printf '%s\0' "$path"
+        [[ $path != *.y*ml ]] || yaml+=("$path")
+    done < <(paths_of "${words[@]}")
+    ((${#yaml[@]} > 0)) || return 0
+    mapfile -t words < <(yaml_words "${yaml[@]}" | LC_ALL=C sort -u)
+    paths_of "${words[@]}"
+}
+
+config_words() { # CONFIG: the words of its values, and their parts between bars, equals signs, colons and commas
+    local text
+    (read_config "$1" 2>/dev/null && printf '%s\n' "${LINE_TEXT[@]}") | while IFS= read -r text; do
+        split_words "${text//|/ }" || read -r -a WORDS <<<"$text"
+        printf '%s\n' "${WORDS[@]}" "${WORDS[@]#*:}" "${WORDS[@]#-c}" "${WORDS[@]//[=:,]/$'\n'}"
+    done
+}
+
+yaml_words() { # FILE...: the words of their values, without comments, quotes and brackets
+    sed 's/^[[:space:]]*#.*//; s/[[:space:]]#.*//; s/^[[:space:]-]*[A-Za-z_0-9]*:\([[:space:]]\|$\)//' "$@" |
+        tr -s '"'\''[]{},: \t' '\n'
+}
+
+paths_of() { # WORD...: print the files and folders that they name, seen from the root or from deploy; zero-terminated
+    local word path
+    local -a there=()
+    for word in "$@"; do
+        [[ $word != //* ]] || word=pretrain_models/${word##*/} # the weights of an address
+        for path in "$word" "$word.pdparams" "deploy/$word" "${word/#ppcls\//ppcls_lite/}"; do
+            [[ -z $word || ! -e $path ]] || there+=("$path")
+        done
+    done
+    ((${#there[@]} > 0)) || return 0
+    realpath -z --relative-base=. -- "${there[@]}" | LC_ALL=C sort -zu | while IFS= read -r -d '' path; do
+        if [[ -f $path ]] || is_data_folder "$path"; then printf '%s\0' "$path"; fi
+    done
+}
+
+is_data_folder() { # PATH without links, from the root if it is inside: no folder of runs, and none that holds this repository
+    local name
+    [[ -d $1 && $1 != . && $1 != / && $(pwd -P) != "$1"/* ]] || return
+    for name in .git output inference log test_log test_tipc/output deploy/models; do
+        [[ $1/ != "$name"/* ]] || return
+    done
+}
+
+add_folder() { # FOLDER: add its files to `files`, or print their names, sizes and times where there are many of them
+    local -a contents look=(find -L "$1" -samefile "${RUN[output_root]}" -prune -o -type f)
+    mapfile -d '' -t contents < <("${look[@]}" -print0 2>/dev/null)
+    if ((${#contents[@]} <= MANY_FILES)); then
+        files+=("${contents[@]}")
+    else
+        "${look[@]}" -printf '# data: %s %T@ %p\n' 2>/dev/null | LC_ALL=C sort
+    fi
+}

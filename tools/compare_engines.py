@@ -90,19 +90,19 @@ def main():
     inference, place = read_inference_config(args)
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
-        from ppcls_lite.infer.compare.engines import choose_engines
+        from ppcls_lite.infer.compare.engines import USUAL, choose_engines
         from ppcls_lite.infer.compare.processing import check_processing
         from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)
-    engines, reasons = choose_engines(args.engines)
+    engines, reasons = choose_engines(args.engines, inference["Global"].get("engine"))
     task = task_of(config)
     check_processing(config, args.inference_model_dir, inference, place)
     agreements = []
     for agreement in compare(args, task, config, inference, engines):
         agreements.append(agreement)
-        print(getattr(agreement, "details", agreement) if engines != ["usual"] else agreement, flush=True)
+        print(agreement if args.engines == USUAL else getattr(agreement, "details", agreement), flush=True)
     for name, reason in reasons.items():
         print(f"{name}: not compared: {reason}")
     if args.save:

@@ -175,6 +175,19 @@ def test_the_options_of_the_inference_command_count(exported, run_here, place, c
     assert_one_line(compare(run_here, exported.config, exported.model, *options), message)
 
 
+def test_the_engine_of_the_inference_command_is_compared(exported, run_here, place):
+    words = ["-c", "inference_cls.yaml", "-o"]
+    options = ["--inference_folder", place, "--inference_command", *words]
+    outcome = compare(run_here, exported.config, exported.model, *options, "Global.engine=training_export")
+    assert outcome.status == 0, outcome
+    lines = [line.partition(":")[0] for line in outcome.out.splitlines()[-3:]]
+    assert lines == ["strict", "usual_onednn", "training_export"]
+    auto = compare(run_here, exported.config, exported.model, *options, "Global.engine=auto")
+    assert [line.partition(":")[0] for line in auto.out.splitlines()[-2:]] == ["strict", "usual_onednn"]
+    unknown = compare(run_here, exported.config, exported.model, *options, "Global.engine=onedn")
+    assert_one_line(unknown, "Global.engine: unknown engine 'onedn' (did you mean 'onednn'?)")
+
+
 def test_the_names_may_be_those_of_the_command(exported, run_here, place):
     shutil.copy(exported.model / "label_list.txt", place / "names.txt")
     words = ["-c", "inference_cls.yaml", "-o", "PostProcess.class_id_map_file=names.txt"]

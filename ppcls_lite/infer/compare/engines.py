@@ -17,14 +17,16 @@ USUAL = "usual"  # how the prediction config runs Paddle Inference on a CPU
 _NOT_COMPARED = ("auto", "training")  # one of the others; the reference of `strict`
 
 
-def choose_engines(text):
+def choose_engines(text, stated=None):
     """(engine names to compare, {name: why it cannot be}) for `usual`, `all`, or names separated by commas.
 
-    Raises UserError for a name that is not known, and for a named engine that is not for comparing. One that cannot
+    `stated` is the prediction config's `Global.engine`, which is compared beside `usual`. Raises UserError for a name that is not known, and for a named engine that is not for comparing. One that cannot
     run here is refused when it is created.
     """
     if text == USUAL:
-        return [USUAL], {}
+        if stated:
+            ENGINES.get(stated, "Global.engine")
+        return [USUAL, *([stated] if stated and stated not in _NOT_COMPARED else [])], {}
     if text == "all":
         reasons = {name: reason for name, reason in available_engines().items() if name not in _NOT_COMPARED}
         # the exact ones first: a change of Paddle's number of threads comes after them

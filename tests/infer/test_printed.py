@@ -1,6 +1,9 @@
 """What the programs printed is compared image by image: every change of a log is seen, and no rounding is."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from ppcls_lite.infer.compare.printed import compare_predicted, compare_printed
 from ppcls_lite.infer.model.boxes import DetectionBoxes, format_det_line, format_det_record
 from ppcls_lite.infer.model.postprocess import Topk, format_line, format_record
 from ppcls_lite.utils.errors import UserError
+from tests.helpers.scripts import LIMIT, ROOT
 
 HEAD = (
     "# command: python tools/infer.py -o Global.use_gpu=False -o Global.device=cpu\n# folder: .\n# commit: 1 (clean)\n"
@@ -317,3 +321,24 @@ def test_files_that_are_not_logs(tmp_path, content, message):
 def test_deep_nesting_is_not_a_crash(write):
     with pytest.raises(ValueError, match="cannot be read"):
         read_records(write("a.log", "[{" + "[" * 100_000))
+
+
+def test_lines_are_whole_beside_errors(exported, tiny_data, tmp_path):
+    """Standard output and standard error share a log; a line of one may not end up inside one of the other."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(200):
+        content = (tiny_data / "val_0.png").read_bytes() if number % 10 else b"not an image"
+        (folder / f"{number:03}.png").write_bytes(content)
+    options = ["-o", f"Global.inference_model_dir={exported.model}", "-o", f"Global.infer_imgs={folder}"]
+    for script, words in (
+        ("deploy/python/predict_cls.py", ["-c", ROOT / "deploy/configs/inference_cls.yaml", *options]),
+        ("tools/infer.py", ["-c", exported.config, "-o", f"Infer.infer_imgs={folder}"]),
+        ("tools/infer/py_infer.py", ["--i", folder, "--d", exported.model, "--use_gpu=False"]),
+    ):
+        with open(tmp_path / "log", "w") as stream:
+            command, buffered = [sys.executable, script, *map(str, words)], {**os.environ, "PYTHONUNBUFFERED": ""}
+            subprocess.run(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, env=buffered, timeout=LIMIT)
+        read = read_records if script == "tools/infer.py" else read_lines
+        assert len(read(tmp_path / "log")) == 180
+        assert (tmp_path / "log").read_text().count("error: ") == 20

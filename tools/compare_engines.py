@@ -4,21 +4,28 @@
         -o Global.pretrained_model=output/small/best_model --inference_model_dir output/small_infer
 
 Each way reads the images with its own settings: the training engine with Infer.transforms of the config, Paddle
-Inference with those of predict_cls.py. Without optimisations (oneDNN and IR passes off) the probabilities must be equal
-bit by bit; with the usual settings, within 1e-4 and with the same top-5. `--engines all` compares every engine of this
-machine with that plain one, and prints the accuracy of each. Of a detector, the raw maps and all boxes must be equal
-bit by bit, and with the usual settings the boxes within 1e-4.
+Inference with those of predict_cls.py, and the two must be the same. Without optimisations (oneDNN and IR passes off)
+the probabilities must be equal bit by bit; with the usual settings, within 1e-4 and with the same top-5. Answers that
+are the same for all images do not pass. `--engines all` compares every engine of this machine with that plain one, and
+prints the accuracy of each. Of a detector, the raw maps and all boxes must be equal bit by bit, and with the usual
+settings the boxes within 1e-4.
+
+With the logs of a chain, what was evaluated, predicted and printed must be what the exported model gives:
+    --evaluated LOG --predicted LOG --printed LOG LOG --inference_folder deploy \\
+        --inference_command -c configs/inference_cls.yaml -o PostProcess.topk=5
+--inference_command takes all words after it, as they follow the script in the command that runs in --inference_folder.
 Exit code: 0 all agree, 1 they do not, or something cannot be used, 130 interrupted.
 """
 
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_lite.utils.config import add_config_arguments, load_config
+from ppcls_lite.utils.config import add_config_arguments, load_config, parse_words
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.files import REPO, atomic_write
 from ppcls_lite.utils.log import setup_logging
@@ -29,43 +36,190 @@ def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_arguments(parser)
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
-    parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
+    parser.add_argument("--inference_config", help="of predict_cls.py; default: deploy/configs/inference_cls.yaml")
     parser.add_argument("--images", help="image, folder or list; default: the config's validation list")
     parser.add_argument("--batch_size", type=int, default=8)
     parser.add_argument(
         "--engines", default="usual", help="usual (default), all, or names such as openvino,onnxruntime"
     )
     parser.add_argument("--save", help="write the result as JSON to this file")
-    return parser.parse_args(argv)
+    parser.add_argument("--evaluated", metavar="LOG", help="of tools/eval.py, for the same accuracy")
+    parser.add_argument("--predicted", metavar="LOG", help="of tools/infer.py, for the same predictions")
+    parser.add_argument(
+        "--printed", metavar="LOG", nargs="+", default=[], help="of predict_cls.py, to compare with --predicted"
+    )
+    parser.add_argument("--inference_folder", help="folder in which the inference command runs; default: this one")
+    parser.add_argument(
+        "--inference_command",
+        metavar="WORD",
+        nargs=argparse.REMAINDER,
+        help="options of the inference command, in place of --inference_config; all words that follow",
+    )
+    args = parser.parse_args(argv)
+    if args.inference_command is not None and args.inference_config:
+        raise UserError("--inference_config and --inference_command: expected one of them, found both")
+    if args.inference_folder and args.inference_command is None:
+        raise UserError("--inference_folder: expected together with --inference_command, found alone")
+    if args.printed and not args.predicted:
+        raise UserError("--printed: expected together with --predicted, the log to compare with, found alone")
+    if args.evaluated and args.images:
+        raise UserError("--evaluated: expected the config's validation list, which was evaluated, found --images")
+    return args
+
+
+def read_inference_config(args):
+    """(content, where it comes from) of the prediction config, with the changes of the inference command."""
+    if args.inference_command is None:
+        path = args.inference_config or REPO / "deploy/configs/inference_cls.yaml"
+        return load_config(path, schema=DEPLOY), str(path)
+    folder = Path(args.inference_folder or ".")
+    if not folder.is_dir():
+        raise UserError(f"--inference_folder: expected a folder, found {str(folder)!r}")
+    command = parse_words(args.inference_command, "--inference_command")
+    path = folder / command.config
+    content = load_config(path, command.override, DEPLOY)
+    post = content.get("PostProcess") or {}
+    if post.get("class_id_map_file"):
+        post["class_id_map_file"] = str(folder / post["class_id_map_file"])
+    return content, " ".join([str(path), *(f"-o {text}" for text in command.override)])
 
 
 def main():
     args = parse()
     config = load_config(args.config, args.override)
-    inference = load_config(args.inference_config, schema=DEPLOY)
+    inference, place = read_inference_config(args)
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
-        from ppcls_lite.infer.compare.by_task import compare_task
         from ppcls_lite.infer.compare.engines import USUAL, choose_engines
+        from ppcls_lite.infer.compare.processing import check_processing
         from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)
-    engines, reasons = choose_engines(args.engines)
+    engines, reasons = choose_engines(args.engines, inference["Global"].get("engine"))
     task = task_of(config)
-    images, labels = task.labelled_images(config, args.images)
+    check_processing(config, args.inference_model_dir, inference, place)
     agreements = []
-    given = config, args.inference_model_dir, inference, images, args.batch_size, engines, labels
-    for agreement in compare_task(task, *given):
+    for agreement in compare(args, task, config, inference, engines):
         agreements.append(agreement)
-        print(agreement if engines == [USUAL] else agreement.details, flush=True)
+        print(agreement if args.engines == USUAL else getattr(agreement, "details", agreement), flush=True)
     for name, reason in reasons.items():
         print(f"{name}: not compared: {reason}")
     if args.save:
         with atomic_write(args.save) as stream:
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
-    if not all(agreement.agrees for agreement in agreements):
+    if not all(agreement.agrees for agreement in agreements if hasattr(agreement, "engine")):
         raise UserError(f"{args.inference_model_dir}: its predictions are not those of the trained network")
+    if not all(agreement.agrees for agreement in agreements):
+        raise UserError(f"{args.inference_model_dir}: it does not give what was evaluated, predicted or printed")
+
+
+def compare(args, task, config, inference, engines):
+    """Yield every agreement: of the engines, of the evaluation, of the predictions, and of the printed ones."""
+    from ppcls_lite.infer.compare.by_task import compare_task, predict_records
+    from ppcls_lite.infer.compare.printed import compare_predicted, compare_printed
+    from ppcls_lite.infer.model.postprocess import build_postprocess
+
+    postprocess = build_postprocess(config["Infer"].get("PostProcess"))
+    for log in args.printed:
+        compare_printed(log, args.predicted, postprocess)  # a file that is not a log ends it early
+    images, labels = task.labelled_images(config, args.images)
+    evaluation = evaluation_of(args.evaluated, config, images, labels) if args.evaluated else None
+    model = args.inference_model_dir, inference
+    given = config, *model, images, args.batch_size, engines, labels
+    for number, agreement in enumerate(compare_task(task, *given, watch=evaluation and evaluation.add)):
+        if number == 0:
+            check_images(args, config, agreement)
+        yield agreement
+    if evaluation:
+        yield from evaluation.agreements()
+    if args.predicted:
+        predict = partial(predict_records, task, *model, args.batch_size)
+        predicted, known = compare_predicted(args.predicted, predict, postprocess)
+        yield predicted
+        for log in args.printed:
+            yield compare_printed(log, args.predicted, postprocess, known)
+
+
+def check_images(args, config, agreement):
+    """Raise UserError for a validation list of one image; of a person's one image, say what it cannot show."""
+    if agreement.different != 1:
+        return
+    if args.images:
+        print("note: this is one image, which cannot show whether the answers depend on the image")
+        return
+    section = config["DataLoader"]["Eval"]["dataset"]
+    raise UserError(
+        f"{section.get('cls_label_path') or section.get('anno_path')}: expected two or more different images, found "
+        f"{agreement.images} equal ones, which cannot show whether the answers depend on the image"
+    )
+
+
+def evaluation_of(log, config, images, labels):
+    """Collects what the exported model gives for the validation set; see `EvaluatedClassifier`."""
+    from ppcls_lite.infer.compare.logs import read_figures
+
+    read_figures(log)  # a wrong file ends it early
+    if labels is not None:
+        return EvaluatedClassifier(log, config, labels)
+    return EvaluatedDetector(log, config, len(images))
+
+
+class EvaluatedClassifier:
+    """Compares the accuracy in a log of tools/eval.py with that of all batches that it was given."""
+
+    def __init__(self, log, config, labels):
+        from ppcls_lite.infer.compare.evaluated import Ranks, is_cross_entropy
+
+        self.log, self.ranks, self.with_loss = log, Ranks(labels), is_cross_entropy(config)
+        self.add = self.ranks.add
+
+    def agreements(self):
+        from ppcls_lite.infer.compare.evaluated import compare_accuracy
+
+        return compare_accuracy(self.log, self.ranks, self.with_loss)
+
+
+class EvaluatedDetector:
+    """Compares the average precision in a log of tools/eval.py with that of all batches that it was given.
+
+    The maps are decoded here once more: an evaluation counts `max_boxes` of its COCOMetric, and the deployed network
+    gives `Arch.max_boxes`, often fewer, which is another figure.
+    """
+
+    def __init__(self, log, config, images):
+        from ppcls_lite.arch.from_config import class_count
+        from ppcls_lite.data.loader import build_loader
+        from ppcls_lite.train.detection_metrics import COCOMetric
+        from ppcls_lite.train.metrics import build_metric
+        from ppcls_lite.utils.config import require
+
+        self.log, self.images, self.done = log, images, 0
+        self.metric = build_metric(require(config, "Metric.Eval"), "Metric.Eval")
+        if not isinstance(self.metric, COCOMetric):
+            raise UserError(f"Metric.Eval: expected COCOMetric, found {type(self.metric).__name__}")
+        section = require(config, "DataLoader.Eval")
+        loader = build_loader(section, "Eval", 0, class_num=class_count(config), where="DataLoader.Eval")
+        self.metric.bind(loader.dataset)
+
+    def add(self, outputs, inputs):
+        """Count a batch: outputs of the deployed network, and the `DetectorInputs` that they are of."""
+        import numpy as np
+        import paddle
+
+        from ppcls_lite.arch.centernet import decode
+
+        heat, size, offset, scales = map(paddle.to_tensor, (*outputs[2:5], inputs.scales))
+        boxes = decode(heat, size, offset, scales, self.metric.max_boxes).numpy()
+        numbers = np.repeat(np.arange(self.done, self.done + len(boxes)), boxes.shape[1])
+        rows = np.column_stack([numbers, boxes.reshape(-1, 6).astype(np.float64)])
+        self.metric.rows = np.concatenate([self.metric.rows, rows[rows[:, 2] > 0]])
+        self.done += len(boxes)
+
+    def agreements(self):
+        from ppcls_lite.infer.compare.evaluated import compare_precision
+
+        return compare_precision(self.log, self.metric.values(), self.images)
 
 
 if __name__ == "__main__":

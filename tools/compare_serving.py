@@ -4,7 +4,8 @@
         http=http.json grpc=grpc.json
 
 The clients wrote the files with --save. Every image is predicted one by one, with the engine of the
-service (--engine) and with that of predict_cls.py. Scores (5 decimals) must be within 1e-4, classes and names the same.
+service (--engine) and with that of predict_cls.py. Scores (5 decimals) must be within 1e-4, classes and names the same,
+and the answers not the same for all images.
 Exit code: 0 all agree, 1 they do not or something cannot be used, 130 interrupted.
 """
 
@@ -38,6 +39,9 @@ def main():
     parser.add_argument("--engine", help="of the service, as printed when it starts; default: that of predict_cls.py")
     parser.add_argument("--save", help="write the result as JSON to this file")
     args = parser.parse_args()
+    for name, _ in args.answers:
+        if [other for other, _ in args.answers].count(name) > 1:
+            raise UserError(f"{name}=: expected a name once, found it again with another file")
     config = load_config(args.inference_config, schema=DEPLOY)
     setup_logging(stream=sys.stderr)
     model_dir = args.inference_model_dir
@@ -48,6 +52,8 @@ def main():
         agreements.append(compare_predictions("predict_cls", images_of(args.answers), usual, predict))
     for agreement in agreements:
         print(agreement)
+    if any(agreement.different == 1 for agreement in agreements):
+        print("note: this is one image, which cannot show whether the answers depend on the image")
     if args.save:
         with atomic_write(args.save) as stream:
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
@@ -60,14 +66,22 @@ def images_of(files):
 
 
 def predictor(model_dir, config, name=None):
-    """A function from an image's path to its result, as predict_cls.py computes it, or with the engine `name`."""
+    """A function from an image's path to its result, as predict_cls.py computes it or with the engine `name`, and what
+    `AnswerAgreement.add` takes besides."""
     from ppcls_lite.infer.engines import EngineOptions, create_engine
+    from ppcls_lite.infer.engines.spread import key_of
     from ppcls_lite.infer.images import read_image, stack_images
     from ppcls_lite.infer.model.config import build_processing
 
     transforms, postprocess = build_processing(model_dir, config)
     engine = create_engine(name, model_dir, EngineOptions.from_config(config["Global"]))
-    return lambda path: postprocess(engine.run(stack_images([read_image(path, transforms)])))[0]
+
+    def predict(path):
+        image = read_image(path, transforms)
+        scores = engine.run(stack_images([image]))
+        return postprocess(scores)[0], {"key": key_of(image), "scores": scores[0].tolist()}
+
+    return predict
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main():
     task = task_of(config)
     predictor = task.predictor(config)
     for batch in predictor.predict(source):
-        print([task.record(result, path) for path, result in batch])
+        print([task.record(result, path) for path, result in batch], flush=True)
     return 1 if predictor.failed else 0
 
 

@@ -59,7 +59,7 @@ def print_predictions(predictor, source):
     """Print one line per image; returns the exit code, 1 when some could not be read."""
     for batch in predictor.predict(source):
         for path, result in batch:
-            print(format_line(result, path))
+            print(format_line(result, path), flush=True)
     return 1 if predictor.failed else 0
 
 

@@ -21,7 +21,7 @@ def predict_and_print(predictor, paths, model_dir, settings, line, record=format
         for batch in predictor.predict_all(paths):
             for path, result in batch:
                 if not isinstance(result, UserError):
-                    print(line(result, path))
+                    print(line(result, path), flush=True)  # whole, beside what standard error gets
             save(batch)
             advance(len(batch))
     if settings.get("benchmark") or settings.get("enable_benchmark"):

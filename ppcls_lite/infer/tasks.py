@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ppcls_lite.arch.registry import DETECTORS
+from ppcls_lite.data.dataset import ImageNetDataset
 from ppcls_lite.data.detection import build_det_transforms, new_sample
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
@@ -85,7 +86,10 @@ class Classification(Task):
             return images, None
 
     def validation_images(self, config):
-        return self.given_images(*_of_validation_set(config, "cls_label_path", "image_root"))
+        names, root = _of_validation_set(config, "cls_label_path", "image_root")
+        section = config["DataLoader"]["Eval"]["dataset"]
+        dataset = ImageNetDataset(root, names, None, section.get("delimiter"), section.get("relabel") or False)
+        return dataset.paths, dataset.labels.tolist()
 
 
 class Detection(Task):

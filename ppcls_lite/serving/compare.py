@@ -1,10 +1,11 @@
 """Compare the answers of a service with the predictions of Paddle Inference."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ppcls_lite.infer.engines.agreement import TOLERANCE
+from ppcls_lite.infer.engines.agreement import TOLERANCE, is_constant, verdict
 from ppcls_lite.utils.errors import UserError
 
 
@@ -19,38 +20,67 @@ class AnswerAgreement:
     largest: float = 0.0  # difference of a score
     topk_mismatches: int = 0  # images whose ids differ by more than a tie explains, or whose names differ
 
-    def add(self, expected, found):
-        """Count one image's two results, dicts as `Topk` makes them; `found` may be any JSON value."""
+    def __post_init__(self):
+        self._answers = {}  # key of an image: {class: score}
+
+    def add(self, expected, found, key=None, scores=None):
+        """Count one image's two results, dicts as `Topk` makes them; `found` may be any JSON value.
+
+        `key` is that of the image's input (`key_of`); without it, it is not seen that answers are constant. `scores`
+        are the expected ones of all classes [C]; without them, any class may be in a tie with the last one.
+        """
         self.images += 1
         self.identical += expected == found
         if not _has_form(found) or len(found["scores"]) != len(expected["scores"]):
             self.topk_mismatches += 1
             self.largest = float("inf")
             return
+        if key is not None:
+            self._answers[key] = dict(zip(found["class_ids"], found["scores"]))
         near = [abs(a - b) for a, b in zip(expected["scores"], found["scores"])]
         self.largest = max([self.largest, *near])
         names = dict(zip(expected["class_ids"], expected["label_names"]))
         their_names = dict(zip(found["class_ids"], found["label_names"]))
         self.topk_mismatches += not (
-            _same_ids(expected, found, self.tolerance)
+            _same_ids(expected, found, self.tolerance, scores)
             and all(names.get(label, name) == name for label, name in their_names.items())
             and len(found["label_names"]) == len(expected["label_names"])
         )
 
     @property
+    def different(self):
+        """The number of images with different inputs of the network."""
+        return len(self._answers)
+
+    @property
+    def spread(self):
+        """The largest difference of a class's score between different images; None for fewer than two.
+
+        A class that is not among an image's best scores no more than they do, and no more than they leave of 1.
+        """
+        if self.different < 2:
+            return None
+        answers = list(self._answers.values())
+        labels = {label for answer in answers for label in answer}
+        rests = [min(*answer.values(), max(1 - sum(answer.values()), 0)) if answer else 0 for answer in answers]
+        columns = ([answer.get(label, rest) for answer, rest in zip(answers, rests)] for label in labels)
+        return float(max((max(column) - min(column) for column in columns), default=0))
+
+    @property
     def agrees(self):
-        """Whether the client's answers pass: some images, close enough, the same classes and names."""
-        return self.images > 0 and self.largest <= self.tolerance and self.topk_mismatches == 0
+        """Whether the client's answers pass: some images, close enough, the same classes and names, not all alike."""
+        close = self.images > 0 and self.largest <= self.tolerance and self.topk_mismatches == 0
+        return close and not is_constant(self.spread)
 
     def as_dict(self):
-        return {**asdict(self), "agrees": self.agrees}
+        return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
 
     def __str__(self):
         return (
             f"{self.client}: largest difference {self.largest:.3g} (at most {self.tolerance:g} allowed), "
             f"{self.identical} of {self.images} images identical, "
             f"{self.images - self.topk_mismatches} of {self.images} with the same classes: "
-            f"{'agrees' if self.agrees else 'DISAGREES'}"
+            f"{verdict(self)}"
         )
 
 
@@ -58,15 +88,21 @@ def _has_form(found):
     keys = ("class_ids", "scores", "label_names")
     if not isinstance(found, dict) or not all(isinstance(found.get(key), list) for key in keys):
         return False
-    return len(found["class_ids"]) == len(found["scores"]) and all(isinstance(x, (int, float)) for x in found["scores"])
+    ids, scores = found["class_ids"], found["scores"]
+    if len(ids) != len(scores) or not all(type(label) is int for label in ids) or len(set(ids)) != len(ids):
+        return False
+    return all(type(score) in (int, float) and math.isfinite(score) for score in scores)  # JSON may have NaN
 
 
-def _same_ids(expected, found, tolerance):
+def _same_ids(expected, found, tolerance, all_scores=None):
     """Whether the ids have the same order; two ids may change places only where their scores are within tolerance."""
-    scores = dict(zip(expected["class_ids"], expected["scores"]))
-    lowest = expected["scores"][-1]
+    if all_scores is None:
+        scores = dict.fromkeys(found["class_ids"], expected["scores"][-1])
+        scores.update(zip(expected["class_ids"], expected["scores"]))
+    else:
+        scores = dict(enumerate(all_scores))
     return all(
-        ours == theirs or abs(score - scores.get(theirs, lowest)) <= tolerance
+        ours == theirs or abs(score - scores.get(theirs, math.inf)) <= tolerance
         for ours, theirs, score in zip(expected["class_ids"], found["class_ids"], expected["scores"])
     )
 
@@ -98,7 +134,8 @@ def compare_answers(files, predict):
 
     Args:
         files: {client: path}.
-        predict: function from an image's path to Paddle Inference's result for it.
+        predict: function from an image's path to the arguments of `AnswerAgreement.add` for Paddle Inference:
+            its result, and in a dict the key of its input and the scores of all classes.
     """
     expected = {}
     agreements = []
@@ -107,14 +144,16 @@ def compare_answers(files, predict):
         for image, found in read_answers(path):
             if image not in expected:
                 expected[image] = predict(image)
-            agreement.add(expected[image], found)
+            result, more = expected[image]
+            agreement.add(result, found, **more)
         agreements.append(agreement)
     return agreements
 
 
 def compare_predictions(name, images, expected, found):
-    """The `AnswerAgreement` between two functions from an image's path to its result."""
+    """The `AnswerAgreement` between two functions such as `predict` of `compare_answers`."""
     agreement = AnswerAgreement(name)
     for image in images:
-        agreement.add(expected(image), found(image))
+        (reference, more), (result, _) = expected(image), found(image)
+        agreement.add(reference, result, **more)
     return agreement

@@ -30,6 +30,22 @@ def parse_args(description, argv=None):
     return parser.parse_args(argv)
 
 
+def parse_words(words, where):
+    """The words of another script's `-c CONFIG -o KEY=VALUE …` command line, read as `parse_args` reads them there.
+
+    UserError that opens with `where` for words which that script would refuse, and for its `--help`.
+    """
+    parser = _WordsParser(add_help=False)
+    parser.where = where
+    add_config_arguments(parser)
+    return parser.parse_args(words)
+
+
+class _WordsParser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(f"{self.where}: {message}")
+
+
 def add_config_arguments(parser, required=True):
     """Add `-c` and `-o` to an argparse parser."""
     parser.add_argument("-c", "--config", required=required, help="YAML config file")

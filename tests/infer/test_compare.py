@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import yaml
 
-from ppcls_lite.infer.compare.engines import check_names
+from ppcls_lite.infer.compare.processing import check_names
+from ppcls_lite.infer.compare.scores import compare_classifiers
 from ppcls_lite.infer.engines.agreement import Agreement, same_top
+from ppcls_lite.infer.tasks import task_of
+from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.schema import DEPLOY
 from tests.helpers.configs import random_weights, save_arrays
 from tests.helpers.scripts import ROOT, assert_one_line
 
@@ -30,16 +34,6 @@ def changed_weight(folder, array, change):
     path.write_bytes(content[:at] + struct.pack("<f", change(old)) + content[at + 4 :])
 
 
-def _edit(path, change):
-    content = yaml.safe_load(path.read_text())
-    change(content)
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def _other_mean(content, section="PreProcess", key="transform_ops"):
-    content[section][key][3]["NormalizeImage"]["mean"][0] += 0.001
-
-
 def _swap_outputs(folder, arrays):
     """The head of the exported model with two classes exchanged."""
     path = folder / "inference.pdiparams"
@@ -52,7 +46,6 @@ def _swap_outputs(folder, arrays):
 
 
 FAULTS = {
-    "mean in inference.yml": lambda folder, arrays: _edit(folder / "inference.yml", _other_mean),
     "first conv": lambda folder, arrays: changed_weight(folder, arrays["conv.conv.weight"], lambda w: w * 1.001),
     "a variance": lambda folder, arrays: changed_weight(folder, arrays["conv.bn._variance"], lambda w: w * 1.001),
     "a bias": lambda folder, arrays: changed_weight(folder, arrays["fc.bias"], lambda w: w + 1e-5),
@@ -96,9 +89,22 @@ def test_other_mean_in_the_prediction_config_is_seen(exported, run_here, tmp_pat
     path = tmp_path / "inference_cls.yaml"
     path.write_text(yaml.safe_dump(prediction))
     assert compare(run_here, exported, exported.model, "--inference_config", path).status == 0
-    _edit(path, _other_mean)
+    prediction["PreProcess"]["transform_ops"][3]["NormalizeImage"]["mean"][0] += 0.001
+    path.write_text(yaml.safe_dump(prediction))
     outcome = compare(run_here, exported, exported.model, "--inference_config", path)
-    assert_one_line(outcome, "its predictions are not those of the trained network")
+    assert_one_line(outcome, f"{path}: PreProcess.transform_ops[3].NormalizeImage.mean is [0.486, 0.456, 0.406], and")
+
+
+def test_other_transforms_are_seen_in_the_numbers_too(exported):
+    """Beneath the check of the two configs: a mean that differs gives other probabilities."""
+    config = load_config(exported.config)
+    config["Infer"]["transforms"][3]["NormalizeImage"]["mean"][0] += 0.001
+    images, labels = task_of(config).labelled_images(config, None)
+    given = config, exported.model, load_config(ROOT / PREDICTION, schema=DEPLOY), images
+    strict, usual = compare_classifiers(*given, labels=labels)
+    assert not strict.agrees
+    assert strict.bitwise_mismatches == 7
+    assert usual.agrees
 
 
 def test_swapped_names_are_seen(exported, run_here, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ppcls_lite.serving.program import load_proto
+from tests.helpers.configs import random_weights, save_arrays
 from tests.helpers.scripts import LIMIT, assert_one_line, run_process
 from tests.helpers.service import default_engine, encoded, make_image
 
@@ -100,6 +101,34 @@ def test_the_comparison_sees_a_wrong_answer(service, exported, images, fault, tm
     assert outcome.out.startswith("http: largest difference ")
     assert "4 of 5 images identical" in outcome.out
     assert outcome.out.endswith("DISAGREES\n")
+
+
+def test_answers_that_are_the_same_for_all_images_are_refused(exported, images, tmp_path, run_here):
+    """A model that ignores its images, and a service that is right about it."""
+    arrays = random_weights()
+    for name in ("fc.weight", "fc.bias"):
+        arrays[name] = np.zeros_like(arrays[name])
+    weights = save_arrays(arrays, tmp_path / "zeros.pdparams")
+    places = [f"Global.pretrained_model={weights}", f"Global.save_inference_dir={tmp_path / 'model'}"]
+    made = run_process("tools/export_model.py", "-c", exported.config, *(w for place in places for w in ("-o", place)))
+    assert made.status == 0, made.err
+    result = {"class_ids": [0, 1, 2], "scores": [0.33333] * 3, "label_names": ["red", "green", "blue"]}
+    answer = {"err_no": 0, "err_msg": "", "key": ["result"], "value": [json.dumps([result])]}
+    names = sorted(map(str, images.iterdir()))
+    constant = "the scores of 5 different images differ by at most 0: the answers do not depend on the image\n"
+    for sent, status in ((names, 1), (names[:1] * 5, 0)):
+        path = tmp_path / "answers.json"
+        path.write_text(json.dumps([{"images": [name], "answer": answer} for name in sent]))
+        outcome = run_here("tools/compare_serving.py", "--inference_model_dir", tmp_path / "model", f"http={path}")
+        assert outcome.status == status, outcome
+        assert (constant in outcome.out) is bool(status)
+        assert ("note: this is one image, which cannot show whether" in outcome.out) is not bool(status)
+
+
+def test_a_name_may_not_hide_another_file(exported, tmp_path, run_here):
+    named = [f"http={tmp_path / name}" for name in "ab"]
+    outcome = run_here("tools/compare_serving.py", "--inference_model_dir", exported.model, *named)
+    assert_one_line(outcome, "http=: expected a name once, found it again with another file")
 
 
 def test_the_comparison_refuses_other_files(exported, tmp_path, run_here):

@@ -5,11 +5,35 @@ Not a method of the task, because comparisons import tasks and never the reverse
 
 from ppcls_lite.infer.compare.detections import compare_detectors
 from ppcls_lite.infer.compare.scores import compare_classifiers
+from ppcls_lite.infer.detect import DetectionPredictor, create_detector
+from ppcls_lite.infer.engines import create_engine
+from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.infer.model.config import build_processing
+from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.infer.tasks import Classification, Detection
+from ppcls_lite.utils.errors import UserError
 
 _COMPARISONS = {Classification: compare_classifiers, Detection: compare_detectors}
+_PREDICTORS = {Classification: (create_engine, Predictor), Detection: (create_detector, DetectionPredictor)}
+
+_MORE = 10  # classes
 
 
-def compare_task(task, *arguments):
+def compare_task(task, *arguments, watch=None):
     """Agreements of the inference engines with the training engine, one after the other; see `compare_classifiers`."""
-    return _COMPARISONS[type(task)](*arguments)
+    return _COMPARISONS[type(task)](*arguments, watch=watch)
+
+
+def predict_records(task, model_dir, inference_config, batch_size, paths):
+    """What tools/infer.py would print of the images `paths`, through the exported model and the plain engine.
+
+    A classifier's records have the next best classes too, which may be in a tie with the last one.
+    """
+    create, build = _PREDICTORS[type(task)]
+    transforms, postprocess = build_processing(model_dir, inference_config)
+    if isinstance(task, Classification):
+        postprocess.topk += _MORE
+    with create(None, model_dir, EngineOptions.from_config(inference_config["Global"]).strict()) as engine:
+        predictor = build(engine, transforms, postprocess, batch_size)
+        pairs = [pair for batch in predictor.predict_all(paths) for pair in batch]
+    return [task.record(result, path) for path, result in pairs if not isinstance(result, UserError)]

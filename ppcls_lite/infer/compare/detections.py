@@ -1,13 +1,15 @@
 """Does an exported detector give the trained network's raw maps and boxes, with every engine?"""
 
 from dataclasses import asdict, dataclass
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.infer.compare.engines import USUAL, compare_all
 from ppcls_lite.infer.detect import create_detector, run_detector
-from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed
+from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed, is_constant, verdict
+from ppcls_lite.infer.engines.spread import Spread, key_of
 from ppcls_lite.infer.engines.training import DetectorTrainingEngine
 from ppcls_lite.infer.images import read_detector_image
 
@@ -34,13 +36,24 @@ class DetectionAgreement:
     boxes: int = 0
     unmatched: int = 0  # boxes that only one of the engines found, and that no tie explains
     ties: int = 0  # boxes that only one of them found, because two scores are within the tolerance of each other
+    different: int = 0  # images with different inputs of the network
+    spread: Optional[float] = None  # the largest difference of a cell's score between them; None: fewer than two
 
-    def add(self, expected, found, sides):
-        """Count one batch: outputs of the deployed network; `sides` [N] is each image's longer side in pixels."""
+    def __post_init__(self):
+        self._spread = Spread()
+
+    def add(self, expected, found, sides, keys=()):
+        """Count one batch: outputs of the deployed network; `sides` [N] is each image's longer side in pixels.
+
+        `keys` are those of the images' inputs (`key_of`); without them it is not seen that maps are constant.
+        """
         self.images += len(sides)
         if [(a.shape, a.dtype) for a in expected] != [(b.shape, b.dtype) for b in found]:
             self.largest, self.bitwise_mismatches, self.unmatched = np.inf, self.images, self.images
             return
+        for key, heat in zip(keys, found[_HEAT]):
+            self._spread.add(key, heat)
+        self.different, self.spread = self._spread.different, self._spread.largest
         bits = np.zeros(len(sides), bool)
         for a, b in zip([expected[0], *expected[_MAPS]], [found[0], *found[_MAPS]]):
             bits |= (a.view(np.uint32) != b.view(np.uint32)).any(axis=tuple(range(1, a.ndim)))
@@ -78,7 +91,12 @@ class DetectionAgreement:
 
     @property
     def agrees(self):
-        """Whether the engine passes: some boxes, the same and close enough, of maps that are about the same."""
+        """Whether the engine passes: some boxes, the same and close enough, of maps that are about the same.
+
+        Maps that do not depend on the image do not pass.
+        """
+        if is_constant(self.spread):
+            return False
         close = self.largest_map <= MAP_TOLERANCE if self.tolerance else self.bitwise_mismatches == 0
         return self.boxes > 0 and close and self.unmatched == 0 and self.largest_box <= self.tolerance
 
@@ -91,7 +109,7 @@ class DetectionAgreement:
             f"{self.largest_map:.3g} of raw maps, {self.images - self.bitwise_mismatches} of {self.images} images "
             f"bitwise equal, {self.boxes} boxes, {self.unmatched} without a partner"
             f"{f' ({self.ties} more in ties of two scores)' if self.ties else ''}: "
-            f"{'agrees' if self.agrees else 'DISAGREES'}"
+            f"{verdict(self)}"
         )
 
 
@@ -117,12 +135,23 @@ def _largest(a, b):
     return float(np.nan_to_num(difference, nan=np.inf).max())
 
 
-def compare_detectors(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
+def compare_detectors(
+    config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None, watch=None
+):
     """Yield a `DetectionAgreement` for `strict`, then for each of `engines`; see `compare_all`.
 
-    `images` are paths. `labels` is not used: eval.py counts what is right.
+    `images` are paths. `labels` is not used: eval.py counts what is right. `watch` gets the deployed network's outputs.
     """
-    return compare_all(DetectionComparison(images), config, model_dir, inference_config, batch_size, engines)
+    comparison = DetectionComparison(images)
+    return compare_all(comparison, config, model_dir, inference_config, batch_size, engines, watch)
+
+
+class DetectorInputs(NamedTuple):
+    """What is kept of a batch's inputs: the images themselves would fill the memory."""
+
+    sides: list  # each image's longer side in pixels
+    scales: np.ndarray  # [N, 2], pixels of the network's image per pixel of the file, (y, x)
+    keys: list  # see `key_of`
 
 
 class DetectionComparison:
@@ -138,8 +167,12 @@ class DetectionComparison:
 
     def outputs(self, engine, transforms, batch):
         images = [read_detector_image(path, transforms) for path in self.images[batch]]
-        return run_detector(engine, images), [max(image.size) for image in images]
+        return run_detector(engine, images), DetectorInputs(
+            [max(image.size) for image in images],
+            np.stack([image.scale_factor for image in images]),
+            [key_of(image.image) for image in images],
+        )
 
     def add(self, agreement, expected, found, batch):
-        (reference, sides), (outputs, _) = expected, found
-        agreement.add(reference, outputs, sides)
+        (reference, _), (outputs, inputs) = expected, found
+        agreement.add(reference, outputs, inputs.sides, inputs.keys)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ppcls_lite.infer.compare.processing import check_names
 from ppcls_lite.infer.engines import available_engines
 from ppcls_lite.infer.engines.agreement import TOLERANCE
 from ppcls_lite.infer.engines.base import ENGINES
@@ -16,14 +17,17 @@ USUAL = "usual"  # how the prediction config runs Paddle Inference on a CPU
 _NOT_COMPARED = ("auto", "training")  # one of the others; the reference of `strict`
 
 
-def choose_engines(text):
+def choose_engines(text, stated=None):
     """(engine names to compare, {name: why it cannot be}) for `usual`, `all`, or names separated by commas.
 
-    Raises UserError for a name that is not known, and for a named engine that is not for comparing. One that cannot
-    run here is refused when it is created.
+    `stated` is the prediction config's `Global.engine`, which is compared beside `usual`. Raises UserError for a name
+    that is not known, and for a named engine that is not for comparing. One that cannot run here is refused when it is
+    created.
     """
     if text == USUAL:
-        return [USUAL], {}
+        if stated:
+            ENGINES.get(stated, "Global.engine")
+        return [USUAL, *([stated] if stated and stated not in _NOT_COMPARED else [])], {}
     if text == "all":
         reasons = {name: reason for name, reason in available_engines().items() if name not in _NOT_COMPARED}
         # the exact ones first: a change of Paddle's number of threads comes after them
@@ -38,7 +42,7 @@ def choose_engines(text):
     return names, {}
 
 
-def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
+def compare_all(kind, config, model_dir, inference_config, batch_size, engines, watch=None):
     """Yield the agreement of `strict` (the plain engine against the training engine), then of each of `engines`.
 
     Args:
@@ -47,6 +51,7 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
         model_dir: folder of the exported model.
         inference_config: config of `predict_cls.py` or `predict_det.py`.
         engines: registered names, or `usual`; each is compared with the plain engine.
+        watch: called with the plain engine's outputs for each batch, and what else `kind.outputs` returns of it.
     The training engine reads the files with the transforms of its config, all others with the exported model's, so a
     difference there shows too; class names that differ raise UserError.
     """
@@ -71,6 +76,8 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines):
     # between would change the last bits of the next engine's results.
     trained = list(outputs(kind.training_engine(config), transforms))
     plain = list(outputs(kind.create_engine(None, model_dir, strict), deployed))
+    for batch in plain if watch else ():
+        watch(*batch)
     yield agreement("strict", 0.0, trained, plain)
     for name in engines:
         title, tolerance, setting = comparison(name, options, strict)
@@ -89,13 +96,3 @@ def comparison(name, options, strict):
         return name, 0.0, replace(strict, engine=name)
     on_gpu = ENGINES.get(name).device == "gpu"
     return name, TOLERANCE, replace(options, engine=name, use_gpu=on_gpu, use_tensorrt=on_gpu and name == "tensorrt")
-
-
-def check_names(expected, found, model_dir):
-    """Raise UserError unless both engines print the same name for every class (dicts of class id to name)."""
-    for label in sorted({*expected, *found}):
-        if expected.get(label) != found.get(label):
-            raise UserError(
-                f"{model_dir}: class {label} is {found.get(label)!r} there and {expected.get(label)!r} in the "
-                "training config's class_id_map_file"
-            )

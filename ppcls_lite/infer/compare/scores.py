@@ -4,16 +4,21 @@ from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.compare.engines import USUAL, compare_all
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.agreement import Agreement
+from ppcls_lite.infer.engines.spread import key_of
 from ppcls_lite.infer.engines.training import TrainingEngine
 from ppcls_lite.infer.images import read_image, stack_images
 
 
-def compare_classifiers(config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None):
+def compare_classifiers(
+    config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None, watch=None
+):
     """Yield an `Agreement` of probabilities for `strict`, then for each of `engines`; see `compare_all`.
 
-    `images` are paths; `labels` are the images' true classes, or None: then no accuracy is counted.
+    `images` are paths; `labels` are the images' true classes, or None: then no accuracy is counted. `watch` gets
+    probabilities [N, C].
     """
-    return compare_all(ScoreComparison(images, labels), config, model_dir, inference_config, batch_size, engines)
+    comparison = ScoreComparison(images, labels)
+    return compare_all(comparison, config, model_dir, inference_config, batch_size, engines, watch)
 
 
 class ScoreComparison:
@@ -28,9 +33,11 @@ class ScoreComparison:
         self.images, self.labels = images, labels
 
     def outputs(self, engine, transforms, batch):
-        """What the engine makes of the images in the slice `batch`."""
-        return engine.run(stack_images([read_image(path, transforms) for path in self.images[batch]]))
+        """What the engine makes of the images in the slice `batch`, and the keys of their inputs."""
+        images = [read_image(path, transforms) for path in self.images[batch]]
+        return engine.run(stack_images(images)), [key_of(image) for image in images]
 
     def add(self, agreement, expected, found, batch):
         """Count one batch of outputs."""
-        agreement.add(expected, found, self.labels[batch] if self.labels else None)
+        (reference, _), (scores, keys) = expected, found
+        agreement.add(reference, scores, self.labels[batch] if self.labels else None, keys)

@@ -5,6 +5,8 @@ from typing import Optional
 
 import numpy as np
 
+from ppcls_lite.infer.engines.spread import Spread
+
 TOLERANCE = 1e-4
 TOP = 5
 
@@ -22,9 +24,17 @@ class Agreement:
     top1_mismatches: int = 0  # images whose best class differs by more than a tie explains
     top1_correct: Optional[int] = None  # images whose label is the best class; None: labels are not known
     topk_correct: Optional[int] = None  # images whose label is among the best 5
+    different: int = 0  # images with different inputs of the network
+    spread: Optional[float] = None  # the largest difference of any score between them; None: fewer than two
 
-    def add(self, reference, scores, labels=None):
-        """Count one batch; both arrays are [N, C] probabilities, `labels` are the true classes, if known."""
+    def __post_init__(self):
+        self._spread = Spread()
+
+    def add(self, reference, scores, labels=None, keys=()):
+        """Count one batch; both arrays are [N, C] probabilities, `labels` are the true classes, if known.
+
+        `keys` are those of the images' inputs (`key_of`); without them it is not seen that answers are constant.
+        """
         self.images += len(reference)
         if labels is not None:
             order = np.argsort(-scores, axis=1, kind="stable")[:, :TOP] == np.asarray(labels)[:, None]
@@ -34,6 +44,9 @@ class Agreement:
             self.largest = np.inf
             self.bitwise_mismatches = self.topk_mismatches = self.top1_mismatches = self.images
             return
+        for key, row in zip(keys, scores):
+            self._spread.add(key, row)
+        self.different, self.spread = self._spread.different, self._spread.largest
         difference = np.abs(reference.astype(np.float64) - scores).max(axis=1)
         difference[np.isnan(difference)] = np.inf
         self.largest = max(self.largest, float(difference.max()))
@@ -44,30 +57,48 @@ class Agreement:
 
     @property
     def agrees(self):
-        """Whether the engine passes: at least one image, close enough, the same best classes."""
+        """Whether the engine passes: at least one image, close enough, the same best classes, and not all the same."""
         bits = self.tolerance > 0 or self.bitwise_mismatches == 0
-        return self.images > 0 and bits and self.largest <= self.tolerance and self.topk_mismatches == 0
+        close = self.images > 0 and bits and self.largest <= self.tolerance and self.topk_mismatches == 0
+        return close and not is_constant(self.spread)
 
     def as_dict(self):
         return {**asdict(self), "agrees": self.agrees}
 
     def __str__(self):
+        return f"{self._figures}: {verdict(self)}"
+
+    @property
+    def _figures(self):
         return (
             f"{self.engine}: largest difference {self.largest:.3g} ({allowed(self.tolerance)}), "
             f"{self.images - self.bitwise_mismatches} of {self.images} images bitwise equal, "
-            f"{self.images - self.topk_mismatches} of {self.images} with the same top-{TOP}: "
-            f"{'agrees' if self.agrees else 'DISAGREES'}"
+            f"{self.images - self.topk_mismatches} of {self.images} with the same top-{TOP}"
         )
 
     @property
     def details(self):
         """`str(self)` with the best class and the accuracy added."""
-        line, colon, verdict = str(self).rpartition(": ")
-        parts = [line, f"{self.images - self.top1_mismatches} of {self.images} with the same top-1"]
+        parts = [self._figures, f"{self.images - self.top1_mismatches} of {self.images} with the same top-1"]
         if self.top1_correct is not None and self.images:
             top1, topk = self.top1_correct / self.images, self.topk_correct / self.images
             parts.append(f"accuracy top1 {top1:.5f}, top{TOP} {topk:.5f}")
-        return ", ".join(parts) + colon + verdict
+        return f"{', '.join(parts)}: {verdict(self)}"
+
+
+def verdict(agreement):
+    """The last words of an agreement's line, of probabilities or of boxes."""
+    if is_constant(agreement.spread):
+        return (
+            f"DISAGREES: the scores of {agreement.different} different images differ by at most "
+            f"{agreement.spread:.1g}: the answers do not depend on the image"
+        )
+    return "agrees" if agreement.agrees else "DISAGREES"
+
+
+def is_constant(spread):
+    """Whether a `Spread.largest` is within the tolerance, which then cannot tell a right answer from a wrong one."""
+    return spread is not None and spread <= TOLERANCE
 
 
 def allowed(tolerance):

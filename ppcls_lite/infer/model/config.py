@@ -50,6 +50,13 @@ def build_processing(model, config=None):
     warning where the two differ: that is the usual cause of predictions that disagree.
     Raises UserError when there is no model, when neither has them, and when a file of the model is cut.
     """
+    ops, post = choose_processing(model, config)
+    build = build_det_transforms if post.get("name") == "DetectionBoxes" else build_transforms
+    return build(ops, "PreProcess.transform_ops"), build_postprocess(post)
+
+
+def choose_processing(model, config=None):
+    """(list of transforms, `PostProcess` section) that are in force for the exported model; see `build_processing`."""
     model_dir = find_model(model).folder
     own_path = Path(model_dir) / NAME
     own = read_yaml(own_path) if own_path.is_file() else {}
@@ -61,9 +68,7 @@ def build_processing(model, config=None):
     labels = post.get("class_id_map_file")
     if labels and not (stated.get("PostProcess") or {}).get("class_id_map_file"):
         post["class_id_map_file"] = str(Path(model_dir) / labels)
-    where = "PreProcess.transform_ops"
-    build = build_det_transforms if post.get("name") == "DetectionBoxes" else build_transforms
-    return build(ops.get("transform_ops"), where), build_postprocess(post)
+    return ops.get("transform_ops"), post
 
 
 def image_shape(model_dir):

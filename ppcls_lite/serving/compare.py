@@ -5,7 +5,7 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ppcls_lite.infer.engines.agreement import TOLERANCE, is_constant, verdict
+from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed, is_constant, least_tolerance, verdict
 from ppcls_lite.utils.errors import UserError
 
 
@@ -67,17 +67,27 @@ class AnswerAgreement:
         return float(max((max(column) - min(column) for column in columns), default=0))
 
     @property
+    def share(self):
+        """The spread itself: of answers with 5 decimals, a unit of the last one is no difference."""
+        return None if self.spread is None else round(self.spread, 5)
+
+    @property
+    def limit(self):
+        """The difference of a score that is allowed."""
+        return least_tolerance(self.tolerance, self.spread)
+
+    @property
     def agrees(self):
         """Whether the client's answers pass: some images, close enough, the same classes and names, not all alike."""
-        close = self.images > 0 and self.largest <= self.tolerance and self.topk_mismatches == 0
-        return close and not is_constant(self.spread)
+        close = self.images > 0 and self.largest <= self.limit and self.topk_mismatches == 0
+        return close and not is_constant(self.share)
 
     def as_dict(self):
         return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
 
     def __str__(self):
         return (
-            f"{self.client}: largest difference {self.largest:.3g} (at most {self.tolerance:g} allowed), "
+            f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
             f"{self.identical} of {self.images} images identical, "
             f"{self.images - self.topk_mismatches} of {self.images} with the same classes: "
             f"{verdict(self)}"

@@ -38,6 +38,7 @@ class DetectionAgreement:
     ties: int = 0  # boxes that only one of them found, because two scores are within the tolerance of each other
     different: int = 0  # images with different inputs of the network
     spread: Optional[float] = None  # the largest difference of a cell's score between them; None: fewer than two
+    share: Optional[float] = None  # the same as a share of the score
 
     def __post_init__(self):
         self._spread = Spread()
@@ -53,7 +54,8 @@ class DetectionAgreement:
             return
         for key, heat in zip(keys, found[_HEAT]):
             self._spread.add(key, heat)
-        self.different, self.spread = self._spread.different, self._spread.largest
+        self.different = self._spread.different
+        self.spread, self.share = self._spread.largest, self._spread.share
         bits = np.zeros(len(sides), bool)
         for a, b in zip([expected[0], *expected[_MAPS]], [found[0], *found[_MAPS]]):
             bits |= (a.view(np.uint32) != b.view(np.uint32)).any(axis=tuple(range(1, a.ndim)))
@@ -95,7 +97,7 @@ class DetectionAgreement:
 
         Maps that do not depend on the image do not pass.
         """
-        if is_constant(self.spread):
+        if is_constant(self.share):
             return False
         close = self.largest_map <= MAP_TOLERANCE if self.tolerance else self.bitwise_mismatches == 0
         return self.boxes > 0 and close and self.unmatched == 0 and self.largest_box <= self.tolerance

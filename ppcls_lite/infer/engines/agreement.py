@@ -8,6 +8,7 @@ import numpy as np
 from ppcls_lite.infer.engines.spread import Spread
 
 TOLERANCE = 1e-4
+CONSTANT = 1e-5  # as a share of a score: rounding alone makes differences of 1e-6
 TOP = 5
 
 
@@ -26,6 +27,7 @@ class Agreement:
     topk_correct: Optional[int] = None  # images whose label is among the best 5
     different: int = 0  # images with different inputs of the network
     spread: Optional[float] = None  # the largest difference of any score between them; None: fewer than two
+    share: Optional[float] = None  # the same as a share of the score
 
     def __post_init__(self):
         self._spread = Spread()
@@ -46,7 +48,8 @@ class Agreement:
             return
         for key, row in zip(keys, scores):
             self._spread.add(key, row)
-        self.different, self.spread = self._spread.different, self._spread.largest
+        self.different = self._spread.different
+        self.spread, self.share = self._spread.largest, self._spread.share
         difference = np.abs(reference.astype(np.float64) - scores).max(axis=1)
         difference[np.isnan(difference)] = np.inf
         self.largest = max(self.largest, float(difference.max()))
@@ -59,8 +62,13 @@ class Agreement:
     def agrees(self):
         """Whether the engine passes: at least one image, close enough, the same best classes, and not all the same."""
         bits = self.tolerance > 0 or self.bitwise_mismatches == 0
-        close = self.images > 0 and bits and self.largest <= self.tolerance and self.topk_mismatches == 0
-        return close and not is_constant(self.spread)
+        close = self.images > 0 and bits and self.largest <= self.limit and self.topk_mismatches == 0
+        return close and not is_constant(self.share)
+
+    @property
+    def limit(self):
+        """The difference that is allowed; see `least_tolerance`."""
+        return least_tolerance(self.tolerance, self.spread)
 
     def as_dict(self):
         return {**asdict(self), "agrees": self.agrees}
@@ -71,7 +79,7 @@ class Agreement:
     @property
     def _figures(self):
         return (
-            f"{self.engine}: largest difference {self.largest:.3g} ({allowed(self.tolerance)}), "
+            f"{self.engine}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
             f"{self.images - self.bitwise_mismatches} of {self.images} images bitwise equal, "
             f"{self.images - self.topk_mismatches} of {self.images} with the same top-{TOP}"
         )
@@ -88,7 +96,7 @@ class Agreement:
 
 def verdict(agreement):
     """The last words of an agreement's line, of probabilities or of boxes."""
-    if is_constant(agreement.spread):
+    if is_constant(agreement.share):
         return (
             f"DISAGREES: the scores of {agreement.different} different images differ by at most "
             f"{agreement.spread:.1g}: the answers do not depend on the image"
@@ -96,14 +104,19 @@ def verdict(agreement):
     return "agrees" if agreement.agrees else "DISAGREES"
 
 
-def is_constant(spread):
-    """Whether a `Spread.largest` is within the tolerance, which then cannot tell a right answer from a wrong one."""
-    return spread is not None and spread <= TOLERANCE
+def is_constant(share):
+    """Whether a `Spread.share` is so small that the answers do not depend on the image; None is not known to be."""
+    return share is not None and share <= CONSTANT
+
+
+def least_tolerance(tolerance, spread):
+    """`tolerance`, or half of what different images' scores differ by: within more, a wrong answer would agree too."""
+    return tolerance if spread is None else min(tolerance, spread / 2)
 
 
 def allowed(tolerance):
     """`tolerance` in words, as the printed lines have it."""
-    return f"at most {tolerance:g} allowed" if tolerance else "bitwise equality required"
+    return f"at most {tolerance:.3g} allowed" if tolerance else "bitwise equality required"
 
 
 def same_top(reference, scores, tolerance, top=TOP):

@@ -25,7 +25,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 MODES=(lite_train_lite_infer lite_train_whole_infer whole_infer whole_train_whole_infer)
 declare -A RUN
 
-if ! { true >&1; } 2>/dev/null; then
+if [[ ! -e /dev/fd/1 ]]; then
     echo "error: standard output is closed: nobody would see what happened" >&2
     exit 1
 fi

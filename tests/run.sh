@@ -10,6 +10,7 @@
 # Exit code: 0 all passed, 1 something failed; with arguments, that of pytest.
 
 set -uo pipefail
+unset CDPATH # it makes `cd` go elsewhere
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt

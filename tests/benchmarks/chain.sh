@@ -9,6 +9,7 @@
 # Exit code: 0 all runs passed, 1 one did not.
 
 set -uo pipefail
+unset CDPATH # it makes `cd` go elsewhere
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 
 OFFICIAL_SECONDS=30

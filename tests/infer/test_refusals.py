@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 
 from ppcls_lite.infer.model.boxes import DetectionBoxes
 from ppcls_lite.infer.model.postprocess import Topk
@@ -117,3 +118,31 @@ def test_a_box_of_a_class_without_a_name(few_names):
         DetectionBoxes(0.5, few_names)(boxes, [(9, 9)])
     (found,) = DetectionBoxes(0.5, few_names)(boxes[:, 1:], [(9, 9)])
     assert found["label_names"] == ["red"]
+
+
+# ---- inference.yml of a wrong form
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"Global": [1, 2]}, "inference.yml: Global: expected a mapping, found [1, 2]"),
+        ({"PreProcess": "x"}, "inference.yml: PreProcess: expected a mapping, found 'x'"),
+        ({"PostProcess": 3}, "inference.yml: PostProcess: expected a mapping, found 3"),
+        ({"Global": {"bytes": [1]}}, "inference.yml: Global.bytes: expected a mapping, found [1]"),
+        (
+            {"Global": {"bytes": {"inference.pdmodel": "many"}}},
+            "Global.bytes.inference.pdmodel: expected a whole number",
+        ),
+        ({"Global": {"image_shape": 3}}, "inference.yml: Global.image_shape: expected a list, found 3"),
+        ({"Global": {"image_shape": [3, 0, 0]}}, "Global.image_shape: expected [3, height, width], found [3, 0, 0]"),
+        ({"PreProcess": {"transform_ops": {}}}, "PreProcess.transform_ops: expected a list, found {}"),
+        ({"PostProcess": {"class_id_map_file": [1]}}, "PostProcess.class_id_map_file: expected a text, found [1]"),
+    ],
+)
+def test_the_model_config_is_of_another_form(exported, run_here, tmp_path, change, message):
+    folder = shutil.copytree(exported.model, tmp_path / "model")
+    content = {**yaml.safe_load((folder / "inference.yml").read_text()), **change}
+    (folder / "inference.yml").write_text(yaml.safe_dump(content))
+    options = ["-o", f"Global.inference_model_dir={folder}", "-o", "Global.engine=auto"]
+    assert_one_line(run_here("deploy/python/predict_cls.py", *CLASSIFY, *options), message)

@@ -5,13 +5,13 @@ same bytes.
 """
 
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 from ppcls_lite.infer.model.files import ModelFiles
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import check_finite
+from ppcls_lite.utils.scratch import ScratchFolder
 from ppcls_lite.utils.tensor_files import read_tensors
 
 _STANDARD = ("inference.pdmodel", "inference.pdiparams")
@@ -98,7 +98,7 @@ def standard_files(files, always=False):
     if not always and (files.is_json or is_standard):
         yield files
         return
-    with tempfile.TemporaryDirectory(prefix="ppcls_lite.") as folder:
+    with ScratchFolder() as folder:
         structure = files.structure.name if files.is_json else _STANDARD[0]
         standard = ModelFiles(Path(folder, structure), Path(folder, _STANDARD[1]))
         os.symlink(files.structure.resolve(), standard.structure)

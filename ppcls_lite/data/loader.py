@@ -39,7 +39,8 @@ _FAILURE = "failure"  # the kind of a dict that holds an exception and no batch
 def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, where="DataLoader.Train"):
     """A `Loader` from the mapping `section` (`dataset`, `sampler`, `loader`); `mode` is Train or Eval.
 
-    Training pads the ranks to equal lengths; evaluation gives every image to one rank, once. `num_workers`
+    Training pads the ranks to equal lengths; evaluation gives every image to one rank, once, also where the
+    config asks for `drop_last`: the log says so. `num_workers`
     is an upper limit: more workers than processors (or than batches) would only slow the training down, and
     a training on a CPU with fewer than 4 processors per rank loads in one thread (measured on 2 processors:
     it waits 1 % of the time for data, with 2 workers 4 to 5 %, since the workers start again every epoch).
@@ -54,6 +55,9 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     if batch_op is not None and not isinstance(dataset, ImageNetDataset):
         raise UserError(f"{place}.batch_transform_ops: images with boxes cannot be mixed")
     sampler = _build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
+    if sampler.drop_last and not training:
+        logger.warning(f"{where}.sampler.drop_last: True is not followed: an evaluation takes every image")
+        sampler.drop_last = False
     sampler.seed, sampler.rank, sampler.world_size = seed, rank, world_size
     if len(sampler) == 0 and training:
         raise UserError(f"{where}.sampler: {len(dataset)} images do not fill one batch of {sampler.batch_size}")

@@ -12,9 +12,9 @@ from paddle import nn
 from ppcls_lite.arch.from_config import load_network
 from ppcls_lite.infer.model.config import write_model_config
 from ppcls_lite.infer.model.files import NAMES, ModelFiles
-from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.infer.model.storage import write_separate
 from ppcls_lite.infer.tasks import probe_image, task_of
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
@@ -53,9 +53,8 @@ def export(config, structure="inference.pdmodel", separate=False):
     when the folder holds a model in another form: it would then hold two models.
     """
     folder = Path(require(config, "Global.save_inference_dir"))
-    shape = require(config, "Global.image_shape")
+    shape = checks.image_shape("Global.image_shape", require(config, "Global.image_shape"))
     _check_shape(shape, require(config, "Infer.transforms"), task_of(config))
-    build_postprocess(config["Infer"].get("PostProcess"))  # a fault in it should stop the export before the work
     params = dict(NAMES)[structure]
     _check_other_forms(folder, structure, params, separate)
     network = load_network(config)
@@ -101,11 +100,9 @@ def _check_other_forms(folder, structure, params, separate):
 
 
 def _check_shape(shape, ops, task):
-    if len(shape) != 3 or not all(type(side) is int and side > 0 for side in shape):
-        raise UserError(f"Global.image_shape: expected [3, height, width], found {shape!r}")
     made = task.read_shape(ops, probe_image(shape))
-    if made != list(shape):
-        raise UserError(f"Global.image_shape is {list(shape)}, but Infer.transforms make images of {made}")
+    if made != shape:
+        raise UserError(f"Global.image_shape is {shape}, but Infer.transforms make images of {made}")
 
 
 def save_persistable(config, path, separate=False):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ppcls_lite.arch.from_config import class_count
 from ppcls_lite.arch.registry import DETECTORS
 from ppcls_lite.data.dataset import ImageNetDataset
 from ppcls_lite.data.detection import build_det_transforms, new_sample
@@ -113,13 +114,14 @@ class Detection(Task):
 
 
 def task_of(config):
-    """The task of a training config; UserError when its post-processing is that of another task."""
+    """The task of a training config; UserError when its post-processing is that of another task or network."""
     name = require(config, "Arch.name")
     task = Detection() if name in DETECTORS else Classification()
     post = (config.get("Infer") or {}).get("PostProcess") or {}
     stated = post.get("name", Classification.postprocess)
     if stated != task.postprocess:
         raise UserError(f"Infer.PostProcess.name: expected {task.postprocess} for {name}, found {stated!r}")
+    build_postprocess(post).check_classes(class_count(config))
     return task
 
 

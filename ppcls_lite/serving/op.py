@@ -57,8 +57,8 @@ class ImageOp(Op):
         for _ in range(self.concurrency):
             engine = create_engine(name, model_dir, options)
             name = engine.name  # the one that `auto` chose, for all of them
-            for size in range(1, self._batch_size + 1):  # compiles, and checks the transforms
-                engine.run(stack_images(samples[:1] * size))
+            for size in range(1, self._batch_size + 1):  # compiles, and checks transforms and scores
+                self.topk(engine.run(stack_images(samples[:1] * size)))
             self.engines.put(engine)
         self.engine_name = engine.name
         logger.info(f"{self.name}: {self.concurrency} x {engine.name} with {model_dir}")
@@ -105,8 +105,12 @@ class ImageOp(Op):
             yield batch
 
     def postprocess(self, input_data, fetch_data, data_id=0, log_id=0):
-        """(answer, None, "")"""
-        results = self.topk(fetch_data["scores"])
+        """(answer, None, ""), or ({}, err_no, err_msg) for scores that are nan or infinite."""
+        try:
+            results = self.topk(fetch_data["scores"])
+        except UserError as error:
+            logger.error(f"{self.name}: {error}")
+            return {}, Code.MODEL, str(error)
         answer = {
             "label": [result["label_names"][0] if result["label_names"] else "" for result in results],
             "prob": [result["scores"][0] for result in results],

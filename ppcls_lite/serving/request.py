@@ -16,6 +16,7 @@ class Code(IntEnum):
     LIMIT = 52  # more than the service allows
     IMAGE = 53  # not an image that can be decoded
     BUSY = 54  # too many requests at once; try again
+    MODEL = 55  # scores that are not finite: the fault is in the service
 
 
 class RequestError(UserError):

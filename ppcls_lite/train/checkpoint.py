@@ -17,7 +17,7 @@ import numpy as np
 import paddle
 
 from ppcls_lite.utils.errors import UserError
-from ppcls_lite.utils.safe_load import load_arrays, load_plain, set_weights, with_suffix
+from ppcls_lite.utils.safe_load import check_finite, load_arrays, load_plain, set_weights, with_suffix
 
 _SUFFIXES = (".pdparams", ".pdopt", ".pdstates")
 
@@ -106,6 +106,7 @@ def _check_moments(moments, model, prefix):
     shapes = {parameter.name: list(parameter.shape) for parameter in model.parameters() if not parameter.stop_gradient}
     if not isinstance(moments, dict):
         raise UserError(f"{prefix}.pdopt: expected an optimizer's state, found {type(moments).__name__}")
+    check_finite({key: value for key, value in moments.items() if isinstance(value, np.ndarray)}, f"{prefix}.pdopt")
     found = set()
     for key, value in moments.items():
         name = re.sub(r"_[a-z]\w*_\d+$", "", str(key))  # conv2d_0.w_0_velocity_0 is the velocity of conv2d_0.w_0

@@ -6,6 +6,7 @@ import paddle
 from ppcls_lite.train import detection_losses, detection_metrics  # noqa: F401 (they register)
 from ppcls_lite.train.losses import WeightedLosses, check_finite
 from ppcls_lite.train.metrics import build_metric, sum_over_processes
+from ppcls_lite.utils.errors import UserError
 
 _HEADLINES = ("top1", "AP")  # the figures that decide which network is the best
 
@@ -24,7 +25,8 @@ class Evaluator:
     def run(self, model):
         """{"loss": …, "top1": …}: over every image, each counted once also with several processes.
 
-        Raises UserError when the loss is not finite: an accuracy of such outputs would mean nothing.
+        Raises UserError when the loss is not finite: an accuracy of such outputs would mean nothing. And when the
+        loader gave more or fewer images than its list has.
         """
         model.eval()
         loss_sum, count = 0.0, 0
@@ -40,7 +42,10 @@ class Evaluator:
 
     def _over_processes(self, loss_sum, count):
         loss_sum, count = sum_over_processes(np.array([loss_sum, count], dtype=np.float64))
-        results = {"loss": float(loss_sum / max(count, 1))}
+        if int(count) != len(self.loader.dataset):
+            listed = len(self.loader.dataset)
+            raise UserError(f"DataLoader.Eval: {int(count)} images were evaluated, and its list has {listed}")
+        results = {"loss": float(loss_sum / count)}
         fault = f"the loss on the validation list is {results['loss']}: the weights are not finite, or too large;"
         check_finite(results["loss"], fault)
         if self.metric:

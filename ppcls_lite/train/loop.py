@@ -7,6 +7,7 @@ import paddle
 
 from ppcls_lite.arch.from_config import build_network, class_count, load_network
 from ppcls_lite.data.loader import build_loader
+from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
@@ -22,7 +23,7 @@ from ppcls_lite.utils.device import choose_device
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger, setup_logging
 from ppcls_lite.utils.machine import describe_processor
-from ppcls_lite.utils.safe_load import load_arrays, set_weights
+from ppcls_lite.utils.safe_load import check_finite, load_arrays, set_weights
 
 LOG_NAME = "log_train.txt"
 
@@ -58,6 +59,7 @@ class Trainer:
         self.save_interval = checks.whole("Global.save_interval", options.get("save_interval", 1))
         self.eval_interval = checks.whole("Global.eval_interval", options.get("eval_interval", 1))
         self.evaluates = options.get("eval_during_train", True)
+        check_image_shape(options)
         checkpoint = options.get("checkpoints")
         states = read_states(checkpoint) if checkpoint else {}
         self.seed = choose_seed(states.get("seed", options.get("seed")), rank, world)
@@ -97,6 +99,8 @@ class Trainer:
             section = require(self.config, "DataLoader.Eval")
             loader = build_loader(section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval")
             self.evaluator = Evaluator(self.config, loader)
+            if not self.evaluator.metric:
+                logger.warning("Metric.Eval names no metric: best_model will be the network with the lowest loss")
 
     def _trained_form(self, options):
         """The model as the loop calls it; its weights are always reached through `self.model`."""
@@ -130,9 +134,11 @@ class Trainer:
             time=now(),
         )
         self.progress.history = history
+        changes = Changes(self.model)
         for epoch in range(first, self.epochs + 1):
             self.run_epoch(epoch)
             self.evaluate_and_save(epoch, output_dir, history)
+        changes.check()
         logger.info(f"training ended, {'best: ' + describe(self.best) if self.best else 'no evaluation was required'}")
         history.add("end", epoch=self.epochs, best=self.best)
 
@@ -169,6 +175,10 @@ class Trainer:
             history.add("eval", epoch=epoch, **results, best=best)
         if self.rank > 0:
             return
+        check_finite(
+            {name: tensor.numpy() for name, tensor in self.model.state_dict().items()},
+            f"the weights after epoch {epoch}, which are not saved",
+        )
         names = ["latest"]
         if improved:
             names.append("best_model")
@@ -177,6 +187,12 @@ class Trainer:
         states = {"epoch": epoch, "seed": self.seed, "best": self.best}
         for name in names:
             save_checkpoint(output_dir, name, self.model, self.optimizer, states)
+
+
+def check_image_shape(options):
+    """UserError unless `Global.image_shape` is [3, height, width]; only an export needs it to be there."""
+    if options.get("image_shape") is not None:
+        checks.image_shape("Global.image_shape", options["image_shape"])
 
 
 class Precision:
@@ -212,10 +228,16 @@ class Precision:
 
 
 def evaluate(config, overrides=()):
-    """Evaluate `Global.pretrained_model` on `DataLoader.Eval`; logs and returns {"loss": …, "top1": …}."""
+    """Evaluate `Global.pretrained_model` on `DataLoader.Eval`; logs and returns {"loss": …, "top1": …}.
+
+    Raises UserError without a `Metric.Eval`: a loss alone does not say how many images are right.
+    """
     rank, world = start_processes()
     setup_logging(quiet=rank > 0)
     choose_device(config, overrides)
+    check_image_shape(config["Global"])
+    if not (config.get("Metric") or {}).get("Eval"):
+        raise UserError("Metric.Eval: expected a metric such as '- TopkAcc: {topk: [1, 5]}', found none")
     model = load_network(config)
     section = require(config, "DataLoader.Eval")
     loader = build_loader(section, "Eval", 0, rank, world, class_count(config), "DataLoader.Eval")

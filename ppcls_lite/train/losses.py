@@ -66,8 +66,10 @@ class WeightedLosses:
             if params is not None and not isinstance(params, dict):
                 raise UserError(f"{place}: {name} takes a mapping of options, found {params!r}")
             params = dict(params or {})
-            weight = checks.real(f"{place}.{name}.weight", params.pop("weight", 1.0))
+            weight = checks.real(f"{place}.{name}.weight", params.pop("weight", 1.0), low=0)
             self.terms.append((name, weight, LOSSES.build(name, params, place)))
+        if not any(weight for _, weight, _ in self.terms):
+            raise UserError(f"{where}: expected a loss with a weight above 0, found {items!r:.80}")
 
     def __call__(self, outputs, target):
         """The sum for the network's outputs and the target of their `Batch`."""

@@ -66,7 +66,9 @@ def sum_over_processes(array):
 
 
 def build_metric(items, where):
-    """The metric of a config's `Metric.Train` or `Metric.Eval` list; None when there is none."""
+    """The metric of a config's `Metric.Train` or `Metric.Eval` list; None when there is none, UserError for several."""
+    if len(items or []) > 1:
+        raise UserError(f"{where}: expected one metric, found {len(items)}: {items!r:.80}")
     for index, item in enumerate(items or []):
         if not isinstance(item, dict) or len(item) != 1 or next(iter(item)) not in METRICS:
             raise UserError(

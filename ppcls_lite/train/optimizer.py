@@ -103,8 +103,11 @@ def Adam(parameters, weight_decay=None, grad_clip=None, beta1=0.9, beta2=0.999, 
 
 
 def build_optimizer(section, parameters):
-    """The optimizer of the config's `Optimizer` section; its learning rate is set before every step."""
-    params = {key: value for key, value in section.items() if key != "lr"}
+    """The optimizer of the config's `Optimizer` section; its learning rate is set before every step.
+
+    Keys set to null keep their default.
+    """
+    params = {key: value for key, value in section.items() if key != "lr" and value is not None}
     name = params.pop("name", None)
     regularizer = params.pop("regularizer", None)
     clip_norm = params.pop("clip_norm", None)

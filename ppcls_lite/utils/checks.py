@@ -82,6 +82,14 @@ def width_height(option, value):
     return (whole(option, value),) * 2
 
 
+def image_shape(option, value):
+    """[3, height, width], whole numbers of at least 1."""
+    sides = value if isinstance(value, (list, tuple)) else ()
+    if len(sides) != 3 or any(type(side) is not int or side < 1 for side in sides) or sides[0] != 3:
+        raise wrong(option, "[3, height, width]", value)
+    return list(sides)
+
+
 def choice(option, value, allowed):
     """One of the texts in `allowed`, upper and lower case alike."""
     if not isinstance(value, str) or value.lower() not in allowed:

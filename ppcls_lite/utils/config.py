@@ -70,12 +70,13 @@ def load_config(path, overrides=(), schema=schemas.TRAIN):
     for section in config:
         if section not in schema[""]:
             raise UserError(f"{path}: unknown section '{section}'{nearest(section, schema[''])}")
-    _check_types(config, schema, path)
+    check_types(config, schema, path)
     for text in overrides:
         _override(config, text, schema, path)
-    for section in ("Global", "Arch"):  # every script needs these
-        if section in schema[""]:
-            require(config, section, path)
+    _drop_empty_sections(config, schema)
+    for name in ("Global", "Arch", "Arch.name"):  # every script needs these
+        if name.partition(".")[0] in schema[""]:
+            require(config, name, path)
     return config
 
 
@@ -137,7 +138,7 @@ def parse_value(text):
     return value if isinstance(value, (bool, int, float, list, dict, type(None))) else text
 
 
-def _check_types(config, schema, path):
+def check_types(config, schema, path):
     """Types of the keys that the schema knows; unknown keys are left to the reader of the section."""
     for section, kinds in schema.items():
         node = _section(config, section)
@@ -146,6 +147,14 @@ def _check_types(config, schema, path):
                 if key in kinds:
                     name = f"{section}.{key}" if section else key
                     node[key] = _typed(value, kinds[key], f"{path}: {name}")
+
+
+def _drop_empty_sections(config, schema):
+    """A section set to null is one that is left out."""
+    for section, kinds in schema.items():
+        node = _section(config, section)
+        for key in [key for key in node or () if kinds.get(key) is dict and node[key] is None]:
+            del node[key]
 
 
 def _section(config, dotted):

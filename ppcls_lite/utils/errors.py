@@ -28,16 +28,21 @@ def nearest(word, known):
 def run_main(main):
     """Call an entry script's `main()` and exit: 0, 1 after a UserError or on a full disk (one line), 130 after Ctrl-C.
 
+    Without a standard output (`>&-`) nothing is run: its results would be lost without a word.
     Any other exception keeps its traceback, because then the fault is in this program. Before `main`, the process is
     set up for the fastest kernels (see `speed_up_mkl`).
     """
+    if sys.stdout is None:
+        print("error: standard output is closed: expected a screen, a file, a pipe or /dev/null", file=sys.stderr)
+        sys.exit(1)
     speed_up_mkl()
     try:
-        status = main() or 0
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 1
+        try:
+            status = main() or 0
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+        sys.stdout.flush()  # what was printed before an error too
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130

@@ -112,11 +112,28 @@ def load_arrays(path):
     """The state dict at `path`: {entry name: ndarray}, in the file's order.
 
     `path` may leave `.pdparams` off, as PaddleClas's options do, or be a folder with one file per variable, named as
-    the entry. Raises UserError as `load_plain` does, and when the file holds anything but named arrays.
+    the entry. Raises UserError as `load_plain` does, and when the file holds anything but named arrays of finite
+    numbers.
     """
     if Path(path).is_dir() and not with_suffix(path, ".pdparams").is_file():
-        return read_folder(path)
-    state = load_plain(with_suffix(path, ".pdparams"))
+        arrays = read_folder(path)
+    else:
+        path = with_suffix(path, ".pdparams")
+        arrays = _named_arrays(path)
+    check_finite(arrays, path)
+    return arrays
+
+
+def check_finite(arrays, source):
+    """UserError when one of {name: ndarray} holds numbers that are nan or infinite: nothing can be computed of them."""
+    for name, array in arrays.items():
+        if array.dtype.kind in "fc" and not np.isfinite(array).all():
+            count = array.size - int(np.isfinite(array).sum())
+            raise UserError(f"{source}: {name} holds numbers that are nan or infinite ({count} of {array.size})")
+
+
+def _named_arrays(path):
+    state = load_plain(path)
     if not isinstance(state, dict):
         raise UserError(f"{path}: expected named arrays, found {type(state).__name__}")
     arrays = {name: value for name, value in state.items() if name != _NAME_TABLE}

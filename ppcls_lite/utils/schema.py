@@ -1,4 +1,4 @@
-"""The keys of PaddleClas's two config schemas and the type of each; other keys need no check of their own.
+"""The keys of PaddleClas's two config schemas and of `inference.yml`, with their types; others need no check here.
 
 A section's own options (a network's, a transform's) are checked by the thing that takes them.
 """
@@ -141,4 +141,11 @@ DEPLOY = {
     },
     "PreProcess": {"transform_ops": list},
     "PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH, "threshold": float},
+}
+
+MODEL = {  # inference.yml beside an exported model
+    "": {"Global": dict, "PreProcess": dict, "PostProcess": dict},
+    "Global": {"model_name": str, "image_shape": list, "exported_with": str, "bytes": dict},
+    "PreProcess": DEPLOY["PreProcess"],
+    "PostProcess": DEPLOY["PostProcess"],
 }

@@ -19,22 +19,36 @@ class UserError(Exception):
 
 def run_main(main):
     """Call a script's `main()` and exit: with what it returns, 1 and one line after a UserError or a
-    file that cannot be used, 130 after Ctrl-C."""
+    file that cannot be used, 130 after Ctrl-C.
+
+    Without a standard output (`>&-`) nothing is run: its verdict would be lost without a word."""
+    if sys.stdout is None:
+        print("error: standard output is closed: expected a screen, a file, a pipe or /dev/null", file=sys.stderr)
+        sys.exit(1)
     try:
-        status = main() or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 1
+        try:
+            status = main() or 0
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            status = 1
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader (`| head`) has left: nothing more to say
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_output()
         status = 141
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
     except OSError as error:
         print(f"error: {error.filename or 'the output'}: cannot be used ({error.strerror})", file=sys.stderr)
+        if not error.filename:
+            _silence_output()
         status = 1
     sys.exit(status)
+
+
+def _silence_output():
+    """Discard what standard output still holds: it could not be written, and the end of the process would try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

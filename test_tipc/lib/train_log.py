@@ -9,11 +9,11 @@ from script import UserError
 # our lines begin with the first part; the official format has only the second
 _STEP = re.compile(r"\[Epoch (?P<epoch>\d+)/\d+\]\[Iter: (?P<step>\d+)/(?P<steps>\d+)\]")
 _COST = re.compile(
-    r"\bloss: (?P<loss>[-+.\deinfa]+),? avg_reader_cost: (?P<reader>[.\de-]+) sec,? "
-    r"avg_batch_cost: (?P<batch>[.\de-]+) sec"
+    r"\bloss: (?P<loss>[^\s,]+),? avg_reader_cost: (?P<reader>[^\s,]+) sec,? avg_batch_cost: (?P<batch>[^\s,]+) sec"
 )
 _EVAL = re.compile(r"\[Eval\]\[Epoch (?P<epoch>\d+)\]")
-_FIGURE = re.compile(r"\b(top1|AP|AP50): (-?[.\d]+)")
+_FIGURE = re.compile(r"\b(top1|AP|AP50): ([^\s,]+)")
+_NUMBER = re.compile(r"[-+]?(nan|inf(inity)?|(\d+\.?\d*|\.\d+)(e[-+]?\d+)?)", re.IGNORECASE)
 
 
 class TrainPoint(NamedTuple):
@@ -42,25 +42,34 @@ class TrainLog(NamedTuple):
 
 
 def read_train_log(path):
-    """The `TrainLog` in the file at `path`; UserError when it is missing or holds no training line."""
+    """The `TrainLog` in the file at `path`; losses may be nan or infinite.
+
+    UserError when it is missing or holds no training line, and for a figure that is not a number.
+    """
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
         raise UserError(f"{path}: the training log cannot be read ({error.strerror})") from None
     train, evals, steps = {}, {}, 0
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         if match := _COST.search(line):
             iteration = len(train) + 1
             if step := _STEP.search(line):
                 steps = int(step["steps"])
                 iteration = (int(step["epoch"]) - 1) * steps + int(step["step"])
-            train[iteration] = TrainPoint(
-                iteration, float(match["loss"]), float(match["reader"]), float(match["batch"])
-            )
+            figures = (_figure(match[name], f"{path}:{number}", name) for name in ("loss", "reader", "batch"))
+            train[iteration] = TrainPoint(iteration, *figures)
         elif (match := _EVAL.search(line)) and (figures := _FIGURE.findall(line)):
             iteration = int(match["epoch"]) * steps
-            evals[iteration] = EvalPoint(iteration, {name: float(figure) for name, figure in figures})
+            figures = {name: _figure(text, f"{path}:{number}", name) for name, text in figures}
+            evals[iteration] = EvalPoint(iteration, figures)
     if not train:
         raise UserError(f"{path}: no line with 'loss: …, avg_reader_cost: …' in it")
     return TrainLog([train[key] for key in sorted(train)], [evals[key] for key in sorted(evals)])
+
+
+def _figure(text, place, name):
+    if not _NUMBER.fullmatch(text):
+        raise UserError(f"{place}: {name}: expected a number, found {text!r:.40}")
+    return float(text)

@@ -2,12 +2,14 @@
 
     python test_tipc/lib/versions.py
 
-Exit code: 0.
+Exit code: 0, 1 when they cannot be printed.
 """
 
 import argparse
 import platform
 from importlib import metadata
+
+from script import run_main
 
 PACKAGES = ("paddlepaddle", "paddlepaddle-gpu", "numpy", "opencv-python", "opencv-python-headless")
 PACKAGES += ("paddle-serving-server", "paddle-serving-server-gpu")
@@ -26,4 +28,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -3,7 +3,6 @@
 import json
 from xml.etree import ElementTree
 
-import numpy as np
 import pytest
 
 from script import UserError
@@ -281,29 +280,3 @@ def test_read_train_log_takes_the_later_of_equal_iterations(tmp_path):
         read_train_log(path)
     with pytest.raises(UserError, match="cannot be read"):
         read_train_log(tmp_path / "none")
-
-
-def _log(path, losses):
-    lines = [
-        f"[Train][Epoch 1/1][Iter: {10 * index}/{10 * len(losses)}] loss: {loss}, avg_reader_cost: 0.1 sec, "
-        "avg_batch_cost: 0.5 sec\n"
-        for index, loss in enumerate(losses, 1)
-    ]
-    path.write_text("".join(lines))
-    return path
-
-
-@pytest.mark.parametrize(
-    ("losses", "status", "said"),
-    [
-        (np.linspace(2, 1, 20), 0, "it fell"),
-        (np.linspace(1, 2, 20), 1, "it did not fall"),
-        ([1.0] * 20, 1, "it did not fall"),
-        ([2, 1, 0.5], 0, "too few to judge"),
-        (["nan"] * 20, 1, "it did not fall"),
-    ],
-)
-def test_check_convergence(tmp_path, run_here, losses, status, said):
-    outcome = run_here("test_tipc/lib/convergence.py", _log(tmp_path / "log_train.txt", losses))
-    assert outcome.status == status
-    assert said in outcome.out + outcome.err

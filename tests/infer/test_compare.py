@@ -114,14 +114,18 @@ def test_swapped_names_are_seen(exported, run_here, tmp_path):
 
 
 def test_two_broken_models_do_not_agree(exported, run_here, tmp_path):
-    """No number equals no number bit by bit, and still it is not an agreement."""
+    """No number equals no number bit by bit, and still it is not an agreement: such weights are not even loaded."""
     arrays = random_weights()
     folder = shutil.copytree(exported.model, tmp_path / "model")
     changed_weight(folder, arrays["fc.weight"], lambda w: np.nan)
     arrays["fc.weight"].flat[0] = np.nan
     weights = save_arrays(arrays, tmp_path / "nan.pdparams")
     outcome = compare(run_here, exported, folder, "-o", f"Global.pretrained_model={weights}")
-    assert_one_line(outcome, "its predictions are not those of the trained network")
+    assert_one_line(outcome, "nan.pdparams: fc.weight holds numbers that are nan or infinite (1 of ")
+    broken = np.array([[np.nan, 0.5]], np.float32)
+    agreement = Agreement("strict", 0.0)
+    agreement.add(broken, broken.copy())
+    assert not agreement.agrees
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_topk_with_ties_and_few_classes():
 
 def test_names_stay_in_step_with_their_ids(tmp_path):
     path = tmp_path / "labels.txt"
-    path.write_bytes("\ufeff0 hen\n\n2 ruffed grouse, partridge\n3 coq doré\n".encode())
+    path.write_bytes("\ufeff0 hen\n\n2 ruffed grouse, partridge\n3 coq doré\n1\n".encode())  # 1 has an empty name
     (result,) = Topk(4, path)(np.array([[0.1, 0.4, 0.3, 0.2]]))
     assert result["class_ids"] == [1, 2, 3, 0]
     assert result["label_names"] == ["", "ruffed grouse, partridge", "coq doré", "hen"]
@@ -303,7 +303,7 @@ def test_exported_files(exported):
         (["Global.save_inference_dir={file}"], "the model was not exported (File exists)"),
         (["Global.pretrained_model=null"], "Global.pretrained_model: no weights given"),
         (["Global.pretrained_model={file}"], "no such weights file"),
-        (["Arch.class_num=4"], "does not fit the network"),
+        (["Arch.class_num=4", "Infer.PostProcess.class_id_map_file=null"], "does not fit the network"),
         (["Infer.PostProcess.class_id_map_file=none.txt"], "none.txt: class_id_map_file cannot be read"),
         (["Infer.transforms=null"], "'Infer.transforms' is missing"),
     ],

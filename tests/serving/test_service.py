@@ -1,6 +1,7 @@
 """The service: its settings, how it starts, stops and fails."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,9 +9,11 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
+from ppcls_lite.utils.tensor_files import read_tensors, write_tensor
 from tests.helpers.scripts import LIMIT, ROOT
 from tests.helpers.service import SCRIPT, Service, encoded, make_image
 from tests.helpers.shell import wait_for
@@ -225,3 +228,43 @@ def test_paddle_serving_that_is_missing(tmp_path, converted):
     assert done.returncode == 1
     assert "error: Paddle Serving cannot be imported (hidden)" in done.stderr
     assert "bash test_tipc/prepare.sh CONFIG serving_infer" in done.stderr
+
+
+# ------------------------------------------------------------------------------------------- scores of no numbers
+
+
+def test_a_model_with_nan_in_it_is_not_served(tmp_path, converted):
+    folder = shutil.copytree(converted, tmp_path / "server")
+    (path,) = folder.glob("*params")
+    arrays = [array.copy() for _, _, array in read_tensors(path)]
+    with path.open("wb") as stream:
+        for array in arrays:
+            array.flat[0] = np.nan
+            write_tensor(stream, array)
+    assert "holds numbers that are nan or infinite" in refused(tmp_path, f"{MODEL}={folder}")
+
+
+def test_scores_of_no_numbers_are_an_error_and_the_service_goes_on(tmp_path, converted):
+    script = tmp_path / "start.py"
+    script.write_text(
+        "import os, runpy, sys\nimport numpy as np\nfrom ppcls_lite.serving.op import ImageOp\n"
+        "predict = ImageOp.process\n"
+        "def process(self, *words):\n"
+        "    scores, code, text = predict(self, *words)\n"
+        f"    return (scores if not os.path.exists({str(tmp_path / 'ill')!r}) else "
+        "{'scores': scores['scores'] * np.nan}), code, text\n"
+        "ImageOp.process = process\n"
+        f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
+    )
+    service = Service(tmp_path, converted, script=script)
+    try:
+        image = encoded(make_image())
+        healthy = service.results(image)
+        (tmp_path / "ill").touch()
+        answer = service.ask(image)
+        assert (answer["err_no"], answer["value"]) == (55, [])
+        assert "the model's scores are nan or infinite for 1 of 1 images" in answer["err_msg"]
+        (tmp_path / "ill").unlink()
+        assert service.results(image) == healthy
+    finally:
+        assert service.stop() == 0

@@ -183,10 +183,10 @@ def test_file_that_is_not_there(tmp_path):
 
 def test_forgiven(tmp_path):
     path = tmp_path / "windows.yaml"
-    lines = ["Global:", "  epochs: 3", "Arch: {}", "Optimizer:", "  lr:", "    learning_rate: 1e-3", ""]
+    lines = ["Global:", "  epochs: 3", "Arch: {name: x}", "Optimizer:", "  lr:", "    learning_rate: 1e-3", ""]
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
     config = load_config(path)
-    assert config == {"Global": {"epochs": 3}, "Arch": {}, "Optimizer": {"lr": {"learning_rate": 0.001}}}
+    assert config == {"Global": {"epochs": 3}, "Arch": {"name": "x"}, "Optimizer": {"lr": {"learning_rate": 0.001}}}
     assert read_yaml(path)["Optimizer"]["lr"]["learning_rate"] == "1e-3"  # what YAML 1.1 makes of it
 
 

@@ -4,6 +4,7 @@ Entry scripts are found by their last lines, so that none can be forgotten.
 """
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ppcls_lite.utils import errors
-from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
+from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process, with_library
 
 CONFIG_SCRIPTS = ["tools/train.py", "tools/eval.py", "tools/infer.py", "tools/export_model.py"]
 CONFIG_SCRIPTS += ["deploy/python/predict_cls.py", "deploy/python/predict_det.py", "tools/compare_engines.py"]
@@ -201,3 +202,45 @@ def test_a_process_that_is_ended_says_nothing():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=LIMIT)
     assert (done.returncode, done.stdout, done.stderr) == (-15, "", "")
+
+
+# ---- standard output that takes nothing
+
+
+WITHOUT_RESULT = [
+    ["tools/infer.py", "-c", "{config}", "-o", "Global.pretrained_model={weights}"],
+    ["deploy/python/predict_cls.py", "-c", "deploy/configs/inference_cls.yaml", "-o"],
+    ["test_tipc/lib/convergence.py", "test_log/MobileNetV3_small_x1_0/log_train.txt"],
+    ["test_tipc/lib/versions.py"],
+]
+WITHOUT_RESULT[1] += ["Global.inference_model_dir={model}", "-o", "Global.infer_imgs=test_images"]
+
+
+@pytest.mark.parametrize("words", WITHOUT_RESULT, ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [("&-", "error: standard output is closed: expected "), ("/dev/full", "No space left on device")],
+)
+def test_results_that_cannot_be_printed(exported, words, place, message):
+    """A closed output gives status 1 and no results; a full disk is noticed also when the process ends."""
+    words = [word.format(config=exported.config, weights=exported.weights, model=exported.model) for word in words]
+    command = f"exec {sys.executable} {shlex.join(words)} >{place}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, stderr=subprocess.PIPE, text=True, timeout=LIMIT)
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert message in lines[0]
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_what_was_printed_before_an_error_arrives(tmp_path):
+    """The process ends without Python's own clean-up, which would have written it."""
+    script = tmp_path / "late.py"
+    script.write_text(
+        "import paddle\nfrom ppcls_lite.utils.errors import UserError, run_main\n"
+        "def main():\n    print('the first result')\n    raise UserError('the second')\nrun_main(main)\n"
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=with_library(), capture_output=True, text=True, timeout=LIMIT)
+    assert (done.returncode, done.stdout) == (1, "the first result\n")

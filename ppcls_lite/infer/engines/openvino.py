@@ -1,11 +1,11 @@
 """Paddle Inference with OpenVINO, whose libraries come inside the Paddle 3 CPU wheels."""
 
-import tempfile
 from dataclasses import replace
 
 from ppcls_lite.infer.engines.base import register_engine
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.engines.paddle_inference import PaddleEngine, use_cpu
+from ppcls_lite.utils.scratch import ScratchFolder
 
 
 @register_engine("openvino")
@@ -17,7 +17,7 @@ class OpenVINOEngine(PaddleEngine):
 
     def __init__(self, model, options=None):
         # Paddle would leave compiled copies of every model in `__cache__` of the working directory
-        self._cache = tempfile.TemporaryDirectory(prefix="ppcls_lite.")
+        self._cache = ScratchFolder()
         super().__init__(model, replace(options or EngineOptions(), use_gpu=False, ir_optim=True))
 
     def configure(self, config, inference):

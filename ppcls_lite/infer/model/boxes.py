@@ -4,26 +4,28 @@ from pathlib import Path
 
 import numpy as np
 
-from ppcls_lite.infer.model.postprocess import POSTPROCESS, read_label_names
+from ppcls_lite.infer.model.postprocess import POSTPROCESS, Named, check_outputs
 from ppcls_lite.utils import checks
 
 
 @POSTPROCESS.register
-class DetectionBoxes:
+class DetectionBoxes(Named):
     """The boxes of each image that score at least `threshold`, best first, cut at the image's border.
 
     `class_id_map_file` has a line `<id> <name>` for each class; without it no names are given.
     """
 
     def __init__(self, threshold=0.3, class_id_map_file=None):
+        super().__init__(class_id_map_file)
         self.threshold = checks.real("PostProcess.threshold", threshold, 0, 1)
-        self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
 
     def __call__(self, boxes, sizes):
         """One dict per image: class_ids, scores (5 decimals), boxes (x1, y1, x2, y2 with 2 decimals), label_names.
 
-        `boxes` is [N, K, 6] of (label, score, x1, y1, x2, y2), `sizes` has (width, height) of each image.
+        `boxes` is [N, K, 6] of (label, score, x1, y1, x2, y2), `sizes` has (width, height) of each image. UserError
+        for boxes that are not finite, and for a class without a name.
         """
+        check_outputs(boxes, "boxes")
         return [self._of_image(rows, *size) for rows, size in zip(boxes, sizes)]
 
     def _of_image(self, rows, width, height):
@@ -34,7 +36,7 @@ class DetectionBoxes:
             "class_ids": ids,
             "scores": np.around(rows[:, 1].astype(np.float64), 5).tolist(),
             "boxes": np.around(corners, 2).tolist(),
-            "label_names": [self.names.get(number, "") for number in ids] if self.names else [],
+            "label_names": [self.name(number) for number in ids] if self.names else [],
         }
 
 

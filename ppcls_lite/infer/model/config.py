@@ -9,10 +9,12 @@ from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.infer.model.postprocess import build_postprocess
-from ppcls_lite.utils.config import read_yaml
+from ppcls_lite.utils import checks
+from ppcls_lite.utils.config import check_types, read_yaml
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write, find_file
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.schema import MODEL
 
 NAME = "inference.yml"
 LABELS = "label_list.txt"
@@ -59,7 +61,7 @@ def choose_processing(model, config=None):
     """(list of transforms, `PostProcess` section) that are in force for the exported model; see `build_processing`."""
     model_dir = find_model(model).folder
     own_path = Path(model_dir) / NAME
-    own = read_yaml(own_path) if own_path.is_file() else {}
+    own = read_model_config(model_dir)
     _check_sizes(model_dir, own)
     stated = config or {}
     _check_task(model_dir, own, stated)
@@ -83,8 +85,20 @@ def model_name(model_dir):
 
 def _stated(model_dir, key):
     """The value of `key` in `Global` of the model's `inference.yml`, or None."""
+    return (read_model_config(model_dir).get("Global") or {}).get(key)
+
+
+def read_model_config(model_dir):
+    """The content of the model's `inference.yml`, {} where there is none; UserError for a value of a wrong type."""
     path = Path(model_dir) / NAME
-    return (read_yaml(path).get("Global") or {}).get(key) if path.is_file() else None
+    content = read_yaml(path) if path.is_file() else {}
+    check_types(content, MODEL, path)
+    sizes = (content.get("Global") or {}).get("bytes") or {}
+    for name, size in sizes.items():
+        checks.whole(f"{path}: Global.bytes.{name}", size, low=0)
+    if (content.get("Global") or {}).get("image_shape") is not None:
+        checks.image_shape(f"{path}: Global.image_shape", content["Global"]["image_shape"])
+    return content
 
 
 def _check_sizes(model_dir, own):

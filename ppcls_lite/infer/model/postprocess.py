@@ -13,29 +13,67 @@ from ppcls_lite.utils.registry import Registry
 POSTPROCESS = Registry("post-processing")
 
 
+class Named:
+    """What gives predictions their class names; `names` is {class id: name}, empty without a `class_id_map_file`."""
+
+    def __init__(self, class_id_map_file):
+        self.source = class_id_map_file
+        self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
+
+    def check_classes(self, count):
+        """UserError unless the names, where there are any, are those of the classes 0 to `count` - 1."""
+        if self.names and self.names.keys() != set(range(count)):
+            wrong = min(self.names.keys() ^ set(range(count)))
+            found = f"{len(self.names)} names, {'none' if wrong < count else 'one'} of class {wrong}"
+            raise UserError(
+                f"{self.source}: class_id_map_file: expected names of the network's {count} classes, 0 to {count - 1}, "
+                f"found {found}"
+            )
+
+    def name(self, label):
+        """The name of a class; UserError for one without a name."""
+        if label not in self.names:
+            raise UserError(f"{self.source}: class_id_map_file: no name of class {label}, which the model predicts")
+        return self.names[label]
+
+
 @POSTPROCESS.register
-class Topk:
+class Topk(Named):
     """The k best classes of each row of scores [N, C], best first; equal scores keep the order of their ids.
 
     `class_id_map_file` has a line `<id> <name>` for each class; without it no names are given.
     """
 
     def __init__(self, topk=5, class_id_map_file=None):
+        super().__init__(class_id_map_file)
         self.topk = checks.whole("PostProcess.topk", topk)
-        self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
 
     def __call__(self, scores):
-        """One dict per row: class_ids, scores (5 decimals) and label_names."""
+        """One dict per row: class_ids, scores (5 decimals) and label_names.
+
+        UserError for scores that are not finite, and for names that are not those of the C classes.
+        """
+        check_outputs(scores, "scores")
+        self.check_classes(scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, : self.topk]
         return [
             {
                 "class_ids": ids.tolist(),
                 "scores": np.around(row[ids].astype(np.float64), 5).tolist(),
-                # a class without a name gets an empty one, so that names and ids stay in step
-                "label_names": [self.names.get(i, "") for i in ids.tolist()] if self.names else [],
+                "label_names": [self.names[i] for i in ids.tolist()] if self.names else [],
             }
             for row, ids in zip(scores, order)
         ]
+
+
+def check_outputs(outputs, kind):
+    """UserError when the model's `outputs` [N, ...] hold numbers that are nan or infinite."""
+    finite = np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)
+    if not finite.all():
+        raise UserError(
+            f"the model's {kind} are nan or infinite for {int((~finite).sum())} of {len(finite)} images: are its "
+            "weights damaged, or the images not prepared as it needs?"
+        )
 
 
 def build_postprocess(section):

@@ -5,12 +5,13 @@ same bytes.
 """
 
 import os
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
 from ppcls_lite.infer.model.files import ModelFiles
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.safe_load import check_finite
+from ppcls_lite.utils.scratch import ScratchFolder
 from ppcls_lite.utils.tensor_files import read_tensors
 
 _STANDARD = ("inference.pdmodel", "inference.pdiparams")
@@ -44,7 +45,7 @@ def _program(structure):
 
 
 def check_params(files):
-    """Raise UserError unless the weights file holds the variables of the structure.
+    """Raise UserError unless the weights file holds the variables of the structure, all of them finite numbers.
 
     Paddle itself loads a cut file, or that of another model, without an error and reads stray memory instead.
     """
@@ -53,6 +54,7 @@ def check_params(files):
         raise UserError(f"{files.params}: holds {len(found)} variables, {files.structure.name} has {len(expected)}")
     for (name, shape), (_, _, array) in zip(expected.items(), found):
         _check_shape(files.params, name, shape, array)
+        check_finite({f"variable '{name}'": array}, files.params)
 
 
 def joined_params(files):
@@ -69,6 +71,7 @@ def joined_params(files):
         if len(tensors) != 1:
             raise UserError(f"{path}: expected one tensor, found {len(tensors)}")
         _check_shape(path, name, shape, tensors[0][2])
+        check_finite({f"variable '{name}'": tensors[0][2]}, path)
         parts.append(path.read_bytes())
     return b"".join(parts)
 
@@ -95,7 +98,7 @@ def standard_files(files, always=False):
     if not always and (files.is_json or is_standard):
         yield files
         return
-    with tempfile.TemporaryDirectory(prefix="ppcls_lite.") as folder:
+    with ScratchFolder() as folder:
         structure = files.structure.name if files.is_json else _STANDARD[0]
         standard = ModelFiles(Path(folder, structure), Path(folder, _STANDARD[1]))
         os.symlink(files.structure.resolve(), standard.structure)

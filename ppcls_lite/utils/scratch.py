@@ -1,0 +1,48 @@
+"""Temporary folders of which none stays behind: what a killed process left is removed by the next one."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+PREFIX = "ppcls_lite."
+_NEW = 60  # seconds in which a folder may have no lock yet
+
+
+class ScratchFolder(tempfile.TemporaryDirectory):
+    """A `TemporaryDirectory`, locked for as long as its process lives.
+
+    Making one removes this user's older ones whose lock is gone: their processes were killed.
+    """
+
+    def __init__(self):
+        remove_abandoned()
+        super().__init__(prefix=PREFIX)
+        self._lock = os.open(self.name, os.O_RDONLY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+
+    def cleanup(self):
+        super().cleanup()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def remove_abandoned():
+    """Remove the scratch folders of this user whose processes have ended without doing so."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:  # another user's, or gone meanwhile
+            continue
+        try:
+            state = os.fstat(handle)
+            if state.st_uid == os.getuid() and time.time() - state.st_mtime > _NEW:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+        except BlockingIOError:  # its process lives
+            pass
+        finally:
+            os.close(handle)

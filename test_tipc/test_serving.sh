@@ -71,11 +71,12 @@ export_model() { # CONFIG: by the base chain, of the provided weights, or of a s
     local -a stages=(--stage 1 --stop_stage 4)
     if [[ ! -f $1 ]]; then
         echo "error: no $1 says how to make the model"
-        record model failed 0 '' "no $1"
+        record model failed 0 "${RUN[facts]}" '' "no $1"
         return 1
     fi
     [[ ! -f $(weights_of "$1") ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
-    EXPECT=new_base_model run_step model "${RUN[output_dir]}/model.log" . env TIPC_OUTPUT="${RUN[output_dir]}/base" TIPC_PYTHON="${RUN[python]}" \
+    EXPECT=new_base_model run_step model "${RUN[output_dir]}/model.log" . \
+        env TIPC_OUTPUT="${RUN[output_dir]}/base" TIPC_PYTHON="${RUN[python]}" \
         bash test_tipc/test_train_inference_python.sh "$1" "$mode" "${stages[@]}"
 }
 
@@ -88,10 +89,22 @@ convert() {
     add_fields model_filename params_filename
     add_field serving_server "${RUN[server_dir]}"
     add_field serving_client "${RUN[client_dir]}"
-    FACTS=$(model_fact) EXPECT=new_service_model run_step convert "${RUN[output_dir]}/convert.log" . "${COMMAND[@]}" --fetch_alias_names prediction
+    FACTS=$(model_fact) EXPECT=new_service_model run_step convert "${RUN[output_dir]}/convert.log" . \
+        "${COMMAND[@]}" --fetch_alias_names prediction
 }
 
-serve_and_ask() { # DEVICE CLIENT BATCH_SIZE: one client asks for all images; sets RUN[answers], the file of its answers
+serve_and_ask() { # DEVICE: every client's answers in answers_<device>_<client>.json; fails when nothing was served
+    local client
+    in_stage 3 || return 0
+    start_server "$1" || return
+    while IFS= read -r client; do
+        ask "$1" "$client" 1
+    done < <(split_list "${VALUE[pipeline]}")
+    ask "$1" "$(split_list "${VALUE[pipeline]}" | head -n 1)" 4
+    end_server "$1"
+}
+
+ask() { # DEVICE CLIENT BATCH_SIZE: one client asks for all images; sets RUN[answers], the file of its answers
     local name where=(--url "${RUN[http]}") answers
     split_words "$2"
     name=$(basename -- "${WORDS[0]}" .py)

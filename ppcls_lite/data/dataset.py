@@ -20,8 +20,9 @@ class ImageNetDataset:
     The random transforms draw from `np.random.default_rng([seed, epoch, i])`: workers, resuming and
     restarting change no sample.
 
-    Raises UserError on construction for faults of the list (see `read_list`), for missing images and, with
-    `class_num`, for labels out of range; on access for a file that is not a decodable image.
+    Raises UserError on construction for faults of the list (see `read_list`), for missing images, for an image with
+    two labels and, with `class_num`, for labels out of range; on access for a file that is not a decodable image.
+    `repeated` is the number of lines that name an image for the second time.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class ImageNetDataset:
             order = {label: new for new, label in enumerate(sorted({entry.label for entry in entries}))}
             entries = [entry._replace(label=order[entry.label]) for entry in entries]
         self._check_labels(entries, class_num)
+        self.repeated = len(entries) - self._check_repeated(entries)
         self.paths = [os.path.join(self.image_root, entry.path) for entry in entries]
         self._check_files(entries)
         self.labels = np.array([entry.label for entry in entries], np.int64)
@@ -55,6 +57,18 @@ class ImageNetDataset:
                 raise UserError(
                     f"{self.cls_label_path}:{entry.line}: label {entry.label} is not below class_num {class_num}"
                 )
+
+    def _check_repeated(self, entries):
+        """The number of different images; one with two labels would be right whatever is predicted."""
+        first = {}
+        for entry in entries:
+            other = first.setdefault(entry.path, entry)
+            if other.label != entry.label:
+                raise UserError(
+                    f"{self.cls_label_path}:{entry.line}: {entry.path} has label {entry.label} here, and {other.label} "
+                    f"in line {other.line}"
+                )
+        return len(first)
 
     def _check_files(self, entries):
         if not os.path.isdir(self.image_root):

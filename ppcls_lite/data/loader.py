@@ -55,6 +55,8 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     if batch_op is not None and not isinstance(dataset, ImageNetDataset):
         raise UserError(f"{place}.batch_transform_ops: images with boxes cannot be mixed")
     sampler = _build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
+    if not training and getattr(dataset, "repeated", 0):
+        logger.warning(f"{where}: {dataset.repeated} of {len(dataset)} images are listed before: they count twice")
     if sampler.drop_last and not training:
         logger.warning(f"{where}.sampler.drop_last: True is not followed: an evaluation takes every image")
         sampler.drop_last = False

@@ -65,6 +65,10 @@ class Trainer:
         self.seed = choose_seed(states.get("seed", options.get("seed")), rank, world)
         if options.get("seed") not in (None, self.seed):
             logger.warning(f"Global.seed is ignored: {checkpoint} was begun with seed {self.seed}")
+        self.optimizer_name = require(config, "Optimizer").get("name")
+        begun_with = states.get("optimizer", self.optimizer_name)
+        if begun_with != self.optimizer_name:
+            raise UserError(f"Optimizer.name is {self.optimizer_name}: {checkpoint} was begun with {begun_with}")
         self.done, self.best = states.get("epoch", 0), states.get("best")
         seed_epoch(self.seed, 0)
         self.model = build_network(config)
@@ -99,8 +103,18 @@ class Trainer:
             section = require(self.config, "DataLoader.Eval")
             loader = build_loader(section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval")
             self.evaluator = Evaluator(self.config, loader)
+            self._warn_of_shared_images(loader.dataset)
             if not self.evaluator.metric:
                 logger.warning("Metric.Eval names no metric: best_model will be the network with the lowest loss")
+
+    def _warn_of_shared_images(self, evaluated):
+        """A small trial may evaluate what it trains on, so this is not refused."""
+        trained, judged = (set(getattr(dataset, "paths", ())) for dataset in (self.loader.dataset, evaluated))
+        if shared := len(trained & judged):
+            logger.warning(
+                f"DataLoader.Eval: {shared} of {len(judged)} images are trained on too: the accuracy says little about "
+                "new ones"
+            )
 
     def _trained_form(self, options):
         """The model as the loop calls it; its weights are always reached through `self.model`."""
@@ -184,7 +198,7 @@ class Trainer:
             names.append("best_model")
         if epoch % self.save_interval == 0:
             names.append(f"epoch_{epoch}")
-        states = {"epoch": epoch, "seed": self.seed, "best": self.best}
+        states = {"epoch": epoch, "seed": self.seed, "best": self.best, "optimizer": self.optimizer_name}
         for name in names:
             save_checkpoint(output_dir, name, self.model, self.optimizer, states)
 

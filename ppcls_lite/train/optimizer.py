@@ -33,8 +33,7 @@ def Piecewise(learning_rate, steps, warmup_steps, decay_epochs, values, steps_pe
     """`values[i]` until `decay_epochs[i]`, counted in epochs from the end of the warm-up."""
     if len(values) != len(decay_epochs) + 1:
         raise UserError(
-            f"Optimizer.lr: {len(decay_epochs)} decay_epochs need {len(decay_epochs) + 1} values, "
-            f"found {len(values)}"
+            f"Optimizer.lr: {len(decay_epochs)} decay_epochs need {len(decay_epochs) + 1} values, found {len(values)}"
         )
     bounds = [epoch * steps_per_epoch for epoch in decay_epochs]
     return lambda step: values[bisect_right(bounds, step)]

@@ -49,7 +49,6 @@ FAULTS = {
     "first conv": lambda folder, arrays: changed_weight(folder, arrays["conv.conv.weight"], lambda w: w * 1.001),
     "a variance": lambda folder, arrays: changed_weight(folder, arrays["conv.bn._variance"], lambda w: w * 1.001),
     "a bias": lambda folder, arrays: changed_weight(folder, arrays["fc.bias"], lambda w: w + 1e-5),
-    "a weight that is NaN": lambda folder, arrays: changed_weight(folder, arrays["fc.weight"], lambda w: np.nan),
     "two classes exchanged": _swap_outputs,
 }
 
@@ -80,6 +79,12 @@ def test_planted_fault_is_seen(exported, run_here, tmp_path, fault):
     assert_one_line(outcome, "its predictions are not those of the trained network")
     assert "strict: " in outcome.out
     assert "DISAGREES" in outcome.out
+
+
+def test_a_weight_that_is_nan_is_not_even_loaded(exported, run_here, tmp_path):
+    folder = shutil.copytree(exported.model, tmp_path / "model")
+    changed_weight(folder, random_weights()["fc.weight"], lambda w: np.nan)
+    assert_one_line(compare(run_here, exported, folder), "inference.pdiparams: variable '", "nan or infinite (1 of ")
 
 
 def test_other_mean_in_the_prediction_config_is_seen(exported, run_here, tmp_path):

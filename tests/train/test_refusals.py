@@ -192,3 +192,42 @@ def test_a_folder_of_variables_and_a_checkpoint_of_no_numbers(short, write_confi
     moments[name] = paddle.full_like(moments[name], np.nan)
     paddle.save(moments, str(out / "latest.pdopt"))
     assert_one_line(run_here("tools/train.py", *resume), f"latest.pdopt: {name} holds numbers that are nan")
+
+
+# ---- a resumed training of another kind, images that count twice
+
+
+def test_a_checkpoint_of_another_optimizer(short, write_config, run_here, tmp_path):
+    """Its moments have other names: the new optimizer would begin with none, and say nothing."""
+    assert run_here("tools/train.py", "-c", write_config(short)).status == 0
+    short["Optimizer"] = {"name": "Adam", "lr": short["Optimizer"]["lr"]}
+    short["Global"].update(checkpoints=str(tmp_path / "out/latest"), epochs=2)
+    outcome = run_here("tools/train.py", "-c", write_config(short))
+    assert_one_line(outcome, "Optimizer.name is Adam: ", "out/latest was begun with Momentum")
+
+
+@pytest.fixture
+def listed(config, tmp_path, tiny_data):
+    """`listed(text)` makes a list file for the evaluation."""
+
+    def write(text):
+        (tmp_path / "list.txt").write_text(text)
+        config["DataLoader"]["Eval"]["dataset"]["cls_label_path"] = str(tmp_path / "list.txt")
+        return config
+
+    return write
+
+
+def test_an_image_with_two_labels(listed):
+    config = listed("val_0.png 0\nval_1.png 1\nval_0.png 2\n")
+    with pytest.raises(UserError, match=r"list\.txt:3: val_0\.png has label 2 here, and 0 in line 1"):
+        loop.Trainer(config, "cpu")
+
+
+def test_images_that_count_twice_or_are_trained_on_are_named(listed, write_config, run_here):
+    config = listed("val_0.png 0\nval_0.png 0\ntrain_1.png 1\n")
+    config["Global"]["epochs"] = 2
+    outcome = run_here("tools/train.py", "-c", write_config(config))
+    assert outcome.status == 0, outcome.err
+    assert "DataLoader.Eval: 1 of 3 images are listed before: they count twice" in outcome.out
+    assert "DataLoader.Eval: 1 of 2 images are trained on too" in outcome.out

@@ -43,7 +43,8 @@ LINE = (
 def assert_real_chain(run):
     assert run.status == 0, run.out + run.err
     assert "and all predictions agree" in run.out
-    assert {name: result for name, result in run.results.items() if result != "passed" and name != "infer gpu"} == {}
+    # four iterations are too few to judge the loss
+    assert {name for name, result in run.results.items() if result != "passed"} - {"infer gpu"} == {"converge"}
     assert re.search(LINE, (run.folder / f"{STEM}.log").read_text())
     assert re.search(LINE, (run.folder / STEM / "log_train.txt").read_text())
     summary = json.loads((run.folder / "summary.json").read_text())
@@ -65,7 +66,14 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
     assert_real_chain(chain.run("--evidence"))
     evidence = chain.tree / "test_log" / "small_net"
     assert {"log_train.txt", "curves.png", "summary.json"} <= {path.name for path in evidence.iterdir()}
-    # another mean in the inference config: same commands, and the comparison says no
+    # a foreign program in the place of predict_cls.py: what it prints is not known to be a prediction
+    ours = chain.text
+    chain.set("inference", f"{chain.programs}/infer.py -c configs/inference_cls.yaml")
+    run = chain.run("--stage", "5")
+    reason = "the inference command is not deploy/python/predict_cls.py or predict_det.py, so the predictions were NOT "
+    assert run.steps[-1] == ("agree", "skipped", reason + "compared")
+    chain.text = ours
+    # another mean in the inference config: the comparison says no
     wrong = yaml.safe_load((ROOT / "deploy/configs/inference_cls.yaml").read_text())
     operations = yaml.safe_load(tiny.read_text())["Infer"]["transforms"]
     for operation in operations:
@@ -74,9 +82,10 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
     wrong["PreProcess"] = {"transform_ops": operations[1:]}
     (chain.folder / "wrong.yaml").write_text(yaml.safe_dump(wrong))
     chain.set("inference", f"python/predict_cls.py -c {chain.folder}/wrong.yaml")
-    run = chain.run("--stage", "6")
+    run = chain.run("--stage", "5")
     assert run.status == 1
     assert run.steps[-1] == ("agree", "failed", "exit code 1")
+    assert "wrong.yaml: PreProcess.transform_ops[2].NormalizeImage.mean is [0.5, 0.5, 0.5], and Infer." in run.out
 
 
 def test_a_real_chain_in_the_models_dialect(tree, tmp_path, tiny):

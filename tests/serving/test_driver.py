@@ -151,6 +151,29 @@ def test_a_service_with_other_transforms_is_seen(chain, exported):
     assert "FAILED: 1 of " in run.out
 
 
+def test_the_answers_of_an_earlier_run_are_not_taken_for_those_of_this_one(chain):
+    """The client ends well and saves nothing; the file of the run before is still there."""
+    assert chain.run().status == 0
+    client = chain.tree / "deploy/paddleserving/pipeline_http_client.py"
+    text = client.read_text()
+    client.write_text("print('asked')\n")
+    run = chain.run("--stage", "3")
+    client.write_text(text)
+    assert run.status == 1
+    reasons = {name: why for name, result, why in run.steps if result == "failed"}
+    assert reasons["client cpu pipeline_http batchsize 1"].startswith("it left no answers in ")
+
+
+def test_a_model_that_was_exchanged_after_the_conversion(chain, exported):
+    run = chain.run("--stop_stage", "3")
+    assert run.status == 0, run.out + run.err
+    served = next(run.folder.glob("*/inference.yml"))
+    served.write_text(served.read_text() + "# another\n")
+    run = chain.run("--stage", "4")
+    assert run.status == 1
+    assert "FAILED: agree cpu had another converted model than convert: " in run.out
+
+
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [

@@ -70,8 +70,11 @@ def _check_postprocess(expected, found, place_of):
 def _check_transforms(expected, found, place):
     """Raise UserError for the first transform, or option of one, that differs."""
     ours, theirs = _readable(expected), _readable(found)
+    # the place in the user's own list, which may not begin with DecodeImage
+    shifts = len(theirs) - len(found), len(ours) - len(expected)
     for index, (mine, other) in enumerate(zip(ours, theirs)):
-        here, there = f"PreProcess.transform_ops[{index}]", f"Infer.transforms[{index}]"
+        at, at_ours = (max(index - shift, 0) for shift in shifts)
+        here, there = f"PreProcess.transform_ops[{at}]", f"Infer.transforms[{at_ours}]"
         if mine[0] != other[0]:
             _check(place, here, other[0], there, mine[0])
         for option in sorted({*mine[1], *other[1]}):

@@ -53,7 +53,7 @@ FAULTS = {
     ),
     "a size": (
         setter(*OPS, 1, "ResizeImage", "resize_short", value=35),
-        "PreProcess.transform_ops[0].ResizeImage.resize_short is 35, and",
+        "PreProcess.transform_ops[1].ResizeImage.resize_short is 35, and",
     ),
     "a mean": (
         setter(*OPS, 3, "NormalizeImage", "mean", value=[0.486, 0.456, 0.406]),
@@ -65,7 +65,7 @@ FAULTS = {
     ),
     "an option that was added": (
         setter(*OPS, 1, "ResizeImage", "interpolation", value="nearest"),
-        "PreProcess.transform_ops[0].ResizeImage.interpolation is 'nearest', and",
+        "PreProcess.transform_ops[1].ResizeImage.interpolation is 'nearest', and",
     ),
     "another transform": (
         setter(*OPS, 2, value={"ResizeImage": {"size": 32}}),
@@ -153,7 +153,7 @@ def test_the_config_is_found_as_the_command_finds_it(exported, run_here, place, 
     content["PreProcess"] = own["PreProcess"]
     (place / "inference_cls.yaml").write_text(yaml.safe_dump(content))
     outcome = compare(run_here, exported.config, exported.model, *options)
-    assert_one_line(outcome, f"{place}/inference_cls.yaml: PreProcess.transform_ops[0].ResizeImage.resize_short is 40")
+    assert_one_line(outcome, f"{place}/inference_cls.yaml: PreProcess.transform_ops[1].ResizeImage.resize_short is 40")
 
 
 @pytest.mark.parametrize(

@@ -100,9 +100,13 @@ finish() { # keep evidence of a run that passed, print the summary, and exit
     local status=0
     RUN[tag]=''
     check_inputs
+    write_summary || status=1
     # a run with its own TIPC_OUTPUT is an experiment, unless evidence is requested
-    if write_summary && is_certified && [[ -n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-} ]]; then keep_evidence; fi
-    summarise || status=1
+    if ((status == 0)) && [[ -n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-} ]] && is_certified && ! keep_evidence; then
+        write_summary
+        status=1
+    fi
+    cat "${RUN[output_dir]}/summary.txt" || status=1
     exit "$status"
 }
 
@@ -117,5 +121,6 @@ keep_evidence() { # what could not be kept is a failure of the run
         [[ -z $said ]] || printf '%s\n' "$said"
     else
         record evidence failed 0 "${RUN[facts]}" '' "$(tr '\t\n' '  ' <<<"$said")"
+        return 1
     fi
 }

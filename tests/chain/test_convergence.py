@@ -7,8 +7,6 @@ from convergence import TOO_SHORT, judge
 from tests.helpers.scripts import ROOT, assert_one_line
 
 EVIDENCE = sorted((ROOT / "test_log").glob("**/log_train.txt"))
-# the loss exploded and came back within its own noise to where it began; 27 % of 48 images right, by chance 17 %
-NOT_LEARNT = ("MixNet_M", "ResNet50_vd")
 UNTRAINED = [
     [float(word) for word in line.split()]
     for line in (ROOT / "tests/fixtures/losses/learning_rate_0.txt").read_text().splitlines()
@@ -113,7 +111,4 @@ def test_a_figure_that_is_no_number_names_file_and_line(verdict, loss):
 @pytest.mark.parametrize("path", EVIDENCE, ids=lambda path: str(path.parent.relative_to(ROOT / "test_log")))
 def test_the_trainings_of_this_repository(run_here, path):
     outcome = run_here("test_tipc/lib/convergence.py", path)
-    if path.parent.name in NOT_LEARNT:
-        assert_one_line(outcome, "it did not fall")
-    else:
-        assert (outcome.status, outcome.err) == (0, "")
+    assert (outcome.status, outcome.err) == (0, "")

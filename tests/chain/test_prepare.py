@@ -326,3 +326,12 @@ def test_a_detector_gets_its_own_data_and_needs_pycocotools(setup):
     assert_one_error(setup.run(str(detector), MODE, TIPC_PYTHON=str(blind)), "has no pycocotools; install with")
     run = setup.run(str(OFFICIAL), MODE, TIPC_PYTHON=str(blind))
     assert (run.status, run.out, run.err) == (0, "", "")  # a classifier does without
+
+
+def test_provided_weights_at_an_absolute_path(setup, tmp_path):
+    (tmp_path / "mine.pdparams").write_bytes(b"weights")
+    text = OFFICIAL.read_text().splitlines()
+    lines = [f"pretrained_model_url:{tmp_path}/mine.pdparams" if "pretrained_model_url" in line else line for line in text]
+    (tmp_path / "config.txt").write_text("\n".join(lines))
+    run = setup.run(str(tmp_path / "config.txt"), "whole_infer", TIPC_PYTHON=sys.executable)
+    assert run.status == 0, run.err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -330,8 +331,7 @@ def test_a_detector_gets_its_own_data_and_needs_pycocotools(setup):
 
 def test_provided_weights_at_an_absolute_path(setup, tmp_path):
     (tmp_path / "mine.pdparams").write_bytes(b"weights")
-    text = OFFICIAL.read_text().splitlines()
-    lines = [f"pretrained_model_url:{tmp_path}/mine.pdparams" if "pretrained_model_url" in line else line for line in text]
-    (tmp_path / "config.txt").write_text("\n".join(lines))
+    text = re.sub("(?m)^pretrained_model_url:.*", f"pretrained_model_url:{tmp_path}/mine.pdparams", OFFICIAL.read_text())
+    (tmp_path / "config.txt").write_text(text)
     run = setup.run(str(tmp_path / "config.txt"), "whole_infer", TIPC_PYTHON=sys.executable)
     assert run.status == 0, run.err

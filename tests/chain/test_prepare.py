@@ -331,7 +331,7 @@ def test_a_detector_gets_its_own_data_and_needs_pycocotools(setup):
 
 def test_provided_weights_at_an_absolute_path(setup, tmp_path):
     (tmp_path / "mine.pdparams").write_bytes(b"weights")
-    text = re.sub("(?m)^pretrained_model_url:.*", f"pretrained_model_url:{tmp_path}/mine.pdparams", OFFICIAL.read_text())
-    (tmp_path / "config.txt").write_text(text)
+    line = f"pretrained_model_url:{tmp_path}/mine.pdparams"
+    (tmp_path / "config.txt").write_text(re.sub("(?m)^pretrained_model_url:.*", line, OFFICIAL.read_text()))
     run = setup.run(str(tmp_path / "config.txt"), "whole_infer", TIPC_PYTHON=sys.executable)
     assert run.status == 0, run.err

@@ -111,7 +111,7 @@ def is_constant(share):
 
 def least_tolerance(tolerance, spread):
     """`tolerance`, or half of what different images' scores differ by: within more, a wrong answer would agree too."""
-    return tolerance if spread is None else min(tolerance, spread / 2)
+    return min(tolerance, spread / 2) if spread else tolerance
 
 
 def allowed(tolerance):

@@ -17,7 +17,7 @@ list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the fi
         while IFS= read -r -d '' path; do
             if [[ -d $path ]]; then add_folder "$path"; else files+=("$path"); fi
         done
-        { code_files && printf '%s\0' "${files[@]}"; } | LC_ALL=C sort -zu | xargs -0 sha256sum 2>&1
+        { code_files && printf '%s\0' "${files[@]}"; } | LC_ALL=C sort -zu | xargs -0 sha256sum -- 2>&1
     }
     printf '# end\n' # only a list that was written to its end counts
 }
@@ -30,7 +30,7 @@ hash_of() { # PATH...: the hash of the first that is there: of a file, or of all
     local path
     for path in "$@"; do
         if [[ -d $path ]]; then
-            (cd "$path" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
+            (cd "$path" && find -L . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
         elif [[ -f $path ]]; then
             short_hash <"$path"
         else

@@ -1,5 +1,9 @@
 """The list of files that a result depends on, and hashes of what a step saw: odd names and links count like others."""
 
+import subprocess
+
+import pytest
+
 from tests.helpers.shell import bash
 
 LIST = "ROOT=$PWD; RUN=([mode]=whole_infer [versions]=1 [gpus]=0 [output_root]=output); list_inputs config.txt"
@@ -17,6 +21,20 @@ def test_a_file_whose_name_is_an_option_hides_no_other(tmp_path):
     assert "  code.py\n" in before
     (tmp_path / "code.py").write_text("second")
     assert list_in(tmp_path) != before
+
+
+@pytest.mark.parametrize("git", [True, False])
+def test_what_an_editor_and_the_user_keep_is_no_input(tmp_path, git):
+    """`| tee run.txt` grows while the run goes on, and an open editor writes its own files."""
+    if git:
+        subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    for folder in ("lists", ".idea", "lists/.cache"):
+        (tmp_path / folder).mkdir()
+    hidden = (".idea/workspace.xml", ".tool.py.swp", "lists/.train.txt.swp", "lists/.cache/x")
+    for name in (*hidden, "run.txt", "nohup.out", "lists/train.txt", "tool.py"):
+        (tmp_path / name).write_text("first")
+    files = [line.split("  ")[1] for line in list_in(tmp_path).splitlines() if not line.startswith("#")]
+    assert files == ["config.txt", "lists/train.txt", "tool.py"]  # the one that was given
 
 
 def test_the_hash_of_a_folder_is_that_of_what_its_links_lead_to(tmp_path):

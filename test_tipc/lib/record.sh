@@ -194,5 +194,6 @@ elapsed() { # START: seconds since then, one decimal
     end=$(now)
     end=${end/[.,]/}
     local tenths=$(((10#${end:0:16} - 10#${start:0:16}) / 100000))
+    ((tenths >= 0)) || tenths=0 # the clock was set back
     printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }

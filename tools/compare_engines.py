@@ -151,7 +151,7 @@ def check_images(args, config, agreement):
     section = config["DataLoader"]["Eval"]["dataset"]
     raise UserError(
         f"{section.get('cls_label_path') or section.get('anno_path')}: expected two or more different images, found "
-        f"{agreement.images} equal ones, which cannot show whether the answers depend on the image"
+        f"one in {agreement.images} line(s), which cannot show whether the answers depend on the image"
     )
 
 

@@ -5,9 +5,10 @@ import os
 import shutil
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
-PREFIX = "ppcls_lite."
+PREFIX = "ppcls_lite.scratch."  # nobody calls a folder of his own so
 _NEW = 60  # seconds in which a folder may have no lock yet
 
 
@@ -21,7 +22,8 @@ class ScratchFolder(tempfile.TemporaryDirectory):
         remove_abandoned()
         super().__init__(prefix=PREFIX)
         self._lock = os.open(self.name, os.O_RDONLY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with suppress(OSError):  # a file system without locks: nobody can lock it to remove it either
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def cleanup(self):
         super().cleanup()
@@ -32,7 +34,7 @@ class ScratchFolder(tempfile.TemporaryDirectory):
 
 def remove_abandoned():
     """Remove the scratch folders of this user whose processes have ended without doing so."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}????????"):
         try:
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError:  # another user's, or gone meanwhile
@@ -42,7 +44,7 @@ def remove_abandoned():
             if state.st_uid == os.getuid() and time.time() - state.st_mtime > _NEW:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
-        except BlockingIOError:  # its process lives
+        except OSError:  # its process lives, or there are no locks here
             pass
         finally:
             os.close(handle)

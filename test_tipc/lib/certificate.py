@@ -56,7 +56,9 @@ def why_not(folder, inputs=None):
         return f"its last run: {summary['verdict']}"
     if inputs is not None and summary.get("inputs") != inputs:
         return "code, config, data or versions have changed"
-    for path, expected in summary.get("artefacts", {}).items():
+    if not isinstance(summary.get("artefacts"), dict):
+        return "its summary does not say what it made"
+    for path, expected in summary["artefacts"].items():
         if not Path(path).is_file() or _hash(path) != expected:
             return f"{path} is not what the run left"
     return ""

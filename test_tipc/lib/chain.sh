@@ -120,7 +120,7 @@ keep_evidence() { # what could not be kept is a failure of the run
         --mode "${RUN[mode]}" ${RUN[evidence]:+--renew} 2>&1); then
         [[ -z $said ]] || printf '%s\n' "$said"
     else
-        record evidence failed 0 "${RUN[facts]}" '' "$(tr '\t\n' '  ' <<<"$said")"
+        record evidence failed 0 "${RUN[facts]}" '' "$said"
         return 1
     fi
 }

@@ -20,7 +20,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from statistics import median
 
-from script import UserError, run_main
+from script import UserError, counted, run_main
 from train_log import read_train_log
 
 TOO_SHORT = 77
@@ -88,11 +88,12 @@ def main():
     losses, iterations = [point.loss for point in points], points[-1].iteration
     part = max(len(points) // 10, min(len(points), 3))
     first, last = median(losses[:part]), median(losses[-part:])
-    summary = f"loss: {first:.5f} at first, {last:.5f} at last, over {iterations} iterations"
+    summary = f"loss: {first:.5f} at first, {last:.5f} at last, over {counted(iterations, 'iteration')}"
     if iterations < args.min_iterations or len(points) < MIN_POINTS:
         print(summary)
         needed = f"at least {args.min_iterations} iterations in {MIN_POINTS} points are needed"
-        print(f"too short to judge: {iterations} iterations in {len(points)} points ({needed})")
+        found = f"{counted(iterations, 'iteration')} in {counted(len(points), 'point')}"
+        print(f"too short to judge: {found} ({needed})")
         return TOO_SHORT
     fell, found = judge(losses)
     if not fell:

@@ -6,7 +6,7 @@ declare -A RUN # see common_func.sh
 # Files that no result depends on: documents, evidence, tests, and what runs leave; and files that count only if the
 # model's own config names them. All other files count, so that a new or moved file cannot be forgotten here.
 NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
-    tools/tables deploy/models dataset output inference log nohup.out)
+    tools/tables deploy/models dataset output inference log)
 MANY_FILES=2000 # a folder of data with more files counts by their names, sizes and times
 
 list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the files as sha256sum prints them
@@ -17,7 +17,7 @@ list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the fi
         while IFS= read -r -d '' path; do
             if [[ -d $path ]]; then add_folder "$path"; else files+=("$path"); fi
         done
-        { code_files && printf '%s\0' "${files[@]}"; } | LC_ALL=C sort -zu | xargs -0 sha256sum 2>&1
+        { code_files && printf '%s\0' "${files[@]}"; } | LC_ALL=C sort -zu | xargs -0 sha256sum -- 2>&1
     }
     printf '# end\n' # only a list that was written to its end counts
 }
@@ -30,7 +30,7 @@ hash_of() { # PATH...: the hash of the first that is there: of a file, or of all
     local path
     for path in "$@"; do
         if [[ -d $path ]]; then
-            (cd "$path" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
+            (cd "$path" && find -L . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
         elif [[ -f $path ]]; then
             short_hash <"$path"
         else
@@ -45,17 +45,21 @@ is_own_repository() { # whether ROOT is a git repository itself, not a folder in
     [[ $(git -C "$ROOT" rev-parse --show-toplevel 2>/dev/null) == "$(cd "$ROOT" && pwd -P)" ]]
 }
 
-code_files() { # print all files but NOT_CODE, Markdown and logs, committed or not; zero-terminated
+# What else changes while a run goes on: hidden files are an editor's, and a text in the root may be where the user keeps
+# what this very run prints (`| tee run.txt`).
+code_files() { # print all other files but NOT_CODE, Markdown and logs, committed or not; zero-terminated
     local path
     local -a not_code=("${NOT_CODE[@]}")
     [[ ${RUN[mode]} == serving_infer ]] || not_code+=(deploy/paddleserving)
     [[ ${RUN[output_root]} != "$ROOT"/* ]] || not_code+=("${RUN[output_root]#"$ROOT/"}")
     if is_own_repository; then
-        git ls-files -z --cached --others --exclude-standard -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
+        git ls-files -z --cached --others --exclude-standard -- . ':!*.md' ':!*.log' ':(exclude,glob)**/.*' \
+            ':(exclude,glob)**/.*/**' ':(exclude,glob)*.txt' ':(exclude,glob)*.out' "${not_code[@]/#/:!}"
     else
-        local -a skipped=(-name .git -o -name '.venv*' -o -name __pycache__)
+        local -a skipped=(-name '.?*' -o -name __pycache__)
         for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done
-        find . \( "${skipped[@]}" \) -prune -o \( -type f -o -type l \) ! -name '*.md' ! -name '*.log' -printf '%P\0'
+        find . \( "${skipped[@]}" \) -prune -o \( -type f -o -type l \) ! -name '*.md' ! -name '*.log' \
+            ! -regex '\./[^/]*\.\(txt\|out\)' -printf '%P\0'
     fi
 }
 

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 
 from certificate import read_summary
-from script import atomic_write, run_main
+from script import atomic_write, counted, run_main
 from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED, Step, read_steps
 
 STEPS = ("prepare", "train", "converge", "evaluate", "predict", "export", "infer", "agree")
@@ -85,7 +85,7 @@ def verdict(rows):
     remarks = f", {before} of them before" if before else ""
     if loose := [row["model"] for row in rows if "NOT compared" in row["reason"] and row["result"] == PASSED]:
         remarks += f"; predictions NOT compared: {', '.join(loose)}"
-    models = f"{len(rows)} model{'' if len(rows) == 1 else 's'}"
+    models = counted(len(rows), "model")
     if bad:
         return False, f"FAILED: {len(rows) - len(bad)} of {models} passed{remarks}; not: {', '.join(bad)}"
     return True, f"passed: {'all ' if len(rows) > 1 else ''}{models}{remarks}"

@@ -26,12 +26,12 @@ start_record() { # RESULTS_FILE: remove the last run's files and begin a new lis
     continue_record "$1" none
 }
 
-continue_record() { # RESULTS_FILE KINDS: keep the record, but no step of these kinds (a|b|c), and no verdict
+continue_record() { # RESULTS_FILE KINDS: keep the record, but no step of these kinds (a|b|c), and not how the run ended
     local list=${RUN[output_dir]}/steps.tsv
     RUN[results]=$1
     (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml)
     { : >>"$list" && : >>"$1"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written to"
-    replace_file "$list" without_kinds "$2|run" "$list"
+    replace_file "$list" without_kinds "$2|run|evidence" "$list"
     replace_file "$1" lines_on_record "$list" "$1"
 }
 
@@ -95,8 +95,8 @@ end_step() { # RESULT REASON
     STEP=()
 }
 
-is_new() { # FILE: whether it was written since the step began; of a link, the file counts
-    [[ -n $(find -L "$1" -maxdepth 0 -newer "${RUN[output_dir]}/.began" 2>/dev/null) ]]
+is_new() { # PATH: whether the file, or one in the folder, was written since the step began; of a link, the file counts
+    [[ -n $(find -L "$1" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]
 }
 
 record_interruption() {
@@ -109,7 +109,7 @@ end_log() { # LOG STATUS: close it; fails where it cannot be written
 }
 
 last_words() { # LOG: the last line that a step printed
-    grep -av -e '^# ' -e '^[[:space:]]*$' "$1" | tail -n 1 | tr '\t' ' ' | cut -b -400
+    grep -av -e '^# ' -e '^[[:space:]]*$' "$1" | tail -n 1 | cut -b -400
 }
 
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status
@@ -156,8 +156,9 @@ print_end() { # LOG: the last lines of a failed step
 
 record() { # NAME RESULT SECONDS FACTS LOG REASON: one line of steps.tsv
     local IFS=$'\t'
+    local -a cells=("${@//[[:cntrl:]]/ }") # a name or a reason with a tab would not be read back
     # a failure that was not recorded would count as a success
-    printf '%s\n' "${RUN[tag]:-}"$'\t'"$*" >>"${RUN[output_dir]}/steps.tsv" ||
+    printf '%s\n' "${RUN[tag]:-}"$'\t'"${cells[*]}" >>"${RUN[output_dir]}/steps.tsv" ||
         die "${RUN[output_dir]}/steps.tsv: cannot be written; is the disk full?"
 }
 
@@ -193,5 +194,6 @@ elapsed() { # START: seconds since then, one decimal
     end=$(now)
     end=${end/[.,]/}
     local tenths=$(((10#${end:0:16} - 10#${start:0:16}) / 100000))
+    ((tenths >= 0)) || tenths=0 # the clock was set back
     printf '%d.%d' $((tenths / 10)) $((tenths % 10))
 }

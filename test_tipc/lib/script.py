@@ -17,6 +17,11 @@ class UserError(Exception):
     """Something the user can correct; the message is one line: where, what was found, what was expected."""
 
 
+def counted(count, noun):
+    """`1 step`, `2 steps`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def run_main(main):
     """Call a script's `main()` and exit: with what it returns, 1 and one line after a UserError or a
     file that cannot be used, 130 after Ctrl-C.

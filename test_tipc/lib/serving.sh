@@ -55,7 +55,7 @@ new_base_model() { # EXPECT of model
 }
 
 new_service_model() { # EXPECT of convert
-    if [[ -n $(find -L "${RUN[server_dir]}" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]; then
+    if is_new "${RUN[server_dir]}"; then
         STEP[facts]+=" $(service_fact)"
         return
     fi

@@ -20,8 +20,8 @@ read_train_config() { # read and check RUN[config] for RUN[mode], with its lines
     fi
     check_fixed_keys model_name gpu_list train_model_name trainer eval norm_export infer_export inference
     take_values_for_mode
-    take_entries_once
     check_values
+    take_entries_once # after `true` has become True
     print_notes
     RUN[model]=${VALUE[model_name]}
 }

@@ -149,7 +149,7 @@ model_fact() { # print what a step that reads the exported model notes
 new_model() { # EXPECT of export: it left a model, and it is its own
     local model
     model=$(exported_model)
-    if [[ -z $(find -L "$model" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]; then
+    if ! is_new "$model"; then
         STEP[reason]="it wrote nothing to $model"
         return 1
     fi

@@ -5,6 +5,7 @@ The exit code, the summary, the table of run_all.sh, the evidence and the certif
 
 from typing import NamedTuple
 
+from script import counted
 from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED
 
 SERVING = "serving_infer"
@@ -42,7 +43,7 @@ def judge(steps, mode):
     if fault:
         return Verdict(False, False, False, f"FAILED: {fault}")
     count = sum(step.result == PASSED for step in steps)
-    sentence = f"passed: {_number(count, 'step')}"
+    sentence = f"passed: {counted(count, 'step')}"
     if not compared:
         sentence += "; the predictions were NOT compared"
     elif len(compared) < len(tags):
@@ -65,10 +66,10 @@ def _fault(steps):
     bad = [step for step in ran if step.result in (FAILED, BEGAN)]
     if bad:
         names = [step.name + (" (began, and did not end)" if step.result == BEGAN else "") for step in bad]
-        return f"{len(bad)} of {_number(len(ran), 'step')} failed: {', '.join(dict.fromkeys(names))}"
+        return f"{len(bad)} of {counted(len(ran), 'step')} failed: {', '.join(dict.fromkeys(names))}"
     lost = list(dict.fromkeys(step.name for step in steps if step.result == NOT_RUN))
     if lost:
-        return f"{_number(len(lost), 'step')} could not be run: {', '.join(lost)}"
+        return f"{counted(len(lost), 'step')} could not be run: {', '.join(lost)}"
     if all(step.kind == "prepare" for step in ran):
         return "no step was run"
     return _contradiction(ran)
@@ -102,7 +103,3 @@ def _all_passed(steps, tag, kinds):
 
 def _is_missing(steps, tag, kind):
     return not _of(steps, tag, kind)
-
-
-def _number(count, noun):
-    return f"{count} {noun}{'' if count == 1 else 's'}"

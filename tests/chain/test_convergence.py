@@ -90,7 +90,7 @@ def test_a_loss_that_is_no_number_names_its_iteration(verdict, loss, place):
             4,
             "too short to judge: 12 iterations in 3 points (at least 100 iterations in 8 points are needed)",
         ),
-        ([1.7], 500, "too short to judge: 500 iterations in 1 points"),
+        ([1.7], 1, "too short to judge: 1 iteration in 1 point "),
         (np.linspace(2, 1, 7), 100, "too short to judge: 700 iterations in 7 points"),
         (np.linspace(2, 1, 49), 2, "too short to judge: 98 iterations in 49 points"),
     ],

@@ -122,10 +122,10 @@ def test_a_detectors_logs_agree(det_logs, run_here):
         line = f"{name}: {figures[name]} through the exported model, {figures[name]} in the evaluation: agrees"
         assert line in outcome.out.splitlines()
     assert re.search(
-        r"^predicted .*: 5 of 5 images as the exported model predicts, \d+ boxes: agrees$", outcome.out, re.M
+        r"^predicted .*: 5 of 5 images as the exported model predicts, \d+ box\(es\): agrees$", outcome.out, re.M
     )
     assert re.search(
-        r"^printed .*: 5 of 5 images as the training engine printed, \d+ boxes: agrees$", outcome.out, re.M
+        r"^printed .*: 5 of 5 images as the training engine printed, \d+ box\(es\): agrees$", outcome.out, re.M
     )
 
 

@@ -59,7 +59,7 @@ def test_a_list_of_one_image_shows_nothing(exported, run_here, tiny_data, tmp_pa
     names.write_text("val_0.png 0\n" * 8)
     listed = ["-o", f"DataLoader.Eval.dataset.cls_label_path={names}"]
     outcome = compare(run_here, exported.config, exported.model, *listed)
-    assert_one_line(outcome, f"{names}: expected two or more different images, found 8 equal ones")
+    assert_one_line(outcome, f"{names}: expected two or more different images, found one in 8 line(s)")
     single = compare(run_here, exported.config, exported.model, "--images", tiny_data / "val_0.png")
     assert single.status == 0, single
     assert NOTE in single.out

@@ -111,7 +111,7 @@ def test_what_was_printed_is_read_back(printed, printed_boxes, write):
     assert agreement.as_dict()["agrees"] is True
     assert not re.search(r"^(\w+): largest difference", str(agreement))
     agreement = printed_boxes()
-    assert str(agreement) == "printed a.log: 3 of 3 images as the training engine printed, 4 boxes: agrees"
+    assert str(agreement) == "printed a.log: 3 of 3 images as the training engine printed, 4 box(es): agrees"
     path = write("b.log", records(BOXES, format_det_record))
     assert [prediction.boxes for prediction in read_records(path)] == [result["boxes"] for result in BOXES]
     assert [prediction.image for prediction in read_lines(write("c.log", lines(BOXES, format_det_line)))] == [
@@ -138,11 +138,11 @@ def test_other_lines_are_no_predictions(printed, change):
 FAULTS = {
     "an image less": (
         lambda text: text[: text.index("2.png")],
-        "2 images, and 3 in x_predict.log; the first one missing is 2.png",
+        "2 image(s), and 3 in x_predict.log; the first one missing is 2.png",
     ),
     "an image more": (
         lambda text: text + format_line(RESULTS[0], "3.png"),
-        "4 images, and 3 in x_predict.log; the first one more is 3.png",
+        "4 image(s), and 3 in x_predict.log; the first one more is 3.png",
     ),
     "no image": (lambda text: NOISE, "no prediction, and 3 in x_predict.log; the first one missing is 0.png"),
     "another image": (replacing("1.png", "4.png"), "4.png, where 1.png is in x_predict.log"),

@@ -38,6 +38,7 @@ def setter(*keys, value):
 
 OPS = ("PreProcess", "transform_ops")
 FAULTS = {
+    "its form": (setter("Global", value=[1, 2]), "Global: expected a mapping, found [1, 2]"),
     "the network": (
         setter("Global", "model_name", value="ResNet50"),
         "Global.model_name is 'ResNet50', and Arch.name of the training config is 'MobileNetV3_small_x0_35'",

@@ -55,16 +55,20 @@ def test_what_a_killed_process_left_goes_with_the_next(place, number):
 
 
 def test_what_is_no_folder_of_ours_stays(place, monkeypatch):
-    (place / "ppcls_lite.txt").touch()
-    (place / "other").mkdir()
-    (place / "ppcls_lite.link").symlink_to(place / "other")
-    (place / "ppcls_lite.fresh").mkdir()  # just made, and not locked yet
+    (place / f"{scratch.PREFIX}textfile").touch()
+    for name in ("other", "ppcls_lite.git", "ppcls_lite.scratch.notes"):
+        (place / name).mkdir()
+        os.utime(place / name, (time.time() - 100,) * 2)
+    (place / f"{scratch.PREFIX}linklink").symlink_to(place / "other")
+    fresh = place / f"{scratch.PREFIX}fresh123"
+    fresh.mkdir()  # just made, and not locked yet
     monkeypatch.setattr(scratch, "_NEW", 60)
     before = sorted(place.iterdir())
     with ScratchFolder():
         pass
     assert sorted(place.iterdir()) == before
-    os.utime(place / "ppcls_lite.fresh", (time.time() - 100,) * 2)
+    os.utime(fresh, (time.time() - 100,) * 2)
     with ScratchFolder():
         pass
-    assert not (place / "ppcls_lite.fresh").exists()
+    assert not fresh.exists()
+    assert {path.name for path in before} - {path.name for path in place.iterdir()} == {fresh.name}

@@ -32,7 +32,7 @@ class PrintedAgreement:
         return {**asdict(self), "agrees": self.agrees}
 
     def __str__(self):
-        boxes = f", {self.boxes} boxes" if self.boxes >= 0 else ""
+        boxes = f", {self.boxes} box(es)" if self.boxes >= 0 else ""
         verdict = "agrees" if self.agrees else f"DISAGREES: {self.fault or 'there is no prediction'}"
         line = f"{self.kind} {Path(self.log).name}: {self.same} of {self.images} images as {self.reference}{boxes}"
         return f"{line}: {verdict}"
@@ -131,7 +131,7 @@ def _count(agreement, expected, found, there, bounds, postprocess):
 def _other_number(expected, found, there):
     longer = expected if len(expected) > len(found) else found
     first = Path(longer[min(len(expected), len(found))].image).name
-    have = f"{len(found)} images" if found else "no prediction"
+    have = f"{len(found)} image(s)" if found else "no prediction"
     which = "missing" if longer is expected else "more"
     return f"{have}, and {len(expected)} {there}; the first one {which} is {first}"
 

@@ -5,12 +5,12 @@ from functools import partial
 
 from ppcls_lite.data.detection import DET_TRANSFORMS
 from ppcls_lite.data.transforms import TRANSFORMS
-from ppcls_lite.infer.model.config import NAME, choose_processing
+from ppcls_lite.infer.model.config import NAME, choose_processing, read_model_config
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.infer.tasks import task_of
 from ppcls_lite.utils.arithmetic import number
-from ppcls_lite.utils.config import read_yaml, require
+from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 
 _MISSING = "missing"
@@ -29,8 +29,7 @@ def check_processing(config, model_dir, inference_config, place):
     Other spellings of the same option (left out or its default, 1.0/255.0 or a number) are not a difference.
     """
     own_path = find_model(model_dir).folder / NAME
-    own = read_yaml(own_path) if own_path.is_file() else {}
-    stated = own.get("Global") or {}
+    stated = read_model_config(own_path.parent).get("Global") or {}
     for key, there in (("model_name", "Arch.name"), ("image_shape", "Global.image_shape")):
         if stated.get(key) is not None:
             _check(own_path, f"Global.{key}", stated[key], there, require(config, there))

@@ -195,12 +195,13 @@ exported_model() { # print its folder: ours, or the one in the config, which a f
 # -------------------------------------------------------------------------------- combinations of inference options
 
 for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)... for every combination of the lists
-    local use_gpu
+    local use_gpu device
+    local -A done=()
     while IFS= read -r use_gpu; do
-        case $use_gpu in
-            True | true | gpu) for_each_gpu_setting "$1" ;;
-            *) for_each_cpu_setting "$1" ;;
-        esac
+        device=cpu
+        [[ ! $use_gpu =~ ^(True|gpu)$ ]] || device=gpu
+        [[ -n ${done[$device]:-} ]] || "for_each_${device}_setting" "$1" # two words for one device are one entry
+        done[$device]=1
     done < <(split_list "${VALUE[use_gpu]}")
 }
 
@@ -230,7 +231,7 @@ for_each_cpu_setting() { # COMMAND
     done < <(combinations enable_mkldnn cpu_threads use_fp16 infer_batch_size)
 }
 
-combinations() { # FIELD...: print one tab-separated line per combination of their |-lists
+combinations() { # FIELD...: print one tab-separated line per combination of their |-lists, each once: empty is null
     local field value line found='' grown
     for field in "$@"; do
         grown=''
@@ -241,7 +242,7 @@ combinations() { # FIELD...: print one tab-separated line per combination of the
         done <<<"$found"
         found=${grown%$'\n'}
     done
-    printf '%s\n' "$found"
+    awk '!printed[$0]++' <<<"$found"
 }
 
 add_values() { # (FIELD VALUE)...

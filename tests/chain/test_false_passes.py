@@ -236,3 +236,15 @@ def test_an_exported_cdpath_changes_nothing(tree, script, tmp_path):
     done = subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 1
     assert str(tmp_path) not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("use_gpu", "False|cpu"), ("use_gpu", "False|null"), ("enable_mkldnn", "null|")]
+)
+def test_two_words_for_one_setting_are_inferred_once(chain, key, value):
+    """The second would write over the log and the result of the first, a failure among them."""
+    first = "flag = Path(__file__).with_name('flag')\nif not flag.exists():\n    flag.touch()\n    sys.exit(3)"
+    chain.program("infer", first)
+    run = chain.set(f"-o Global.{key}", value).run()
+    assert run.status == 1
+    assert len(chain.calls("infer")) == 1

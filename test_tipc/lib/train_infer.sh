@@ -147,10 +147,18 @@ model_fact() { # print what a step that reads the exported model notes
 }
 
 new_model() { # EXPECT of export: it left a model, and it is its own
-    local model
+    local model path fresh=''
     model=$(exported_model)
-    if [[ -z $(find -L "$model" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]; then
-        STEP[reason]="it wrote nothing to $model"
+    while IFS= read -r -d '' path; do
+        if ! is_new "$path"; then
+            STEP[reason]="it has not written $path, which is older"
+            return 1
+        fi
+        [[ $path == *params* ]] || fresh=1
+    done < <(find -L "$model" -type f \( -name '*.pdmodel' -o -name '*.json' -o -name '__model__' -o -name '*.pdiparams' \
+        -o -name '__params__' \) -print0 2>/dev/null)
+    if [[ -z $fresh ]]; then
+        STEP[reason]="it wrote no model (*.pdmodel, *.json or __model__) to $model"
         return 1
     fi
     STEP[facts]+=" $(model_fact)"

@@ -76,7 +76,8 @@ def test_an_export_that_writes_nothing_does_not_pass_with_the_former_model(chain
     chain.program("export", WRITES_NOTHING)
     run = chain.run("--stage", "4")
     assert run.status == 1
-    assert ("export", "failed", f"it wrote nothing to {run.folder}/{STEM}/inference") in run.steps
+    old = f"it has not written {run.folder}/{STEM}/inference/inference.pdmodel, which is older"
+    assert ("export", "failed", old) in run.steps
     assert run.results["infer"] == "not run"
 
 
@@ -248,3 +249,11 @@ def test_two_words_for_one_setting_are_inferred_once(chain, key, value):
     run = chain.set(f"-o Global.{key}", value).run()
     assert run.status == 1
     assert len(chain.calls("infer")) == 1
+
+
+def test_an_export_that_leaves_no_model(chain):
+    chain.program("export", PROGRAMS["export"].replace("inference.pdmodel", "inference.yml"))
+    run = chain.run()
+    assert run.status == 1
+    reason = f"it wrote no model (*.pdmodel, *.json or __model__) to {run.folder}/{STEM}/inference"
+    assert ("export", "failed", reason) in run.steps

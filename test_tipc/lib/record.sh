@@ -96,7 +96,10 @@ end_step() { # RESULT REASON
 }
 
 is_new() { # FILE: whether it was written since the step began; of a link, the file counts
-    [[ -n $(find -L "$1" -maxdepth 0 -newer "${RUN[output_dir]}/.began" 2>/dev/null) ]]
+    local began=${RUN[output_dir]}/.began
+    # what is newer than now was written before the clock was set back
+    { : >"$began.now"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written; is the disk full?"
+    [[ -n $(find -L "$1" -maxdepth 0 -newer "$began" ! -newer "$began.now" 2>/dev/null) ]]
 }
 
 record_interruption() {

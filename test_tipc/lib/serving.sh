@@ -55,10 +55,12 @@ new_base_model() { # EXPECT of model
 }
 
 new_service_model() { # EXPECT of convert
-    if [[ -n $(find -L "${RUN[server_dir]}" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]; then
+    local path
+    while IFS= read -r -d '' path; do
+        is_new "$path" || continue
         STEP[facts]+=" $(service_fact)"
         return
-    fi
+    done < <(find -L "${RUN[server_dir]}" -type f -print0 2>/dev/null)
     STEP[reason]="it wrote nothing to ${RUN[server_dir]}"
     return 1
 }

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -257,3 +258,15 @@ def test_an_export_that_leaves_no_model(chain):
     assert run.status == 1
     reason = f"it wrote no model (*.pdmodel, *.json or __model__) to {run.folder}/{STEM}/inference"
     assert ("export", "failed", reason) in run.steps
+
+
+def test_weights_from_before_the_clock_was_set_back(chain):
+    """A training that writes none: the config names them, so that the same program does both."""
+    body = PROGRAMS["train"].replace('(folder / "latest', "'write' in sys.argv and (folder / \"latest")
+    chain.program("train", body)
+    run = chain.set("norm_train", f"{chain.programs}/train.py write").run("--stop_stage", "1")
+    assert run.results["train"] == "passed"
+    os.utime(weights(run), (time.time() + 9999,) * 2)
+    run = chain.set("norm_train", f"{chain.programs}/train.py").run("--stage", "1", "--stop_stage", "1")
+    assert run.status == 1
+    assert run.results["train"] == "failed"

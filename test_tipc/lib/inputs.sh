@@ -30,7 +30,7 @@ hash_of() { # PATH...: the hash of the first that is there: of a file, or of all
     local path
     for path in "$@"; do
         if [[ -d $path ]]; then
-            (cd "$path" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
+            (cd "$path" && find -L . -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
         elif [[ -f $path ]]; then
             short_hash <"$path"
         else

@@ -270,3 +270,18 @@ def test_weights_from_before_the_clock_was_set_back(chain):
     run = chain.set("norm_train", f"{chain.programs}/train.py").run("--stage", "1", "--stop_stage", "1")
     assert run.status == 1
     assert run.results["train"] == "failed"
+
+
+def test_a_model_behind_a_link_that_was_exchanged_between_two_stages(chain):
+    export = """
+blob = Path(__file__).parents[1] / "blob"
+blob.write_text("model")
+(folder / "inference.pdmodel").unlink()
+(folder / "inference.pdmodel").symlink_to(blob)
+"""
+    chain.program("export", PROGRAMS["export"] + export)
+    assert chain.run("--stop_stage", "4").status == 0
+    (chain.folder / "blob").write_text("another model")
+    run = chain.run("--stage", "5")
+    assert run.status == 1
+    assert " had another exported model than export: " in last_line(run)

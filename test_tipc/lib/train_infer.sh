@@ -128,7 +128,11 @@ find_weights() { # set RUN[weights] to what train_model_name names, with or with
 }
 
 weights_file() { # print the path of RUN[weights] with its suffix
-    if [[ -e ${RUN[weights]} ]]; then echo "${RUN[weights]}"; else echo "${RUN[weights]}.pdparams"; fi
+    if [[ -e ${RUN[weights]} && ! -f ${RUN[weights]}.pdparams ]]; then
+        echo "${RUN[weights]}"
+    else
+        echo "${RUN[weights]}.pdparams"
+    fi
 }
 
 find_trained_weights() { # those of an earlier call; fail, and record it, unless its training is known to have passed

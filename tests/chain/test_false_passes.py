@@ -285,3 +285,13 @@ blob.write_text("model")
     run = chain.run("--stage", "5")
     assert run.status == 1
     assert " had another exported model than export: " in last_line(run)
+
+
+def test_a_folder_beside_the_weights_with_their_name(chain):
+    """The programs read latest.pdparams, so that is the file that counts."""
+    chain.program("train", PROGRAMS["train"] + "(folder / 'latest').mkdir(exist_ok=True)")
+    run = chain.run("--stop_stage", "2")
+    weights(run).write_bytes(b"others")
+    run = chain.run("--stage", "3")
+    assert run.status == 1
+    assert " had other weights than train: " in last_line(run)

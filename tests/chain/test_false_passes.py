@@ -295,3 +295,21 @@ def test_a_folder_beside_the_weights_with_their_name(chain):
     run = chain.run("--stage", "3")
     assert run.status == 1
     assert " had other weights than train: " in last_line(run)
+
+
+@pytest.mark.parametrize("variable", [{"POSIXLY_CORRECT": "1"}, {"SHELLOPTS": "posix"}])
+def test_a_shell_that_is_told_to_be_posix_runs_all_steps(chain, variable):
+    chain.program("infer", "sys.exit(3)")
+    run = chain.run(**variable)
+    assert run.status == 1
+    assert last_line(run).endswith(f"failed: {INFER}")
+
+
+def test_the_commit_is_that_of_this_repository(chain, tmp_path):
+    """A hook of git runs with GIT_DIR set."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+    run = chain.run(GIT_DIR=str(tmp_path / ".git"))
+    assert run.status == 0, run.out + run.err
+    assert '"commit": "none (no git repository)"' in (run.folder / "summary.json").read_text()

@@ -49,7 +49,9 @@ code_files() { # print all files but NOT_CODE, Markdown and logs, committed or n
     local path
     local -a not_code=("${NOT_CODE[@]}")
     [[ ${RUN[mode]} == serving_infer ]] || not_code+=(deploy/paddleserving)
-    [[ ${RUN[output_root]} != "$ROOT"/* ]] || not_code+=("${RUN[output_root]#"$ROOT/"}")
+    # folders of runs are known by their names: TIPC_OUTPUT may be any folder here, and code may be beside them
+    for path in "${MODES[@]}" serving_infer; do not_code+=("*/$path" "*/$path.lock*"); done
+    not_code+=('*.run_all' '*.run_all.lock*' '*matrix.txt' '*matrix.json')
     if is_own_repository; then
         git ls-files -z --cached --others --exclude-standard -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
     else

@@ -313,3 +313,26 @@ def test_the_commit_is_that_of_this_repository(chain, tmp_path):
     run = chain.run(GIT_DIR=str(tmp_path / ".git"))
     assert run.status == 0, run.out + run.err
     assert '"commit": "none (no git repository)"' in (run.folder / "summary.json").read_text()
+
+
+def test_code_in_the_folder_of_the_output_counts(tmp_path):
+    chain = Chain(copy_tree(tmp_path), tmp_path)
+    assert chain.run("--stop_stage", "4", TIPC_OUTPUT="ppcls_lite").status == 0
+    with (chain.tree / "ppcls_lite/arch/__init__.py").open("a") as stream:
+        stream.write("# more")
+    run = chain.run("--stage", "5", TIPC_OUTPUT="ppcls_lite")
+    assert run.status == 1
+    assert " had other code, config, data or versions than train: " in last_line(run)
+
+
+@pytest.mark.parametrize("output", [".", "./out", "out/", "../a b/out"])
+def test_the_output_is_no_code_however_its_folder_is_spelled(tmp_path, output):
+    chain = Chain(copy_tree(tmp_path), tmp_path)
+    other = chain.tree / "another/small_net/whole_infer/steps.tsv"
+    other.parent.mkdir(parents=True)
+    other.write_text("")
+    chain.program("eval", f"Path({str(other)!r}).write_text('a run at the same time'); print('top1: 0.5')")
+    run = chain.run("--stop_stage", "4", TIPC_OUTPUT=output)
+    assert run.status == 0, run.out + run.err
+    run = chain.run("--stage", "5", TIPC_OUTPUT=output)
+    assert run.status == 0, run.out + run.err

@@ -51,9 +51,11 @@ code_files() { # print all files but NOT_CODE, Markdown and logs, committed or n
     [[ ${RUN[mode]} == serving_infer ]] || not_code+=(deploy/paddleserving)
     # folders of runs are known by their names: TIPC_OUTPUT may be any folder here, and code may be beside them
     for path in "${MODES[@]}" serving_infer; do not_code+=("*/$path" "*/$path.lock*"); done
+    not_code+=('*.sw[a-p]' '*~' '*.#*' '*.DS_Store' '*.nfs*' .idea .vscode) # of editors and systems
     not_code+=('*.run_all' '*.run_all.lock*' '*matrix.txt' '*matrix.json')
     if is_own_repository; then
-        git ls-files -z --cached --others --exclude-standard -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
+        # not --exclude-standard: what only this user's git ignores is code
+        git ls-files -z --cached --others --exclude-per-directory=.gitignore -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
     else
         local -a skipped=(-name .git -o -name '.venv*' -o -name __pycache__)
         for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done

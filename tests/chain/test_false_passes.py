@@ -336,3 +336,25 @@ def test_the_output_is_no_code_however_its_folder_is_spelled(tmp_path, output):
     assert run.status == 0, run.out + run.err
     run = chain.run("--stage", "5", TIPC_OUTPUT=output)
     assert run.status == 0, run.out + run.err
+
+
+def test_code_that_only_the_users_git_ignores(tmp_path):
+    chain = Chain(copy_tree(tmp_path), tmp_path)
+    subprocess.run(["git", "-C", str(chain.tree), "init", "-q"], check=True)
+    (chain.tree / ".git/info/exclude").write_text("local_*\n")
+    mine = chain.tree / "ppcls_lite/arch/local_net.py"
+    mine.write_text("one = 1")
+    assert chain.run("--stop_stage", "4").status == 0
+    mine.write_text("one = 2")
+    run = chain.run("--stage", "5")
+    assert run.status == 1
+    assert " had other code, config, data or versions than train: " in last_line(run)
+
+
+def test_a_file_that_is_looked_at_with_an_editor_is_not_changed(tmp_path):
+    chain = Chain(copy_tree(tmp_path), tmp_path)
+    swap = chain.tree / "tools/.train.py.swp"
+    swap.touch()
+    chain.program("eval", f"Path({str(swap)!r}).unlink()\nprint('top1: 0.5')")
+    run = chain.run()
+    assert run.status == 0, run.out + run.err

@@ -17,7 +17,10 @@ list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the fi
         while IFS= read -r -d '' path; do
             if [[ -d $path ]]; then add_folder "$path"; else files+=("$path"); fi
         done
-        { code_files && printf '%s\0' "${files[@]}"; } | LC_ALL=C sort -zu | xargs -0 sha256sum 2>&1
+        while IFS= read -r -d '' path; do
+            if [[ -d $path ]]; then add_code_of "${path%/}"; else files+=("$path"); fi
+        done < <(code_files)
+        printf '%s\0' "${files[@]}" | LC_ALL=C sort -zu | xargs -0 sha256sum 2>&1
     }
     printf '# end\n' # only a list that was written to its end counts
 }
@@ -114,8 +117,14 @@ is_data_folder() { # PATH without links, from the root if it is inside: no folde
     done
 }
 
+add_code_of() { # FOLDER: a link, or a repository inside this one: add its programs and settings to `files`, but no data
+    local -a contents look=(find -L "$1" \( -name .git -o -samefile "${RUN[output_root]}" \) -prune -o -type f)
+    mapfile -d '' -t contents < <("${look[@]}" -regex '.*\.\(py\|sh\|ya?ml\)' -print0 2>/dev/null)
+    files+=("${contents[@]}")
+}
+
 add_folder() { # FOLDER: add its files to `files`, or print their names, sizes and times where there are many of them
-    local -a contents look=(find -L "$1" -samefile "${RUN[output_root]}" -prune -o -type f)
+    local -a contents look=(find -L "$1" \( -samefile "${RUN[output_root]}" -o -name "${RUN[mode]}" \) -prune -o -type f)
     mapfile -d '' -t contents < <("${look[@]}" -print0 2>/dev/null)
     if ((${#contents[@]} <= MANY_FILES)); then
         files+=("${contents[@]}")

@@ -358,3 +358,25 @@ def test_a_file_that_is_looked_at_with_an_editor_is_not_changed(tmp_path):
     chain.program("eval", f"Path({str(swap)!r}).unlink()\nprint('top1: 0.5')")
     run = chain.run()
     assert run.status == 0, run.out + run.err
+
+
+@pytest.mark.parametrize("kind", ["link", "repository"])
+def test_code_behind_a_link_and_in_a_repository_inside_this_one(tmp_path, kind):
+    chain = Chain(copy_tree(tmp_path), tmp_path)
+    code, there = chain.tree / "ppcls_lite", tmp_path / "elsewhere"
+    if kind == "link":
+        code.rename(there)
+        code.symlink_to(there)
+        code = there / "arch/__init__.py"
+    else:
+        subprocess.run(["git", "-C", str(chain.tree), "init", "-q"], check=True)
+        git = ["git", "-C", str(code), "-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]
+        subprocess.run([*git, "init", "-q"], check=True)
+        subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "x"], check=True)
+        code = code / "arch/__init__.py"
+    assert chain.run("--stop_stage", "4").status == 0
+    with code.open("a") as stream:
+        stream.write("# more")
+    run = chain.run("--stage", "5")
+    assert run.status == 1
+    assert " had other code, config, data or versions than train: " in last_line(run)

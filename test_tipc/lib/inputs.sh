@@ -89,9 +89,12 @@ config_words() { # CONFIG: the words of its values, and their parts between bars
     done
 }
 
-yaml_words() { # FILE...: the words of their values, without comments, quotes and brackets
-    sed 's/^[[:space:]]*#.*//; s/[[:space:]]#.*//; s/^[[:space:]-]*[A-Za-z_0-9]*:\([[:space:]]\|$\)//' "$@" |
-        tr -s '"'\''[]{},: \t' '\n'
+yaml_words() { # FILE...: their values, and the words of these, without comments, quotes and brackets
+    local values
+    values=$(sed 's/^[[:space:]]*#.*//; s/[[:space:]]#.*//; s/^[[:space:]-]*[A-Za-z_0-9]*:\([[:space:]]\|$\)//' "$@")
+    # whole values: the name of a file may have blanks
+    sed 's/^[[:space:]]*//; s/[[:space:]]*$//; s/^\(["'\'']\)\(.*\)\1$/\2/' <<<"$values"
+    tr -s '"'\''[]{},: \t' '\n' <<<"$values"
 }
 
 paths_of() { # WORD...: print the files and folders that they name, seen from the root or from deploy; zero-terminated

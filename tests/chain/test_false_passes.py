@@ -380,3 +380,16 @@ def test_code_behind_a_link_and_in_a_repository_inside_this_one(tmp_path, kind):
     run = chain.run("--stage", "5")
     assert run.status == 1
     assert " had other code, config, data or versions than train: " in last_line(run)
+
+
+def test_a_list_of_images_whose_path_has_a_blank(chain):
+    folder = chain.folder / "my data"
+    folder.mkdir()
+    (folder / "train_list.txt").write_text("a.jpg 0")
+    (chain.folder / "net.yaml").write_text(f"DataLoader:\n  cls_label_path: '{folder}/train_list.txt' # mine\n")
+    chain.set("norm_train", f"{chain.programs}/train.py -c {chain.folder}/net.yaml")
+    assert chain.run("--stop_stage", "4").status == 0
+    (folder / "train_list.txt").write_text("a.jpg 1")
+    run = chain.run("--stage", "5")
+    assert run.status == 1
+    assert " had other code, config, data or versions than train: " in last_line(run)

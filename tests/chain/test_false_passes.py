@@ -393,3 +393,18 @@ def test_a_list_of_images_whose_path_has_a_blank(chain):
     run = chain.run("--stage", "5")
     assert run.status == 1
     assert " had other code, config, data or versions than train: " in last_line(run)
+
+
+def test_data_in_a_large_folder_and_new_code_that_change_while_the_run_goes_on(tmp_path):
+    chain = Chain(copy_tree(tmp_path), tmp_path)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number in range(2001):
+        (folder / f"{number}.jpg").touch()
+    chain.set("norm_train", f"{chain.programs}/train.py -o image_root={folder}")
+    for path in (folder / "7.jpg", chain.tree / "tools/new.py"):
+        chain.program("eval", f"Path({str(path)!r}).write_text('changed')\nprint('top1: 0.5')")
+        run = chain.run()
+        assert run.status == 1
+        assert last_line(run).endswith("failed: inputs")
+        assert str(path.name) in run.steps[-1][2]

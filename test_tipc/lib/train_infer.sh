@@ -111,7 +111,8 @@ new_weights() { # EXPECT of train: it left weights, and they are its own
     elif ! is_new "$(weights_file)"; then
         STEP[reason]="$(weights_file) is older than this training, which has not written it"
     else
-        ! is_new "$log" || RUN[training_log]=$log
+        # an old one would be taken for evidence of this training
+        if is_new "$log"; then RUN[training_log]=$log; else rm -f "$log"; fi
         STEP[facts]+=" weights=$(hash_of "$(weights_file)")"
         return
     fi

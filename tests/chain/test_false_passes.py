@@ -1,6 +1,7 @@
 """Runs that must not pass, each planted: old files, kills, edits between stages, lost records, steps of two runs."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -408,3 +409,24 @@ def test_data_in_a_large_folder_and_new_code_that_change_while_the_run_goes_on(t
         assert run.status == 1
         assert last_line(run).endswith("failed: inputs")
         assert str(path.name) in run.steps[-1][2]
+
+
+def test_evidence_of_an_earlier_run_does_not_stay_beside_that_of_this_one(tmp_path):
+    chain = Chain(copy_tree(tmp_path), tmp_path)
+    log = "(folder / 'log_train.txt').write_text('loss: 1.0, avg_reader_cost: 0.1 sec, avg_batch_cost: 1.0 sec')\n"
+    chain.program("train", PROGRAMS["train"] + "if 'log' in sys.argv: " + log)
+    chain.set("norm_train", f"{chain.programs}/train.py log")
+    kept = chain.tree / "test_log/small_net"
+    kept.mkdir(parents=True)
+    (kept / "agree.log").write_text("of another run, which was compared")
+    (kept / "notes.md").write_text("not the chain's")
+    run = chain.run("--evidence")
+    assert run.status == 0
+    assert {"log_train.txt", "evaluate.log", "summary.json", "notes.md"} <= {path.name for path in kept.iterdir()}
+    assert not (kept / "agree.log").exists()
+    chain.set("norm_train", f"{chain.programs}/train.py")
+    shutil.rmtree(kept)
+    (run.folder / "inputs.sha256").unlink()  # as if the config had not changed
+    run = chain.run("--stage", "1", "--evidence")
+    assert "evidence: none of" in run.out or run.status == 1
+    assert not kept.exists()

@@ -31,7 +31,7 @@ continue_record() { # RESULTS_FILE KINDS: keep the record, but no step of these 
     RUN[results]=$1
     (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml)
     { : >>"$list" && : >>"$1"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written to"
-    replace_file "$list" without_kinds "$2|run" "$list"
+    replace_file "$list" without_kinds "$2|run|evidence" "$list" # evidence is tried again
     replace_file "$1" lines_on_record "$list" "$1"
 }
 

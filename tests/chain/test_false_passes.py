@@ -192,6 +192,10 @@ def test_evidence_that_cannot_be_kept_fails_the_run(tmp_path):
     assert run.status == 1
     assert run.results["evidence"] == "failed"
     assert last_line(run).endswith("failed: evidence")
+    (chain.tree / "test_log").unlink()
+    run = chain.run("--stage", "6", "--evidence")
+    assert run.status == 0, run.out + run.err
+    assert (chain.tree / "test_log/small_net/log_train.txt").is_file()
 
 
 # ------------------------------------------------------------------------------------------------ words and places

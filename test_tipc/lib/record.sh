@@ -55,6 +55,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
     local log=$2 folder=$3 status
     begin_step "$1" "$log"
     shift 3
+    RUN[log_lost]=''
     printf '\n==== %s ====\n' "${STEP[name]}"
     log_header "$folder" "$@" | tee "$log"
     run_logged "$log" run_program "$folder" "$@"
@@ -70,7 +71,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
         status=1
         printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log"
     fi
-    if ! end_log "$log" "$status"; then
+    if ! end_log "$log" "$status" || [[ -n ${RUN[log_lost]:-} ]]; then
         status=1
         STEP[reason]+=${STEP[reason]:+, and }"its log could not be written"
     fi
@@ -128,7 +129,11 @@ run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of
         kill -0 "$tee_pid" 2>/dev/null || break
         sleep 0.01
     done
-    ((tries < 300)) || kill "$tee_pid"
+    if ((tries >= 300)); then
+        kill "$tee_pid"
+    elif ! wait "$tee_pid"; then
+        RUN[log_lost]=1
+    fi
     return "$status"
 }
 

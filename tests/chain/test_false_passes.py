@@ -434,3 +434,24 @@ def test_evidence_of_an_earlier_run_does_not_stay_beside_that_of_this_one(tmp_pa
     run = chain.run("--stage", "1", "--evidence")
     assert "evidence: none of" in run.out or run.status == 1
     assert not kept.exists()
+
+
+def test_a_log_that_lost_lines_while_the_disk_was_full(chain):
+    """There is space again before its end is written."""
+    log = chain.output() / f"{STEM}_eval.log"
+    body = f"""
+import resource
+log = Path({str(log)!r})
+for entry in Path("/proc").iterdir():
+    try:
+        words = (entry / "cmdline").read_bytes().split(b"\\0")
+    except OSError:
+        continue
+    if words[0] == b"tee" and str(log).encode() in words:
+        resource.prlimit(int(entry.name), resource.RLIMIT_FSIZE, (log.stat().st_size, log.stat().st_size))
+print("top1: 0.5")
+"""
+    chain.program("eval", body)
+    run = chain.run()
+    assert run.status == 1
+    assert ("evaluate", "failed", "its log could not be written") in run.steps

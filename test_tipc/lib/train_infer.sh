@@ -209,12 +209,12 @@ exported_model() { # print its folder: ours, or the one in the config, which a f
 
 for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)... for every combination of the lists
     local use_gpu device
-    local -A done=()
+    local -A seen=()
     while IFS= read -r use_gpu; do
         device=cpu
         [[ ! $use_gpu =~ ^(True|gpu)$ ]] || device=gpu
-        [[ -n ${done[$device]:-} ]] || "for_each_${device}_setting" "$1" # two words for one device are one entry
-        done[$device]=1
+        [[ -n ${seen[$device]:-} ]] || "for_each_${device}_setting" "$1" # two words for one device are one entry
+        seen[$device]=1
     done < <(split_list "${VALUE[use_gpu]}")
 }
 

@@ -455,3 +455,15 @@ print("top1: 0.5")
     run = chain.run()
     assert run.status == 1
     assert ("evaluate", "failed", "its log could not be written") in run.steps
+
+
+def test_a_summary_that_is_not_that_of_the_steps_beside_it(chain):
+    """Copied from a run that passed, to the folder of one that failed."""
+    text = (chain.run().folder / "summary.json").read_text()
+    chain.program("infer", "sys.exit(3)")
+    run = chain.run()
+    (run.folder / "summary.json").write_text(text)
+    script = str(chain.tree / "test_tipc/lib/certificate.py")
+    done = subprocess.run([sys.executable, script, str(run.folder)], capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 1
+    assert "its summary is not that of its steps: FAILED: " in done.stdout

@@ -21,6 +21,10 @@ if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
     exit 1
 fi
 
+set +o posix # which POSIXLY_CORRECT turns on
+unset POSIXLY_CORRECT
+# in a hook of git, or by hand: they make git speak of another repository
+unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_PREFIX GIT_NAMESPACE
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 MODES=(lite_train_lite_infer lite_train_whole_infer whole_infer whole_train_whole_infer)
 declare -A RUN

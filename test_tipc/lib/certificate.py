@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 
 from script import UserError, run_main
+from steps import read_steps
+from verdict import judge
 
 
 def hashes(paths):
@@ -54,6 +56,9 @@ def why_not(folder, inputs=None):
         return "no run has ended there"
     if not (summary["passed"] and summary["whole"]):
         return f"its last run: {summary['verdict']}"
+    verdict = judge(read_steps(folder / "steps.tsv"), summary.get("mode"))
+    if not (verdict.passed and verdict.whole):
+        return f"its summary is not that of its steps: {verdict.sentence}"
     if inputs is not None and summary.get("inputs") != inputs:
         return "code, config, data or versions have changed"
     if not isinstance(summary.get("artefacts"), dict):

@@ -58,7 +58,7 @@ note_inputs() { # list what the run depends on; sets RUN[inputs] and RUN[facts]
     local -a changed
     replace_file "$list.now" list_inputs "${RUN[config]}"
     if [[ -s $list ]] && ! cmp -s "$list" "$list.now"; then
-        mapfile -t changed < <(diff "$list" "$list.now" | sed -n 's/^[<>] \([0-9a-f]\{64\}  \|# \)//p' | LC_ALL=C sort -u)
+        mapfile -t changed < <(changes "$list" "$list.now")
         echo "note: this is not what the earlier stages saw, so the run cannot pass as one; changed: ${changed[*]:0:5}"
     fi
     mv "$list.now" "$list" || die "$list: cannot be written; is the disk full?"
@@ -67,9 +67,15 @@ note_inputs() { # list what the run depends on; sets RUN[inputs] and RUN[facts]
 }
 
 check_inputs() { # a run whose code or data changed meanwhile is of no one state; recorded as a failed step
-    local changed
-    changed=$(LC_ALL=C sha256sum --check --quiet "${RUN[output_dir]}/inputs.sha256" 2>/dev/null | head -n 1) || true
-    [[ -z $changed ]] || record inputs failed 0 "${RUN[facts]}" '' "changed while the run went on: ${changed%: FAILED*}"
+    local list=${RUN[output_dir]}/inputs.sha256 changed
+    replace_file "$list.now" list_inputs "${RUN[config]}"
+    changed=$(changes "$list" "$list.now" | head -n 1)
+    rm -f "$list.now"
+    [[ -z $changed ]] || record inputs failed 0 "${RUN[facts]}" '' "changed while the run went on: $changed"
+}
+
+changes() { # LIST LIST: print the files that differ
+    diff "$1" "$2" | sed -n 's/^[<>] \([0-9a-f]\{64\}  \|# \)//p' | LC_ALL=C sort -u
 }
 
 prepare() { # COMMAND...: as a recorded step

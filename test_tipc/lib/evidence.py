@@ -65,7 +65,11 @@ def keep(files, target, title):
             print("evidence: without curves, since matplotlib is not installed")
         elif curves:
             draw_curves(curves, fresh / "curves.png", title)
-        for path in fresh.iterdir():
+        # what this run has not is of another one; a folder that a kill left half renewed has no summary
+        for name in ("summary.json", *sorted({*LOGS, *SERVING_LOGS, "predict_inference_engine.log", "curves.png"})):
+            if name == "summary.json" or not (fresh / name).exists():
+                (target / name).unlink(missing_ok=True)
+        for path in sorted(fresh.iterdir(), key=lambda path: path.name == "summary.json"):
             path.replace(target / path.name)
 
 

@@ -7,6 +7,8 @@ declare -A RUN # see common_func.sh
 # model's own config names them. All other files count, so that a new or moved file cannot be forgotten here.
 NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
     tools/tables deploy/models dataset output inference log)
+# What counts of the files that git does not know: not what programs and people write while a run goes on
+CODE='*.@(py|so|sh|yaml|yml|toml|cfg|ini|c|cc|cpp|cu|h)'
 MANY_FILES=2000 # a folder of data with more files counts by their names, sizes and times
 
 list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the files as sha256sum prints them
@@ -17,7 +19,10 @@ list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the fi
         while IFS= read -r -d '' path; do
             if [[ -d $path ]]; then add_folder "$path"; else files+=("$path"); fi
         done
-        { code_files && printf '%s\0' "${files[@]}"; } | LC_ALL=C sort -zu | xargs -0 sha256sum -- 2>&1
+        while IFS= read -r -d '' path; do
+            if [[ -d $path ]]; then add_code_of "${path%/}"; else files+=("$path"); fi
+        done < <(code_files)
+        printf '%s\0' "${files[@]}" | LC_ALL=C sort -zu | xargs -0 sha256sum -- 2>&1
     }
     printf '# end\n' # only a list that was written to its end counts
 }
@@ -45,22 +50,30 @@ is_own_repository() { # whether ROOT is a git repository itself, not a folder in
     [[ $(git -C "$ROOT" rev-parse --show-toplevel 2>/dev/null) == "$(cd "$ROOT" && pwd -P)" ]]
 }
 
-# What else changes while a run goes on: hidden files are an editor's, and a text in the root may be where the user keeps
-# what this very run prints (`| tee run.txt`).
-code_files() { # print all other files but NOT_CODE, Markdown and logs, committed or not; zero-terminated
+code_files() { # print all other files but NOT_CODE, Markdown and logs, and links to folders; zero-terminated
     local path
     local -a not_code=("${NOT_CODE[@]}")
     [[ ${RUN[mode]} == serving_infer ]] || not_code+=(deploy/paddleserving)
-    [[ ${RUN[output_root]} != "$ROOT"/* ]] || not_code+=("${RUN[output_root]#"$ROOT/"}")
+    # folders of runs are known by their names: TIPC_OUTPUT may be any folder here, and code may be beside them
+    for path in "${MODES[@]}" serving_infer .run_all; do not_code+=("*/$path" "*/$path.lock*"); done
     if is_own_repository; then
-        git ls-files -z --cached --others --exclude-standard -- . ':!*.md' ':!*.log' ':(exclude,glob)**/.*' \
-            ':(exclude,glob)**/.*/**' ':(exclude,glob)*.txt' ':(exclude,glob)*.out' "${not_code[@]/#/:!}"
+        git ls-files -z --cached -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
+        # not --exclude-standard: what only this user's git ignores is code
+        git ls-files -z --others --exclude-per-directory=.gitignore -- . ':(exclude,glob)**/.*' ':(exclude,glob)**/.*/**' \
+            "${not_code[@]/#/:!}" | keep_code
     else
         local -a skipped=(-name '.?*' -o -name __pycache__)
         for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done
-        find . \( "${skipped[@]}" \) -prune -o \( -type f -o -type l \) ! -name '*.md' ! -name '*.log' \
-            ! -regex '\./[^/]*\.\(txt\|out\)' -printf '%P\0'
+        find . \( "${skipped[@]}" \) -prune -o \( -type l -o -type f \) -printf '%P\0' | keep_code
     fi
+}
+
+keep_code() { # of zero-terminated paths, print those of programs and settings, and of folders
+    local path
+    while IFS= read -r -d '' path; do
+        # shellcheck disable=SC2053 # CODE is a pattern
+        [[ $path != $CODE && ! -d $path ]] || printf '%s\0' "$path"
+    done
 }
 
 # -------------------------------------------------------------------------------- files and folders that a config names
@@ -86,9 +99,12 @@ config_words() { # CONFIG: the words of its values, and their parts between bars
     done
 }
 
-yaml_words() { # FILE...: the words of their values, without comments, quotes and brackets
-    sed 's/^[[:space:]]*#.*//; s/[[:space:]]#.*//; s/^[[:space:]-]*[A-Za-z_0-9]*:\([[:space:]]\|$\)//' "$@" |
-        tr -s '"'\''[]{},: \t' '\n'
+yaml_words() { # FILE...: their values, and the words of these, without comments, quotes and brackets
+    local values
+    values=$(sed 's/^[[:space:]]*#.*//; s/[[:space:]]#.*//; s/^[[:space:]-]*[A-Za-z_0-9]*:\([[:space:]]\|$\)//' "$@")
+    # whole values: the name of a file may have blanks
+    sed 's/^[[:space:]]*//; s/[[:space:]]*$//; s/^\(["'\'']\)\(.*\)\1$/\2/' <<<"$values"
+    tr -s '"'\''[]{},: \t' '\n' <<<"$values"
 }
 
 paths_of() { # WORD...: print the files and folders that they name, seen from the root or from deploy; zero-terminated
@@ -114,8 +130,15 @@ is_data_folder() { # PATH without links, from the root if it is inside: no folde
     done
 }
 
+add_code_of() { # FOLDER: a link, or a repository inside this one: add its programs and settings to `files`, but no data
+    local -a contents
+    mapfile -d '' -t contents < <(find -L "$1" \( -name .git -o -samefile "${RUN[output_root]}" \) -prune \
+        -o -type f -print0 2>/dev/null | keep_code)
+    files+=("${contents[@]}")
+}
+
 add_folder() { # FOLDER: add its files to `files`, or print their names, sizes and times where there are many of them
-    local -a contents look=(find -L "$1" -samefile "${RUN[output_root]}" -prune -o -type f)
+    local -a contents look=(find -L "$1" \( -samefile "${RUN[output_root]}" -o -name "${RUN[mode]}" \) -prune -o -type f)
     mapfile -d '' -t contents < <("${look[@]}" -print0 2>/dev/null)
     if ((${#contents[@]} <= MANY_FILES)); then
         files+=("${contents[@]}")

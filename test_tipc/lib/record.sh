@@ -31,7 +31,7 @@ continue_record() { # RESULTS_FILE KINDS: keep the record, but no step of these 
     RUN[results]=$1
     (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml)
     { : >>"$list" && : >>"$1"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written to"
-    replace_file "$list" without_kinds "$2|run|evidence" "$list"
+    replace_file "$list" without_kinds "$2|run|evidence" "$list" # evidence is tried again
     replace_file "$1" lines_on_record "$list" "$1"
 }
 
@@ -55,6 +55,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
     local log=$2 folder=$3 status
     begin_step "$1" "$log"
     shift 3
+    RUN[log_lost]=''
     printf '\n==== %s ====\n' "${STEP[name]}"
     log_header "$folder" "$@" | tee "$log"
     run_logged "$log" run_program "$folder" "$@"
@@ -70,7 +71,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
         status=1
         printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log"
     fi
-    if ! end_log "$log" "$status"; then
+    if ! end_log "$log" "$status" || [[ -n ${RUN[log_lost]:-} ]]; then
         status=1
         STEP[reason]+=${STEP[reason]:+, and }"its log could not be written"
     fi
@@ -96,7 +97,10 @@ end_step() { # RESULT REASON
 }
 
 is_new() { # PATH: whether the file, or one in the folder, was written since the step began; of a link, the file counts
-    [[ -n $(find -L "$1" -type f -newer "${RUN[output_dir]}/.began" -print -quit 2>/dev/null) ]]
+    local began=${RUN[output_dir]}/.began
+    # what is newer than now was written before the clock was set back
+    { : >"$began.now"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written; is the disk full?"
+    [[ -n $(find -L "$1" -type f -newer "$began" ! -newer "$began.now" -print -quit 2>/dev/null) ]]
 }
 
 record_interruption() {
@@ -125,7 +129,11 @@ run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of
         kill -0 "$tee_pid" 2>/dev/null || break
         sleep 0.01
     done
-    ((tries < 300)) || kill "$tee_pid"
+    if ((tries >= 300)); then
+        kill "$tee_pid"
+    elif ! wait "$tee_pid"; then
+        RUN[log_lost]=1
+    fi
     return "$status"
 }
 

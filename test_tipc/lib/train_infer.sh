@@ -111,7 +111,8 @@ new_weights() { # EXPECT of train: it left weights, and they are its own
     elif ! is_new "$(weights_file)"; then
         STEP[reason]="$(weights_file) is older than this training, which has not written it"
     else
-        ! is_new "$log" || RUN[training_log]=$log
+        # an old one would be taken for evidence of this training
+        if is_new "$log"; then RUN[training_log]=$log; else rm -f "$log"; fi
         STEP[facts]+=" weights=$(hash_of "$(weights_file)")"
         return
     fi
@@ -128,7 +129,11 @@ find_weights() { # set RUN[weights] to what train_model_name names, with or with
 }
 
 weights_file() { # print the path of RUN[weights] with its suffix
-    if [[ -e ${RUN[weights]} ]]; then echo "${RUN[weights]}"; else echo "${RUN[weights]}.pdparams"; fi
+    if [[ -e ${RUN[weights]} && ! -f ${RUN[weights]}.pdparams ]]; then
+        echo "${RUN[weights]}"
+    else
+        echo "${RUN[weights]}.pdparams"
+    fi
 }
 
 find_trained_weights() { # those of an earlier call; fail, and record it, unless its training is known to have passed
@@ -147,10 +152,18 @@ model_fact() { # print what a step that reads the exported model notes
 }
 
 new_model() { # EXPECT of export: it left a model, and it is its own
-    local model
+    local model path fresh=''
     model=$(exported_model)
-    if ! is_new "$model"; then
-        STEP[reason]="it wrote nothing to $model"
+    while IFS= read -r -d '' path; do
+        if ! is_new "$path"; then
+            STEP[reason]="it has not written $path, which is older"
+            return 1
+        fi
+        [[ $path == *params* ]] || fresh=1
+    done < <(find -L "$model" -type f \( -name '*.pdmodel' -o -name '*.json' -o -name '__model__' -o -name '*.pdiparams' \
+        -o -name '__params__' \) -print0 2>/dev/null)
+    if [[ -z $fresh ]]; then
+        STEP[reason]="it wrote no model (*.pdmodel, *.json or __model__) to $model"
         return 1
     fi
     STEP[facts]+=" $(model_fact)"
@@ -195,12 +208,13 @@ exported_model() { # print its folder: ours, or the one in the config, which a f
 # -------------------------------------------------------------------------------- combinations of inference options
 
 for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)... for every combination of the lists
-    local use_gpu
+    local use_gpu device
+    local -A seen=()
     while IFS= read -r use_gpu; do
-        case $use_gpu in
-            True | true | gpu) for_each_gpu_setting "$1" ;;
-            *) for_each_cpu_setting "$1" ;;
-        esac
+        device=cpu
+        [[ ! $use_gpu =~ ^(True|gpu)$ ]] || device=gpu
+        [[ -n ${seen[$device]:-} ]] || "for_each_${device}_setting" "$1" # two words for one device are one entry
+        seen[$device]=1
     done < <(split_list "${VALUE[use_gpu]}")
 }
 
@@ -230,7 +244,7 @@ for_each_cpu_setting() { # COMMAND
     done < <(combinations enable_mkldnn cpu_threads use_fp16 infer_batch_size)
 }
 
-combinations() { # FIELD...: print one tab-separated line per combination of their |-lists
+combinations() { # FIELD...: print one tab-separated line per combination of their |-lists, each once: empty is null
     local field value line found='' grown
     for field in "$@"; do
         grown=''
@@ -241,7 +255,7 @@ combinations() { # FIELD...: print one tab-separated line per combination of the
         done <<<"$found"
         found=${grown%$'\n'}
     done
-    printf '%s\n' "$found"
+    awk '!printed[$0]++' <<<"$found"
 }
 
 add_values() { # (FIELD VALUE)...

@@ -117,7 +117,7 @@ last_words() { # LOG: the last line that a step printed
 }
 
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status
-    local log=$1 out tee_pid status tries
+    local log=$1 out tee_pid status tries tee_status
     shift
     exec {out}> >(exec tee -i -a "$log") # -i: keep what a step prints while it is interrupted
     tee_pid=$!
@@ -131,8 +131,10 @@ run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of
     done
     if ((tries >= 300)); then
         kill "$tee_pid"
-    elif ! wait "$tee_pid"; then
-        RUN[log_lost]=1
+    else
+        wait "$tee_pid"
+        tee_status=$?
+        ((tee_status == 0 || tee_status == 127)) || RUN[log_lost]=1 # 127: this bash does not remember it
     fi
     return "$status"
 }

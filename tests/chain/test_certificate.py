@@ -16,6 +16,8 @@ def certify(tmp_path):
 
     def ask(inputs=None, **changes):
         (tmp_path / "summary.json").write_text(json.dumps({**SUMMARY, "artefacts": {}, **changes}))
+        names = ("train", "converge", "evaluate", "predict", "export", "infer", "agree")
+        (tmp_path / "steps.tsv").write_text("".join(f"a\t{name}\tpassed\t1\t\t\t\n" for name in names))
         return why_not(tmp_path, inputs)
 
     return ask

@@ -139,6 +139,8 @@ agree() { # what was evaluated, predicted and printed, and the whole validation 
         mapfile -t printed < <(passed_logs infer)
         mapfile -t options < <(inference_options)
         begin_evaluation compare_engines.py
+        # bit by bit is possible on one and the same processor only
+        [[ ${RUN[gpu]} == -1 ]] || COMMAND+=(-o Global.device=cpu)
         FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
             --inference_model_dir "$(exported_model)" --save "${RUN[training_dir]}_agree.json" \
             --evaluated "$(passed_logs evaluate)" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \

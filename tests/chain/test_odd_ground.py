@@ -1,4 +1,4 @@
-"""Odd ground under a run that must not pass for it: lists, variables, links, clocks, disks, git, and copied summaries."""
+"""Odd ground that no run must pass on: lists, variables, links, clocks, full disks, git, and copied summaries."""
 
 import os
 import shutil

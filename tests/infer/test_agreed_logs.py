@@ -363,6 +363,20 @@ def test_every_topk_counts(tmp_path):
     assert [(one.evaluated, one.agrees) for one in compare_accuracy(path, ranks)] == [("top1", True), ("top3", False)]
 
 
+@pytest.mark.parametrize(
+    ("device", "right", "agrees"), [("cpu", 1000, False), ("gpu", 1000, True), ("gpu", 990, False)]
+)
+def test_an_evaluation_on_a_gpu_may_judge_one_image_in_a_thousand_otherwise(tmp_path, device, right, agrees):
+    path = tmp_path / "eval.log"
+    line = f"[Eval][Avg] top1: {right / 2000:.5f}, images: 2000\n"
+    path.write_text(f"# command: python tools/eval.py -o Global.device={device}\n{line}")
+    ranks = Ranks([0] * 1001 + [1] * 999)
+    ranks.add(np.tile(np.array([[0.6, 0.4]], np.float32), (2000, 1)), None)  # 1,001 are right
+    (found,) = compare_accuracy(path, ranks)
+    assert found.agrees is agrees
+    assert str(found).startswith(f"accuracy: 1001 of 2000 images right through the exported model, {right} in the ")
+
+
 def test_figures_of_a_detector(tmp_path):
     path = tmp_path / "e.log"
     path.write_text("[Eval][Avg] loss: 1.0, AP: 0.12345, AP50: 0.20000, APlarge: -1.00000, images: 5\n")

@@ -55,7 +55,6 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
     local log=$2 folder=$3 status
     begin_step "$1" "$log"
     shift 3
-    RUN[log_lost]=''
     printf '\n==== %s ====\n' "${STEP[name]}"
     log_header "$folder" "$@" | tee "$log"
     run_logged "$log" run_program "$folder" "$@"
@@ -71,7 +70,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
         status=1
         printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log"
     fi
-    if ! end_log "$log" "$status" || [[ -n ${RUN[log_lost]:-} ]]; then
+    if ! end_log "$log" "$status" || [[ -n ${STEP[log_lost]:-} ]]; then
         status=1
         STEP[reason]+=${STEP[reason]:+, and }"its log could not be written"
     fi
@@ -134,7 +133,7 @@ run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of
     else
         wait "$tee_pid"
         tee_status=$?
-        ((tee_status == 0 || tee_status == 127)) || RUN[log_lost]=1 # 127: this bash does not remember it
+        ((tee_status == 0 || tee_status == 127)) || STEP[log_lost]=1 # 127: this bash does not remember it
     fi
     return "$status"
 }

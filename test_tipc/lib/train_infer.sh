@@ -113,7 +113,7 @@ new_weights() { # EXPECT of train: it left weights, and they are its own
     else
         # an old one would be taken for evidence of this training
         if is_new "$log"; then RUN[training_log]=$log; else rm -f "$log"; fi
-        STEP[facts]+=" weights=$(hash_of "$(weights_file)")"
+        STEP[facts]+=" $(weights_fact)"
         return
     fi
     return 1

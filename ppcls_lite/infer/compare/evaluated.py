@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from ppcls_lite.infer.compare.logs import is_less_precise, read_figures
+from ppcls_lite.infer.compare.logs import read_figures
 from ppcls_lite.infer.compare.printed import LESS_PRECISE
 from ppcls_lite.utils.errors import UserError
 
@@ -76,7 +76,7 @@ def compare_accuracy(log, ranks, with_loss=False):
     if with_loss and "loss" in figures.texts and np.isfinite(ranks.entropy):
         found, text = ranks.entropy / images, figures.texts["loss"]
         # the evaluation adds float32 numbers, which may move the last decimal
-        slack = LESS_PRECISE if is_less_precise(log) else 2 * 10**-_DECIMALS
+        slack = LESS_PRECISE if figures.less_precise else 2 * 10**-_DECIMALS
         agrees = images == figures.images and abs(found - float(text)) <= slack * max(1, found)
         agreements.append(EvaluationAgreement("loss", str(log), f"{found:.{_DECIMALS}f}", text, agrees))
     return agreements
@@ -88,7 +88,7 @@ def _of_topk(log, name, figures, ranks, images):
     expected = f"{whole}" if _share(whole, figures.images) == text else f"{text} (not a whole number of images)"
     if figures.images != images:
         expected += f" of {figures.images}"
-    slack = images // _FLIPPED if is_less_precise(log) else 0
+    slack = images // _FLIPPED if figures.less_precise else 0
     shares = {_share(right, images) for right in range(least - slack, largest + slack + 1)}
     agrees = figures.images == images and text in shares
     right = whole if agrees and least <= whole <= largest else least
@@ -105,10 +105,9 @@ def compare_precision(log, values, images):
     names = [name for name in values if name in figures.texts]
     if "AP" not in names:
         raise UserError(f"{log}: expected AP of an evaluation, found {', '.join(figures.texts)}")
-    found = []
+    found, slack = [], LESS_PRECISE if figures.less_precise else 0
     for name in names:
         ours, theirs = f"{values[name]:.{_DECIMALS}f}", figures.texts[name]
-        slack = LESS_PRECISE if is_less_precise(log) else 0
         agrees = abs(float(ours) - float(theirs)) <= slack and images == figures.images
         counts = [f" of {count} images" if images != figures.images else "" for count in (images, figures.images)]
         found.append(EvaluationAgreement(name, str(log), ours + counts[0], theirs + counts[1], agrees))

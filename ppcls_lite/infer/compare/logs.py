@@ -39,6 +39,7 @@ class Figures(NamedTuple):
 
     texts: dict
     images: int
+    less_precise: bool  # see `is_less_precise`
 
 
 def read_records(path):
@@ -69,7 +70,7 @@ def read_figures(path):
     images = texts.pop("images", "")
     if not images.isdecimal() or not texts or not all(map(_is_number, texts.values())):
         raise UserError(f"{path}: expected '[Eval][Avg] NAME: NUMBER, ..., images: N', found {found[-1]!r:.200}")
-    return Figures(texts, int(images))
+    return Figures(texts, int(images), is_less_precise(path))
 
 
 def _is_number(text):

@@ -7,6 +7,8 @@
 
 The first form writes inference.pdmodel and inference.pdiparams; the second, for weights of networks as their ImageNet
 config has them, model and params. --names chooses other names, --separate_params one file for each variable.
+From Paddle 3.2 on, all forms write inference.json and inference.pdiparams, since there is no other format any more;
+-o Global.export_format=json or pdmodel chooses where there is a choice.
 --persistable writes the weights alone, which every command reads as Global.pretrained_model.
 Exit code: 0 exported, 1 the config or the weights cannot be used, 130 interrupted.
 """
@@ -18,7 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.utils.config import add_config_arguments, load_config, require
-from ppcls_lite.utils.device import export_as_pdmodel
+from ppcls_lite.utils.device import choose_export_format
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
 
@@ -47,14 +49,13 @@ def main():
     args = parse()
     config = load_config(args.config, args.override) if args.config else None
     setup_logging()
-    export_as_pdmodel()
+    stated = config["Global"].get("export_format") if config else stated_with_a_name(args.override)
+    chosen = choose_export_format(stated)
     with quick_import():  # of Paddle, which a wrong config need not wait for
         from ppcls_lite.infer.export import export, save_persistable
         from ppcls_lite.infer.named_config import named_config
     if config is None:
         config = named_config(args.model, args.weights, args.class_num)
-        if args.override:
-            raise UserError(f"-o {args.override[0]}: is for -c; the folder to write is --o")
     if args.weights:
         config["Global"]["pretrained_model"] = args.weights
     if args.output:
@@ -62,8 +63,20 @@ def main():
     if args.persistable:
         save_persistable(config, require(config, "Global.save_inference_dir"), args.separate_params)
     else:
-        names = args.names or ("inference" if args.config else "model")
-        export(config, STRUCTURES[names], args.separate_params)
+        # the short form's names are of the old format: without a word about names, they are left where there is none
+        names = args.names or ("inference" if args.config or chosen.name == "json" else "model")
+        export(config, STRUCTURES[names], args.separate_params, chosen)
+
+
+def stated_with_a_name(overrides):
+    """Global.export_format of `-o`, the one thing that it may change with --m; None where it is not given."""
+    stated = None
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if key.strip() != "Global.export_format":
+            raise UserError(f"-o {text}: is for -c, except Global.export_format; the folder to write is --o")
+        stated = value.strip()
+    return stated
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ppcls_lite.utils.config import load_config
-from ppcls_lite.utils.device import export_as_pdmodel
+from ppcls_lite.utils.device import choose_export_format
 from ppcls_lite.utils.errors import UserError, nearest, quick_import, run_main
 from ppcls_lite.utils.files import REPO
 from ppcls_lite.utils.log import setup_logging
@@ -99,9 +99,9 @@ def main():
     for name in args.names:
         if name not in CONFIGS:
             raise UserError(f"{name}: no such config under ppcls_lite/configs/ImageNet{nearest(name, CONFIGS)}")
-    missing = [name for name in args.names if not (args.output / f"{name}_infer/inference.pdmodel").is_file()]
     setup_logging()
-    export_as_pdmodel()
+    structure = choose_export_format().structure
+    missing = [name for name in args.names if not (args.output / f"{name}_infer" / structure).is_file()]
     if missing:
         with quick_import():
             import paddle  # noqa: F401

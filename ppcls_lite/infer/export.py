@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import paddle
@@ -19,6 +20,7 @@ from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.paddle_version import NO_PDMODEL, export_format, number
 from ppcls_lite.utils.safe_load import with_suffix
 from ppcls_lite.utils.tensor_files import write_tensor
 
@@ -40,45 +42,75 @@ class _WithSoftmax(nn.Layer):
         return [paddle.static.InputSpec([None, *image_shape], dtype="float32", name="x")]
 
 
-def export(config, structure="inference.pdmodel", separate=False):
+def export(config, structure="inference.pdmodel", separate=False, chosen=None):
     """Write the model, `inference.yml` and the class names to the folder `Global.save_inference_dir`.
 
     Args:
-        structure: name of the structure file: inference.pdmodel (weights in inference.pdiparams, and
-            inference.pdiparams.info), model (params) or __model__ (__params__).
-        separate: one file for each variable beside the structure, named as the variable, instead of one file.
-    The files appear there only when all are complete. The process must have started with the environment variable
-    FLAGS_enable_pir_api=0: Paddle 3 writes `inference.json` otherwise, which Serving and Lite cannot read.
-    Returns the folder. Raises UserError when the config's image_shape differs from what its transforms make, and
-    when the folder holds a model in another form: it would then hold two models.
+        structure: name of the structure file in the format pdmodel: inference.pdmodel (weights in
+            inference.pdiparams, and inference.pdiparams.info), model (params) or __model__ (__params__). The format
+            json has one name only, inference.json (weights in inference.pdiparams).
+        separate: one file for each variable beside the structure, named as the variable, instead of one file; of the
+            format pdmodel only.
+        chosen: the `ExportFormat`, from `choose_export_format`, which has to be called before Paddle is imported; None:
+            what that function chooses for the config.
+    The files appear there only when all are complete. Returns the folder. Raises UserError when the config's
+    image_shape differs from what its transforms make, when this Paddle cannot write the model in that format, and when
+    the folder holds a model in another form: it would then hold two models.
     """
     folder = Path(require(config, "Global.save_inference_dir"))
     shape = checks.image_shape("Global.image_shape", require(config, "Global.image_shape"))
     _check_shape(shape, require(config, "Infer.transforms"), task_of(config))
+    chosen = chosen or export_format(config["Global"].get("export_format"))
+    if chosen.name == "json":
+        structure = _only_name(structure, separate, chosen)
     params = dict(NAMES)[structure]
     _check_other_forms(folder, structure, params, separate)
     network = load_network(config)
     model = network.deployed() if hasattr(network, "deployed") else _WithSoftmax(network)
     model.eval()
-    specs = model.input_specs(shape)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as fresh:
-            paddle.jit.save(paddle.jit.to_static(model, input_spec=specs, full_graph=True), f"{fresh}/inference")
-            if not Path(fresh, "inference.pdmodel").is_file():
-                raise UserError("export: start Python with FLAGS_enable_pir_api=0 to get inference.pdmodel")
+            _save(model, model.input_specs(shape), f"{fresh}/inference", chosen)
             write_model_config(fresh, config, paddle.__version__, _arrange(Path(fresh), structure, params, separate))
             # the structure last: where it is found, its weights are there already
             for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == structure):
                 os.replace(path, folder / path.name)
     except OSError as error:
         raise UserError(f"{folder}: the model was not exported ({error.strerror})") from error
-    logger.info(f"exported {config['Arch']['name']} to {folder}")
+    logger.info(f"exported {config['Arch']['name']} to {folder} in the format {chosen.name}, {chosen.why}")
     return folder
+
+
+def _only_name(structure, separate, chosen):
+    if separate or structure != "inference.pdmodel":
+        what = "one file for each variable" if separate else f"the name {structure}"
+        raise UserError(f"export: {what} is of the format pdmodel; this one is json, {chosen.why}")
+    return chosen.structure
+
+
+def _save(model, specs, path, chosen):
+    """Write the two or three files of the model, with Paddle; UserError where it cannot, or writes another format."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            paddle.jit.save(paddle.jit.to_static(model, input_spec=specs, full_graph=True), path)
+    except (TypeError, ValueError) as error:
+        if chosen.name == "json" or number(paddle.__version__) < NO_PDMODEL:
+            raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+        raise UserError(
+            f"Global.export_format: expected json, found pdmodel: Paddle {paddle.__version__} cannot write this network "
+            f"in that format ({reason:.160}); Paddle up to 3.1 can"
+        ) from None
+    if not Path(f"{path}.{chosen.name}").is_file():
+        raise UserError("export: choose_export_format has to be called before Paddle is imported")
 
 
 def _arrange(fresh, structure, params, separate):
     """Bring a fresh export into the required names and form; returns the names of the files to record sizes of."""
+    if structure.endswith(".json"):
+        return [params, structure]
     files = ModelFiles(fresh / "inference.pdmodel", fresh / "inference.pdiparams")
     if separate:
         write_separate(files, fresh)
@@ -93,7 +125,7 @@ def _arrange(fresh, structure, params, separate):
 
 def _check_other_forms(folder, structure, params, separate):
     """Raise UserError when an export into `folder` would leave two models there."""
-    others = [name for name, _ in NAMES if name not in (structure, "inference.json")]
+    others = [name for name, _ in NAMES if name != structure]
     for name in [*others, *([params] if separate else [])]:
         if (folder / name).exists():
             raise UserError(f"{folder}: holds {name}, from a model in another form: choose another folder")

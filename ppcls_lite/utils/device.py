@@ -4,11 +4,17 @@ import os
 
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.paddle_version import export_format
 
 
-def export_as_pdmodel():
-    """Make a Paddle that is not imported yet write `inference.pdmodel`; Paddle 3 would write `inference.json`."""
-    os.environ["FLAGS_enable_pir_api"] = "0"  # noqa: SIM112 - Paddle's spelling
+def choose_export_format(stated=None):
+    """Make a Paddle that is not imported yet write the format `stated` (`pdmodel`, `json`), or else what it can.
+
+    Returns the `ExportFormat`; UserError for one that this Paddle does not have.
+    """
+    chosen = export_format(stated)
+    os.environ["FLAGS_enable_pir_api"] = "1" if chosen.name == "json" else "0"  # noqa: SIM112 - Paddle's spelling
+    return chosen
 
 
 def choose_device(config, overrides=()):

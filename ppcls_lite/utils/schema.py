@@ -36,6 +36,7 @@ TRAIN = {
         "use_visualdl": bool,
         "image_shape": list,
         "save_inference_dir": PATH,
+        "export_format": PATH,
         "to_static": bool,
         "use_dali": bool,
         "class_num": int,

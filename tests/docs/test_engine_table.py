@@ -46,9 +46,9 @@ def test_no_engine_differs_by_more_than_the_network_explains():
 
 MEASURE = """
 import json, sys
-from ppcls_lite.utils.device import export_as_pdmodel
+from ppcls_lite.utils.device import choose_export_format
 from tools.tables.engine_table import measure
-export_as_pdmodel()
+choose_export_format()
 print(json.dumps(measure(sys.argv[1], ["paddle", "onednn"])))
 """
 
@@ -67,8 +67,8 @@ LARGEST = """
 import json, sys
 import numpy as np
 from ppcls_lite.benchmark.filled import export_filled
-from ppcls_lite.utils.device import export_as_pdmodel
-export_as_pdmodel()
+from ppcls_lite.utils.device import choose_export_format
+choose_export_format()
 from ppcls_lite.infer.engines.training import TrainingEngine
 config = export_filled("MobileNetV3_small_x1_0", sys.argv[1] + "/model", sys.argv[1] + "/filled")
 image = np.random.default_rng(1).standard_normal((1, *config["Global"]["image_shape"]), dtype=np.float32)

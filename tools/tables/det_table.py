@@ -21,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.config import load_config
-from ppcls_lite.utils.device import export_as_pdmodel
+from ppcls_lite.utils.device import choose_export_format
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 from ppcls_lite.utils.log import setup_logging
@@ -63,7 +63,7 @@ def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE, weigh
     trained = sorted(path.parent for path in Path(folder).glob("CenterNet_*/trained"))
     if not trained:
         raise UserError(f"{folder}: no finished training; tools/tables/train_centernets.sh makes them")
-    export_as_pdmodel()
+    choose_export_format()
     with quick_import():
         from tools.tables.det_measure import describe_schedule, measure_training
     import paddle

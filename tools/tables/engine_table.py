@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.benchmark.filled import CONFIGS, export_filled
 from ppcls_lite.utils.config import load_config
-from ppcls_lite.utils.device import export_as_pdmodel
+from ppcls_lite.utils.device import choose_export_format
 from ppcls_lite.utils.errors import UserError, nearest, quick_import, run_main
 from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 from ppcls_lite.utils.log import setup_logging
@@ -74,7 +74,7 @@ def _digits(number):
 
 def measure_all(names):
     """The figures of these networks, as `--measure` keeps them."""
-    export_as_pdmodel()
+    choose_export_format()
     with quick_import():
         import paddle
 

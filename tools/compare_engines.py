@@ -96,7 +96,7 @@ def main():
     from ppcls_lite.utils.device import choose_device
 
     choose_device(config, args.override)
-    engines, reasons = choose_engines(args.engines, inference["Global"].get("engine"))
+    engines, reasons = choose_engines(args.engines, inference["Global"].get("engine"), args.inference_model_dir)
     task = task_of(config)
     check_processing(config, args.inference_model_dir, inference, place)
     agreements = []

@@ -1,6 +1,7 @@
 """What the scripts in `deploy/python/` do: predict images with an exported model, as a prediction config says."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
@@ -15,27 +16,29 @@ from ppcls_lite.utils.config import require
 from ppcls_lite.utils.log import setup_logging
 
 
-def classify(config, config_path):
+def classify(config, config_path, overrides=()):
     """Print the classes of the images that a prediction config names; returns the exit code.
 
-    `config` is the content of the file `config_path` with the command line's changes. Raises UserError, one line, for
-    an option, an image list or a model that cannot be used.
+    `config` is the content of the file `config_path` with the changes `overrides` of the command line. Raises
+    UserError, one line, for an option, an image list or a model that cannot be used.
     """
-    return _predict(config, config_path, create_engine, Predictor, format_line, format_record)
+    return _predict(config, config_path, overrides, create_engine, Predictor, format_line, format_record)
 
 
-def detect(config, config_path):
+def detect(config, config_path, overrides=()):
     """Print the boxes in the images that a prediction config names, and draw them; as `classify`."""
     predictor = partial(DetectionPredictor, output_dir=config["Global"].get("output_dir"))
-    return _predict(config, config_path, create_detector, predictor, format_det_line, format_det_record)
+    return _predict(config, config_path, overrides, create_detector, predictor, format_det_line, format_det_record)
 
 
-def _predict(config, config_path, create, build_predictor, line, record):
+def _predict(config, config_path, overrides, create, build_predictor, line, record):
     source = require(config, "Global.infer_imgs", config_path)
     model_dir = require(config, "Global.inference_model_dir", config_path)
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     settings = config["Global"]
     options = EngineOptions.from_config(settings)
+    if options.engine_name == "onednn" and any(text.startswith("Global.enable_mkldnn=") for text in overrides):
+        options = replace(options, engine="onednn")  # asked for by name: in effect, or refused
     processing = build_processing(model_dir, config)
     paths = find_images(source)
     engine = create(None, model_dir, options)

@@ -100,8 +100,8 @@ def _save(model, specs, path, chosen):
             raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
         raise UserError(
-            f"Global.export_format: expected json, found pdmodel: Paddle {paddle.__version__} cannot write this network "
-            f"in that format ({reason:.160}); Paddle up to 3.1 can"
+            f"Global.export_format: expected json, found pdmodel: Paddle {paddle.__version__} cannot write this "
+            f"network in that format ({reason:.160}); Paddle up to 3.1 can"
         ) from None
     if not Path(f"{path}.{chosen.name}").is_file():
         raise UserError("export: choose_export_format has to be called before Paddle is imported")

@@ -41,6 +41,7 @@ def benchmark_summary(predictor, model_dir, model_name=None):
             "enable_mkldnn": engine.name == "onednn",
             "cpu_math_library_num_threads": engine.threads,
         },
+        "Asked, in effect": {effect.name: _asked_and_found(effect) for effect in engine.effects or ()},
         "Model info": {"model_name": model_name or stated_name(model_dir), "precision": options.precision},
         "Data info": {
             "batch_size": predictor.batch_size,
@@ -54,6 +55,11 @@ def benchmark_summary(predictor, model_dir, model_name=None):
         lines.append(f" {title} ".center(_WIDTH, "-"))
         lines += [f"{name}: {value}" for name, value in entries.items()]
     return "\n".join(lines)
+
+
+def _asked_and_found(effect):
+    text = f"{effect.asked}, {effect.found}"
+    return f"{text} ({effect.why})" if effect.why else text
 
 
 def _performance(engine, images, seconds):

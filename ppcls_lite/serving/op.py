@@ -13,11 +13,13 @@ from ppcls_lite.infer.engines.base import ENGINES
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.images import stack_images
 from ppcls_lite.infer.model.config import build_processing
+from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.serving.paddle_serving import ChannelTimeoutError, Op
 from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64, transform_image
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.paddle_version import why_no_onednn
 from ppcls_lite.utils.schema import DEPLOY
 
 _FEED = "images"
@@ -53,7 +55,7 @@ class ImageOp(Op):
                 "several sizes, which cannot be predicted together"
             )
         self.engines = queue.LifoQueue()  # the one used last has its data in the processor's cache
-        name = engine_name(local.get("engine"), options)
+        name = engine_name(local.get("engine"), options, model_dir)
         for _ in range(self.concurrency):
             engine = create_engine(name, model_dir, options)
             name = engine.name  # the one that `auto` chose, for all of them
@@ -132,11 +134,14 @@ def as_objects(images):
     return objects
 
 
-def engine_name(stated, options):
-    """`stated`, or else the fastest engine: OpenVINO where this Paddle has it, otherwise oneDNN."""
+def engine_name(stated, options, model_dir):
+    """`stated`, or else the fastest engine for the model: OpenVINO, or oneDNN, or None: what else Paddle can do."""
     if stated or options.use_gpu:
         return stated or options.engine_name
-    return "onednn" if ENGINES.get("openvino").why_not(options) else "openvino"
+    files = find_model(model_dir)
+    if not ENGINES.get("openvino").why_not(options, files):
+        return "openvino"
+    return None if why_no_onednn(files.is_json) else "onednn"
 
 
 def engine_options(local):

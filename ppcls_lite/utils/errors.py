@@ -18,6 +18,8 @@ _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk's
 class UserError(Exception):
     """A fault that the user can mend; the message is one line: where, what was found, what was expected."""
 
+    status = 1  # the exit code of a command that ends with it
+
 
 def nearest(word, known):
     """` (did you mean 'x'?)` for the closest entry of `known`, or an empty string."""
@@ -26,7 +28,8 @@ def nearest(word, known):
 
 
 def run_main(main):
-    """Call an entry script's `main()` and exit: 0, 1 after a UserError or on a full disk (one line), 130 after Ctrl-C.
+    """Call an entry script's `main()` and exit: 0, the status of a UserError (one line), 1 on a full disk (one line),
+    130 after Ctrl-C.
 
     Without a standard output (`>&-`) nothing is run: its results would be lost without a word.
     Any other exception keeps its traceback, because then the fault is in this program. Before `main`, the process is
@@ -41,7 +44,7 @@ def run_main(main):
             status = main() or 0
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            status = 1
+            status = error.status
         sys.stdout.flush()  # what was printed before an error too
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -25,6 +25,9 @@ FIGURES = {
     "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
+# what an engine says of itself, `engine onednn: oneDNN on (94 of 95 results); threads 4 -> 2 (why)`
+ENGINE = re.compile(r"\bengine (\w+): (.+ (?:on|off|\d+|unknown)\b.*)$", re.MULTILINE)
+SETTING = re.compile(r"(.+?) (on|off|\d+|unknown)(?: -> (on|off|\d+|unknown))?(?: \((.*)\))?")
 # characters that XML 1.0 cannot hold, not even escaped: a log's control codes and cut UTF-8
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LABELS = {"train": "final loss {}", "agree": "{} {}"}
@@ -36,8 +39,36 @@ def titles(steps):
     return [f"{step.name} ({step.tag})" if several and step.tag else step.name for step in steps]
 
 
+def engines(step):
+    """[{"engine", "settings": [{"name", "asked", "in_effect", "why"}]}] of the engines that the step's log tells of."""
+    if not step.log or not Path(step.log).is_file():
+        return []
+    found = []
+    for name, listed in ENGINE.findall(Path(step.log).read_text(encoding="utf-8", errors="replace")):
+        matches = list(map(SETTING.fullmatch, listed.split("; ")))
+        if all(matches):
+            found.append({"engine": name, "settings": [_setting(*match.groups()) for match in matches]})
+    return found
+
+
+def _setting(name, asked, found, why):
+    return {"name": name, "asked": asked, "in_effect": found or asked, "why": why or ""}
+
+
+def in_effect(settings):
+    """The first setting, which says what computes, and those that are not as they were asked for, in words."""
+    first, *others = settings
+    chosen = [first, *(one for one in others if one["asked"] != one["in_effect"])]
+    return "; ".join(
+        f"{one['name']} {one['asked']}" + (f" -> {one['in_effect']}" if one["asked"] != one["in_effect"] else "")
+        for one in chosen
+    )
+
+
 def figure(step):
     """What the step achieved, read from its log; its reason where it has none."""
+    if step.kind == "infer" and step.result == PASSED:
+        return "; ".join(in_effect(one["settings"]) for one in engines(step))
     pattern = FIGURES.get(step.kind)
     if step.result == PASSED and step.log and pattern and Path(step.log).is_file():
         found = pattern.findall(Path(step.log).read_text(encoding="utf-8", errors="replace"))
@@ -102,7 +133,8 @@ def main():
         "inputs": args.inputs,
         "artefacts": hashes(args.artefacts) if verdict.passed else {},
         "steps": [
-            {**step._asdict(), "title": title, "figure": figure(step)} for step, title in zip(steps, titles(steps))
+            {**step._asdict(), "title": title, "figure": figure(step), "engines": engines(step)}
+            for step, title in zip(steps, titles(steps))
         ],
     }
     with atomic_write(args.folder / "summary.json") as stream:

@@ -275,11 +275,16 @@ new_inference_log() { # DEVICE SETTINGS: print the official name, or the trainin
 
 # ------------------------------------------------------------------------------------------------- the comparison
 
-why_not_compared() { # print why the predictions of this training cannot be compared; fail when they can
+predicts_with_ours() { # whether the inference command is a script of this repository
     local script
+    local -a COMMAND
     begin_command inference
     script=$(realpath -m --relative-to=. "${RUN[infer_folder]}/${COMMAND[1]:-}")
-    if [[ ! $script =~ ^(deploy/python/predict_(cls|det)|tools/infer/[a-z_]+)\.py$ ]]; then
+    [[ $script =~ ^(deploy/python/predict_(cls|det)|tools/infer/[a-z_]+)\.py$ ]]
+}
+
+why_not_compared() { # print why the predictions of this training cannot be compared; fail when they can
+    if ! predicts_with_ours; then
         echo "the inference command is not deploy/python/predict_cls.py or predict_det.py"
     elif ! begin_evaluation compare_engines.py; then
         echo "the eval command is not tools/eval.py"

@@ -76,14 +76,15 @@ def test_runs_end_by_number_or_by_time(runs, seconds, made):
 
 def test_real_rows_and_reasons_for_missing_ones(exported):
     """Two engines of ours, a rival (or the reason for its absence), a precision that an engine does not have, a
-    missing model and a crash: all in one group, and none of them stops the others."""
+    missing model, a wrong shape and a crash: all in one group, and none of them stops the others."""
     cases = [
         Case("small", "paddle", str(exported.model), (3, 32, 32)),
         Case("small", "onednn", str(exported.model), (3, 32, 32), batch_size=2),
         Case("small", "openvino-raw", str(exported.model), (3, 32, 32)),
         Case("small", "onednn", str(exported.model), (3, 32, 32), precision="int8"),
         Case("small", "paddle", str(exported.model / "none"), (3, 32, 32)),
-        Case("small", "paddle", str(exported.model), (5, 32, 32)),  # kills the engine
+        Case("small", "paddle", str(exported.model), (5, 32, 32)),
+        Case("small", "paddle", str(exported.model), (3, 10**7, 10**7)),  # more than any memory: the process ends
     ]
     said = []
     rows = measure(cases, Protocol(runs=9, skip=2, turns=2), said.append)
@@ -98,7 +99,8 @@ def test_real_rows_and_reasons_for_missing_ones(exported):
     assert rows[2].get("runs") == 7 or "not installed: openvino" in rows[2]["absent"]
     assert "computes in fp32 only" in rows[3]["absent"]
     assert "expected a folder with an exported model, found nothing" in rows[4]["absent"]
-    assert "ended with status" in rows[5]["absent"]
+    assert "Paddle cannot run it: " in rows[5]["absent"]
+    assert "ended with status" in rows[6]["absent"]
 
 
 def test_a_rival_that_is_not_installed(monkeypatch, exported):

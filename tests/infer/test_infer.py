@@ -184,7 +184,7 @@ def test_documented_command_from_the_deploy_folder(exported, options):
     ("options", "message"),
     [
         (["Global.inference_model_dir=no/such"], "no/such: expected a folder with an exported model, found nothing"),
-        (["Global.inference_model_dir={images}"], "expected inference.pdmodel and inference.pdiparams, found SOURCES"),
+        (["Global.inference_model_dir={images}"], "expected inference.pdmodel or inference.json, and inference.pd"),
         (["Global.inference_model_dir={images}/chelsea.jpg"], "found a file"),
         (["Global.inference_model_dir=null"], "'Global.inference_model_dir' is missing"),
         (["Global.infer_imgs=null"], "'Global.infer_imgs' is missing"),

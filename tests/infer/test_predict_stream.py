@@ -111,6 +111,8 @@ def test_a_consumer_that_leaves_stops_the_readers():
 class Probe:
     """An engine that keeps what it is given and calls `during` while it computes."""
 
+    effects = ()
+
     def __init__(self, during=lambda: None):
         self.batches, self.during = [], during
 

@@ -162,11 +162,13 @@ def test_benchmark_summary(converted, run_here):
     assert outcome.status == 0, outcome
     lines = outcome.out.splitlines()[5:]
     titles = [line.strip("- ") for line in lines if line.startswith("--")]
-    assert titles == ["Env info", "Paddle info", "Conf info", "Model info", "Data info", "Perf info"]
+    settings = ["Conf info", "Asked, in effect", "Model info"]
+    assert titles == ["Env info", "Paddle info", *settings, "Data info", "Perf info"]
     entries = dict(line.split(": ", 1) for line in lines if not line.startswith("--"))
     stated = {"engine": "onednn", "runtime_device": "cpu", "model_name": "small", "precision": "fp32"}
     stated |= {"batch_size": "3", "data_num": "5", "input_shape": "3,224,224", "enable_tensorrt": "False"}
     assert stated.items() <= entries.items()
+    assert entries["oneDNN"].startswith("on, on (")
     parts = [float(entries[f"{part}_time(ms)"]) for part in ("preprocess", "inference", "postprocess")]
     assert min(parts) > 0
     assert float(entries["total time spent(s)"]) == pytest.approx(sum(parts) * 5 / 1000, abs=1e-3)
@@ -241,7 +243,7 @@ def test_incomplete_conversion(options):
 def test_wrong_conversion(exported, run_here, tmp_path):
     given = [f"--m={NETWORK}", f"--p={exported.weights}", f"--o={tmp_path}/new"]
     script = "tools/export_model.py"
-    assert_one_line(run_here(script, *given, "-o", "Global.epochs=2"), "-o Global.epochs=2: is for -c; the folder to")
+    assert_one_line(run_here(script, *given, "-o", "Global.epochs=2"), "-o Global.epochs=2: is for -c, except")
     assert_one_line(run_here(script, *given, "--m=Resnet50_vd"), "unknown network 'Resnet50_vd' (did you mean")
     assert_one_line(run_here(script, *given, "--p=none"), "none.pdparams: no such weights file")
     assert not (tmp_path / "new").exists()

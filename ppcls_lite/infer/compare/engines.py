@@ -17,10 +17,11 @@ USUAL = "usual"  # how the prediction config runs Paddle Inference on a CPU
 _NOT_COMPARED = ("auto", "training")  # one of the others; the reference of `strict`
 
 
-def choose_engines(text, stated=None):
+def choose_engines(text, stated=None, model=None):
     """(engine names to compare, {name: why it cannot be}) for `usual`, `all`, or names separated by commas.
 
-    `stated` is the prediction config's `Global.engine`, which is compared beside `usual`. Raises UserError for a name
+    `stated` is the prediction config's `Global.engine`, which is compared beside `usual`; `model` the exported model's
+    folder. Raises UserError for a name
     that is not known, and for a named engine that is not for comparing. One that cannot run here is refused when it is
     created.
     """
@@ -29,7 +30,7 @@ def choose_engines(text, stated=None):
             ENGINES.get(stated, "Global.engine")
         return [USUAL, *([stated] if stated and stated not in _NOT_COMPARED else [])], {}
     if text == "all":
-        reasons = {name: reason for name, reason in available_engines().items() if name not in _NOT_COMPARED}
+        reasons = {name: reason for name, reason in available_engines(None, model).items() if name not in _NOT_COMPARED}
         # the exact ones first: a change of Paddle's number of threads comes after them
         names = sorted((name for name in reasons if not reasons[name]), key=lambda name: not ENGINES.get(name).exact)
         return names, {name: reason for name, reason in reasons.items() if reason}
@@ -82,6 +83,8 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
     for name in engines:
         title, tolerance, setting = comparison(name, options, strict)
         engine = kind.create_engine(setting.engine, model_dir, setting)
+        if name == USUAL and engine.name != "paddle":  # the one in effect
+            title = f"{USUAL}_{engine.name}"
         yield agreement(title, tolerance, plain, outputs(engine, deployed))
         engine.close()
 
@@ -91,7 +94,7 @@ def comparison(name, options, strict):
     if name == USUAL:
         # the accelerations that the config states are compared by their own names
         usual = replace(options, engine=None, use_gpu=False, use_tensorrt=False)
-        return f"usual_{usual.engine_name}" if usual.enable_mkldnn else USUAL, TOLERANCE, usual
+        return USUAL, TOLERANCE, usual
     if ENGINES.get(name).exact and name != "paddle":
         return name, 0.0, replace(strict, engine=name)
     on_gpu = ENGINES.get(name).device == "gpu"

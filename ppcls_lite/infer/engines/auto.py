@@ -1,6 +1,7 @@
 """The fastest engine of this machine whose predictions agree with the plain engine's."""
 
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -56,8 +57,11 @@ class AutoEngine(Engine):
     def version(self):
         return self.chosen.version
 
-    def run(self, images):
-        return self.chosen.run(images)
+    def observe(self, inputs):
+        return self.chosen.effects  # known since it was tried
+
+    def compute(self, images):
+        return self.chosen.compute(images)
 
     def close(self):
         self.chosen.close()
@@ -85,12 +89,13 @@ def choose_engine(model, options, probe):
 
 def _try(name, model, options, probe, expected):
     """(engine or None, Trial, its scores or None); `expected` None means this is the plain engine."""
-    builder = ENGINES.get(name)
-    reason = builder.why_not(options)
+    builder, options = ENGINES.get(name), replace(options, engine=name)
+    reason = builder.why_not(options, model)
     if reason:
         return None, Trial(name, why_not=reason), None
     try:
         engine = builder(model, options)
+        engine.prove({engine.input_names[0]: probe}, say=False)  # only the one that is taken is of interest
         scores = engine.run(probe)
     except UserError as error:
         return None, Trial(name, why_not=str(error)), None

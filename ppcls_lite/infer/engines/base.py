@@ -1,7 +1,11 @@
 """What every engine is, and the table of them by name."""
 
+import functools
+
+from ppcls_lite.infer.engines.effects import OFF, NotInEffect, listed
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.registry import Registry
 
 ENGINES = Registry("engine")
@@ -12,27 +16,31 @@ class Engine:
 
     A subclass loads the model in `__init__(model, options)` and sets `input_names`; it raises UserError when the
     model cannot be loaded. `create_engine` calls `why_not` before. `with create_engine(...) as engine:` closes it.
+    It has `compute` and, where models may have several inputs, `compute_all`; `observe` finds out what is in effect.
 
     Class attributes:
         name: the word that commands and configs use, set by `register_engine`.
         device: `cpu` or `gpu`.
         exact: True where the results are the training engine's bit by bit, given `EngineOptions.strict()`.
         takes_export: whether it loads an exported model; the training engine takes a config instead.
+        insists_on: the name of the `Effect` without which the engine is not what its name says.
     """
 
     name = ""
     device = "cpu"
     exact = False
     takes_export = True
+    insists_on = ""
 
     def __init__(self, model, options=None):
         self.model = model
         self.options = options or EngineOptions()
         self.input_names = []
+        self.effects = None  # the list of `Effect`s, known once a batch is run
 
     @classmethod
-    def why_not(cls, options=None):
-        """Why this engine cannot run on this machine, or an empty string when it can."""
+    def why_not(cls, options=None, model=None):
+        """Why this engine cannot run on this machine (`model`, if it is given, is an exported one), or ""."""
         return ""
 
     @property
@@ -48,11 +56,39 @@ class Engine:
         return self.options.cpu_num_threads
 
     def run(self, images):
-        """The model's first output for one batch."""
-        raise NotImplementedError
+        """The model's first output for one batch; the first call proves that what was asked for is in effect."""
+        if self.effects is None:
+            self.prove({self.input_names[0]: images})
+        return self.compute(images)
 
     def run_all(self, inputs):
         """All outputs in the model's order, for `inputs` {name: array}; detectors have several of both."""
+        if self.effects is None:
+            self.prove(inputs)
+        return self.compute_all(inputs)
+
+    def prove(self, inputs, say=True):
+        """Find out with one batch, {name: array}, what is in effect, and log it; NotInEffect for what should be.
+
+        `run` and `run_all` do it by themselves, once.
+        """
+        self.effects = list(self.observe(inputs))
+        for effect in self.effects:
+            if effect.name == self.insists_on and effect.found == OFF:
+                raise NotInEffect(f"engine {self.name}: {effect.name} is asked for, and not in effect: {effect.why}")
+        if self.effects and say:
+            say_once(f"engine {self.name}: {listed(self.effects)}")
+
+    def observe(self, inputs):
+        """The `Effect`s of the options, in a fixed order."""
+        return []
+
+    def compute(self, images):
+        """The model's first output for one batch."""
+        raise NotImplementedError
+
+    def compute_all(self, inputs):
+        """All outputs in the model's order."""
         raise UserError(f"engine {self.name}: does not run models with several inputs")
 
     def close(self):
@@ -73,3 +109,9 @@ def register_engine(name):
         return ENGINES.register(builder, name)
 
     return register
+
+
+@functools.cache
+def say_once(text):
+    """Log a line; a service has several engines of a kind."""
+    logger.info(text)

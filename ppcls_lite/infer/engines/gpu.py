@@ -13,13 +13,14 @@ class GPUEngine(PaddleEngine):
     """CUDA and cuDNN, FP32."""
 
     device = "gpu"
+    insists_on = "GPU"
 
     def __init__(self, model, options=None):
         options = options or EngineOptions()
         super().__init__(model, replace(options, use_gpu=True, use_tensorrt=False))
 
     @classmethod
-    def why_not(cls, options=None):
+    def why_not(cls, options=None, model=None):
         import paddle
 
         return why_no_gpu(paddle)

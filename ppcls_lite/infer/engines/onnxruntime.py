@@ -11,10 +11,11 @@ import tempfile
 from contextlib import contextmanager
 
 from ppcls_lite.infer.engines.base import Engine, register_engine
+from ppcls_lite.infer.engines.effects import ON, Effect
+from ppcls_lite.infer.engines.threads import threads_effect
 from ppcls_lite.infer.model.storage import standard_files
 from ppcls_lite.utils.errors import UserError, quick_import
 
-_PACKAGES = ("onnxruntime", "paddle2onnx")
 _OPSET = 16  # has HardSwish, and every Paddle2ONNX and ONNX Runtime in use knows it
 
 
@@ -38,9 +39,8 @@ class ONNXRuntimeEngine(Engine):
         self._outputs = [self._session.get_outputs()[0].name]
 
     @classmethod
-    def why_not(cls, options=None):
-        missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-        return f"no {' and no '.join(missing)}: pip install -r requirements-engines.txt" if missing else ""
+    def why_not(cls, options=None, model=None):
+        return missing_packages("onnxruntime", "paddle2onnx")
 
     @property
     def version(self):
@@ -48,14 +48,28 @@ class ONNXRuntimeEngine(Engine):
 
         return f"ONNX Runtime {onnxruntime.__version__}"
 
-    def run(self, images):
+    def observe(self, inputs):
+        name, *others = self._session.get_providers()
+        found = self._session.get_session_options().intra_op_num_threads
+        return [
+            Effect("ONNX Runtime", ON, ON, ", ".join([name, *others])),
+            threads_effect(self.threads, found),
+        ]
+
+    def compute(self, images):
         return self._session.run(self._outputs, {self.input_names[0]: images})[0]
 
-    def run_all(self, inputs):
+    def compute_all(self, inputs):
         return self._session.run(None, inputs)
 
     def close(self):
         self._session = None
+
+
+def missing_packages(*names):
+    """Which of the packages are not installed, and how to get them, in words; an empty string for none."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    return f"no {' and no '.join(missing)}: pip install -r requirements-engines.txt" if missing else ""
 
 
 def convert_to_onnx(files):

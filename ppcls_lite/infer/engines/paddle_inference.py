@@ -3,7 +3,10 @@
 from dataclasses import replace
 
 from ppcls_lite.infer.engines.base import Engine, register_engine
+from ppcls_lite.infer.engines.effects import ON, Effect, NotInEffect
+from ppcls_lite.infer.engines.observe import acceleration, observe, optimisations
 from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.infer.engines.threads import threads_effect
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.infer.model.storage import check_params, standard_files
 from ppcls_lite.utils.device import why_no_gpu
@@ -11,7 +14,13 @@ from ppcls_lite.utils.errors import UserError, quick_import
 
 
 class PaddleEngine(Engine):
-    """Paddle Inference as `options` say; the registered engines that derive from it fix some of them."""
+    """Paddle Inference as `options` say; the registered engines that derive from it fix some of them.
+
+    Class attribute:
+        library_operator: the operator that stands for what another library computes (`insists_on` is its name).
+    """
+
+    library_operator = ""
 
     def __init__(self, model, options=None):
         super().__init__(find_model(model), options)
@@ -19,8 +28,7 @@ class PaddleEngine(Engine):
             from paddle import inference
 
         with standard_files(self.model) as files:
-            if not files.is_json:
-                check_params(files)
+            check_params(files)
             config = inference.Config(str(files.structure), str(files.params))
             config.disable_glog_info()
             self.configure(config, inference)
@@ -41,12 +49,28 @@ class PaddleEngine(Engine):
             use_cpu(config, self.options)
             _use_onednn(config, self.options.enable_mkldnn)
 
-    def run(self, images):
+    def observe(self, inputs):
+        try:
+            self._observed = observe(self._predictor, inputs)
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            fault = NotInEffect if self.insists_on else UserError
+            raise fault(f"engine {self.name}: {self.model.folder}: Paddle cannot run it: {_reason(error)}") from error
+        results = self._observed.results
+        library = self.insists_on if self.library_operator else ""
+        effects = [acceleration(results, self.options, library, self.library_operator)]
+        effects += optimisations(results, self.model, self.options)
+        return effects if self.options.use_gpu else [*effects, self.observe_threads(inputs)]
+
+    def observe_threads(self, inputs):
+        """The `Effect` of the number of CPU threads; `observe` has run."""
+        return threads_effect(self.threads, self._observed.threads)
+
+    def compute(self, images):
         self._input.copy_from_cpu(images)
         self._predictor.run()
         return self._output.copy_to_cpu()
 
-    def run_all(self, inputs):
+    def compute_all(self, inputs):
         for name, array in inputs.items():
             self._predictor.get_input_handle(name).copy_from_cpu(array)
         self._predictor.run()
@@ -54,18 +78,28 @@ class PaddleEngine(Engine):
         return [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
 
     def close(self):
-        self._predictor = self._input = self._output = None
+        self._predictor = self._input = self._output = self._observed = None
 
 
 @register_engine("paddle")
 class PlainEngine(PaddleEngine):
-    """Paddle Inference on the CPU, without acceleration libraries: all others are compared with it."""
+    """Paddle Inference on the CPU, without acceleration libraries: all others are compared with it.
+
+    `no_onednn` says why it takes the place of oneDNN, if it does.
+    """
 
     exact = True
 
-    def __init__(self, model, options=None):
+    def __init__(self, model, options=None, no_onednn=""):
         options = options or EngineOptions()
+        self._no_onednn = no_onednn
         super().__init__(model, replace(options, use_gpu=False, use_tensorrt=False, enable_mkldnn=False))
+
+    def observe(self, inputs):
+        effects = super().observe(inputs)
+        if self._no_onednn:
+            effects[0] = Effect("oneDNN", ON, effects[0].found, self._no_onednn)
+        return effects
 
 
 def use_cpu(config, options):
@@ -87,10 +121,15 @@ def use_gpu(config, options):
 def _load(inference, config, folder):
     try:
         return inference.create_predictor(config)
-    except (RuntimeError, ValueError, OSError, MemoryError) as error:  # Paddle's own reasons fill a page
-        lines = [line.strip() for line in str(error).splitlines() if "Error: " in line or "Error) " in line]
-        reason = lines[-1] if lines else type(error).__name__
-        raise UserError(f"{folder}: Paddle Inference cannot load it: {reason:.200}") from error
+    except (RuntimeError, ValueError, OSError, MemoryError) as error:
+        raise UserError(f"{folder}: Paddle Inference cannot load it: {_reason(error)}") from error
+
+
+def _reason(error):
+    """The line of Paddle's error that says what is wrong: its text fills a page."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if "Error: " in line or "Error) " in line] or lines[:1] or [type(error).__name__]
+    return f"{told[-1]:.200}"
 
 
 def _use_onednn(config, enabled):

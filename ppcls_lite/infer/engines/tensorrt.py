@@ -25,6 +25,8 @@ class TensorRTEngine(PaddleEngine):
     """
 
     device = "gpu"
+    insists_on = "TensorRT"
+    library_operator = "tensorrt_engine"
 
     def __init__(self, model, options=None):
         options = options or EngineOptions()
@@ -45,7 +47,7 @@ class TensorRTEngine(PaddleEngine):
         )
 
     @classmethod
-    def why_not(cls, options=None):
+    def why_not(cls, options=None, model=None):
         import paddle
         from paddle import inference
 
@@ -57,7 +59,7 @@ class TensorRTEngine(PaddleEngine):
 
 def check_quantised(files):
     """Raise UserError unless the model's structure has quantisation operators."""
-    if not any("quantize" in kind for kind in operators(files.structure)):
+    if not any("quantize" in kind for kind in operators(files.structure).kinds):
         raise UserError(
             f"{files.structure}: Global.use_int8=True needs a quantised model, and there is no quantisation operator"
         )

@@ -21,18 +21,18 @@ class DygraphEngine(Engine):
             _prepare(options)
 
     @classmethod
-    def why_not(cls, options=None):
+    def why_not(cls, options=None, model=None):
         import paddle
 
         return why_no_gpu(paddle) if options and options.use_gpu else ""
 
-    def run(self, images):
+    def compute(self, images):
         import paddle
 
         with paddle.no_grad():
             return self.forward(paddle.to_tensor(images)).numpy()
 
-    def run_all(self, inputs):
+    def compute_all(self, inputs):
         import paddle
 
         with paddle.no_grad():

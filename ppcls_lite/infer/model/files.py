@@ -52,7 +52,7 @@ def find_model(model):
         if (folder / structure).is_file() and not structure.endswith(".json"):
             return ModelFiles(folder / structure, None)
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-    raise UserError(f"{folder}: expected inference.pdmodel and inference.pdiparams, found {found}")
+    raise UserError(f"{folder}: expected inference.pdmodel or inference.json, and inference.pdiparams, found {found}")
 
 
 def given_files(structure, params=None):
@@ -64,6 +64,8 @@ def given_files(structure, params=None):
     if not structure.is_file():
         raise UserError(f"{structure}: no such model file")
     if params is None or Path(params).resolve() == structure.parent.resolve():
+        if structure.suffix == ".json":
+            raise UserError(f"{structure}: expected its weights in one file, found no such file named (--p)")
         return ModelFiles(structure, None)
     if not Path(params).is_file():
         raise UserError(f"{params}: no such weights file (one file per variable is read from the model file's folder)")

@@ -1,4 +1,4 @@
-"""The structure file of Paddle 3's own format, `inference.json`: a program of PIR, Paddle's intermediate representation.
+"""The structure file of Paddle 3's own format, `inference.json`: a program in PIR, its intermediate representation.
 
 `paddle.jit.save` writes it from 3.0 on, and from 3.2 on nothing else. Its one block holds the weights (`p`), the inputs
 (`data`), the operators and the outputs (`fetch`), each with the types of its results. Paddle is not imported here.
@@ -36,12 +36,14 @@ class PirTensor(NamedTuple):
 
 class PirProgram(NamedTuple):
     """`inputs` and `outputs` in the order in which they are fed and fetched, `weights` in that of the weights file;
-    `operators` are the kinds of the others in the order of the file, such as `conv2d`."""
+    `operators` are the kinds of the others in the order of the file, such as `conv2d`, of which `constant` depend on no
+    input: Paddle computes those once, when it loads the model."""
 
     inputs: list
     outputs: list
     weights: list
     operators: list
+    constant: int
 
 
 def read_pir(path):
@@ -65,20 +67,25 @@ def read_pir(path):
 
 def _program(ops):
     inputs, outputs, weights, operators = [], {}, [], []
+    variable, constant = set(), 0  # the results that depend on an input, and the operators that do not
     for op in ops:
         kind = op["#"].rpartition(".")[2]
         if kind == "p":
             weights.append(_tensor(op["A"][3], op["O"]))
         elif kind == "data":
             inputs.append(_tensor(_attributes(op)["name"], op["O"][0]))
+            variable.add(op["O"][0]["%"])
         elif kind == "fetch":
             attributes = _attributes(op)
             outputs[attributes["col"]] = _tensor(attributes["name"], op["O"][0])
         else:
             operators.append(kind)
-    return PirProgram(
-        inputs, [outputs[column] for column in sorted(outputs)], sorted(weights, key=lambda one: one.name), operators
-    )
+            if variable.isdisjoint(entry["%"] for entry in op["I"]):
+                constant += 1
+            else:
+                variable.update(entry["%"] for entry in op["O"])
+    ordered = [outputs[column] for column in sorted(outputs)]
+    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constant)
 
 
 def _attributes(op):

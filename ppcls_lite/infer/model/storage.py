@@ -7,8 +7,10 @@ same bytes.
 import os
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from ppcls_lite.infer.model.files import ModelFiles
+from ppcls_lite.infer.model.pir import read_pir
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import check_finite
 from ppcls_lite.utils.scratch import ScratchFolder
@@ -17,18 +19,35 @@ from ppcls_lite.utils.tensor_files import read_tensors
 _STANDARD = ("inference.pdmodel", "inference.pdiparams")
 
 
+class Operators(NamedTuple):
+    """The operators of a structure file: their kinds, how many run for each batch where nothing is optimised, and
+    which one makes a result {its name: number}; the names are not known of `.json`."""
+
+    kinds: set
+    run: int
+    made_by: dict
+
+
 def variables(structure):
-    """{name: shape} of the weights that the structure file (`.pdmodel`) needs, in the order of the single file."""
+    """{name: shape} of the weights that the structure file needs, in the order of the single file."""
+    if structure.suffix == ".json":
+        return {weight.name: weight.shape for weight in read_pir(structure).weights}
     program = _program(structure)
     found = [var for var in program.block(0).all_vars() if var.persistable() and var.name() not in ("feed", "fetch")]
     return dict(sorted((var.name(), list(var.shape())) for var in found))
 
 
 def operators(structure):
-    """The kinds of operators in the structure file."""
+    """The `Operators` of the structure file."""
+    if structure.suffix == ".json":
+        program = read_pir(structure)
+        return Operators(set(program.operators), len(program.operators) - program.constant, {})
     program = _program(structure)
     block = program.block(0)
-    return {block.op(number).type() for number in range(block.op_size())}
+    found = [block.op(number) for number in range(block.op_size())]
+    found = [op for op in found if op.type() not in ("feed", "fetch")]
+    made_by = {name: number for number, op in enumerate(found) for name in op.output_arg_names()}
+    return Operators({op.type() for op in found}, len(found), made_by)
 
 
 def _program(structure):

@@ -1,0 +1,89 @@
+"""What Paddle Inference really does with a model: every operator that it runs, seen through its own hook.
+
+Paddle's switches are wishes: on `inference.json`, for example, it leaves OpenVINO out without a word.
+"""
+
+from typing import NamedTuple, Optional
+
+from ppcls_lite.infer.engines.effects import OFF, ON, Effect, word
+from ppcls_lite.infer.engines.threads import openmp_threads
+from ppcls_lite.infer.model.storage import operators
+
+_SHARED = 0.75  # the share of results with memory of their own, below which memory is shared
+_FEW = 4  # operators; fewer show nothing about passes and memory
+
+
+class Result(NamedTuple):
+    """One output of an operator that was run."""
+
+    operator: str  # its kind, for programs of `.json` with its number in the program: `pd_op.conv2d:3`
+    name: str
+    layout: str
+    place: str
+    address: int
+
+
+class Observed(NamedTuple):
+    """One run as Paddle did it. `clone` has to live as long as the predictor: Paddle frees what both use with it."""
+
+    results: list
+    threads: Optional[int]
+    clone: object
+
+
+def observe(predictor, inputs):
+    """`Observed`: one run of a clone of a `paddle.inference` predictor with `inputs` {name: array}."""
+    clone, results, threads = predictor.clone(), [], []  # of the predictor itself, the hook would slow each run
+
+    def note(operator, name, tensor):
+        if not results:
+            threads.append(openmp_threads())  # Paddle sets their number for the time of a run
+        results.append(Result(operator, name, str(tensor.layout), str(tensor.place), tensor.data_ptr()))
+
+    clone.register_output_hook(note)
+    for name, array in inputs.items():
+        clone.get_input_handle(name).copy_from_cpu(array)
+    clone.run()
+    clone.clear_intermediate_tensor()  # the memory that only this run needed
+    return Observed(results, threads[0] if threads else None, clone)
+
+
+def acceleration(results, options, library="", operator=""):
+    """The `Effect` of the `library` whose `operator` stands for a part of the network, or else of a GPU, or oneDNN."""
+    if library:
+        name, asked = library, True
+        count = sum(operator in result.operator for result in results)
+    elif options.use_gpu:
+        name, asked = "GPU", True
+        count = sum("gpu" in result.place.lower() for result in results)
+    else:
+        name, asked = "oneDNN", options.enable_mkldnn
+        count = sum(result.layout == "ONEDNN" for result in results)
+    why = f"{count} of {len(results)} results" if asked or count else ""
+    if asked and not count and not options.ir_optim:
+        why += ": it comes by the IR passes, which are off"
+    return Effect(name, word(asked), word(count), why)
+
+
+def optimisations(results, files, options):
+    """The `Effect`s of the IR passes and of the memory optimisation; none where another library has the network."""
+    ran = _ran(results, files)
+    if ran < _FEW:
+        return []
+    whole = operators(files.structure).run
+    why = f"{ran} operators run, of {whole}" if options.ir_optim or ran != whole else ""
+    effects = [Effect("IR passes", word(options.ir_optim), word(ran < whole), why)]
+    if files.is_json:
+        effects.append(Effect("memory optimisation", ON, OFF, "Paddle has none for inference.json, and would fail"))
+    else:
+        shared = len({result.address for result in results}) < _SHARED * len(results)
+        effects.append(Effect("memory optimisation", ON, word(shared)))
+    return effects
+
+
+def _ran(results, files):
+    """The number of operators that were run."""
+    if files.is_json:
+        return len({result.operator for result in results})
+    made_by = operators(files.structure).made_by
+    return len({made_by.get(result.name, result.name) for result in results})

@@ -5,7 +5,7 @@
         --serving_server deploy/paddleserving/digits_serving --serving_client deploy/paddleserving/digits_client
 
 Paddle Serving's own converter fails on every Paddle from 2.5 on. This one writes the same files with any Paddle, also
-for Paddle 3's own format, inference.json, which the pipeline server reads, but a C++ server does not.
+for Paddle 3's own format, inference.json, which classification_web_service.py reads, but a C++ server does not.
 Exit code: 0 converted, 1 the model or a folder cannot be used.
 """
 
@@ -20,8 +20,9 @@ from ppcls_lite.serving.program import read_program
 from ppcls_lite.utils.errors import UserError, run_main
 
 NOTE_ON_JSON = (
-    "note: this is Paddle 3's format (.json), which the pipeline server reads; a C++ Paddle Serving server and Paddle "
-    "Lite need .pdmodel: tools/export_model.py with -o Global.export_format=pdmodel, on Paddle up to 3.1"
+    "note: this is Paddle 3's format (.json), which classification_web_service.py reads; a C++ Paddle Serving server, "
+    "a stock pipeline server and Paddle Lite need .pdmodel: tools/export_model.py with "
+    "-o Global.export_format=pdmodel, on Paddle up to 3.1"
 )
 
 

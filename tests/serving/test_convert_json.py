@@ -36,7 +36,7 @@ def test_what_it_writes(model, tmp_path, run_here):
     assert outcome.status == 0, outcome.err
     assert "x -> prediction" in outcome.out
     (note,) = [line for line in outcome.out.splitlines() if line.startswith("note: ")]
-    for text in ("(.json)", "a C++ Paddle Serving server and Paddle Lite need .pdmodel", "export_format=pdmodel"):
+    for text in ("(.json)", "a C++ Paddle Serving server, ", "and Paddle Lite need .pdmodel", "export_format=pdmodel"):
         assert text in note
     assert names(server) == sorted([*MODEL, "serving_server_conf.prototxt", "serving_server_conf.stream.prototxt"])
     assert names(client) == ["serving_client_conf.prototxt", "serving_client_conf.stream.prototxt"]
@@ -197,6 +197,12 @@ def test_a_missing_file_is_named_with_the_one_that_is_there(model, tmp_path, run
     assert "found" not in outcome.err
     outcome = run_here(SCRIPT, *options, "--model_filename", "other.json", "--params_filename", "inference.pdiparams")
     assert outcome.status == 0, outcome.err
+
+
+def test_the_benchmark_names_what_a_stock_service_needs(model, run_here):
+    """Paddle Serving's own predictor would end the whole process group."""
+    outcome = run_here("deploy/paddleserving/benchmark.py", "--dirname", model, "--services", "ours", "stock_ir")
+    assert_one_line(outcome, f"{model}/inference.json: Paddle Serving's own predictor cannot read this format")
 
 
 def test_json_files_of_others_are_not_replaced(model, tmp_path):

@@ -111,13 +111,12 @@ serving_is_ready() {
 }
 
 serving_stamp() {
-    cat "$ROOT/requirements-serving.txt" "$ROOT/test_tipc/install_serving.sh" | cksum
+    cat "$ROOT/requirements-serving.txt" "$ROOT/test_tipc/install_serving.sh" "$ROOT/test_tipc/lib/renew_pb2.py" | cksum
 }
 
 install_serving() {
     local log=$ROOT/.venv.log
-    # the pins of requirements.txt stay as they are
-    local -a options=(-c "$ROOT/requirements.txt")
+    local -a options=(-c "$ROOT/requirements.txt" -c "$ROOT/requirements-serving.txt")
     # packages of an interrupted installation may be incomplete
     [[ ! -e $VENV/serving-began ]] || options+=(--force-reinstall)
     echo "installing Paddle Serving into .venv: about a minute the first time, log in .venv.log"

@@ -60,7 +60,7 @@ certify_service() { # DEVICE
 find_model() { # sets RUN[model_dir]: the config's folder; else what the base chain has exported; else a new export
     local base=test_tipc/configs/${RUN[model]}/train_infer_python.txt
     RUN[model_dir]=${VALUE[dirname]%/}
-    [[ ! -f ${RUN[model_dir]}/${VALUE[model_filename]} ]] || return 0
+    ! structure_in "${RUN[model_dir]}" >/dev/null || return 0
     echo "note: there is no ${VALUE[model_filename]} in ${RUN[model_dir]}; taking what the base chain exports"
     find_trained_model "$base" && return
     if in_stage 1; then export_model "$base"; else find_base_model; fi
@@ -81,12 +81,17 @@ export_model() { # CONFIG: by the base chain, of the provided weights, or of a s
 }
 
 convert() {
+    local structure
     in_stage 2 || return 0
+    structure=$(structure_in "${RUN[model_dir]}")
+    [[ $structure == "${VALUE[model_filename]}" ]] ||
+        echo "note: ${RUN[model_dir]} has $structure, Paddle 3's format of ${VALUE[model_filename]}; converting that"
     begin_command trans_model
     # Paddle Serving's own converter works with no Paddle since 2.5
     [[ "${COMMAND[*]:1}" != '-m paddle_serving_client.convert' ]] || COMMAND=(python deploy/paddleserving/convert.py)
     add_field dirname "${RUN[model_dir]}"
-    add_fields model_filename params_filename
+    add_field model_filename "$structure"
+    add_field params_filename
     add_field serving_server "${RUN[server_dir]}"
     add_field serving_client "${RUN[client_dir]}"
     FACTS=$(model_fact) EXPECT=new_service_model run_step convert "${RUN[output_dir]}/convert.log" . \

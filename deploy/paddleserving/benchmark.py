@@ -224,8 +224,14 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--save", help="write the figures as JSON to this file")
     args = parser.parse_args()
-    from ppcls_lite.serving.convert import convert
+    from ppcls_lite.serving.convert import convert, find_files
 
+    model_file = find_files(args.dirname).structure
+    if model_file.suffix == ".json" and any(name.startswith("stock") for name in args.services):
+        raise UserError(
+            f"{model_file}: Paddle Serving's own predictor cannot read this format; expected .pdmodel, or --services "
+            "without stock"
+        )
     data = args.image.read_bytes()
     body = json.dumps({"key": ["image"], "value": [base64.b64encode(data).decode()]}).encode()
     cores = len(os.sched_getaffinity(0))

@@ -4,7 +4,8 @@
         --model_filename inference.pdmodel --params_filename inference.pdiparams \\
         --serving_server deploy/paddleserving/digits_serving --serving_client deploy/paddleserving/digits_client
 
-Paddle Serving's own converter fails on every Paddle from 2.5 on. This one writes the same files with any Paddle.
+Paddle Serving's own converter fails on every Paddle from 2.5 on. This one writes the same files with any Paddle, also
+for Paddle 3's own format, inference.json, which classification_web_service.py reads, but a C++ server does not.
 Exit code: 0 converted, 1 the model or a folder cannot be used.
 """
 
@@ -17,6 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ppcls_lite.serving.convert import convert, describe, find_files
 from ppcls_lite.serving.program import read_program
 from ppcls_lite.utils.errors import UserError, run_main
+
+NOTE_ON_JSON = (
+    "note: this is Paddle 3's format (.json), which classification_web_service.py reads; a C++ Paddle Serving server, "
+    "a stock pipeline server and Paddle Lite need .pdmodel: tools/export_model.py with "
+    "-o Global.export_format=pdmodel, on Paddle up to 3.1"
+)
 
 
 def truth(text):
@@ -33,7 +40,7 @@ def names(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dirname", required=True, help="folder of the exported model")
-    parser.add_argument("--model_filename", help="its structure; default: inference.pdmodel")
+    parser.add_argument("--model_filename", help="its structure; default: inference.pdmodel or inference.json")
     parser.add_argument("--params_filename", help="its weights; default: inference.pdiparams")
     parser.add_argument("--serving_server", default="serving_server", help="folder to make for the server")
     parser.add_argument("--serving_client", default="serving_client", help="folder to make for clients")
@@ -54,6 +61,8 @@ def main():
         raise UserError(f"{args.dirname}: nothing is fed")
     print(f"converted {args.dirname}: {', '.join(feeds)} -> {', '.join(fetches)}")
     print(f"server: {args.serving_server}\nclient: {args.serving_client}")
+    if find_files(args.dirname, args.model_filename, args.params_filename).is_json:
+        print(NOTE_ON_JSON)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 The folder for the server holds the model and `serving_server_conf.prototxt`, the one for clients
 `serving_client_conf.prototxt`; each has a binary twin, `.stream.prototxt`. They are `GeneralModelConfig` messages
 (Paddle Serving's `general_model_config.proto`), as `python -m paddle_serving_client.convert` wrote them
-up to Paddle 2.4.
+up to Paddle 2.4. A model in Paddle 3's own format, `inference.json`, is described in the same way.
 """
 
 import os
@@ -12,23 +12,36 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from ppcls_lite.infer.model.files import find_model, given_files
-from ppcls_lite.serving.program import check_params, inputs_and_outputs, load_proto, read_program
+from ppcls_lite.infer.model.files import NAMES, find_model, given_files
+from ppcls_lite.serving.program import check_params, load_proto, read_program
 from ppcls_lite.utils.errors import UserError
 
-# Serving's number of a data type, by Paddle's (framework.proto, VarType.Type)
-_DATA_TYPES = {3: 0, 5: 1, 2: 2, 6: 3, 1: 4, 4: 5, 22: 6, 20: 7, 21: 8, 0: 9, 23: 10, 24: 11}
+# Serving's numbers of the data types
+_DATA_TYPES = {
+    "int64": 0,
+    "float32": 1,
+    "int32": 2,
+    "float64": 3,
+    "int16": 4,
+    "float16": 5,
+    "bfloat16": 6,
+    "uint8": 7,
+    "int8": 8,
+    "bool": 9,
+    "complex64": 10,
+    "complex128": 11,
+}
 _OURS = (".prototxt", ".pdmodel", ".pdiparams", ".info")
 _COMPANIONS = ("inference.yml", "label_list.txt")  # the preprocessing and the class names travel with the model
 _BY_SERVER = "fluid_time_file"  # a C++ server writes it there
 
 
 def describe(program, path, feed_aliases=None, fetch_aliases=None):
-    """The GeneralModelConfig of a program; aliases are lists of names, or None for the names of the variables."""
+    """The GeneralModelConfig of a `Program`; aliases are lists of names, or None for the names of the variables."""
     config = load_proto("paddle_serving_server", "proto/general_model_config_pb2.py").GeneralModelConfig()
-    feeds, fetches = inputs_and_outputs(program, path)
-    fetches.sort(key=lambda variable: variable.name)  # the order in which Paddle Serving's own converter writes them
-    for kind, variables, aliases in (("feed", feeds, feed_aliases), ("fetch", fetches, fetch_aliases)):
+    # the order in which Paddle Serving's own converter writes them
+    outputs = sorted(program.outputs, key=lambda variable: variable.name)
+    for kind, variables, aliases in (("feed", program.inputs, feed_aliases), ("fetch", outputs, fetch_aliases)):
         aliases = aliases or [variable.name for variable in variables]
         if len(aliases) != len(variables) or not all(aliases) or len(set(aliases)) != len(aliases):
             names = ", ".join(variable.name for variable in variables)
@@ -39,11 +52,9 @@ def describe(program, path, feed_aliases=None, fetch_aliases=None):
             entry = getattr(config, f"{kind}_var").add()
             entry.name, entry.alias_name = variable.name, alias
             entry.is_lod_tensor = variable.lod_level > 0
-            if variable.data_type not in _DATA_TYPES:
-                raise UserError(
-                    f"{path}: {variable.name} has data type {variable.data_type}, unknown to Paddle Serving"
-                )
-            setattr(entry, f"{kind}_type", _DATA_TYPES[variable.data_type])
+            if variable.dtype not in _DATA_TYPES:
+                raise UserError(f"{path}: {variable.name} has data type {variable.dtype!r}, unknown to Paddle Serving")
+            setattr(entry, f"{kind}_type", _DATA_TYPES[variable.dtype])
             entry.shape.extend([-1] if entry.is_lod_tensor else [side for side in variable.shape if side >= 0])
     return config
 
@@ -57,6 +68,9 @@ def find_files(folder, model_filename=None, params_filename=None):
         return find_model(folder)
     structure = Path(folder, model_filename) if model_filename else find_model(folder).structure
     params = Path(folder, params_filename) if params_filename else structure.with_suffix(".pdiparams")
+    if not structure.is_file():
+        others = [name for name, _ in NAMES if Path(folder, name).is_file()]
+        raise UserError(f"{structure}: no such model file" + (f"; found {', '.join(others)} there" if others else ""))
     return given_files(structure, params)
 
 
@@ -64,7 +78,7 @@ def convert(folder, server_folder, client_folder, model_filename=None, params_fi
     """Write the folders for server and clients from the exported model in `folder`.
 
     Each folder is written completely or not at all; an earlier conversion in it is replaced. Raises UserError for a
-    model that cannot be read, and for a folder that holds anything else.
+    model that cannot be read, and for a folder that holds anything else. Returns the GeneralModelConfig.
     """
     files = find_files(folder, model_filename, params_filename)
     if files.is_separate:
@@ -112,7 +126,10 @@ def _check_replaceable(target):
     if not target.is_dir():
         raise UserError(f"{target}: expected a folder for the converted model, found a file")
     for path in target.iterdir():
-        if path.is_dir() or not (path.suffix in _OURS or path.name in (*_COMPANIONS, _BY_SERVER)):
+        # a JSON file may be anybody's: one that has weights beside it is a model
+        is_model = path.suffix == ".json" and path.with_suffix(".pdiparams").is_file()
+        is_ours = is_model or path.suffix in _OURS or path.name in (*_COMPANIONS, _BY_SERVER)
+        if path.is_dir() or not is_ours:
             raise UserError(f"{target}: holds {path.name!r}, not part of a converted model; use another folder")
 
 

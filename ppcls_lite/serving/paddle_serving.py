@@ -5,6 +5,7 @@ import collections.abc
 import logging
 import logging.handlers
 
+from ppcls_lite.serving.program import first_line
 from ppcls_lite.serving.request import shown
 from ppcls_lite.utils.errors import UserError
 
@@ -19,10 +20,10 @@ try:
     from paddle_serving_server.pipeline.proto import pipeline_service_pb2, pipeline_service_pb2_grpc
     from paddle_serving_server.util import dump_pid_file
     from paddle_serving_server.web_service import WebService
-except ImportError as error:
+except (ImportError, TypeError) as error:  # TypeError: its messages are of another protobuf's time
     raise UserError(
-        f"Paddle Serving cannot be imported ({error}); set it up with: bash test_tipc/prepare.sh CONFIG serving_infer, "
-        "or bash test_tipc/install_serving.sh PYTHON"
+        f"Paddle Serving cannot be imported ({first_line(error)}); set it up with: "
+        "bash test_tipc/prepare.sh CONFIG serving_infer, or bash test_tipc/install_serving.sh PYTHON"
     ) from error
 
 logging.getLogger("ppcls_lite").disabled = False  # its import disables all loggers

@@ -1,7 +1,7 @@
 """Read an exported model's description: its inputs and outputs, and whether its weights file is complete.
 
-Reads the files of `paddle.jit.save` (`.pdmodel`, a ProgramDesc; `.pdiparams`, tensors one after the other) with
-Paddle's own message definitions, without importing Paddle.
+Reads the files of `paddle.jit.save` without importing Paddle: the structure as `.pdmodel` (a ProgramDesc, with Paddle's
+own message definitions) or as `.json` (Paddle 3's own format), and `.pdiparams` (tensors one after the other).
 """
 
 import importlib.util
@@ -10,20 +10,49 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
+from ppcls_lite.infer.model.pir import read_pir
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.tensor_files import read_tensors
 
 # FeedFetchList and ReaderBase variables are persistable too, and have no tensor.
 _TENSOR = 7
 
+# NumPy's name of a data type, by Paddle's number (framework.proto, VarType.Type)
+_TYPES = {
+    0: "bool",
+    1: "int16",
+    2: "int32",
+    3: "int64",
+    4: "float16",
+    5: "float32",
+    6: "float64",
+    20: "uint8",
+    21: "int8",
+    22: "bfloat16",
+    23: "complex64",
+    24: "complex128",
+}
+
 
 class Variable(NamedTuple):
-    """An input or output: its name, Paddle's number of its data type, and its shape, -1 where it may vary."""
+    """An input, output or weight: its name, NumPy's name of its data type (Paddle's number of one that NumPy has not),
+    and its shape, -1 where it may vary."""
 
     name: str
-    data_type: int
+    dtype: str
     shape: list
-    lod_level: int
+    lod_level: int = 0
+
+
+class Program(NamedTuple):
+    """What an exported model says about itself, each a list of `Variable`.
+
+    `inputs` and `outputs` are in the order in which they are fed and fetched, `weights` in that of the weights file.
+    """
+
+    inputs: list
+    outputs: list
+    weights: list
 
 
 def load_proto(package, *places):
@@ -39,29 +68,60 @@ def load_proto(package, *places):
             if path.is_file():
                 name = f"_{package}_{path.stem}"
                 if name not in sys.modules:
-                    found = importlib.util.spec_from_file_location(name, path)
-                    sys.modules[name] = importlib.util.module_from_spec(found)
-                    with warnings.catch_warnings():  # the generated code is old
-                        warnings.simplefilter("ignore")
-                        found.loader.exec_module(sys.modules[name])
+                    sys.modules[name] = _load(name, path)
                 return sys.modules[name]
     raise UserError(
         f"this Python has no {package} with {places[0]}; set it up with: bash test_tipc/prepare.sh CONFIG serving_infer"
     )
 
 
+def _load(name, path):
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        with warnings.catch_warnings():  # the generated code is old
+            warnings.simplefilter("ignore")
+            spec.loader.exec_module(module)
+    except (ImportError, TypeError, AttributeError) as error:  # as protobuf refuses code for another version of it
+        raise UserError(
+            f"{path}: this Python's protobuf cannot load it ({first_line(error)}); "
+            "for Paddle Serving: bash test_tipc/install_serving.sh PYTHON"
+        ) from error
+    return module
+
+
+def first_line(error):
+    """The beginning of an error's text, which protobuf writes a page of."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
 def read_program(path):
-    """The ProgramDesc in a `.pdmodel` file; UserError for anything else."""
-    framework = load_proto("paddle", "base/proto/framework_pb2.py", "fluid/proto/framework_pb2.py")
+    """The `Program` in a structure file, `.json` or `.pdmodel`; UserError for anything else."""
     path = Path(path)
+    if path.suffix == ".json":
+        found = read_pir(path)
+        program = Program(*([Variable(*tensor) for tensor in part] for part in found[:3]))
+    else:
+        described = _read_description(path)
+        program = Program(*_inputs_and_outputs(described, path), _weights(described, path))
+    if not program.inputs or not program.outputs:
+        raise UserError(
+            f"{path}: the program has {len(program.inputs)} inputs and {len(program.outputs)} outputs: it is not an "
+            "inference model"
+        )
+    return program
+
+
+def _read_description(path):
+    """The ProgramDesc in a `.pdmodel` file."""
+    framework = load_proto("paddle", "base/proto/framework_pb2.py", "fluid/proto/framework_pb2.py")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: the model's structure cannot be read ({error.strerror})") from None
     if data.lstrip()[:1] == b"{":
         raise UserError(
-            f"{path}: expected a .pdmodel, found the .json format, which Paddle Serving cannot read; export it again "
-            "with the environment variable FLAGS_enable_pir_api=0"
+            f"{path}: holds Paddle 3's JSON format, which Paddle reads from a file named inference.json only"
         )
     program = framework.ProgramDesc()
     try:
@@ -83,8 +143,15 @@ def _tensor(var):
     return None
 
 
-def inputs_and_outputs(program, path):
-    """(inputs, outputs) of a program, each a list of `Variable` in the order in which they are fed and fetched."""
+def _variable(kind, name, tensor, path):
+    if tensor is None:
+        raise UserError(f"{path}: the {kind} variable {name!r:.80} is not described as a tensor")
+    levels = getattr(tensor, "lod_level", None) or getattr(tensor, "legacy_lod_level", 0)
+    number = tensor.tensor.data_type
+    return Variable(name, _TYPES.get(number, str(number)), list(tensor.tensor.dims), levels)
+
+
+def _inputs_and_outputs(program, path):
     block = program.blocks[0]
     described = {var.name: var for var in block.vars}
     found = {"feed": {}, "fetch": {}}
@@ -94,28 +161,25 @@ def inputs_and_outputs(program, path):
             slots = op.outputs if op.type == "feed" else op.inputs
             name = "".join(slots[0].arguments) if slots else ""
             tensor = _tensor(described[name]) if name in described else None
-            if tensor is None:
-                raise UserError(f"{path}: the {op.type} variable {name!r:.80} is not described as a tensor")
-            levels = getattr(tensor, "lod_level", None) or getattr(tensor, "legacy_lod_level", 0)
-            found[op.type][column] = Variable(name, tensor.tensor.data_type, list(tensor.tensor.dims), levels)
-    feeds, fetches = ([found[kind][column] for column in sorted(found[kind])] for kind in ("feed", "fetch"))
-    if not feeds or not fetches:
-        raise UserError(
-            f"{path}: the program has {len(feeds)} inputs and {len(fetches)} outputs: it is not an inference model"
-        )
-    return feeds, fetches
+            found[op.type][column] = _variable(op.type, name, tensor, path)
+    return ([found[kind][column] for column in sorted(found[kind])] for kind in ("feed", "fetch"))
+
+
+def _weights(program, path):
+    variables = [var for var in program.blocks[0].vars if var.persistable and var.type.type == _TENSOR]
+    return [_variable("weight", var.name, _tensor(var), path) for var in sorted(variables, key=lambda var: var.name)]
 
 
 def check_params(path, program):
-    """Raise UserError unless the weights file holds exactly the program's tensors, complete.
+    """Raise UserError unless the weights file holds exactly the `Program`'s tensors, complete.
 
     Paddle loads a truncated file without an error, and then computes with uninitialised memory.
     """
-    variables = [var for var in program.blocks[0].vars if var.persistable and var.type.type == _TENSOR]
     found = read_tensors(path)
-    if len(found) != len(variables):
-        raise UserError(f"{path}: holds {len(found)} tensors, and the model has {len(variables)}")
-    for var, (_, _, array) in zip(sorted(variables, key=lambda var: var.name), found):
-        expected = list(_tensor(var).tensor.dims)
-        if list(array.shape) != expected:
-            raise UserError(f"{path}: the tensor {var.name!r:.80} is {list(array.shape)}, and the model has {expected}")
+    if len(found) != len(program.weights):
+        raise UserError(f"{path}: holds {len(found)} tensors, and the model has {len(program.weights)}")
+    for weight, (_, _, array) in zip(program.weights, found):
+        if list(array.shape) != weight.shape:
+            raise UserError(
+                f"{path}: the tensor {weight.name!r:.80} is {list(array.shape)}, and the model has {weight.shape}"
+            )

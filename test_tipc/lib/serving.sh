@@ -36,9 +36,20 @@ find_trained_model() { # CONFIG: a model that the base chain has trained before,
 }
 
 take_model() { # PATTERN: sets RUN[model_dir] to the first such folder with a model; fails when there is none
-    local found
-    found=$(compgen -G "$1/${VALUE[model_filename]}" | head -n 1)
-    [[ -n $found ]] && RUN[model_dir]=${found%/*}
+    local folder
+    while IFS= read -r folder; do
+        structure_in "$folder" >/dev/null && RUN[model_dir]=$folder && return
+    done < <(compgen -G "$1")
+    return 1
+}
+
+structure_in() { # FOLDER: print the name of the model's structure there, the config's or Paddle 3's; fail without one
+    local name=${VALUE[model_filename]}
+    if [[ ! -f $1/$name ]]; then
+        [[ $name == *.pdmodel ]] || return
+        name=${name%.pdmodel}.json # all that Paddle 3.2 and later write
+    fi
+    [[ -f $1/$name ]] && echo "$name"
 }
 
 find_base_model() { # the one that the base chain has exported for this run
@@ -49,7 +60,7 @@ find_base_model() { # the one that the base chain has exported for this run
 }
 
 new_base_model() { # EXPECT of model
-    take_model "${RUN[output_dir]}/base/*/*/*/inference" && is_new "${RUN[model_dir]}/${VALUE[model_filename]}" && return
+    take_model "${RUN[output_dir]}/base/*/*/*/inference" && is_new "${RUN[model_dir]}/$(structure_in "${RUN[model_dir]}")" && return
     STEP[reason]="the base chain left no new ${VALUE[model_filename]} in ${RUN[output_dir]}/base"
     return 1
 }

@@ -162,7 +162,7 @@ FAULTS = {
     cut_program: "expected the structure of an exported model",
     empty_program: "expected the structure of an exported model, found 0 bytes",
     foreign_program: "expected the structure of an exported model",
-    json_program: "FLAGS_enable_pir_api=0",
+    json_program: "inference.json: not an inference model as Paddle 3 writes it",
     cut_params: "or a damaged one",
     other_params: "holds 1 tensors, and the model has",
     long_params: "or a damaged one",

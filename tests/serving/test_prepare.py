@@ -1,24 +1,65 @@
 """Set-up of Paddle Serving: once and completely into the managed environment, never into one of the user."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests.chain.test_prepare import SetUp
+from tests.chain.test_prepare import PIP, SetUp
 from tests.helpers.shell import CONFIGS, assert_one_error, is_running
 
 CONFIG = str(CONFIGS / "serving_paddleclas.txt")
-PACKAGES = ("paddle-serving-server==0.9.0", "paddle-serving-app==0.9.0", "paddle-serving-client==0.9.0")
+# This pip lists what a test says is installed, notes its constraints, and the wheels of Paddle Serving have one module
+# of messages each, in the form of their time.
+PIP_LISTS = """
+import os, sys
+if sys.argv[1] == "list": sys.exit(print(open(os.environ["NOTES"] + "/installed").read(), end=""))
+"""
+PIP_INSTALLS = """
+import sysconfig
+files = [sys.argv[at + 1] for at, word in enumerate(sys.argv) if word == "-c"]
+if files: (note / "constraints").write_text("".join(open(path).read() for path in files))
+for part in ("server", "app", "client"):
+    if any(word.startswith("paddle-serving-" + part) for word in sys.argv):
+        package = Path(sysconfig.get_path("purelib"), "paddle_serving_" + part)
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").touch()
+        (package / "a_pb2.py").write_text("DESCRIPTOR = f(serialized_pb=" + repr(bytes([10, 1, 97])) + ")\\n")
+"""
+# as much of protobuf as a renewed module calls
+PROTOBUF = {
+    "__init__.py": "",
+    "descriptor_pool.py": "class Default:\n    def AddSerializedFile(self, data): return data\n",
+    "internal/__init__.py": "",
+    "internal/builder.py": "def BuildMessageAndEnumDescriptors(*words): pass\n"
+    "BuildTopDescriptorsAndMessages = BuildMessageAndEnumDescriptors\n",
+}
 
 
 @pytest.fixture
 def setup(tmp_path):
     made = SetUp(tmp_path)
+    (made.notes / "pip.py").write_text(PIP_LISTS + PIP + PIP_INSTALLS)
+    (made.notes / "installed").touch()
     made.run(CONFIG, "lite_train_lite_infer")  # the environment without Paddle Serving
+    for name, text in PROTOBUF.items():
+        path = site_packages(made) / "google/protobuf" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     return made
+
+
+def site_packages(setup):
+    (folder,) = setup.venv.glob("lib/python3.*/site-packages")
+    return folder
+
+
+def messages(setup):
+    """The texts of the modules of messages of the three packages."""
+    return [path.read_text() for path in sorted(site_packages(setup).glob("paddle_serving_*/*_pb2.py"))]
 
 
 def serve(setup, **environment):
@@ -40,13 +81,19 @@ def test_it_is_installed_once_with_the_pins_of_the_environment(setup):
     assert run.status == 0, run.out + run.err
     assert run.out.startswith("installing Paddle Serving into .venv")
     plain, wheels, client = pip_calls(setup)
-    assert f"-c {setup.tree}/requirements.txt" in plain
-    assert "grpcio==" in plain
+    assert plain.startswith(
+        "install --disable-pip-version-check --no-input "
+        f"-c {setup.tree}/requirements.txt -c {setup.tree}/requirements-serving.txt grpcio flask "
+    )
+    assert "==" not in plain  # the versions are those of the two files
     assert "paddle-serving" not in plain
+    assert "protobuf" not in plain
     assert "--no-deps paddle-serving-server==0.9.0 paddle-serving-app==0.9.0" in wheels
     assert "--no-deps --target" in client
     assert "--python-version 3.9" in client
     assert "--force-reinstall" not in plain + wheels + client
+    assert len(messages(setup)) == 3
+    assert all("AddSerializedFile(b'\\n\\x01a')" in text for text in messages(setup))
     run = serve(setup)
     assert (run.status, run.out, run.err) == (0, "", "")
     assert len(pip_calls(setup)) == 3
@@ -106,6 +153,26 @@ def test_a_failed_installation_is_reported_and_tried_again(setup):
     assert marker(setup).is_file()
 
 
+def test_messages_that_cannot_be_renewed_are_a_failed_installation(setup):
+    (site_packages(setup) / "google/protobuf/internal/builder.py").unlink()
+    run = serve(setup)
+    assert run.status == 1
+    assert "protobuf cannot load it, expected 3.20 or newer" in run.err
+    assert run.err.splitlines()[-1] == "error: installing Paddle Serving failed; all of pip's output is in .venv.log"
+    assert not marker(setup).exists()
+    assert all("serialized_pb" in text for text in messages(setup))
+
+
+def test_another_way_to_renew_the_messages_is_applied(setup):
+    assert serve(setup).status == 0
+    script = setup.tree / "test_tipc/lib/renew_pb2.py"
+    script.write_text(script.read_text().replace("Generated protocol buffer code", "Made anew"))
+    run = serve(setup)
+    assert run.status == 0, run.out + run.err
+    assert run.out.startswith("installing Paddle Serving into .venv")
+    assert all("Made anew" in text for text in messages(setup))
+
+
 def test_an_environment_of_the_user_is_left_alone(setup):
     """The missing packages are named, with the command that installs them."""
     hide = setup.notes / "hide"
@@ -135,6 +202,16 @@ def test_the_script_for_an_environment_of_the_user(setup):
         "NOTES": str(setup.notes),
         "SERVING_SERVER": "paddle-serving-server-gpu==0.9.0.post112",
     }
-    done = subprocess.run([*script, str(setup.venv / "bin/python")], env=environment, capture_output=True, text=True)
+    # pip gets what is there as constraints, without versions that it cannot read
+    there = ["numpy==2.5.5", "torch==2.9.0+cu130", "x.y_z==1!2.0rc1.post2.dev3", "a-b==26.10.19.post1"]
+    odd = ["distro-info==1.1build1", "-e git+https://host/x", "x @ file:///x", ""]
+    (setup.notes / "installed").write_text("\n".join([*there, *odd]))
+    command = [*script, str(setup.venv / "bin/python"), "-q"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--no-deps paddle-serving-server-gpu==0.9.0.post112 paddle-serving-app==0.9.0" in pip_calls(setup)[1]
+    plain, wheels, _ = pip_calls(setup)
+    assert re.search(r" -q -c /dev/fd/\d+ grpcio flask [a-zA-Z_ -]+$", plain)
+    assert (setup.notes / "constraints").read_text().splitlines() == there
+    assert "--no-deps paddle-serving-server-gpu==0.9.0.post112 paddle-serving-app==0.9.0" in wheels
+    assert "-c " not in wheels
+    assert all("AddSerializedFile" in text for text in messages(setup))

@@ -212,11 +212,12 @@ def test_an_engine_that_fails_and_a_thread_that_dies(tmp_path, converted):
         service.stop()
 
 
-def test_paddle_serving_that_is_missing(tmp_path, converted):
-    """Without the package: one line with the command that installs it."""
+@pytest.mark.parametrize("error", ["ImportError('hidden')", "TypeError('hidden\\nIf this call came from a _pb2.py …')"])
+def test_paddle_serving_that_is_missing_or_of_another_protobuf(tmp_path, converted, error):
+    """One line with the command that installs it."""
     hidden = tmp_path / "paddle_serving_server"
     hidden.mkdir()
-    (hidden / "__init__.py").write_text("raise ImportError('hidden')")
+    (hidden / "__init__.py").write_text(f"raise {error}", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "-o", f"{MODEL}={converted}"],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},

@@ -20,26 +20,39 @@ find_interpreter() { # VERSION, such as 3.12: print the path of a Python that ca
 
 # ------------------------------------------------------------------------------------------------ the environment
 
-make_environment() { # FOLDER PYTHON KIND [PADDLE]: FOLDER/venv with Paddle, our packages, the engines' and Serving's
-    # KIND: pinned, as our requirements are; or newest, what pip finds today from these versions on. PADDLE: a version;
-    # the newest where none is given. What the engines or Paddle Serving cannot have is noted in FOLDER/*.missing, and
-    # their runs then say so. Fails where our own packages cannot be installed; FOLDER/install.log says why.
-    local folder=$1 log=$1/install.log missing
+# KIND is pinned, as our requirements are, or newest: what pip finds today, from these versions on.
+
+make_environment() { # FOLDER PYTHON KIND [PADDLE]: FOLDER/venv with our packages, and this Paddle or the newest one
+    local folder=$1 log=$1/install.log
     write_requirements "$folder" "$3" "${4:-}" || return
-    if ! has_stamp "$folder/venv/ready" "$2" "$folder"/{base,engines}.txt; then
-        rm -rf "$folder/venv" "$folder"/*.missing
-        "$2" -m venv "$folder/venv" >"$log" 2>&1 || return
-        pip_install "$folder" -r "$folder/base.txt" || return
-        missing=$(cannot_install "$folder" -r "$folder/base.txt" -r "$folder/engines.txt") ||
-            echo "$missing" >"$folder/engines.missing"
-        stamp "$2" "$folder"/{base,engines}.txt >"$folder/venv/ready" || return
-    fi
-    if ! has_stamp "$folder/venv/ready-serving" "$2" "$folder/serving.txt" "${SERVING_INSTALLER[@]}"; then
-        rm -f "$folder/serving.missing"
-        missing=$(cannot_install_serving "$folder" "$3") || echo "$missing" >"$folder/serving.missing"
-        stamp "$2" "$folder/serving.txt" "${SERVING_INSTALLER[@]}" >"$folder/venv/ready-serving" || return
-    fi
-    "$folder/venv/bin/python" -m pip list --disable-pip-version-check --format freeze >"$folder/packages.txt" 2>>"$log"
+    ! has_stamp "$folder/venv/ready" "$2" "$folder/base.txt" || return 0
+    rm -rf "$folder/venv" "$folder"/*.missing
+    "$2" -m venv "$folder/venv" >"$log" 2>&1 && pip_install "$folder" -r "$folder/base.txt" &&
+        stamp "$2" "$folder/base.txt" >"$folder/venv/ready"
+}
+
+add_engines() { # FOLDER PYTHON: what engines need that are not inside Paddle; FOLDER/engines.missing says why not
+    local marker=$1/venv/ready-engines
+    ! has_stamp "$marker" "$2" "$1/engines.txt" || return 0
+    rm -f "$1/engines.missing"
+    pip_install "$1" -r "$1/base.txt" -r "$1/engines.txt" || last_error "$1/install.log" >"$1/engines.missing"
+    stamp "$2" "$1/engines.txt" >"$marker"
+}
+
+add_serving() { # FOLDER PYTHON KIND: Paddle Serving; FOLDER/serving.missing says why not
+    local marker=$1/venv/ready-serving
+    local -a pins=()
+    ! has_stamp "$marker" "$2" "$1/serving.txt" "${SERVING_INSTALLER[@]}" || return 0
+    rm -f "$1/serving.missing"
+    # without them it adds what is missing, of any version that fits
+    [[ $3 == newest ]] || pins=(-c "$1/base.txt" -c "$1/serving.txt")
+    bash test_tipc/install_serving.sh "$1/venv/bin/python" "${pins[@]}" >>"$1/install.log" 2>&1 ||
+        last_error "$1/install.log" >"$1/serving.missing"
+    stamp "$2" "$1/serving.txt" "${SERVING_INSTALLER[@]}" >"$marker"
+}
+
+list_packages() { # FOLDER: what is installed, in FOLDER/packages.txt
+    "$1/venv/bin/python" -m pip list --disable-pip-version-check --format freeze >"$1/packages.txt" 2>>"$1/install.log"
 }
 
 write_requirements() { # FOLDER KIND PADDLE: base.txt, engines.txt and serving.txt there
@@ -72,53 +85,41 @@ pip_install() { # FOLDER PIP_OPTION...
         >>"$1/install.log" 2>&1
 }
 
-cannot_install() { # FOLDER PIP_OPTION...: install; where that fails, print why
-    pip_install "$@" || { last_error "$1/install.log" && return 1; }
-}
-
-cannot_install_serving() { # FOLDER KIND: install; where that fails, print why
-    local -a pins=()
-    # without them it adds what is missing, of any version that fits
-    [[ $2 == newest ]] || pins=(-c "$1/base.txt" -c "$1/serving.txt")
-    bash test_tipc/install_serving.sh "$1/venv/bin/python" "${pins[@]}" >>"$1/install.log" 2>&1 ||
-        { last_error "$1/install.log" && return 1; }
-}
-
 last_error() { # LOG OF PIP: print its last error, without the versions that there are instead
-    local line
-    line=$(grep -a '^ERROR: ' "$1" | tail -n 1)
-    [[ -n $line ]] || line=$(tail -n 1 "$1")
-    printf '%s\n' "${line#ERROR: }" | cut -c 1-300
+    local end line
+    end=$(tail -n 40 "$1")
+    if grep -aqE 'Failed to establish a new connection|name resolution|Name or service not known' <<<"$end"; then
+        echo "the package index cannot be reached"
+        return
+    fi
+    line=$(grep -a '^ERROR: ' <<<"$end" | tail -n 1)
+    [[ -n $line ]] || line=$(grep -av '^[[:space:]]*$' <<<"$end" | tail -n 1)
+    line=${line#ERROR: }
+    printf '%s\n' "${line#error: }" | cut -c 1-300
 }
 
 # ------------------------------------------------------------------------------------------------------- the runs
 
-run_part() { # PART FOLDER: run it in FOLDER/venv; its screen in FOLDER/PART.log, all else in FOLDER/runs
-    local python=$2/venv/bin/python
-    local model=$2/runs/$TRAINING/inference
+run_part() { # PART PYTHON FOLDER: its screen in FOLDER/PART.log, all else in FOLDER/runs
+    local model=$3/runs/$TRAINING/inference
+    mkdir -p "$3/runs" || return
     case $1 in
-        classifier) run_chain "$2" test_train_inference_python.sh "$CLASSIFIER" lite_train_lite_infer ;;
-        detector) run_chain "$2" test_train_inference_python.sh "$DETECTOR" lite_train_lite_infer ;;
-        serving)
-            serving_config "$model" >"$2/runs/serving.txt" || return
-            run_chain "$2" test_serving.sh "$2/runs/serving.txt" serving_infer
+        classifier) run_chain "$2" "$3" test_train_inference_python.sh "$CLASSIFIER" lite_train_lite_infer ;;
+        detector) run_chain "$2" "$3" test_train_inference_python.sh "$DETECTOR" lite_train_lite_infer ;;
+        serving) # of the model that was just exported
+            sed "s|^--dirname:.*|--dirname:$model|" "$SERVING" >"$3/runs/serving.txt" &&
+                run_chain "$2" "$3" test_serving.sh "$3/runs/serving.txt" serving_infer
             ;;
         engines)
-            "$python" tools/compare_engines.py "${TRAINED_WITH[@]}" -o Global.device=cpu --engines all \
-                -o "Global.pretrained_model=$2/runs/$TRAINING/latest.pdparams" --inference_model_dir "$model" \
-                --save "$2/runs/engines.json"
+            "$2" tools/compare_engines.py "${TRAINED_WITH[@]}" -o Global.device=cpu --engines all \
+                -o "Global.pretrained_model=$3/runs/$TRAINING/latest.pdparams" --inference_model_dir "$model" \
+                --save "$3/runs/engines.json"
             ;;
-    esac >"$2/$1.log" 2>&1
+    esac >"$3/$1.log" 2>&1
 }
 
-run_chain() { # FOLDER SCRIPT CONFIG MODE
-    TIPC_PYTHON=$1/venv/bin/python TIPC_OUTPUT=$1/runs bash "test_tipc/$2" "$3" "$4"
-}
-
-serving_config() { # MODEL: the config that serves the model that was just exported, in the format that it has
-    local format=pdmodel
-    [[ -f $1/inference.pdmodel || ! -f $1/inference.json ]] || format=json
-    sed "s|^--dirname:.*|--dirname:$1|; s|^--model_filename:.*|--model_filename:inference.$format|" "$SERVING"
+run_chain() { # PYTHON FOLDER SCRIPT CONFIG MODE
+    TIPC_PYTHON=$1 TIPC_OUTPUT=$2/runs bash "test_tipc/$3" "$4" "$5"
 }
 
 why_not_run() { # PART FOLDER: print why it cannot be run; fails when it can

@@ -47,8 +47,8 @@ main() {
         done
     done
     [[ -z ${RUN[install]} ]] || exit "$failed"
-    ((${#tried[@]} == 0)) ||
-        "${RUN[python]}" tools/tables/versions_table.py --collect "$KEEP" --update docs/versions.md "${tried[@]}" || exit 1
+    ((${#tried[@]} == 0)) || "${RUN[python]}" tools/tables/versions_table.py --collect "$KEEP" \
+        --update docs/versions.md "${tried[@]}" || exit 1
     exit "$failed"
 }
 
@@ -61,11 +61,10 @@ try() { # PADDLE PYTHON: install and run everything, unless that was done at thi
     fi
     mkdir -p "$folder" || die "$folder: cannot be written"
     printf '%s, Python %s: %(%F %T)T\n' "$1" "$2" -1
-    if ! run_in_group 1 2 make_environment "$folder" "$base" "$(kind_of "$1")" "$1"; then
+    if ! run_in_group 1 2 install "$folder" "$base" "$(kind_of "$1")" "$1"; then
         reason=$(last_error "$folder/install.log")
         echo "    not installed: $reason"
-        # pip names other versions: the index was there, and has none for this Python
-        grep -q 'Could not find a version .*(from versions: [0-9]' "$folder/install.log" || return 1
+        has_no_wheel "$folder" || return 1
         [[ -n ${RUN[install]} ]] || note_trial "$1" "$2" "$base" "$reason"
         return 0
     fi
@@ -73,6 +72,14 @@ try() { # PADDLE PYTHON: install and run everything, unless that was done at thi
     { rm -rf "$folder"/{tried,parts.tsv,runs} && mkdir "$folder/runs"; } || die "$folder: cannot be written"
     for part in "${PARTS[@]}"; do try_part "$part" "$folder"; done
     note_trial "$1" "$2" "$base" ''
+}
+
+install() { # FOLDER PYTHON KIND PADDLE
+    make_environment "$@" && add_engines "$@" && add_serving "$@" && list_packages "$1"
+}
+
+has_no_wheel() { # FOLDER: pip named other versions, so the index was there, and has nothing for this Python
+    [[ ! -e $1/venv/ready ]] && grep -q 'Could not find a version .*(from versions: [0-9]' "$1/install.log"
 }
 
 kind_of() { # PADDLE
@@ -86,7 +93,7 @@ try_part() { # PART FOLDER: one line of parts.tsv: name, exit code, seconds, and
     local status=- reason='' start
     start=$(now)
     if ! reason=$(why_not_run "$1" "$2"); then
-        run_in_group 1 2 run_part "$1" "$2"
+        run_in_group 1 2 run_part "$1" "$2/venv/bin/python" "$2"
         status=$?
     fi
     printf '%s\t%s\t%s\t%s\n' "$1" "$status" "$(elapsed "$start")" "$reason" >>"$2/parts.tsv" ||

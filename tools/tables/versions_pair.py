@@ -35,7 +35,7 @@ def read_pair(folder):
         raise UserError(f"{folder / 'tried'}: has no line {error.args[0]}=; try the pair again") from error
     if pair["reason"]:
         return {**pair, "versions": {}, "parts": {}}
-    installed = dict(line.split("==", 1) for line in _read(folder / "packages.txt").splitlines() if "==" in line)
+    installed = read_packages(folder)
     pair["versions"] = {name: installed[name] for name in SHOWN if name in installed}
     pair["parts"] = {}
     for line in _read(folder / "parts.tsv").splitlines():
@@ -46,6 +46,12 @@ def read_pair(folder):
     if missing:
         raise UserError(f"{folder / 'parts.tsv'}: has no {', '.join(sorted(missing))}; try the pair again")
     return pair
+
+
+def read_packages(folder):
+    """{package: version} of what is installed in the pair's environment."""
+    lines = _read(folder / "packages.txt").splitlines()
+    return dict(line.split("==", 1) for line in lines if "==" in line)
 
 
 def short_log(folder, pair):
@@ -74,7 +80,7 @@ def _chain_lines(folder, name, text):
     head = list(dict.fromkeys(_HEAD.findall(text)))[:6]
     table = text.rpartition("\n==== ")[2].splitlines()[1:]
     lines = [_cut(line) for line in head + [line for line in table if line.strip()]]
-    for step in (_summary(folder, name) or {"steps": []})["steps"]:
+    for step in (read_summary(folder, name) or {"steps": []})["steps"]:
         if step["result"] == FAILED and Path(step["log"]).is_file():
             lines += ["", f"---- the end of {step['name']} ----"]
             lines += [_cut(line) for line in Path(step["log"]).read_text(errors="replace").splitlines()[-_LAST_LINES:]]
@@ -87,7 +93,7 @@ def _outcome(folder, name, status, reason):
         return {"result": NOT_RUN, "verdict": "", "reason": reason}
     if name == "engines":
         return _engines(folder, status)
-    summary = _summary(folder, name)
+    summary = read_summary(folder, name)
     if summary is None:
         return {"result": FAILED, "verdict": "", "reason": without_paths(last_words(folder / f"{name}.log"), folder)}
     if status == "0" and summary["passed"] and summary["compared"]:
@@ -113,7 +119,8 @@ def _engines(folder, status):
     return {"result": result, "verdict": "", "reason": reason, "largest": figures, "not_compared": reasons}
 
 
-def _summary(folder, name):
+def read_summary(folder, name):
+    """The summary.json that the chain of a part left; None where it left none."""
     mode, model = CHAINS[name]
     for path in sorted((folder / "runs").glob(f"{model}*/{mode}/summary.json")):
         return json.loads(_read(path))

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO
-from tools.tables.versions_pair import CHAINS, FAILED, NOT_RUN, PASSED, last_words, read_packages, read_summary
+from tools.tables.versions_pair import CHAINS, FAILED, NOT_RUN, PASSED, last_words, read_packages, read_summary, text_of
 
 SKIPPED = "skipped"
 LIST = REPO / "tests/known_failures_newest.tsv"
@@ -73,8 +73,8 @@ def failures(folder, part):
     for step in (summary or {"steps": []})["steps"]:
         if step["result"] not in (PASSED, SKIPPED, NOT_RUN):
             log = Path(step["log"]) if step["log"] else folder / f"{part}.log"
-            found.append((f"{part}/{step['name'].split(' ')[0]}", _text(log)))
-    return found or [(f"{part}/chain", _text(folder / f"{part}.log"))]
+            found.append((f"{part}/{step['name'].split(' ')[0]}", text_of(log)))
+    return found or [(f"{part}/chain", text_of(folder / f"{part}.log"))]
 
 
 def judge(folder, outcomes, known, installed):
@@ -114,11 +114,7 @@ def _passed(folder, part):
     summary = read_summary(folder, part)
     if summary and summary["passed"] and summary["compared"] and summary["whole"]:
         return PASSED, summary["verdict"]
-    return FAILED, f"not a whole run: {summary['verdict'] if summary else last_words(folder / f'{part}.log')}"
-
-
-def _text(log):
-    return log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    return FAILED, f"not a whole run: {summary['verdict'] if summary else last_words(text_of(folder / f'{part}.log'))}"
 
 
 def main():

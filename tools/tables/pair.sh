@@ -8,6 +8,7 @@ SERVING=test_tipc/configs/mobilenet_v3_small/serving_infer_python.txt
 TRAINING=mobilenet_v3_small_x0_35/lite_train_lite_infer/norm_train_gpus_-1_autocast_null_nodes_1 # of the classifier
 TRAINED_WITH=(-c ppcls_lite/configs/lite_data_64.yaml -o Arch.name=MobileNetV3_small_x0_35)
 
+ENGINES=(paddle training_export onednn openvino onnxruntime) # those of a machine without a GPU
 SERVING_INSTALLER=(test_tipc/install_serving.sh test_tipc/lib/renew_pb2.py)
 
 find_interpreter() { # VERSION, such as 3.12: print the path of a Python that can make environments; fails without one
@@ -62,6 +63,8 @@ write_requirements() { # FOLDER KIND PADDLE: base.txt, engines.txt and serving.t
     for name in engines serving; do
         grep -v -e '^#' -e '^$' "requirements-$name.txt" | "${change[@]}" >"$1/$name.txt" || return
     done
+    # Paddle2ONNX 2 does not work with Paddle 2
+    [[ $3 != 2.* ]] || sed -i 's/^paddle2onnx==.*/paddle2onnx==1.3.1/' "$1/engines.txt"
 }
 
 unpinned() { # pins as lower bounds, or pip could go back to what is years old
@@ -101,21 +104,32 @@ last_error() { # LOG OF PIP: print its last error, without the versions that the
 # ------------------------------------------------------------------------------------------------------- the runs
 
 run_part() { # PART PYTHON FOLDER: its screen in FOLDER/PART.log, all else in FOLDER/runs
-    local model=$3/runs/$TRAINING/inference
     mkdir -p "$3/runs" || return
     case $1 in
         classifier) run_chain "$2" "$3" test_train_inference_python.sh "$CLASSIFIER" lite_train_lite_infer ;;
         detector) run_chain "$2" "$3" test_train_inference_python.sh "$DETECTOR" lite_train_lite_infer ;;
         serving) # of the model that was just exported
-            sed "s|^--dirname:.*|--dirname:$model|" "$SERVING" >"$3/runs/serving.txt" &&
+            sed "s|^--dirname:.*|--dirname:$3/runs/$TRAINING/inference|" "$SERVING" >"$3/runs/serving.txt" &&
                 run_chain "$2" "$3" test_serving.sh "$3/runs/serving.txt" serving_infer
             ;;
-        engines)
-            "$2" tools/compare_engines.py "${TRAINED_WITH[@]}" -o Global.device=cpu --engines all \
-                -o "Global.pretrained_model=$3/runs/$TRAINING/latest.pdparams" --inference_model_dir "$model" \
-                --save "$3/runs/engines.json"
-            ;;
+        engines) compare_engines "$2" "$3" ;;
     esac >"$3/$1.log" 2>&1
+}
+
+compare_engines() { # PYTHON FOLDER: all at once; where that fails, one at a time, so that one does not hide the others
+    local engine
+    compare_with all "$@" && return
+    for engine in "${ENGINES[@]}"; do
+        printf '\n# alone: %s\n' "$engine"
+        compare_with "$engine" "$@"
+    done
+    return 1
+}
+
+compare_with() { # ENGINE PYTHON FOLDER: the classifier's trained network with its exported model
+    "$2" tools/compare_engines.py "${TRAINED_WITH[@]}" -o Global.device=cpu --engines "$1" \
+        -o "Global.pretrained_model=$3/runs/$TRAINING/latest.pdparams" \
+        --inference_model_dir "$3/runs/$TRAINING/inference" --save "$3/runs/engines_$1.json"
 }
 
 run_chain() { # PYTHON FOLDER SCRIPT CONFIG MODE

@@ -69,7 +69,8 @@ def short_log(folder, pair):
             continue
         text = _read(folder / f"{name}.log")
         if name == "engines":
-            lines += [_cut(line) for line in text.splitlines() if re.match(r"\w+: (largest|not compared)|error", line)]
+            wanted = re.compile(r"\w+: (largest|not compared)|# alone: |error: |\w*(Error|Exception): ")
+            lines += [_cut(line) for line in text.splitlines() if wanted.match(line)]
         else:
             lines += _chain_lines(folder, name, text)
     return without_paths("\n".join(lines) + "\n", folder)
@@ -81,9 +82,9 @@ def _chain_lines(folder, name, text):
     table = text.rpartition("\n==== ")[2].splitlines()[1:]
     lines = [_cut(line) for line in head + [line for line in table if line.strip()]]
     for step in (read_summary(folder, name) or {"steps": []})["steps"]:
-        if step["result"] == FAILED and Path(step["log"]).is_file():
+        if step["result"] == FAILED and text_of(step["log"]):
             lines += ["", f"---- the end of {step['name']} ----"]
-            lines += [_cut(line) for line in Path(step["log"]).read_text(errors="replace").splitlines()[-_LAST_LINES:]]
+            lines += [_cut(line) for line in text_of(step["log"]).splitlines()[-_LAST_LINES:]]
     return lines
 
 
@@ -95,26 +96,30 @@ def _outcome(folder, name, status, reason):
         return _engines(folder, status)
     summary = read_summary(folder, name)
     if summary is None:
-        return {"result": FAILED, "verdict": "", "reason": without_paths(last_words(folder / f"{name}.log"), folder)}
-    if status == "0" and summary["passed"] and summary["compared"]:
+        return {"result": FAILED, "verdict": "", "reason": _said(text_of(folder / f"{name}.log"), folder)}
+    if status == "0" and all(summary[key] for key in ("passed", "compared", "whole")):
         return {"result": PASSED, "verdict": summary["verdict"], "reason": ""}
     failed = [step for step in summary["steps"] if step["result"] == FAILED]
-    said = last_words(failed[0]["log"]) if failed and failed[0]["log"] else ""
-    return {"result": FAILED, "verdict": summary["verdict"], "reason": without_paths(said, folder)}
+    said = _said(text_of(failed[0]["log"]), folder) if failed else ""
+    return {"result": FAILED, "verdict": summary["verdict"], "reason": said}
 
 
 def _engines(folder, status):
     """The outcome of comparing all engines: the largest difference of each that ran, and why the others did not."""
-    text, saved = _read(folder / "engines.log"), folder / "runs/engines.json"
-    agreements = json.loads(_read(saved)) if saved.is_file() else []
-    figures = {}
-    for one in agreements:
-        figures[one["engine"]] = {"largest": float(f"{one['largest']:.3g}"), "agrees": one["agrees"]}
-    reasons = dict(re.findall(r"^(\w+): not compared: (.*)$", text, re.MULTILINE))
+    whole, *alone = _read(folder / "engines.log").split("\n# alone: ")
+    reasons = dict(re.findall(r"^(\w+): not compared: (.*)$", whole, re.MULTILINE))
     absent = folder / "engines.missing"
     if "onnxruntime" in reasons and absent.is_file():
         reasons["onnxruntime"] = _read(absent).strip()  # what pip said tells more
-    reason = "" if status == "0" else without_paths(last_words(folder / "engines.log"), folder)
+    figures = {}
+    for saved in sorted((folder / "runs").glob("engines_*.json")):
+        for one in json.loads(_read(saved)):
+            figures[one["engine"]] = {"largest": float(f"{one['largest']:.3g}"), "agrees": one["agrees"]}
+    for text in alone:  # those that were tried one at a time, since comparing all of them failed
+        engine, _, said = text.partition("\n")
+        if engine not in figures and engine not in reasons:
+            reasons[engine] = _said(said, folder)
+    reason = "" if status == "0" else _said(whole, folder)
     result = PASSED if status == "0" and figures else FAILED
     return {"result": result, "verdict": "", "reason": reason, "largest": figures, "not_compared": reasons}
 
@@ -127,15 +132,21 @@ def read_summary(folder, name):
     return None
 
 
-def last_words(log):
+def last_words(text):
     """The last error that a log names, or else its last line of words."""
-    try:
-        lines = Path(log).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
+    lines = text.splitlines()
     errors = [line for line in lines if re.match(r"(error: |\w*(Error|Exception): )", line)]
     said = errors or [line for line in lines if not _NO_WORDS.fullmatch(line)]
     return _cut(said[-1].strip()) if said else ""
+
+
+def text_of(log):
+    """A log's content, "" where there is no such file."""
+    return Path(log).read_text(encoding="utf-8", errors="replace") if log and Path(log).is_file() else ""
+
+
+def _said(text, folder):
+    return without_paths(last_words(text), folder)
 
 
 def without_paths(text, folder):

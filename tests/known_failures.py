@@ -131,7 +131,7 @@ def main():
     results = judge(args.folder, outcomes, known, installed)
     print()
     for part, result, remark in results:
-        print(f"{part}: {result.upper() if result == FAILED else result}: {remark}")
+        print(f"{part}: {remark}" if result == PASSED else f"{part}: {result.replace(FAILED, 'FAILED')}: {remark}")
     for entry in known:
         if why := can_go(args.folder, entry, installed):
             print(f"note: {entry.place}: {entry.package} {entry.version}, {entry.step}: {why}; remove the line")

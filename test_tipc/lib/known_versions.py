@@ -14,14 +14,14 @@ from typing import NamedTuple
 from script import ROOT, run_main
 
 TABLE = Path(__file__).with_name("certified_versions.tsv")
-DOCUMENT = "docs/versions.md"  # named where it is there: this folder is copied into other repositories
+_DOCUMENT = "# document: "  # begins the line of the table that names what explains it
 CERTIFIED, PARTLY, NONE = OUTCOMES = ("certified", "partly", "none")
 # what is known of versions that were not tried: beginning of the version, and the remark
 REMARKS = (
     ("0.0.", "0.0.0 is a build from Paddle's sources, whose age is not known"),
     ("1.", "Paddle 1 has neither dygraph nor paddle.inference as they are used here"),
     ("2.4.", "paddlepaddle-gpu 2.4 imports only beside CUDA 10.2, and no 2.4 has wheels for Python 3.11 or later"),
-    ("3.3.0", "its oneDNN computes .json models wrongly (issue 77340 of Paddle), as that of 3.3.1 does"),
+    ("3.3.0", "its oneDNN stops on some .json models, as that of 3.3.1 does (issue 77340 of Paddle)"),
 )
 
 
@@ -61,20 +61,21 @@ def note_on(paddle, python, gpu=False, table=TABLE):
     except (ValueError, OSError) as error:
         return f"which versions are certified cannot be said: {error}"
     known = {(pair.paddle, pair.python): pair for pair in pairs}.get((paddle, python))
+    document = document_of(table)
     certified = [pair for pair in pairs if pair.outcome == CERTIFIED]
     name = f"Paddle {paddle} on Python {python}"
     if not certified:
         return ""
     if known and known.outcome == PARTLY:
-        return f"{name}: not everything has passed{_see('')}: {known.remark}"
+        return f"{name}: not everything has passed{_in_brackets(document)}: {known.remark}"
     if known and known.outcome == CERTIFIED and not gpu:
         return ""
     name += " is not among the certified pairs"
     if known and known.outcome == CERTIFIED:
-        return f"GPU build of {name}{_see('')}: only the CPU build of this version is"
+        return f"GPU build of {name}{_in_brackets(document)}: only the CPU build of this version is"
     ranges = f"Paddle {_range(pair.paddle for pair in certified)}, Python {_range(pair.python for pair in certified)}"
     reasons = [f"when it was tried: {known.remark}"] if known else _reasons(paddle, python, certified)
-    return f"{name}{_see(ranges)}: {'; '.join(reasons)}"
+    return f"{name}{_in_brackets(ranges, document)}: {'; '.join(reasons)}"
 
 
 def _reasons(paddle, python, certified):
@@ -102,10 +103,16 @@ def _range(versions):
     return " to ".join(dict.fromkeys((ordered[0], ordered[-1])))
 
 
-def _see(text):
-    """The text and the document in brackets, as far as there are such."""
-    parts = [part for part in (text, DOCUMENT if (ROOT / DOCUMENT).is_file() else "") if part]
-    return f" ({'; '.join(parts)})" if parts else ""
+def document_of(table):
+    """The document that the table names, "" where this repository has none: this folder is copied into others."""
+    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+    named = [line[len(_DOCUMENT) :] for line in lines if line.startswith(_DOCUMENT)]
+    return named[0] if named and (ROOT / named[0]).is_file() else ""
+
+
+def _in_brackets(*parts):
+    text = "; ".join(filter(None, parts))
+    return f" ({text})" if text else ""
 
 
 def main():

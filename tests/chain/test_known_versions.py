@@ -10,6 +10,7 @@ from known_versions import REMARKS, note_on, read_table
 from tests.helpers.scripts import ROOT, run_process
 
 TABLE = """# a comment
+# document: docs/versions.md
 2.6.2\t3.9\tcertified\t
 2.6.2\t3.13\tnone\tno wheel
 3.1.1\t3.9\tcertified\t
@@ -95,13 +96,13 @@ def plant(chain, text):
 
 
 def test_a_chain_says_it_in_one_line_and_goes_on(chain):
-    plant(chain, "99.0.0\t3.9\tcertified\t\n")
+    plant(chain, "# document: docs/versions.md\n99.0.0\t3.9\tcertified\t\n")
     run = chain.run("--stop_stage", "1")
     assert run.status == 0, run.err
     (line,) = [line for line in run.out.splitlines() if line.startswith("note: Paddle ")]
     assert f"note: Paddle {metadata.version('paddlepaddle')} on Python {PYTHON} is not among the certified" in line
     assert "older than any that was tried; the oldest certified is 99.0.0" in line
-    assert "docs/versions.md" not in line  # a copy of test_tipc/ has no such document
+    assert "docs/versions.md" not in line  # which this copy of test_tipc/ has not
     assert "note" not in run.folder.joinpath("summary.txt").read_text()
 
 

@@ -109,8 +109,9 @@ def _engines(folder, status):
     whole, *alone = _read(folder / "engines.log").split("\n# alone: ")
     reasons = dict(re.findall(r"^(\w+): not compared: (.*)$", whole, re.MULTILINE))
     absent = folder / "engines.missing"
-    if "onnxruntime" in reasons and absent.is_file():
-        reasons["onnxruntime"] = _read(absent).strip()  # what pip said tells more
+    for engine, reason in reasons.items():
+        if "requirements-engines.txt" in reason and absent.is_file():
+            reasons[engine] = _read(absent).strip()  # what pip said tells more
     figures = {}
     for saved in sorted((folder / "runs").glob("engines_*.json")):
         for one in json.loads(_read(saved)):

@@ -30,6 +30,7 @@ ENGINES = ("strict", "paddle", "training_export", "onednn", "openvino", "onnxrun
 _FACTS_HEAD = (
     "# Paddle, Python, and how the pair fared: certified, partly (what failed), none (why it is not to be had).\n"
     "# Made by tools/tables/versions.sh; known_versions.py reads it.\n"
+    "# document: docs/versions.md\n"
 )
 
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Set up and run all tests: shellcheck, ruff, the chain on the compatibility lane, pytest.
+# Set up and run all tests: shellcheck, ruff, the chains on two other lanes, pytest.
 #
 #   bash tests/run.sh                                             everything: about 12 minutes on two cores
 #   bash tests/run.sh tests/utils/test_config.py -k override      only these tests, in one process: arguments of pytest
 #
-# Requires bash, git and a Python from 3.9 to 3.13. The compatibility lane runs the chains on Python 3.9; where there is
-# none, it is skipped with the reason. All tests run in several processes, one more than there are cores, since some of
-# them mostly wait; WORKERS=N sets another number.
+# Requires bash, git and a Python from 3.9 to 3.13. The compatibility lane runs the chains on Python 3.9 with Paddle
+# 2.6.2; the newest lane on the newest Python here with the newest release of every package, which it looks for once a
+# day. A lane that cannot be set up is skipped with the reason; without a network, the newest lane uses what is there. A
+# failure that is on the list tests/known_failures_newest.tsv, because it is not ours, is skipped too. All tests run in
+# several processes, one more than there are cores, since some of them mostly wait; WORKERS=N sets another number.
 # Exit code: 0 all passed, 1 something failed; with arguments, that of pytest.
 
 set -uo pipefail
@@ -15,9 +17,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt
 SERVING_CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt
-LANE_CONFIGS=test_tipc/configs/mobilenet_v3_small
 TOOLS=$PWD/.venv-tests
-COMPAT=$PWD/.venv-compat
+
+# shellcheck source=tests/lanes.sh
+source tests/lanes.sh
 
 main() {
     local failed=0
@@ -34,6 +37,8 @@ main() {
     PYTHONPATH=$TOOLS "$TOOLS/bin/ruff" check . || failed=1
     title "the chains on the compatibility lane"
     compatibility_lane || failed=1
+    title "the chains on the newest of everything"
+    newest_lane || failed=1
     title pytest
     run_pytest --numprocesses "${WORKERS:-$(worker_count)}" --dist worksteal --durations=20 tests || failed=1
     exit "$failed"
@@ -74,49 +79,6 @@ install_once() { # FOLDER REQUIREMENTS PYTHON: packages in a folder beside the e
         return 1
     fi
     echo "$stamp" >"$1/ready"
-}
-
-compatibility_lane() {
-    local base stamp
-    base=$(find_python39) || { echo "skipped: no Python 3.9 found" && return; }
-    stamp=$(cat tests/requirements-compat.txt requirements-serving.txt | cksum)
-    if [[ ! -f $COMPAT/ready || $(<"$COMPAT/ready") != "$stamp" ]]; then
-        echo "installing tests/requirements-compat.txt into .venv-compat"
-        rm -rf "$COMPAT"
-        "$base" -m venv "$COMPAT" || return
-        "$COMPAT/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
-            -r tests/requirements-compat.txt || return
-        bash test_tipc/install_serving.sh "$COMPAT/bin/python" -qq || return
-        echo "$stamp" >"$COMPAT/ready"
-    fi
-    local output status=0
-    output=$(mktemp -d) || return
-    export TIPC_PYTHON=$COMPAT/bin/python TIPC_OUTPUT=$output
-    lane_chain test_train_inference_python.sh "$LANE_CONFIGS/train_infer_python.txt" lite_train_lite_infer || status=1
-    local -a exported=("$output"/mobilenet_v3_small/lite_train_lite_infer/*/inference)
-    # serve the model that was just trained and exported
-    sed "s|^--dirname:.*|--dirname:${exported[0]}|" "$LANE_CONFIGS/serving_infer_python.txt" >"$output/serving.txt"
-    lane_chain test_serving.sh "$output/serving.txt" serving_infer || status=1
-    unset TIPC_PYTHON TIPC_OUTPUT
-    rm -rf "$output"
-    return "$status"
-}
-
-lane_chain() { # SCRIPT CONFIG MODE: run one chain and print its last lines, more of them when it failed
-    local status lines=12
-    bash "test_tipc/$1" "$2" "$3" >"$output/screen.log" 2>&1
-    status=$?
-    ((status == 0)) || lines=60
-    tail -n "$lines" "$output/screen.log"
-    return "$status"
-}
-
-find_python39() {
-    local path
-    for path in "$(command -v python3.9)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.9.*/bin/python3.9; do
-        [[ -x $path ]] && "$path" -c 'import ensurepip, venv' 2>/dev/null && echo "$path" && return
-    done
-    return 1
 }
 
 main "$@"

@@ -11,8 +11,12 @@ find_python() { # sets RUN[python]: the interpreter of TIPC_PYTHON, or of the ma
 }
 
 describe_environment() { # sets RUN[versions], RUN[commit] and RUN[gpus] (how many can be used); speeds MKL up
-    RUN[versions]=$("${RUN[python]}" "$ROOT/test_tipc/lib/versions.py") ||
+    local note
+    note=$("${RUN[python]}" "$ROOT/test_tipc/lib/versions.py") ||
         die "${RUN[python]}: its environment cannot be used (see above)"
+    RUN[versions]=${note%%$'\n'*}
+    # versions that are not certified are used like others, and reported
+    [[ $note == "${RUN[versions]}" ]] || printf '%s\n' "${note#*$'\n'}"
     RUN[commit]=$(commit)
     RUN[gpus]=0
     if [[ ${RUN[versions]} == *paddlepaddle-gpu* ]] && command -v nvidia-smi >/dev/null; then

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from ppcls_lite.utils import errors
+from ppcls_lite.infer.engines.base import say_once
+from ppcls_lite.utils import errors, paddle_version
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import speed_up_mkl
 from tests.helpers.configs import (
@@ -50,6 +51,7 @@ def pytest_make_parametrize_id(val):
 def _separate_log():
     """Restore the logger, so that no test writes to the closed screen of an earlier one."""
     handlers, propagate = list(logger.handlers), logger.propagate
+    say_once.cache_clear()
     yield
     logger.handlers[:], logger.propagate = handlers, propagate
 
@@ -171,6 +173,18 @@ def exported(_tiny_config, tmp_path_factory):
     outcome = run_process("tools/export_model.py", "-c", path)
     assert outcome.status == 0, outcome.err
     return Exported(path, folder / "weights.pdparams", folder / "model")
+
+
+@pytest.fixture(scope="session")
+def exported_json(exported, tmp_path_factory):
+    """The folder of the `exported` network in the format json; skipped where Paddle does not have it."""
+    if paddle_version.number() < (3, 0):
+        pytest.skip("Paddle 2 does not have the format json")
+    folder = tmp_path_factory.mktemp("exported_json") / "model"
+    options = ["-o", f"Global.save_inference_dir={folder}", "-o", "Global.export_format=json"]
+    outcome = run_process("tools/export_model.py", "-c", exported.config, *options)
+    assert outcome.status == 0, outcome.err
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,11 @@ import io
 import warnings
 from typing import NamedTuple
 
+import numpy as np
 import paddle
 
 from ppcls_lite.arch.registry import build_model
+from ppcls_lite.utils.log import logger
 
 _MILLION = 1e6
 _BYTES_PER_NUMBER = 4  # float32
@@ -35,7 +37,7 @@ def count_flops(model, image_size=224):
     One multiply-add is one FLOP; activations, additions and shuffles are free. Leaves the model in the mode
     (train or eval) it was in, and prints nothing.
     """
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), whole_numbers():
         warnings.simplefilter("ignore")
         flops = int(paddle.flops(model, [1, 3, image_size, image_size]))
     # paddle.flops forgets its counters in layers that did not run, and they would end in the state dict
@@ -43,6 +45,30 @@ def count_flops(model, image_size=224):
         for counter in _COUNTERS:
             layer._buffers.pop(counter, None)
     return flops
+
+
+@contextlib.contextmanager
+def whole_numbers():
+    """Let `int(tensor)` work for tensors of shape [1], where NumPy has ended it (2.4): `paddle.flops` needs that."""
+    if not _numpy_refuses():
+        yield
+        return
+    logger.info(f"paddle.flops fails with NumPy {np.__version__}: while it counts, int() of a tensor is mended")
+    original = paddle.Tensor.__int__
+    paddle.Tensor.__int__ = lambda tensor: int(tensor.item())
+    try:
+        yield
+    finally:
+        paddle.Tensor.__int__ = original
+
+
+def _numpy_refuses():
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(np.array([1])) != 1
+    except TypeError:
+        return True
 
 
 def summarize(name, image_size=224, **options):

@@ -285,3 +285,20 @@ def test_exported_networks_agree_bitwise(tmp_path):
     command = [sys.executable, "-c", EXPORT, str(tmp_path), *names]
     done = subprocess.run(command, env=environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_flops_are_counted_where_numpy_ends_a_conversion(monkeypatch):
+    """NumPy 2.4 raises for int() of an array of one number, which paddle.flops relies on."""
+    from ppcls_lite.arch import summary
+
+    expected = summary.summarize("MobileNetV3_small_x0_35", 32)
+
+    def refuse(tensor):
+        raise TypeError("only 0-dimensional arrays can be converted to Python scalars")
+
+    monkeypatch.setattr(summary.paddle.Tensor, "__int__", refuse)
+    with pytest.raises(TypeError):
+        summary.paddle.flops(summary.build_model("MobileNetV3_small_x0_35"), [1, 3, 32, 32])
+    monkeypatch.setattr(summary, "_numpy_refuses", lambda: True)
+    assert summary.summarize("MobileNetV3_small_x0_35", 32) == expected
+    assert summary.paddle.Tensor.__int__ is refuse  # it is as it was

@@ -51,6 +51,10 @@ def assert_real_chain(run):
     figures = {step["name"]: step["figure"] for step in summary["steps"]}
     assert re.fullmatch(r"final loss \d+\.\d{5}", figures["train"])
     assert figures["agree"].startswith("strict 0, ")
+    predicted = [step for step in summary["steps"] if step["name"].startswith("infer cpu")]
+    assert all(step["figure"].startswith("oneDNN ") for step in predicted)
+    settings = [setting["name"] for step in predicted for engine in step["engines"] for setting in engine["settings"]]
+    assert {"oneDNN", "IR passes", "threads"} <= set(settings)
     logs = [(run.folder / name).read_text() for name in run.logs if "_predict" in name or "python_infer" in name]
     answers = [re.findall(r"class(?:_ids'| id\(s\)): (\[[\d, ]+\])", text) for text in logs]
     assert len(answers) >= 2
@@ -66,8 +70,17 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
     assert_real_chain(chain.run("--evidence"))
     evidence = chain.tree / "test_log" / "small_net"
     assert {"log_train.txt", "curves.png", "summary.json"} <= {path.name for path in evidence.iterdir()}
-    # a foreign program in the place of predict_cls.py: what it prints is not known to be a prediction
+    # what is asked for and would not be in effect is skipped, never passed: oneDNN comes by the IR passes
     ours = chain.text
+    chain.set("-o Global.enable_mkldnn", "True|False")
+    chain.set("inference", "python/predict_cls.py -c configs/inference_cls.yaml -o Global.ir_optim=False")
+    run = chain.run("--stage", "5", "--stop_stage", "5")
+    (asked, *others) = [(result, reason) for name, result, reason in run.steps if name.startswith("infer cpu")]
+    assert asked[0] == "skipped"
+    assert "engine onednn: oneDNN is asked for, and not in effect: 0 of " in asked[1]
+    assert {result for result, _ in others} == {"passed"}
+    chain.text = ours
+    # a foreign program in the place of predict_cls.py: what it prints is not known to be a prediction
     chain.set("inference", f"{chain.programs}/infer.py -c configs/inference_cls.yaml")
     run = chain.run("--stage", "5")
     reason = "the inference command is not deploy/python/predict_cls.py or predict_det.py, so the predictions were NOT "

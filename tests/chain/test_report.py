@@ -280,3 +280,41 @@ def test_read_train_log_takes_the_later_of_equal_iterations(tmp_path):
         read_train_log(path)
     with pytest.raises(UserError, match="cannot be read"):
         read_train_log(tmp_path / "none")
+
+
+ENGINE = "[2026/11/25 23:10:26] ppcls_lite INFO: engine {}: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "figure"),
+    [
+        ("oneDNN on (94 of 95 results); IR passes on (95 operators run, of 198); threads 2", "oneDNN on"),
+        ("oneDNN off; IR passes on -> off; threads 2 -> 1 (why)", "oneDNN off; IR passes on -> off; threads 2 -> 1"),
+        (
+            "oneDNN on -> off (Paddle 3.3.1 has a fault (issue 77340)); threads 2 -> unknown",
+            "oneDNN on -> off; threads 2 -> unknown",
+        ),
+        ("took openvino 8.04 ms (differs by 6e-08), the fastest that agrees at batch size 1; gpu: none", ""),
+    ],
+)
+def test_what_was_asked_and_what_is_in_effect(report, line, figure):
+    steps = [(*step[:4], "infer.log" if step[1] == "infer cpu" else step[4], step[5]) for step in GOOD]
+    _, summary, _ = report(steps, {**LOGS, "infer.log": ENGINE.format("onednn", line)})
+    (step,) = [step for step in summary["steps"] if step["name"] == "infer cpu"]
+    assert step["figure"] == figure
+    if not figure:
+        assert step["engines"] == []
+        return
+    (engine,) = step["engines"]
+    assert engine["engine"] == "onednn"
+    first, last = engine["settings"][0], engine["settings"][-1]
+    assert first["name"] == "oneDNN"
+    assert last["asked"] == "2"
+    assert last["in_effect"] == line.split("threads ")[1].split(" -> ")[-1].split()[0]
+    if "issue" in line:
+        assert first == {
+            "name": "oneDNN",
+            "asked": "on",
+            "in_effect": "off",
+            "why": "Paddle 3.3.1 has a fault (issue 77340)",
+        }

@@ -38,10 +38,10 @@ def run_process(script, *options, cwd=ROOT, timeout=LIMIT, **environment):
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
-def assert_one_line(outcome, *expected):
-    """The script ended with status 1 and exactly one line of error, which holds the `expected` texts."""
+def assert_one_line(outcome, *expected, status=1):
+    """The script ended with the status and exactly one line of error, which holds the `expected` texts."""
     errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
-    assert outcome.status == 1, outcome
+    assert outcome.status == status, outcome
     assert "Traceback" not in outcome.err + outcome.out
     assert len(errors) == 1, outcome.err
     for text in expected:

@@ -29,8 +29,7 @@ class PaddleEngine(Engine):
 
         with standard_files(self.model) as files:
             check_params(files)
-            config = inference.Config(str(files.structure), str(files.params))
-            config.disable_glog_info()
+            config = new_config(inference, files)
             self.configure(config, inference)
             config.switch_ir_optim(self.options.ir_optim)
             config.switch_use_feed_fetch_ops(False)
@@ -100,6 +99,13 @@ class PlainEngine(PaddleEngine):
         if self._no_onednn:
             effects[0] = Effect("oneDNN", ON, effects[0].found, self._no_onednn)
         return effects
+
+
+def new_config(inference, files):
+    """A quiet `paddle.inference.Config` for the model."""
+    config = inference.Config(str(files.structure), str(files.params))
+    config.disable_glog_info()
+    return config
 
 
 def use_cpu(config, options):

@@ -18,8 +18,7 @@ class TrainingExportEngine(DygraphEngine):
             import paddle
 
         with standard_files(model, always=True) as files:
-            if not files.is_json:
-                check_params(files)
+            check_params(files)
             try:
                 with _reading(paddle, files):
                     self.layer = paddle.jit.load(str(files.structure.with_suffix("")))

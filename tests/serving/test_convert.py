@@ -168,7 +168,7 @@ FAULTS = {
     long_params: "or a damaged one",
     foreign_params: "or a damaged one",
     no_params: "its weights are one file per variable",
-    unreadable: "expected inference.pdmodel and inference.pdiparams, found",
+    unreadable: "inference.pdiparams, found",
 }
 
 

@@ -16,13 +16,13 @@ from script import ROOT, run_main
 TABLE = Path(__file__).with_name("certified_versions.tsv")
 _DOCUMENT = "# document: "  # begins the line of the table that names what explains it
 CERTIFIED, PARTLY, NONE = OUTCOMES = ("certified", "partly", "none")
-# what is known of versions that were not tried: beginning of the version, and the remark
+# what is known of versions that were not tried: the first and the last of them, and the remark
 REMARKS = (
-    ("0.0.", "0.0.0 is a build from Paddle's sources, whose age is not known"),
-    ("1.", "Paddle 1 has neither dygraph nor paddle.inference as they are used here"),
-    ("2.4.", "paddlepaddle-gpu 2.4 imports only beside CUDA 10.2, and no 2.4 has wheels for Python 3.11 or later"),
-    ("3.3.0", "its oneDNN stops on some .json models, as that of 3.3.1 does (issue 77340 of Paddle)"),
+    ("0.0.0", "0.0.0", "0.0.0 is a build from Paddle's sources, whose age its number does not tell"),
+    ("0.0.1", "2.6.1", "the package index has wheels from 2.6.2 on only, so that no older one could be tried"),
+    ("3.3.0", "3.3.0", "its oneDNN stops on some .json models, as that of 3.3.1 does (issue 77340 of Paddle)"),
 )
+_UNKNOWN = (0, 0, 0)
 
 
 class Pair(NamedTuple):
@@ -84,7 +84,7 @@ def _reasons(paddle, python, certified):
     reasons = []
     for name, version, tried in (("Paddle", paddle, paddles), ("Python", python, pythons)):
         newest, oldest = max(tried, key=numbers), min(tried, key=numbers)
-        if version in tried:
+        if version in tried or numbers(version) == _UNKNOWN:
             continue
         if numbers(version) > numbers(newest):
             reasons.append(f"{name} {version} is newer than any that was tried; the newest certified is {newest}")
@@ -93,7 +93,7 @@ def _reasons(paddle, python, certified):
         else:
             below = max((one for one in tried if numbers(one) <= numbers(version)), key=numbers)
             reasons.append(f"{name} {version} was not tried; the nearest older one that is certified is {below}")
-    reasons += [remark for beginning, remark in REMARKS if paddle.startswith(beginning)]
+    reasons += [remark for first, last, remark in REMARKS if numbers(first) <= numbers(paddle) <= numbers(last)]
     return reasons or ["both are certified, but not together"]
 
 

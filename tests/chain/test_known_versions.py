@@ -37,7 +37,7 @@ def test_nothing_is_said_of_a_certified_pair(note):
 @pytest.mark.parametrize(
     ("paddle", "python", "said"),
     [
-        ("2.5.2", "3.9", "Paddle 2.5.2 is older than any that was tried; the oldest certified is 2.6.2"),
+        ("2.5", "3.9", f"Paddle 2.5 is older than any that was tried; the oldest certified is 2.6.2; {REMARKS[1][2]}"),
         ("3.4.0", "3.9", "Paddle 3.4.0 is newer than any that was tried; the newest certified is 3.3.1"),
         ("3.10.0", "3.9", "Paddle 3.10.0 is newer than any that was tried; the newest certified is 3.3.1"),
         ("3.0.0rc1", "3.9", "Paddle 3.0.0rc1 was not tried; the nearest older one that is certified is 2.6.2"),
@@ -51,10 +51,14 @@ def test_what_is_said_of_another_pair(note, paddle, python, said):
     assert note(paddle, python) == f"Paddle {paddle} on Python {python} {RANGES}{said}"
 
 
-@pytest.mark.parametrize(("beginning", "remark"), REMARKS)
-def test_what_is_known_of_a_version_is_added(note, beginning, remark):
-    version = beginning + "0" * beginning.endswith(".")
-    assert note(version, "3.9").endswith(f"; {remark}")
+@pytest.mark.parametrize(("first", "last", "remark"), REMARKS)
+def test_what_is_known_of_a_version_is_added(note, first, last, remark):
+    for version in (first, last):
+        assert note(version, "3.9").endswith(remark)
+
+
+def test_a_build_from_sources_is_neither_older_nor_newer(note):
+    assert note("0.0.0", "3.9") == f"Paddle 0.0.0 on Python 3.9 {RANGES}{REMARKS[0][2]}"
 
 
 def test_a_pair_of_which_a_part_failed_says_which(note):

@@ -109,6 +109,19 @@ def test_predictions_that_were_not_compared_certify_nothing(collect, tmp_path):
     assert ["Paddle 3.1.1", "**partly**"] in rows(collect("3.1.1_3.11")[1])
 
 
+def test_a_step_that_was_skipped_is_told_unless_it_needs_a_gpu(collect, tmp_path):
+    folder = write_pair(tmp_path / "tried", "3.1.1", "3.11")
+    path = folder / "runs/mobilenet_v3_small/serving_infer/summary.json"
+    summary = json.loads(path.read_text())
+    for name, reason in (("infer gpu", "no GPU that this Paddle can use"), ("infer cpu", f"{folder}/x: a fault")):
+        summary["steps"].append({"name": name, "result": "skipped", "log": "", "reason": reason})
+    path.write_text(json.dumps(summary))
+    _, text = collect("3.1.1_3.11")
+    (row,) = [row for row in rows(text) if len(row) == 10 and row[0] == "3.1.1"]
+    assert row[7:] == ["passed", "passed", "passed [1]"]
+    assert "\n[1] serving: infer cpu skipped: x: a fault\n" in text
+
+
 def test_a_chain_that_left_no_summary_failed(collect, tmp_path):
     folder = write_pair(tmp_path / "tried", "3.1.1", "3.11")
     (folder / "runs/CenterNet_MobileNetV3_small_x1_0/lite_train_lite_infer/summary.json").unlink()

@@ -98,6 +98,7 @@ last_error() { # LOG OF PIP: print its last error, without the versions that the
     line=$(grep -a '^ERROR: ' <<<"$end" | tail -n 1)
     [[ -n $line ]] || line=$(grep -av '^[[:space:]]*$' <<<"$end" | tail -n 1)
     line=${line#ERROR: }
+    line=${line/#No matching distribution found for/no wheel for this Python of}
     printf '%s\n' "${line#error: }" | cut -c 1-300
 }
 

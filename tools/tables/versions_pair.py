@@ -98,10 +98,16 @@ def _outcome(folder, name, status, reason):
     if summary is None:
         return {"result": FAILED, "verdict": "", "reason": _said(text_of(folder / f"{name}.log"), folder)}
     if status == "0" and all(summary[key] for key in ("passed", "compared", "whole")):
-        return {"result": PASSED, "verdict": summary["verdict"], "reason": ""}
+        return {"result": PASSED, "verdict": summary["verdict"], "reason": "", "skipped": _skipped(folder, summary)}
     failed = [step for step in summary["steps"] if step["result"] == FAILED]
     said = _said(text_of(failed[0]["log"]), folder) if failed else ""
     return {"result": FAILED, "verdict": summary["verdict"], "reason": said}
+
+
+def _skipped(folder, summary):
+    """Why steps were skipped, one line each; that there is no GPU goes without saying."""
+    steps = [(step["name"], step.get("reason", "")) for step in summary["steps"] if step["result"] == "skipped"]
+    return [without_paths(f"{name} skipped: {reason}", folder) for name, reason in steps if " GPU" not in reason]
 
 
 def _engines(folder, status):

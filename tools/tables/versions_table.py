@@ -132,7 +132,7 @@ def _chains(pairs, names, notes):
 
 def _cell(name, part, notes):
     if part["result"] == PASSED:
-        return PASSED
+        return " ".join([PASSED, *(notes.mark(f"{name}: {step}") for step in part.get("skipped", ()))])
     words = f"**{part['result']}**" if part["result"] == FAILED else part["result"]
     return f"{words} {notes.mark(f'{name}: {explain(part)}')}"
 

@@ -58,7 +58,7 @@ class ImageOp(Op):
         name = engine_name(local.get("engine"), options, model_dir)
         for _ in range(self.concurrency):
             engine = create_engine(name, model_dir, options)
-            name = engine.name  # the one that `auto` chose, for all of them
+            name = engine.name if name == "auto" else name  # what it chose is for all of them
             for size in range(1, self._batch_size + 1):  # compiles, and checks transforms and scores
                 self.topk(engine.run(stack_images(samples[:1] * size)))
             self.engines.put(engine)

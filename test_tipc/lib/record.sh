@@ -112,7 +112,7 @@ end_log() { # LOG STATUS: close it; fails where it cannot be written
 }
 
 last_words() { # LOG: the last line that a step printed
-    grep -av -e '^# ' -e '^[[:space:]]*$' "$1" | tail -n 1 | cut -b -400
+    grep -av -e '^# ' -e '^[[:space:]]*$' "$1" | tail -n 1 | sed 's/^error: //' | cut -b -400
 }
 
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status

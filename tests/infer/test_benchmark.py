@@ -99,7 +99,7 @@ def test_real_rows_and_reasons_for_missing_ones(exported):
     assert rows[2].get("runs") == 7 or "not installed: openvino" in rows[2]["absent"]
     assert "computes in fp32 only" in rows[3]["absent"]
     assert "expected a folder with an exported model, found nothing" in rows[4]["absent"]
-    assert "Paddle cannot run it: " in rows[5]["absent"]
+    assert "engine paddle cannot run it: " in rows[5]["absent"]
     assert "ended with status" in rows[6]["absent"]
 
 

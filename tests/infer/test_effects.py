@@ -11,6 +11,7 @@ from ppcls_lite.infer.engines.effects import Effect, NotInEffect, listed
 from ppcls_lite.infer.engines.threads import count_threads, openmp_threads, threads_effect
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.utils import paddle_version
+from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
 from tests.helpers.scripts import ROOT, assert_one_line, run_process
@@ -169,9 +170,12 @@ def test_onednn_is_left_out_where_it_is_faulty(exported, exported_json, monkeypa
 
 
 def test_a_batch_that_paddle_cannot_run_is_one_line(exported):
-    for name in ("paddle", "onednn"):
-        with pytest.raises(Exception, match=f"^engine {name}: {exported.model}: Paddle cannot run it: .{{1,200}}$"):
-            create_engine(name, exported.model).run(IMAGES[:, :2])
+    with pytest.raises(UserError, match=f"^{exported.model}: engine paddle cannot run it: .{{1,200}}$") as caught:
+        create_engine("paddle", exported.model).run(IMAGES[:, :2])
+    assert caught.value.status == 1
+    with pytest.raises(NotInEffect, match=r"^engine onednn: oneDNN cannot run it: .{1,150}$") as caught:
+        create_engine("onednn", exported.model).run(IMAGES[:, :2])
+    assert caught.value.status == 77
 
 
 # ---- in words

@@ -52,8 +52,10 @@ class PaddleEngine(Engine):
         try:
             self._observed = observe(self._predictor, inputs)
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
-            fault = NotInEffect if self.insists_on else UserError
-            raise fault(f"engine {self.name}: {self.model.folder}: Paddle cannot run it: {_reason(error)}") from error
+            reason = f"cannot run it: {_reason(error)}"
+            if self.insists_on:
+                raise NotInEffect(f"engine {self.name}: {self.insists_on} {reason:.150}") from error
+            raise UserError(f"{self.model.folder}: engine {self.name} {reason}") from error
         results = self._observed.results
         library = self.insists_on if self.library_operator else ""
         effects = [acceleration(results, self.options, library, self.library_operator)]

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError
 
+_BUILTIN = "0"  # of PIR itself: such an operator lists tensors, and computes nothing
 # Paddle's types as NumPy names them
 _TYPES = {
     "t_bool": "bool",
@@ -35,15 +36,17 @@ class PirTensor(NamedTuple):
 
 
 class PirProgram(NamedTuple):
-    """`inputs` and `outputs` in the order in which they are fed and fetched, `weights` in that of the weights file;
-    `operators` are the kinds of the others in the order of the file, such as `conv2d`, of which `constant` depend on no
-    input: Paddle computes those once, when it loads the model."""
+    """`inputs` and `outputs` in the order in which they are fed and fetched, `weights` in that of the weights file.
+
+    `operators` are the kinds of those that depend on an input, such as `conv2d`, in the order of the file; `constants`
+    those of the others, which Paddle computes once, when it loads the model.
+    """
 
     inputs: list
     outputs: list
     weights: list
     operators: list
-    constant: int
+    constants: list
 
 
 def read_pir(path):
@@ -66,10 +69,10 @@ def read_pir(path):
 
 
 def _program(ops):
-    inputs, outputs, weights, operators = [], {}, [], []
-    variable, constant = set(), 0  # the results that depend on an input, and the operators that do not
+    inputs, outputs, weights, operators, constants = [], {}, [], [], []
+    variable = set()  # the results that depend on an input
     for op in ops:
-        kind = op["#"].rpartition(".")[2]
+        dialect, _, kind = op["#"].rpartition(".")
         if kind == "p":
             weights.append(_tensor(op["A"][3], op["O"]))
         elif kind == "data":
@@ -79,13 +82,13 @@ def _program(ops):
             attributes = _attributes(op)
             outputs[attributes["col"]] = _tensor(attributes["name"], op["O"][0])
         else:
-            operators.append(kind)
-            if variable.isdisjoint(entry["%"] for entry in op["I"]):
-                constant += 1
-            else:
+            depends = not variable.isdisjoint(entry["%"] for entry in op["I"])
+            if depends:
                 variable.update(entry["%"] for entry in op["O"])
+            if dialect != _BUILTIN:
+                (operators if depends else constants).append(kind)
     ordered = [outputs[column] for column in sorted(outputs)]
-    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constant)
+    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constants)
 
 
 def _attributes(op):

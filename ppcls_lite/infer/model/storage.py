@@ -20,11 +20,10 @@ _STANDARD = ("inference.pdmodel", "inference.pdiparams")
 
 
 class Operators(NamedTuple):
-    """The operators of a structure file: their kinds, how many run for each batch where nothing is optimised, and
-    which one makes a result {its name: number}; the names are not known of `.json`."""
+    """Of a structure file: the `kinds` of the operators that run for each batch where nothing is optimised, and which
+    of them makes a result {its name: number}; the names are not known of `.json`."""
 
-    kinds: set
-    run: int
+    kinds: list
     made_by: dict
 
 
@@ -40,14 +39,13 @@ def variables(structure):
 def operators(structure):
     """The `Operators` of the structure file."""
     if structure.suffix == ".json":
-        program = read_pir(structure)
-        return Operators(set(program.operators), len(program.operators) - program.constant, {})
+        return Operators(read_pir(structure).operators, {})
     program = _program(structure)
     block = program.block(0)
     found = [block.op(number) for number in range(block.op_size())]
     found = [op for op in found if op.type() not in ("feed", "fetch")]
     made_by = {name: number for number, op in enumerate(found) for name in op.output_arg_names()}
-    return Operators({op.type() for op in found}, len(found), made_by)
+    return Operators([op.type() for op in found], made_by)
 
 
 def _program(structure):

@@ -124,7 +124,7 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     add_values "${@:3}"
     add_field model_dir "$(from_infer_folder "$(exported_model)")"
     add_fields image benchmark infer_free
-    # our scripts end with 77 where what is asked for would not be in effect
+    # our scripts end with 77 where what is requested would not be in effect
     MAY_SKIP=$(! predicts_with_ours || echo 1) FACTS=$(model_fact) \
         run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
 }

@@ -17,7 +17,8 @@ compatibility_lane() { # the oldest: Python 3.9, Paddle 2.6.2
         "$base" -m venv "$COMPAT" || return
         "$COMPAT/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
             -r tests/requirements-compat.txt || return
-        bash test_tipc/install_serving.sh "$COMPAT/bin/python" -qq -c tests/requirements-compat.txt || return
+        bash test_tipc/install_serving.sh "$COMPAT/bin/python" -qq -c tests/requirements-compat.txt \
+            -c requirements-serving.txt || return
         echo "$stamp" >"$COMPAT/ready"
     fi
     output=$(mktemp -d) || return

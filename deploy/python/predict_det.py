@@ -7,7 +7,7 @@
 Global.infer_imgs is an image, a folder or a list file. Prints one line per image. If the folder Global.output_dir is
 given, copies of the images with the boxes drawn on them are written there. Global.engine chooses the engine, and
 Global.save_file saves all results as JSON Lines, as in predict_cls.py.
-Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 77 an engine that is asked for here or
+Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 77 an engine that is requested here or
 in the config would not be in effect (one line says why), 130 interrupted.
 """
 

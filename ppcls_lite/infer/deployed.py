@@ -38,7 +38,7 @@ def _predict(config, config_path, overrides, create, build_predictor, line, reco
     settings = config["Global"]
     options = EngineOptions.from_config(settings)
     if options.engine_name == "onednn" and any(text.startswith("Global.enable_mkldnn=") for text in overrides):
-        options = replace(options, engine="onednn")  # asked for by name: in effect, or refused
+        options = replace(options, engine="onednn")  # requested by name: in effect, or refused
     processing = build_processing(model_dir, config)
     paths = find_images(source)
     engine = create(None, model_dir, options)

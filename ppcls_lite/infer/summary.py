@@ -41,7 +41,7 @@ def benchmark_summary(predictor, model_dir, model_name=None):
             "enable_mkldnn": engine.name == "onednn",
             "cpu_math_library_num_threads": engine.threads,
         },
-        "Asked, in effect": {effect.name: _asked_and_found(effect) for effect in engine.effects or ()},
+        "Requested, in effect": {effect.name: _asked_and_found(effect) for effect in engine.effects or ()},
         "Model info": {"model_name": model_name or stated_name(model_dir), "precision": options.precision},
         "Data info": {
             "batch_size": predictor.batch_size,

@@ -40,7 +40,7 @@ def titles(steps):
 
 
 def engines(step):
-    """[{"engine", "settings": [{"name", "asked", "in_effect", "why"}]}] of the engines that the step's log tells of."""
+    """The engines that the step's log tells of: [{"engine", "settings": [{"name", "requested", "in_effect", "why"}]}]."""
     if not step.log or not Path(step.log).is_file():
         return []
     found = []
@@ -51,18 +51,21 @@ def engines(step):
     return found
 
 
-def _setting(name, asked, found, why):
-    return {"name": name, "asked": asked, "in_effect": found or asked, "why": why or ""}
+def _setting(name, requested, found, why):
+    return {"name": name, "requested": requested, "in_effect": found or requested, "why": why or ""}
 
 
 def in_effect(settings):
-    """The first setting, which says what computes, and those that are not as they were asked for, in words."""
-    first, *others = settings
-    chosen = [first, *(one for one in others if one["asked"] != one["in_effect"])]
+    """The first setting, which says what computes, and those that are not as they were requested, in words."""
     return "; ".join(
-        f"{one['name']} {one['asked']}" + (f" -> {one['in_effect']}" if one["asked"] != one["in_effect"] else "")
-        for one in chosen
+        f"{one['name']} {one['requested']}{'' if _is_as_requested(one) else ' -> ' + one['in_effect']}"
+        for number, one in enumerate(settings)
+        if number == 0 or not _is_as_requested(one)
     )
+
+
+def _is_as_requested(setting):
+    return setting["requested"] == setting["in_effect"]
 
 
 def figure(step):

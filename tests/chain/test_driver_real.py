@@ -70,14 +70,14 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
     assert_real_chain(chain.run("--evidence"))
     evidence = chain.tree / "test_log" / "small_net"
     assert {"log_train.txt", "curves.png", "summary.json"} <= {path.name for path in evidence.iterdir()}
-    # what is asked for and would not be in effect is skipped, never passed: oneDNN comes by the IR passes
+    # what is requested and would not be in effect is skipped, never passed: oneDNN comes by the IR passes
     ours = chain.text
     chain.set("-o Global.enable_mkldnn", "True|False")
     chain.set("inference", "python/predict_cls.py -c configs/inference_cls.yaml -o Global.ir_optim=False")
     run = chain.run("--stage", "5", "--stop_stage", "5")
     (asked, *others) = [(result, reason) for name, result, reason in run.steps if name.startswith("infer cpu")]
     assert asked[0] == "skipped"
-    assert "engine onednn: oneDNN is asked for, and not in effect: 0 of " in asked[1]
+    assert "engine onednn: oneDNN is requested, and not in effect: 0 of " in asked[1]
     assert {result for result, _ in others} == {"passed"}
     chain.text = ours
     # a foreign program in the place of predict_cls.py: what it prints is not known to be a prediction

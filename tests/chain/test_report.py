@@ -309,12 +309,12 @@ def test_what_was_asked_and_what_is_in_effect(report, line, figure):
     assert engine["engine"] == "onednn"
     first, last = engine["settings"][0], engine["settings"][-1]
     assert first["name"] == "oneDNN"
-    assert last["asked"] == "2"
+    assert last["requested"] == "2"
     assert last["in_effect"] == line.split("threads ")[1].split(" -> ")[-1].split()[0]
     if "issue" in line:
         assert first == {
             "name": "oneDNN",
-            "asked": "on",
+            "requested": "on",
             "in_effect": "off",
             "why": "Paddle 3.3.1 has a fault (issue 77340)",
         }

@@ -1,11 +1,11 @@
-"""What an engine was asked for is in effect, or it says so: each setting is broken here in turn, and seen."""
+"""What an engine was requested is in effect, or it says so: each setting is broken here in turn, and seen."""
 
 import logging
 
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, create_engine, openvino, paddle_inference
+from ppcls_lite.infer.engines import EngineOptions, create_engine, onnxruntime, openvino, paddle_inference
 from ppcls_lite.infer.engines.base import ENGINES
 from ppcls_lite.infer.engines.effects import Effect, NotInEffect, listed
 from ppcls_lite.infer.engines.threads import count_threads, openmp_threads, threads_effect
@@ -55,7 +55,7 @@ def deaf(monkeypatch):
     return plant
 
 
-# ---- all that is asked for is in effect
+# ---- all that is requested is in effect
 
 
 def test_the_usual_settings_are_in_effect(exported):
@@ -111,7 +111,7 @@ def test_an_ignored_setting_is_seen(exported, deaf, method, name, setting, seen)
 def test_onednn_that_is_not_in_effect_is_refused(exported):
     """It comes by the IR passes. By name it is refused; as a switch, the log says that it is off."""
     model, off = exported.model, EngineOptions(ir_optim=False)
-    with pytest.raises(NotInEffect, match=r"engine onednn: oneDNN is asked for, and not in effect: 0 of \d+ results"):
+    with pytest.raises(NotInEffect, match=r"engine onednn: oneDNN is requested, and not in effect: 0 of \d+ results"):
         create_engine("onednn", model, off).run(IMAGES)
     with create_engine(None, model, off) as engine:
         engine.run(IMAGES)
@@ -121,7 +121,7 @@ def test_onednn_that_is_not_in_effect_is_refused(exported):
 def test_openvino_that_is_ignored_is_refused(exported_json):
     """Paddle's own fault: it computes an inference.json itself, whatever it was told."""
     needs_openvino_in_paddle()
-    with pytest.raises(NotInEffect, match="engine openvino: OpenVINO is asked for, and not in effect: 0 of "):
+    with pytest.raises(NotInEffect, match="engine openvino: OpenVINO is requested, and not in effect: 0 of "):
         openvino.OpenVINOInPaddle(find_model(exported_json), EngineOptions()).run(IMAGES)
 
 
@@ -133,6 +133,18 @@ def test_openvino_of_json_comes_by_its_package(exported_json, monkeypatch):
         create_engine("openvino", exported_json)
 
 
+def test_paddle2onnx_has_to_fit_the_paddle(monkeypatch):
+    """Version 2 raises when it is imported beside Paddle 2."""
+    monkeypatch.setattr(onnxruntime.importlib.util, "find_spec", lambda name: name)
+    for paddle, found, fits in (("2.6.2", "2.1.0", False), ("2.6.2", "1.3.1", True), ("3.1.1", "2.1.0", True)):
+        monkeypatch.setattr(paddle_version, "installed", lambda paddle=paddle: paddle)
+        monkeypatch.setattr(onnxruntime, "installed", paddle_version.installed)
+        monkeypatch.setattr(onnxruntime.metadata, "version", lambda name, found=found: found)
+        reason = onnxruntime.missing_packages("openvino", "paddle2onnx")
+        expected = f"no paddle2onnx for Paddle {paddle}, found {found}: pip install paddle2onnx==1.3.1"
+        assert reason == ("" if fits else expected)
+
+
 def test_a_command_that_asks_for_it_ends_with_77(exported):
     """A switch of the config may do nothing; one on the command line may not."""
     options = ["-o", f"Global.inference_model_dir={exported.model}", "-o", "Global.ir_optim=False"]
@@ -141,7 +153,7 @@ def test_a_command_that_asks_for_it_ends_with_77(exported):
     assert outcome.status == 0
     assert "engine onednn: oneDNN on -> off (0 of " in outcome.err
     outcome = run_process(PREDICT, "-c", CONFIG, *options, "-o", "Global.enable_mkldnn=True")
-    assert_one_line(outcome, "oneDNN is asked for, and not in effect: 0 of ", "IR passes, which are off", status=77)
+    assert_one_line(outcome, "oneDNN is requested, and not in effect: 0 of ", "IR passes, which are off", status=77)
     assert outcome.out == ""
     outcome = run_process(PREDICT, "-c", CONFIG, *options, "-o", "Global.enable_mkldnn=False")
     assert outcome.status == 0
@@ -164,7 +176,7 @@ def test_onednn_is_left_out_where_it_is_faulty(exported, exported_json, monkeypa
     said = f"Paddle {version} has a fault with oneDNN on inference.json (Paddle issue 77340), engine=onednn tries it"
     assert (said in caplog.text) == left_out
     assert create_engine(None, exported.model).name == "onednn"  # the old format is not concerned
-    with create_engine("onednn", exported_json) as engine:  # asked for by name, it is tried, and seen
+    with create_engine("onednn", exported_json) as engine:  # requested by name, it is tried, and seen
         engine.run(IMAGES)
         assert engine.effects[0].found == "on"
 

@@ -210,7 +210,7 @@ def with_an_input_without_a_name(program):
         (with_an_input_without_a_name, "not an inference model"),
         (without_weights, "holds .* variables, inference.json has 0"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", None),
 )
 def test_wrong_structures(exported_json, tmp_path, content, message):
     if callable(content):

@@ -162,7 +162,7 @@ def test_benchmark_summary(converted, run_here):
     assert outcome.status == 0, outcome
     lines = outcome.out.splitlines()[5:]
     titles = [line.strip("- ") for line in lines if line.startswith("--")]
-    settings = ["Conf info", "Asked, in effect", "Model info"]
+    settings = ["Conf info", "Requested, in effect", "Model info"]
     assert titles == ["Env info", "Paddle info", *settings, "Data info", "Perf info"]
     entries = dict(line.split(": ", 1) for line in lines if not line.startswith("--"))
     stated = {"engine": "onednn", "runtime_device": "cpu", "model_name": "small", "precision": "fp32"}

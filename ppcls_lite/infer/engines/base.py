@@ -56,7 +56,7 @@ class Engine:
         return self.options.cpu_num_threads
 
     def run(self, images):
-        """The model's first output for one batch; the first call proves that what was asked for is in effect."""
+        """The model's first output for one batch; the first call proves that what was requested is in effect."""
         if self.effects is None:
             self.prove({self.input_names[0]: images})
         return self.compute(images)
@@ -75,7 +75,7 @@ class Engine:
         self.effects = list(self.observe(inputs))
         for effect in self.effects:
             if effect.name == self.insists_on and effect.found == OFF:
-                raise NotInEffect(f"engine {self.name}: {effect.name} is asked for, and not in effect: {effect.why}")
+                raise NotInEffect(f"engine {self.name}: {effect.name} is requested, and not in effect: {effect.why}")
         if self.effects and say:
             say_once(f"engine {self.name}: {listed(self.effects)}")
 

@@ -1,4 +1,4 @@
-"""What an engine was asked for, and what is in effect: Paddle ignores some settings without a word."""
+"""What an engine was requested, and what is in effect: Paddle ignores some settings without a word."""
 
 from typing import NamedTuple
 
@@ -8,13 +8,13 @@ ON, OFF = "on", "off"
 
 
 class NotInEffect(UserError):
-    """Something that was asked for cannot be had here, so nothing was done in its place."""
+    """Something that was requested cannot be had here, so nothing was done in its place."""
 
     status = 77  # the exit code with which test suites skip
 
 
 class Effect(NamedTuple):
-    """One setting: what was asked for, what is in effect, and how that is known, or why it differs."""
+    """One setting: what was requested, what is in effect, and how that is known, or why it differs."""
 
     name: str
     asked: str

@@ -9,12 +9,14 @@ import os
 import sys
 import tempfile
 from contextlib import contextmanager
+from importlib import metadata
 
 from ppcls_lite.infer.engines.base import Engine, register_engine
 from ppcls_lite.infer.engines.effects import ON, Effect
 from ppcls_lite.infer.engines.threads import threads_effect
 from ppcls_lite.infer.model.storage import standard_files
 from ppcls_lite.utils.errors import UserError, quick_import
+from ppcls_lite.utils.paddle_version import installed, number
 
 _OPSET = 16  # has HardSwish, and every Paddle2ONNX and ONNX Runtime in use knows it
 
@@ -67,9 +69,20 @@ class ONNXRuntimeEngine(Engine):
 
 
 def missing_packages(*names):
-    """Which of the packages are not installed, and how to get them, in words; an empty string for none."""
+    """Which of the packages are not installed, or do not fit this Paddle, and how to get them; an empty string for
+    none."""
     missing = [name for name in names if importlib.util.find_spec(name) is None]
-    return f"no {' and no '.join(missing)}: pip install -r requirements-engines.txt" if missing else ""
+    if missing:
+        return f"no {' and no '.join(missing)}: pip install -r requirements-engines.txt"
+    return why_no_paddle2onnx() if "paddle2onnx" in names else ""
+
+
+def why_no_paddle2onnx():
+    """Why the installed Paddle2ONNX cannot be imported beside this Paddle, or an empty string."""
+    found = metadata.version("paddle2onnx")
+    if number() < (3, 0) and number(found) >= (2, 0):
+        return f"no paddle2onnx for Paddle {installed()}, found {found}: pip install paddle2onnx==1.3.1"
+    return ""
 
 
 def convert_to_onnx(files):

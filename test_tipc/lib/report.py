@@ -40,7 +40,7 @@ def titles(steps):
 
 
 def engines(step):
-    """The engines that the step's log tells of: [{"engine", "settings": [{"name", "requested", "in_effect", "why"}]}]."""
+    """[{"engine", "settings": [{"name", "requested", "in_effect", "why"}]}] of the engines that its log tells of."""
     if not step.log or not Path(step.log).is_file():
         return []
     found = []

@@ -25,12 +25,12 @@ describe_environment() { # sets RUN[versions], RUN[commit] and RUN[gpus] (how ma
     speed_up_mkl
 }
 
-commit() {
+commit() { # [PATHSPEC...]: HEAD, and whether the code is that of HEAD; `:!PATH` is not code, either
     local commit
     if ! is_own_repository || ! commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null); then
         echo 'none (no git repository)'
     # evidence that runs write (test_log) is not a change of the code
-    elif [[ -z $(git -C "$ROOT" status --porcelain -- ':!test_log' 2>/dev/null) ]]; then
+    elif [[ -z $(git -C "$ROOT" status --porcelain -- ':!test_log' "$@" 2>/dev/null) ]]; then
         echo "$commit (clean tree)"
     else
         echo "$commit (with uncommitted changes)"

@@ -3,6 +3,8 @@
 
 declare -A RUN # see common_func.sh
 
+declare -a EVIDENCE=(':!test_log') # what runs write is not a change of the code
+
 find_python() { # sets RUN[python]: the interpreter of TIPC_PYTHON, or of the managed environment
     local python=${TIPC_PYTHON:-$ROOT/.venv/bin/python}
     [[ $python == */* ]] || python=$(command -v "$python") || die "TIPC_PYTHON=$TIPC_PYTHON: no such program"
@@ -25,12 +27,11 @@ describe_environment() { # sets RUN[versions], RUN[commit] and RUN[gpus] (how ma
     speed_up_mkl
 }
 
-commit() { # [PATHSPEC...]: HEAD, and whether the code is that of HEAD; `:!PATH` is not code, either
+commit() {
     local commit
     if ! is_own_repository || ! commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null); then
         echo 'none (no git repository)'
-    # evidence that runs write (test_log) is not a change of the code
-    elif [[ -z $(git -C "$ROOT" status --porcelain -- ':!test_log' "$@" 2>/dev/null) ]]; then
+    elif [[ -z $(git -C "$ROOT" status --porcelain -- "${EVIDENCE[@]}" 2>/dev/null) ]]; then
         echo "$commit (clean tree)"
     else
         echo "$commit (with uncommitted changes)"

@@ -25,7 +25,7 @@ source "$ROOT/tools/tables/pair.sh"
 PADDLES=(2.6.2 3.0.0 3.1.1 3.2.2 3.3.1)
 PYTHONS=(3.9 3.10 3.11 3.12 3.13)
 # what this script makes, pair by pair, is not a change of the code that it tries
-TABLES=(':!docs/versions.md' ':!docs/measured/versions.json' ':!test_tipc/lib/certified_versions.tsv')
+EVIDENCE+=(':!docs/versions.md' ':!docs/measured/versions.json' ':!test_tipc/lib/certified_versions.tsv')
 PARTS=(classifier detector engines serving) # the last two take what the first exported
 
 main() {
@@ -57,7 +57,7 @@ main() {
 try() { # PADDLE PYTHON: install and run everything, unless that was done at this commit; fails where it cannot be tried
     local folder=$KEEP/$1_$2 base part reason
     base=$(find_interpreter "$2") || { echo "$1, Python $2: not tried: there is no Python $2 here" && return 1; }
-    if [[ -z ${RUN[again]}${RUN[install]} ]] && grep -sqx "commit=$(commit "${TABLES[@]}")" "$folder/tried"; then
+    if [[ -z ${RUN[again]}${RUN[install]} ]] && grep -sqx "commit=$(commit)" "$folder/tried"; then
         echo "$1, Python $2: tried before"
         return
     fi
@@ -106,7 +106,7 @@ try_part() { # PART FOLDER: one line of parts.tsv: name, exit code, seconds, and
 note_trial() { # PADDLE PYTHON INTERPRETER REASON: written last, so that an interrupted pair is tried again
     local folder=$KEEP/$1_$2
     printf '%s\n' "paddle=$1" "python=$("$3" -V | cut -d ' ' -f 2)" "packages=$(kind_of "$1")" "reason=$4" \
-        "format=$(exported_format "$folder")" "processor=$(processor)" "date=$(date +%F)" "commit=$(commit "${TABLES[@]}")" \
+        "format=$(exported_format "$folder")" "processor=$(processor)" "date=$(date +%F)" "commit=$(commit)" \
         >"$folder/tried.new" || die "$folder/tried.new: cannot be written"
     mv "$folder/tried.new" "$folder/tried" || die "$folder/tried: cannot be written"
 }

@@ -182,6 +182,15 @@ def test_the_structure_is_read(exported, exported_json):
     assert 0 < program.constant < len(program.operators)
 
 
+def test_branches_are_seen(exported_json, tmp_path):
+    program = json.loads((exported_json / "inference.json").read_bytes())
+    assert storage.operators(exported_json / "inference.json").run
+    operator = next(op for op in program["program"]["regions"][0]["blocks"][0]["ops"] if op["#"].endswith(".softmax"))
+    operator["regions"] = [{"blocks": []}]
+    (tmp_path / "inference.json").write_text(json.dumps(program))
+    assert storage.operators(tmp_path / "inference.json").run is None
+
+
 def without_weights(program):
     ops = program["program"]["regions"][0]["blocks"][0]["ops"]
     ops[:] = [op for op in ops if op["#"] != "p"]

@@ -35,7 +35,7 @@ class PaddleEngine(Engine):
             config.switch_use_feed_fetch_ops(False)
             if not files.is_json:  # on .json models Paddle 3 has no such pass and fails
                 config.enable_memory_optim()
-            self._predictor = _load(inference, config, self.model.folder)
+            self._predictor, self._clone = _load(inference, config, self.model.folder), None
         self.input_names = self._predictor.get_input_names()
         self._input = self._predictor.get_input_handle(self.input_names[0])
         self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
@@ -50,7 +50,8 @@ class PaddleEngine(Engine):
 
     def observe(self, inputs):
         try:
-            self._observed = observe(self._predictor, inputs)
+            self._clone = self._clone or self._predictor.clone()
+            self._observed = observe(self._clone, inputs)
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
             fault = NotInEffect if self.insists_on else UserError
             raise fault(f"engine {self.name}: {self.model.folder}: Paddle cannot run it: {_reason(error)}") from error
@@ -77,7 +78,7 @@ class PaddleEngine(Engine):
         return [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
 
     def close(self):
-        self._predictor = self._input = self._output = self._observed = None
+        self._predictor = self._clone = self._input = self._output = self._observed = None
 
 
 @register_engine("paddle")

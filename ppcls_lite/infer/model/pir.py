@@ -37,13 +37,15 @@ class PirTensor(NamedTuple):
 class PirProgram(NamedTuple):
     """`inputs` and `outputs` in the order in which they are fed and fetched, `weights` in that of the weights file;
     `operators` are the kinds of the others in the order of the file, such as `conv2d`, of which `constant` depend on no
-    input: Paddle computes those once, when it loads the model."""
+    input: Paddle computes those once, when it loads the model. `branches` says whether one of them is a branch or a
+    loop, with operators of its own."""
 
     inputs: list
     outputs: list
     weights: list
     operators: list
     constant: int
+    branches: bool
 
 
 def read_pir(path):
@@ -67,7 +69,7 @@ def read_pir(path):
 
 def _program(ops):
     inputs, outputs, weights, operators = [], {}, [], []
-    variable, constant = set(), 0  # the results that depend on an input, and the operators that do not
+    variable, constant, branches = set(), 0, False  # the results that depend on an input, and the operators that do not
     for op in ops:
         kind = op["#"].rpartition(".")[2]
         if kind == "p":
@@ -80,12 +82,13 @@ def _program(ops):
             outputs[attributes["col"]] = _tensor(attributes["name"], op["O"][0])
         else:
             operators.append(kind)
+            branches = branches or bool(op.get("regions"))
             if variable.isdisjoint(entry["%"] for entry in op["I"]):
                 constant += 1
             else:
                 variable.update(entry["%"] for entry in op["O"])
     ordered = [outputs[column] for column in sorted(outputs)]
-    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constant)
+    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constant, branches)
 
 
 def _attributes(op):

@@ -7,7 +7,7 @@ same bytes.
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ppcls_lite.infer.model.files import ModelFiles
 from ppcls_lite.infer.model.pir import read_pir
@@ -20,11 +20,11 @@ _STANDARD = ("inference.pdmodel", "inference.pdiparams")
 
 
 class Operators(NamedTuple):
-    """The operators of a structure file: their kinds, how many run for each batch where nothing is optimised, and
-    which one makes a result {its name: number}; the names are not known of `.json`."""
+    """The operators of a structure file: their kinds, how many run for each batch where nothing is optimised (None
+    with branches or loops), and which one makes a result {its name: number}; the names are not known of `.json`."""
 
     kinds: set
-    run: int
+    run: Optional[int]
     made_by: dict
 
 
@@ -41,13 +41,15 @@ def operators(structure):
     """The `Operators` of the structure file."""
     if structure.suffix == ".json":
         program = read_pir(structure)
-        return Operators(set(program.operators), len(program.operators) - program.constant, {})
+        run = None if program.branches else len(program.operators) - program.constant
+        return Operators(set(program.operators), run, {})
     program = _program(structure)
     block = program.block(0)
     found = [block.op(number) for number in range(block.op_size())]
     found = [op for op in found if op.type() not in ("feed", "fetch")]
     made_by = {name: number for number, op in enumerate(found) for name in op.output_arg_names()}
-    return Operators({op.type() for op in found}, len(found), made_by)
+    run = len(found) if program.num_blocks() == 1 else None
+    return Operators({op.type() for op in found}, run, made_by)
 
 
 def _program(structure):

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -176,6 +177,17 @@ def test_a_batch_that_paddle_cannot_run_is_one_line(exported):
     for name in ("paddle", "onednn"):
         with pytest.raises(Exception, match=f"^engine {name}: {exported.model}: Paddle cannot run it: .{{1,200}}$"):
             create_engine(name, exported.model).run(IMAGES[:, :2])
+
+
+def test_what_plain_paddle_cannot_run_either_is_no_reason_to_skip(exported, monkeypatch):
+    """A broken model is a failure (1); only what is asked for and fails by itself may be skipped (77)."""
+    for batch, fault in ((IMAGES[:, :2], UserError), (IMAGES, NotInEffect)):
+        engine = create_engine("onednn", exported.model)
+        with monkeypatch.context() as patch:
+            patch.setattr(paddle_inference, "observe", Mock(side_effect=RuntimeError("fault")))
+            with pytest.raises(UserError, match="Paddle cannot run it: fault") as caught:
+                engine.run(batch)
+        assert type(caught.value) is fault
 
 
 def test_a_wrong_batch_does_no_harm_to_the_next(exported):

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, available_engines, create_engine
+from ppcls_lite.infer.engines import EngineOptions, available_engines, create_engine, onnxruntime
 from ppcls_lite.infer.model import storage
 from ppcls_lite.infer.model.files import find_model, given_files
 from ppcls_lite.infer.model.pir import read_pir
@@ -182,10 +182,13 @@ def test_the_structure_is_read(exported, exported_json):
     assert 0 < program.constant < len(program.operators)
 
 
-def test_branches_are_seen(exported_json, tmp_path):
+def test_lists_and_branches_are_seen(exported_json, tmp_path):
     program = json.loads((exported_json / "inference.json").read_bytes())
-    assert storage.operators(exported_json / "inference.json").run
     operator = next(op for op in program["program"]["regions"][0]["blocks"][0]["ops"] if op["#"].endswith(".softmax"))
+    operator["O"][0]["TT"]["#"] = "0.t_vec"
+    (tmp_path / "inference.json").write_text(json.dumps(program))  # Paddle's hook does not see lists
+    run = storage.operators(exported_json / "inference.json").run
+    assert storage.operators(tmp_path / "inference.json").run == run - 1
     operator["regions"] = [{"blocks": []}]
     (tmp_path / "inference.json").write_text(json.dumps(program))
     assert storage.operators(tmp_path / "inference.json").run is None
@@ -241,6 +244,21 @@ def test_cut_and_foreign_weights_of_json_are_refused(exported_json, tmp_path):
     for name in ("paddle", "training_export"):
         with pytest.raises(UserError, match=r"inference\.pdiparams: "):
             create_engine(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("print('[ERROR] Failed: no such operator'); sys.exit(255)", r"\[ERROR\] Failed: no such operator"),
+        ("import os; os.kill(os.getpid(), 9)", "it ended with status -9"),
+        ("pass", "it ended with status 0"),
+    ],
+)
+def test_a_converter_that_ends_its_process_is_one_line(exported_json, monkeypatch, code, reason):
+    """Paddle2ONNX calls `exit` for what it cannot convert."""
+    monkeypatch.setattr(onnxruntime, "_CONVERT", f"import sys; {code}")
+    with pytest.raises(UserError, match=f"^{exported_json}: Paddle2ONNX cannot convert it: {reason}$"):
+        onnxruntime.convert_to_onnx(find_model(exported_json))
 
 
 def test_json_has_its_weights_in_one_file(exported_json):

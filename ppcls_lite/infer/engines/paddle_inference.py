@@ -53,13 +53,22 @@ class PaddleEngine(Engine):
             self._clone = self._clone or self._predictor.clone()
             self._observed = observe(self._clone, inputs)
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
-            fault = NotInEffect if self.insists_on else UserError
+            fault = NotInEffect if self.insists_on and self._runs_plainly(inputs) else UserError
             raise fault(f"engine {self.name}: {self.model.folder}: Paddle cannot run it: {_reason(error)}") from error
         results = self._observed.results
         library = self.insists_on if self.library_operator else ""
         effects = [acceleration(results, self.options, library, self.library_operator)]
         effects += optimisations(results, self.model, self.options)
         return effects if self.options.use_gpu else [*effects, self.observe_threads(inputs)]
+
+    def _runs_plainly(self, inputs):
+        """Whether Paddle runs the batch without acceleration: otherwise the model or the batch is at fault."""
+        try:
+            with PlainEngine(self.model, self.options) as plain:
+                plain.compute_all(inputs)
+        except (UserError, RuntimeError, ValueError, OSError, MemoryError):
+            return False
+        return True
 
     def observe_threads(self, inputs):
         """The `Effect` of the number of CPU threads; `observe` has run."""

@@ -37,14 +37,15 @@ class PirTensor(NamedTuple):
 class PirProgram(NamedTuple):
     """`inputs` and `outputs` in the order in which they are fed and fetched, `weights` in that of the weights file;
     `operators` are the kinds of the others in the order of the file, such as `conv2d`, of which `constant` depend on no
-    input: Paddle computes those once, when it loads the model. `branches` says whether one of them is a branch or a
-    loop, with operators of its own."""
+    input: Paddle computes those once, when it loads the model. Of the rest, `lists` make a list of tensors or take one
+    apart. `branches` says whether one of them is a branch or a loop, with operators of its own."""
 
     inputs: list
     outputs: list
     weights: list
     operators: list
     constant: int
+    lists: int
     branches: bool
 
 
@@ -69,7 +70,8 @@ def read_pir(path):
 
 def _program(ops):
     inputs, outputs, weights, operators = [], {}, [], []
-    variable, constant, branches = set(), 0, False  # the results that depend on an input, and the operators that do not
+    variable = set()  # the results that depend on an input
+    constant, lists, branches = 0, 0, False
     for op in ops:
         kind = op["#"].rpartition(".")[2]
         if kind == "p":
@@ -86,9 +88,15 @@ def _program(ops):
             if variable.isdisjoint(entry["%"] for entry in op["I"]):
                 constant += 1
             else:
+                lists += _makes_or_takes_a_list(op)
                 variable.update(entry["%"] for entry in op["O"])
     ordered = [outputs[column] for column in sorted(outputs)]
-    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constant, branches)
+    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constant, lists, branches)
+
+
+def _makes_or_takes_a_list(op):
+    """Whether Paddle's hook cannot see the operator: its result is a list of tensors, or it takes one apart."""
+    return op["#"] == "0.split" or all(entry["TT"]["#"] == "0.t_vec" for entry in op["O"])
 
 
 def _attributes(op):

@@ -20,8 +20,8 @@ _STANDARD = ("inference.pdmodel", "inference.pdiparams")
 
 
 class Operators(NamedTuple):
-    """The operators of a structure file: their kinds, how many run for each batch where nothing is optimised (None
-    with branches or loops), and which one makes a result {its name: number}; the names are not known of `.json`."""
+    """The operators of a structure file: their kinds, how many give tensors for each batch where nothing is optimised
+    (None with branches or loops), and which one makes a result {its name: number}, which `.json` does not say."""
 
     kinds: set
     run: Optional[int]
@@ -41,7 +41,7 @@ def operators(structure):
     """The `Operators` of the structure file."""
     if structure.suffix == ".json":
         program = read_pir(structure)
-        run = None if program.branches else len(program.operators) - program.constant
+        run = None if program.branches else len(program.operators) - program.constant - program.lists
         return Operators(set(program.operators), run, {})
     program = _program(structure)
     block = program.block(0)

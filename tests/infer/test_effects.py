@@ -151,6 +151,13 @@ def test_a_command_that_asks_for_it_ends_with_77(exported):
     assert outcome.status == 0
 
 
+def test_the_summary_claims_no_precision_that_the_engine_has_not(exported):
+    options = ["use_fp16=True", "benchmark=True", f"inference_model_dir={exported.model}"]
+    options = [f"-oGlobal.{option}" for option in [*options, f"infer_imgs={ROOT}/test_images"]]
+    outcome = run_process(PREDICT, "-c", CONFIG, *options)
+    assert "precision: fp32" in outcome.out + outcome.err
+
+
 # ---- known faults of versions
 
 

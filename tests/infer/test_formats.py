@@ -207,6 +207,11 @@ def with_an_input_without_a_name(program):
     next(op for op in program["program"]["regions"][0]["blocks"][0]["ops"] if op["#"] == "1.data")["A"] = []
 
 
+def with_a_name_that_clears_the_screen(program):
+    ops = program["program"]["regions"][0]["blocks"][0]["ops"]
+    next(op for op in ops if op["#"] == "p")["A"][3] = "\x1b[2J\nerror: none"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -219,6 +224,7 @@ def with_an_input_without_a_name(program):
         (b'{"base_code": {"magic": "other"}, "program": {}}', "not an inference model"),
         (with_two_blocks, "not an inference model"),
         (with_an_input_without_a_name, "not an inference model"),
+        (with_a_name_that_clears_the_screen, "not an inference model"),
         (without_weights, "holds .* variables, inference.json has 0"),
     ],
     ids=str,

@@ -105,4 +105,6 @@ def _attributes(op):
 
 def _tensor(name, result):
     dtype, shape = result["TT"]["D"][:2]
+    if not str(name).isprintable():  # names end on the screen
+        raise ValueError(name)
     return PirTensor(str(name), _TYPES.get(dtype["#"].rpartition(".")[2], ""), [int(side) for side in shape])

@@ -5,33 +5,15 @@ this project would be noticed. Both are optional: `pip install onnxruntime paddl
 """
 
 import importlib.util
-import subprocess
-import sys
-import tempfile
 
-from ppcls_lite.infer.model.files import find_model
-from ppcls_lite.utils.errors import UserError
-from ppcls_lite.utils.files import REPO
-
-_CONVERT = """
-import sys
-from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.infer.engines.onnxruntime import convert_to_onnx
+from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.utils.errors import UserError
-try:
-    content = convert_to_onnx(find_model(sys.argv[1]))
-except UserError as error:
-    sys.exit(str(error))
-with open(sys.argv[2], "wb") as stream:
-    stream.write(content)
-"""
 
 
 class RawONNXRuntime:
-    """ONNX Runtime's session on the CPU; the model is converted by Paddle2ONNX into a temporary file.
-
-    The conversion has a process of its own, because it needs Paddle, and the memory of Paddle is not this engine's.
-    """
+    """ONNX Runtime's session on the CPU; the model is converted by Paddle2ONNX, in a process of its own: the memory of
+    Paddle is not this engine's."""
 
     needs = ("onnxruntime", "paddle2onnx")
 
@@ -41,14 +23,11 @@ class RawONNXRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors only
-        with tempfile.TemporaryDirectory() as folder:
-            path = f"{folder}/model.onnx"
-            done = subprocess.run(
-                [sys.executable, "-c", _CONVERT, str(model), path], cwd=REPO, capture_output=True, text=True
-            )
-            if done.returncode:
-                raise UserError(f"onnxruntime-raw: {(done.stderr.strip().splitlines() or ['it made no model'])[-1]}")
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        try:
+            converted = convert_to_onnx(find_model(model))
+        except UserError as error:
+            raise UserError(f"onnxruntime-raw: {error}") from error
+        self._session = onnxruntime.InferenceSession(converted, options, providers=["CPUExecutionProvider"])
         self._name = self._session.get_inputs()[0].name
         self.version = f"onnxruntime {onnxruntime.__version__}"
 
@@ -64,9 +43,12 @@ class RawOpenVINO:
     def __init__(self, model, threads):
         import openvino
 
+        files = find_model(model)
+        if files.is_json:
+            raise UserError("openvino-raw: the package reads .pdmodel itself, and not inference.json")
         core = openvino.Core()
         settings = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-        compiled = core.compile_model(core.read_model(str(find_model(model).structure)), "CPU", settings)
+        compiled = core.compile_model(core.read_model(str(files.structure)), "CPU", settings)
         self._request = compiled.create_infer_request()
         self.version = f"openvino {openvino.__version__.partition('-')[0]}"
 

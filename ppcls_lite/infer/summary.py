@@ -42,7 +42,7 @@ def benchmark_summary(predictor, model_dir, model_name=None):
             "cpu_math_library_num_threads": engine.threads,
         },
         "Requested, in effect": {effect.name: _asked_and_found(effect) for effect in engine.effects or ()},
-        "Model info": {"model_name": model_name or stated_name(model_dir), "precision": options.precision},
+        "Model info": {"model_name": model_name or stated_name(model_dir), "precision": _precision(engine)},
         "Data info": {
             "batch_size": predictor.batch_size,
             "input_shape": ",".join(map(str, image_shape(model_dir))),
@@ -55,6 +55,11 @@ def benchmark_summary(predictor, model_dir, model_name=None):
         lines.append(f" {title} ".center(_WIDTH, "-"))
         lines += [f"{name}: {value}" for name, value in entries.items()]
     return "\n".join(lines)
+
+
+def _precision(engine):
+    """Lower precisions are TensorRT's; every other engine computes in FP32, whatever was asked for."""
+    return engine.options.precision if engine.name == "tensorrt" else "fp32"
 
 
 def _asked_and_found(effect):

@@ -25,8 +25,11 @@ FIGURES = {
     "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
-# what an engine says of itself, `engine onednn: oneDNN on (94 of 95 results); threads 4 -> 2 (why)`
-ENGINE = re.compile(r"\bengine (\w+): (.+ (?:on|off|\d+|unknown)\b.*)$", re.MULTILINE)
+# what an engine says of itself, `engine onednn: oneDNN on (94 of 95 results); threads 4 -> 2 (why)`, in a record of the
+# log: errors and the names of images may have such words too
+ENGINE = re.compile(
+    r"(?:^|\r)\[[\d/ :]+\] ppcls_lite INFO: engine (\w+): (.+ (?:on|off|\d+|unknown)\b.*)$", re.MULTILINE
+)
 SETTING = re.compile(r"(.+?) (on|off|\d+|unknown)(?: -> (on|off|\d+|unknown))?(?: \((.*)\))?")
 # characters that XML 1.0 cannot hold, not even escaped: a log's control codes and cut UTF-8
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

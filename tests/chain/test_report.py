@@ -318,3 +318,18 @@ def test_what_was_asked_and_what_is_in_effect(report, line, figure):
             "in_effect": "off",
             "why": "Paddle 3.3.1 has a fault (issue 77340)",
         }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "error: engine onednn: oneDNN is asked for, and not in effect: 0 of 9 results: by the IR passes, which are off",
+        "engine openvino: OpenVINO on.png: class id(s): [3], score(s): [0.94], label_name(s): ['threads 1; threads 1']",
+        "engine openvino: OpenVINO on",
+    ],
+)
+def test_an_error_or_an_image_is_no_setting_in_effect(report, line):
+    steps = [(*step[:4], "infer.log" if step[1] == "infer cpu" else step[4], step[5]) for step in GOOD]
+    _, summary, _ = report(steps, {**LOGS, "infer.log": line + "\n"})
+    (step,) = [step for step in summary["steps"] if step["name"] == "infer cpu"]
+    assert (step["engines"], step["figure"]) == ([], "")

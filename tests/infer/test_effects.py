@@ -1,15 +1,19 @@
 """What an engine was requested is in effect, or it says so: each setting is broken here in turn, and seen."""
 
 import logging
+from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, create_engine, onnxruntime, openvino, paddle_inference
+from ppcls_lite.infer.engines import EngineOptions, create_engine, observe, onnxruntime, openvino, paddle_inference
 from ppcls_lite.infer.engines.base import ENGINES
 from ppcls_lite.infer.engines.effects import Effect, NotInEffect, listed
+from ppcls_lite.infer.engines.observe import Result, optimisations
 from ppcls_lite.infer.engines.threads import count_threads, openmp_threads, threads_effect
-from ppcls_lite.infer.model.files import find_model
+from ppcls_lite.infer.model.files import ModelFiles, find_model
+from ppcls_lite.infer.model.storage import Operators
 from ppcls_lite.utils import paddle_version
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
@@ -159,6 +163,13 @@ def test_a_command_that_asks_for_it_ends_with_77(exported):
     assert outcome.status == 0
 
 
+def test_the_summary_claims_no_precision_that_the_engine_has_not(exported):
+    options = ["use_fp16=True", "benchmark=True", f"inference_model_dir={exported.model}"]
+    options = [f"-oGlobal.{option}" for option in [*options, f"infer_imgs={ROOT}/test_images"]]
+    outcome = run_process(PREDICT, "-c", CONFIG, *options)
+    assert "precision: fp32" in outcome.out + outcome.err
+
+
 # ---- known faults of versions
 
 
@@ -182,12 +193,74 @@ def test_onednn_is_left_out_where_it_is_faulty(exported, exported_json, monkeypa
 
 
 def test_a_batch_that_paddle_cannot_run_is_one_line(exported):
-    with pytest.raises(UserError, match=f"^{exported.model}: engine paddle cannot run it: .{{1,200}}$") as caught:
-        create_engine("paddle", exported.model).run(IMAGES[:, :2])
-    assert caught.value.status == 1
-    with pytest.raises(NotInEffect, match=r"^engine onednn: oneDNN cannot run it: .{1,150}$") as caught:
-        create_engine("onednn", exported.model).run(IMAGES[:, :2])
-    assert caught.value.status == 77
+    for name in ("paddle", "onednn"):
+        with pytest.raises(UserError, match=f"^{exported.model}: engine {name} cannot run it: .{{1,200}}$") as caught:
+            create_engine(name, exported.model).run(IMAGES[:, :2])
+        assert caught.value.status == 1
+
+
+def test_what_plain_paddle_cannot_run_either_is_no_reason_to_skip(exported, monkeypatch):
+    """A broken model is a failure (1); only what is requested and fails by itself may be skipped (77)."""
+    for batch, fault in ((IMAGES[:, :2], UserError), (IMAGES, NotInEffect)):
+        engine = create_engine("onednn", exported.model)
+        with monkeypatch.context() as patch:
+            patch.setattr(paddle_inference, "observe", Mock(side_effect=RuntimeError("fault")))
+            with pytest.raises(UserError, match="cannot run it: fault") as caught:
+                engine.run(batch)
+        assert type(caught.value) is fault
+
+
+def test_a_wrong_batch_does_no_harm_to_the_next(exported):
+    for name in ("paddle", "onednn"):
+        with create_engine(name, exported.model) as engine:
+            with pytest.raises(UserError):
+                engine.run(IMAGES[:, :2])
+            assert engine.effects is None
+            with create_engine(name, exported.model) as fresh:
+                assert (engine.run(IMAGES) == fresh.run(IMAGES)).all()
+
+
+def test_a_refused_engine_goes_on_refusing(exported):
+    engine = create_engine("onednn", exported.model, EngineOptions(ir_optim=False))
+    for _ in range(2):
+        with pytest.raises(NotInEffect):
+            engine.run(IMAGES)
+
+
+# ---- what the results of the operators mean
+
+
+def seen(monkeypatch, results, run, **options):
+    """{setting: what is in effect} after these results of a program with `run` operators, None for branches."""
+    kinds = ["op"] * (run or 0)
+    monkeypatch.setattr(observe, "operators", lambda structure: Operators(kinds, {}, run is None))
+    files = ModelFiles(Path("inference.pdmodel"), Path("inference.pdiparams"))
+    return {effect.name: effect.found for effect in optimisations(results, files, EngineOptions(**options))}
+
+
+def result(number, layout="NCHW", address=None):
+    return Result("op", f"result{number}", layout, "Place(cpu)", number if address is None else address)
+
+
+def test_results_without_memory_share_none(monkeypatch):
+    """Paddle gives no memory to what is never read, such as the saved means of a batch norm."""
+    results = [result(number, address=0 if number % 2 else number + 1) for number in range(20)]
+    assert seen(monkeypatch, results, 20)["memory optimisation"] == "off"
+    results = [result(number, address=0 if number % 2 else 1 + number % 8) for number in range(20)]
+    assert seen(monkeypatch, results, 20)["memory optimisation"] == "on"
+
+
+def test_a_program_with_branches_has_no_number_of_operators(monkeypatch):
+    """A branch that is not taken is no optimisation."""
+    for ir_optim in (True, False):
+        found = seen(monkeypatch, list(map(result, range(10))), None, ir_optim=ir_optim)
+        assert found["IR passes"] == "unknown"
+
+
+def test_operators_of_onednn_come_by_the_passes(monkeypatch):
+    """Also where there is nothing to fuse, so that as many operators run as the file has."""
+    assert seen(monkeypatch, list(map(result, range(7))), 7)["IR passes"] == "off"
+    assert seen(monkeypatch, [result(number, "ONEDNN") for number in range(7)], 7)["IR passes"] == "on"
 
 
 # ---- in words

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, available_engines, create_engine
+from ppcls_lite.infer.engines import EngineOptions, available_engines, create_engine, onnxruntime
 from ppcls_lite.infer.model import storage
 from ppcls_lite.infer.model.files import find_model, given_files
 from ppcls_lite.infer.model.pir import read_pir
@@ -183,6 +183,18 @@ def test_the_structure_is_read(exported, exported_json):
     assert "combine" not in program.operators  # PIR's own: it computes nothing
 
 
+def test_lists_and_branches_are_seen(exported_json, tmp_path):
+    program = json.loads((exported_json / "inference.json").read_bytes())
+    operator = next(op for op in program["program"]["regions"][0]["blocks"][0]["ops"] if op["#"].endswith(".softmax"))
+    operator["O"][0]["TT"]["#"] = "0.t_vec"
+    (tmp_path / "inference.json").write_text(json.dumps(program))  # Paddle's hook does not see lists
+    kinds = storage.operators(exported_json / "inference.json").kinds
+    assert storage.operators(tmp_path / "inference.json").kinds == kinds[:-1]
+    operator["regions"] = [{"blocks": []}]
+    (tmp_path / "inference.json").write_text(json.dumps(program))
+    assert storage.operators(tmp_path / "inference.json").branches
+
+
 def without_weights(program):
     ops = program["program"]["regions"][0]["blocks"][0]["ops"]
     ops[:] = [op for op in ops if op["#"] != "p"]
@@ -194,6 +206,11 @@ def with_two_blocks(program):
 
 def with_an_input_without_a_name(program):
     next(op for op in program["program"]["regions"][0]["blocks"][0]["ops"] if op["#"] == "1.data")["A"] = []
+
+
+def with_a_name_that_clears_the_screen(program):
+    ops = program["program"]["regions"][0]["blocks"][0]["ops"]
+    next(op for op in ops if op["#"] == "p")["A"][3] = "\x1b[2J\nerror: none"
 
 
 @pytest.mark.parametrize(
@@ -208,6 +225,7 @@ def with_an_input_without_a_name(program):
         (b'{"base_code": {"magic": "other"}, "program": {}}', "not an inference model"),
         (with_two_blocks, "not an inference model"),
         (with_an_input_without_a_name, "not an inference model"),
+        (with_a_name_that_clears_the_screen, "not an inference model"),
         (without_weights, "holds .* variables, inference.json has 0"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -233,6 +251,21 @@ def test_cut_and_foreign_weights_of_json_are_refused(exported_json, tmp_path):
     for name in ("paddle", "training_export"):
         with pytest.raises(UserError, match=r"inference\.pdiparams: "):
             create_engine(name, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("print('[ERROR] Failed: no such operator'); sys.exit(255)", r"\[ERROR\] Failed: no such operator"),
+        ("import os; os.kill(os.getpid(), 9)", "it ended with status -9"),
+        ("pass", "it ended with status 0"),
+    ],
+)
+def test_a_converter_that_ends_its_process_is_one_line(exported_json, monkeypatch, code, reason):
+    """Paddle2ONNX calls `exit` for what it cannot convert."""
+    monkeypatch.setattr(onnxruntime, "_CONVERT", f"import sys; {code}")
+    with pytest.raises(UserError, match=f"^{exported_json}: Paddle2ONNX cannot convert it: {reason}$"):
+        onnxruntime.convert_to_onnx(find_model(exported_json))
 
 
 def test_json_has_its_weights_in_one_file(exported_json):

@@ -72,12 +72,13 @@ class Engine:
 
         `run` and `run_all` do it by themselves, once.
         """
-        self.effects = list(self.observe(inputs))
-        for effect in self.effects:
+        effects = list(self.observe(inputs))
+        for effect in effects:
             if effect.name == self.insists_on and effect.found == OFF:
                 raise NotInEffect(f"engine {self.name}: {effect.name} is requested, and not in effect: {effect.why}")
-        if self.effects and say:
-            say_once(f"engine {self.name}: {listed(self.effects)}")
+        self.effects = effects  # only now: an engine that was refused goes on refusing
+        if effects and say:
+            say_once(f"engine {self.name}: {listed(effects)}")
 
     def observe(self, inputs):
         """The `Effect`s of the options, in a fixed order."""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError
 
-ON, OFF = "on", "off"
+ON, OFF, UNKNOWN = "on", "off", "unknown"
 
 
 class NotInEffect(UserError):

@@ -6,11 +6,11 @@ Paddle's switches are wishes: on `inference.json`, for example, it leaves OpenVI
 from collections import Counter
 from typing import NamedTuple, Optional
 
-from ppcls_lite.infer.engines.effects import OFF, ON, Effect, word
+from ppcls_lite.infer.engines.effects import OFF, ON, UNKNOWN, Effect, word
 from ppcls_lite.infer.engines.threads import openmp_threads
 from ppcls_lite.infer.model.storage import operators
 
-_SHARED = 0.75  # the share of results with memory of their own, below which memory is shared
+_SHARED = 0.95  # the share of results with memory of their own, below which memory is shared; without sharing, it is 1
 _FEW = 4  # operators; fewer show nothing about passes and memory
 
 
@@ -25,16 +25,19 @@ class Result(NamedTuple):
 
 
 class Observed(NamedTuple):
-    """One run as Paddle did it. `clone` has to live as long as the predictor: Paddle frees what both use with it."""
+    """One run as Paddle did it."""
 
     results: list
     threads: Optional[int]
-    clone: object
 
 
-def observe(predictor, inputs):
-    """`Observed`: one run of a clone of a `paddle.inference` predictor with `inputs` {name: array}."""
-    clone, results, threads = predictor.clone(), [], []  # of the predictor itself, the hook would slow each run
+def observe(clone, inputs):
+    """`Observed`: one run of a clone of a `paddle.inference` predictor with `inputs` {name: array}.
+
+    Of the predictor itself, the hook would slow each run. The caller has to keep the clone as long as the predictor,
+    also when the run fails: Paddle frees what both use with it.
+    """
+    results, threads = [], []
 
     def note(operator, name, tensor):
         if not results:
@@ -46,7 +49,7 @@ def observe(predictor, inputs):
         clone.get_input_handle(name).copy_from_cpu(array)
     clone.run()
     clone.clear_intermediate_tensor()  # the memory that only this run needed
-    return Observed(results, threads[0] if threads else None, clone)
+    return Observed(results, threads[0] if threads else None)
 
 
 def acceleration(results, options, library="", operator=""):
@@ -59,7 +62,7 @@ def acceleration(results, options, library="", operator=""):
         count = sum("gpu" in result.place.lower() for result in results)
     else:
         name, asked = "oneDNN", options.enable_mkldnn
-        count = sum(result.layout == "ONEDNN" for result in results)
+        count = _of_onednn(results)
     why = f"{count} of {len(results)} results" if asked or count else ""
     if asked and not count and not options.ir_optim:
         why += ": it comes by the IR passes, which are off"
@@ -72,15 +75,29 @@ def optimisations(results, files, options):
     ran = Counter(_kind(one) for one in {_made_by(result, whole.made_by): result for result in results}.values())
     if sum(ran.values()) < _FEW:
         return []
-    replaced = sum((Counter(kind.rstrip("_") for kind in whole.kinds) - ran).values())
-    why = f"{replaced} of {len(whole.kinds)} operators replaced" if options.ir_optim or replaced else ""
-    effects = [Effect("IR passes", word(options.ir_optim), word(replaced), why)]
+    effects = [_passes(results, ran, whole, options.ir_optim)]
     if files.is_json:
         effects.append(Effect("memory optimisation", ON, OFF, "Paddle has none for inference.json, and would fail"))
     else:
-        shared = len({result.address for result in results}) < _SHARED * len(results)
+        # those that nobody reads have no memory; and a loop makes one result several times
+        addresses = {result.name: result.address for result in results if result.address}.values()
+        shared = len(set(addresses)) < _SHARED * len(addresses)
         effects.append(Effect("memory optimisation", ON, word(shared)))
     return effects
+
+
+def _passes(results, ran, whole, asked):
+    """The `Effect` of the IR passes, of which oneDNN's operators come too."""
+    if whole.branches:
+        return Effect("IR passes", word(asked), UNKNOWN, "branches and loops run what the input asks for")
+    replaced = sum((Counter(kind.rstrip("_") for kind in whole.kinds) - ran).values())
+    why = f"{replaced} of {len(whole.kinds)} operators replaced" if asked or replaced else ""
+    return Effect("IR passes", word(asked), word(replaced or _of_onednn(results)), why)
+
+
+def _of_onednn(results):
+    """How many of the results have oneDNN's own memory layout."""
+    return sum(result.layout == "ONEDNN" for result in results)
 
 
 def _made_by(result, made_by):

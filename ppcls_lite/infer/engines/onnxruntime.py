@@ -4,12 +4,11 @@ Both are optional packages: `pip install -r requirements-engines.txt`.
 """
 
 import importlib.util
-import logging
-import os
+import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 
 from ppcls_lite.infer.engines.base import Engine, register_engine
 from ppcls_lite.infer.engines.effects import ON, Effect
@@ -17,8 +16,17 @@ from ppcls_lite.infer.engines.threads import threads_effect
 from ppcls_lite.infer.model.storage import standard_files
 from ppcls_lite.utils.errors import UserError, quick_import
 from ppcls_lite.utils.paddle_version import installed, number
+from ppcls_lite.utils.scratch import ScratchFolder
 
 _OPSET = 16  # has HardSwish, and every Paddle2ONNX and ONNX Runtime in use knows it
+_CONVERT = """
+import sys
+import paddle2onnx
+structure, params, target, opset = sys.argv[1:]
+content = paddle2onnx.export(structure, params, None, int(opset))
+with open(target, "wb") as stream:
+    stream.write(content)
+"""
 
 
 @register_engine("onnxruntime")
@@ -34,9 +42,9 @@ class ONNXRuntimeEngine(Engine):
         settings.intra_op_num_threads = self.options.cpu_num_threads
         settings.inter_op_num_threads = 1
         settings.log_severity_level = 3  # errors only: each unused constant is a warning
-        self._session = onnxruntime.InferenceSession(
-            convert_to_onnx(model), settings, providers=["CPUExecutionProvider"]
-        )
+        converted = convert_to_onnx(model)
+        with one_line(self):
+            self._session = onnxruntime.InferenceSession(converted, settings, providers=["CPUExecutionProvider"])
         self.input_names = [entry.name for entry in self._session.get_inputs()]
         self._outputs = [self._session.get_outputs()[0].name]
 
@@ -51,6 +59,8 @@ class ONNXRuntimeEngine(Engine):
         return f"ONNX Runtime {onnxruntime.__version__}"
 
     def observe(self, inputs):
+        with one_line(self):
+            self.compute_all(inputs)
         name, *others = self._session.get_providers()
         found = self._session.get_session_options().intra_op_num_threads
         return [
@@ -66,6 +76,16 @@ class ONNXRuntimeEngine(Engine):
 
     def close(self):
         self._session = None
+
+
+@contextmanager
+def one_line(engine):
+    """UserError of one line for all that a library raises within; each has exceptions of its own."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"engine {engine.name}: {engine.model.folder}: it cannot run it: {reason:.300}") from error
 
 
 def missing_packages(*names):
@@ -86,36 +106,17 @@ def why_no_paddle2onnx():
 
 
 def convert_to_onnx(files):
-    """The exported model `files` in ONNX's format, as bytes; UserError with Paddle2ONNX's reason when it cannot."""
-    with quick_import():
-        import paddle2onnx
+    """The exported model `files` in ONNX's format, as bytes; UserError with Paddle2ONNX's reason when it cannot.
 
-    with standard_files(files) as standard, _captured_output() as captured:
-        try:
-            content = paddle2onnx.export(str(standard.structure), str(standard.params), None, _OPSET)
-        except Exception as error:  # after a failure it raises nearly anything, an UnboundLocalError among them
-            captured.seek(0)
-            lines = [line.strip() for line in captured.read().splitlines() if "rror" in line]
-            reason = lines[-1] if lines else f"{type(error).__name__}: {error}"
-            raise UserError(f"{files.folder}: Paddle2ONNX cannot convert it: {reason:.200}") from error
-    return content
-
-
-@contextmanager
-def _captured_output():
-    """A file that receives standard output and error, from C++ too: the screen is for predictions."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = os.dup(1), os.dup(2)
-    level = logging.root.manager.disable
-    with tempfile.TemporaryFile("w+", errors="replace") as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
-        logging.disable(logging.CRITICAL)
-        try:
-            yield stream
-        finally:
-            logging.disable(level)
-            for number, saved in zip((1, 2), kept):
-                os.dup2(saved, number)
-                os.close(saved)
+    The conversion has a process of its own: Paddle2ONNX ends its process for some networks (detectors in
+    `inference.json` among them), and prints on the screen, which is for predictions.
+    """
+    with standard_files(files) as standard, ScratchFolder() as folder:
+        target = Path(folder, "model.onnx")
+        command = [sys.executable, "-c", _CONVERT, standard.structure, standard.params, target, str(_OPSET)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        if done.returncode == 0 and target.is_file():
+            return target.read_bytes()
+    lines = [line.strip() for line in done.stdout.splitlines() if "error" in line.lower()]
+    reason = lines[-1] if lines else f"it ended with status {done.returncode}"
+    raise UserError(f"{files.folder}: Paddle2ONNX cannot convert it: {reason:.200}")

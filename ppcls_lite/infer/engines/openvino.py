@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from ppcls_lite.infer.engines.base import Engine, register_engine
 from ppcls_lite.infer.engines.effects import ON, Effect
-from ppcls_lite.infer.engines.onnxruntime import convert_to_onnx, missing_packages
+from ppcls_lite.infer.engines.onnxruntime import convert_to_onnx, missing_packages, one_line
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.engines.paddle_inference import PaddleEngine
 from ppcls_lite.infer.engines.threads import count_threads, threads_effect
@@ -106,7 +106,9 @@ class OpenVINOPackage(Engine):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self.options.cpu_num_threads,
         }
-        self._compiled = core.compile_model(core.read_model(io.BytesIO(convert_to_onnx(model))), "CPU", settings)
+        converted = io.BytesIO(convert_to_onnx(model))
+        with one_line(self):
+            self._compiled = core.compile_model(core.read_model(converted), "CPU", settings)
         self._request = self._compiled.create_infer_request()
         self.input_names = [entry.get_any_name() for entry in self._compiled.inputs]
 
@@ -117,6 +119,8 @@ class OpenVINOPackage(Engine):
         return f"OpenVINO {openvino.__version__.partition('-')[0]}"
 
     def observe(self, inputs):
+        with one_line(self):
+            self.compute_all(inputs)
         devices = ", ".join(self._compiled.get_property("EXECUTION_DEVICES"))
         found = self._compiled.get_property("INFERENCE_NUM_THREADS")
         return [

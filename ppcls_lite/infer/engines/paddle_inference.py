@@ -35,7 +35,7 @@ class PaddleEngine(Engine):
             config.switch_use_feed_fetch_ops(False)
             if not files.is_json:  # on .json models Paddle 3 has no such pass and fails
                 config.enable_memory_optim()
-            self._predictor = _load(inference, config, self.model.folder)
+            self._predictor, self._clone = _load(inference, config, self.model.folder), None
         self.input_names = self._predictor.get_input_names()
         self._input = self._predictor.get_input_handle(self.input_names[0])
         self._output = self._predictor.get_output_handle(self._predictor.get_output_names()[0])
@@ -50,10 +50,11 @@ class PaddleEngine(Engine):
 
     def observe(self, inputs):
         try:
-            self._observed = observe(self._predictor, inputs)
+            self._clone = self._clone or self._predictor.clone()
+            self._observed = observe(self._clone, inputs)
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
             reason = f"cannot run it: {_reason(error)}"
-            if self.insists_on:
+            if self.insists_on and self._runs_plainly(inputs):
                 raise NotInEffect(f"engine {self.name}: {self.insists_on} {reason:.150}") from error
             raise UserError(f"{self.model.folder}: engine {self.name} {reason}") from error
         results = self._observed.results
@@ -61,6 +62,15 @@ class PaddleEngine(Engine):
         effects = [acceleration(results, self.options, library, self.library_operator)]
         effects += optimisations(results, self.model, self.options)
         return effects if self.options.use_gpu else [*effects, self.observe_threads(inputs)]
+
+    def _runs_plainly(self, inputs):
+        """Whether Paddle runs the batch without acceleration: otherwise the model or the batch is at fault."""
+        try:
+            with PlainEngine(self.model, self.options) as plain:
+                plain.compute_all(inputs)
+        except (UserError, RuntimeError, ValueError, OSError, MemoryError):
+            return False
+        return True
 
     def observe_threads(self, inputs):
         """The `Effect` of the number of CPU threads; `observe` has run."""
@@ -79,7 +89,7 @@ class PaddleEngine(Engine):
         return [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
 
     def close(self):
-        self._predictor = self._input = self._output = self._observed = None
+        self._predictor = self._clone = self._input = self._output = self._observed = None
 
 
 @register_engine("paddle")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 
-from ppcls_lite.infer.engines.effects import Effect
+from ppcls_lite.infer.engines.effects import UNKNOWN, Effect
 from ppcls_lite.utils.machine import usable_cores
 
 _SHARE = 0.05  # of the busiest thread's time: a thread that has less waits
@@ -18,7 +18,7 @@ def threads_effect(asked, found):
     """The `Effect` of the number of threads; `found` may be None."""
     cores = usable_cores()
     why = f"on {cores} cores" if found and found > cores else ""
-    return Effect("threads", str(asked), "unknown" if found is None else str(found), why)
+    return Effect("threads", str(asked), UNKNOWN if found is None else str(found), why)
 
 
 def openmp_threads():
@@ -31,7 +31,7 @@ def openmp_threads():
 def _openmp():
     try:
         with open("/proc/self/maps", encoding="utf-8", errors="replace") as stream:
-            paths = [line.split()[-1] for line in stream if "/libiomp5" in line]
+            paths = [line.split(maxsplit=5)[5].strip() for line in stream if "/libiomp5" in line]
         return ctypes.CDLL(paths[0]) if paths else None
     except OSError:
         return None

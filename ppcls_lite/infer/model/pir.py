@@ -39,7 +39,8 @@ class PirProgram(NamedTuple):
     """`inputs` and `outputs` in the order in which they are fed and fetched, `weights` in that of the weights file.
 
     `operators` are the kinds of those that depend on an input, such as `conv2d`, in the order of the file; `constants`
-    those of the others, which Paddle computes once, when it loads the model.
+    those of the others, which Paddle computes once, when it loads the model. Those that only make a list of tensors or
+    take one apart are left out. `branches` says whether there is a branch or a loop, with operators of its own.
     """
 
     inputs: list
@@ -47,6 +48,7 @@ class PirProgram(NamedTuple):
     weights: list
     operators: list
     constants: list
+    branches: bool
 
 
 def read_pir(path):
@@ -71,6 +73,7 @@ def read_pir(path):
 def _program(ops):
     inputs, outputs, weights, operators, constants = [], {}, [], [], []
     variable = set()  # the results that depend on an input
+    branches = False
     for op in ops:
         dialect, _, kind = op["#"].rpartition(".")
         if kind == "p":
@@ -82,13 +85,20 @@ def _program(ops):
             attributes = _attributes(op)
             outputs[attributes["col"]] = _tensor(attributes["name"], op["O"][0])
         else:
+            branches = branches or bool(op.get("regions"))
             depends = not variable.isdisjoint(entry["%"] for entry in op["I"])
             if depends:
                 variable.update(entry["%"] for entry in op["O"])
-            if dialect != _BUILTIN:
+            if not _is_about_lists(dialect, op):
                 (operators if depends else constants).append(kind)
     ordered = [outputs[column] for column in sorted(outputs)]
-    return PirProgram(inputs, ordered, sorted(weights, key=lambda one: one.name), operators, constants)
+    ordered_weights = sorted(weights, key=lambda one: one.name)
+    return PirProgram(inputs, ordered, ordered_weights, operators, constants, branches)
+
+
+def _is_about_lists(dialect, op):
+    """Whether Paddle's hook cannot see the operator: it is PIR's own, or its results are lists of tensors."""
+    return dialect == _BUILTIN or all(entry["TT"]["#"] == "0.t_vec" for entry in op["O"])
 
 
 def _attributes(op):
@@ -97,4 +107,6 @@ def _attributes(op):
 
 def _tensor(name, result):
     dtype, shape = result["TT"]["D"][:2]
+    if not str(name).isprintable():  # names end on the screen
+        raise ValueError(name)
     return PirTensor(str(name), _TYPES.get(dtype["#"].rpartition(".")[2], ""), [int(side) for side in shape])

@@ -20,11 +20,12 @@ _STANDARD = ("inference.pdmodel", "inference.pdiparams")
 
 
 class Operators(NamedTuple):
-    """Of a structure file: the `kinds` of the operators that run for each batch where nothing is optimised, and which
-    of them makes a result {its name: number}; the names are not known of `.json`."""
+    """Of a structure file: the `kinds` of the operators that run for each batch where nothing is optimised, which of
+    them makes a result {its name: number} (not known of `.json`), and whether there are branches or loops."""
 
     kinds: list
     made_by: dict
+    branches: bool
 
 
 def variables(structure):
@@ -39,13 +40,14 @@ def variables(structure):
 def operators(structure):
     """The `Operators` of the structure file."""
     if structure.suffix == ".json":
-        return Operators(read_pir(structure).operators, {})
+        program = read_pir(structure)
+        return Operators(program.operators, {}, program.branches)
     program = _program(structure)
     block = program.block(0)
     found = [block.op(number) for number in range(block.op_size())]
     found = [op for op in found if op.type() not in ("feed", "fetch")]
     made_by = {name: number for number, op in enumerate(found) for name in op.output_arg_names()}
-    return Operators([op.type() for op in found], made_by)
+    return Operators([op.type() for op in found], made_by, program.num_blocks() > 1)
 
 
 def _program(structure):

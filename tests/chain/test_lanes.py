@@ -3,6 +3,7 @@
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -132,12 +133,13 @@ def test_an_interrupted_installation_is_made_again(place):
     assert not (folder / "venv.old").exists()
 
 
-def test_without_a_python_it_is_skipped(place):
+def test_without_a_python_it_is_skipped(place, tmp_path):
     (place[0].parent / "bin/python3.11").unlink()
-    environment = {**place[2], "PATH": "/usr/bin:/bin"}
-    outcome = run_lane((place[0], place[1], environment))
-    if "no Python from 3.9" in outcome.out:  # this system may have one of its own
-        assert (outcome.status, outcome.out) == (0, "skipped: no Python from 3.9 to 3.13 found\n")
+    for program in (*Path("/usr/bin").iterdir(), *Path("/bin").iterdir()):  # this system may have a Python of its own
+        if not program.name.startswith("python") and not (tmp_path / program.name).exists():
+            (tmp_path / program.name).symlink_to(program)
+    outcome = run_lane((place[0], place[1], {**place[2], "PATH": str(tmp_path)}))
+    assert (outcome.status, outcome.out) == (0, "skipped: no Python from 3.9 to 3.13 found\n")
 
 
 def test_the_oldest_lane_needs_python_3_9(place):

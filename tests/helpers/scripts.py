@@ -38,6 +38,11 @@ def run_process(script, *options, cwd=ROOT, timeout=LIMIT, **environment):
     return Outcome(done.returncode, done.stdout, done.stderr)
 
 
+def results_of(outcome):
+    """The lines of standard output that are not records of the log."""
+    return [line for line in outcome.out.splitlines() if "] ppcls_lite " not in line]
+
+
 def assert_one_line(outcome, *expected, status=1):
     """The script ended with the status and exactly one line of error, which holds the `expected` texts."""
     errors = [line for line in outcome.err.splitlines() if line.startswith("error: ")]

@@ -16,7 +16,7 @@ from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.schema import DEPLOY
 from tests.helpers.configs import random_weights, save_arrays
-from tests.helpers.scripts import ROOT, assert_one_line
+from tests.helpers.scripts import ROOT, assert_one_line, results_of
 
 PREDICTION = "deploy/configs/inference_cls.yaml"
 
@@ -66,7 +66,7 @@ def test_good_model_agrees(exported, run_here, tmp_path):
     assert (strict["bitwise_mismatches"], strict["topk_mismatches"], strict["top1_mismatches"]) == (0, 0, 0)
     assert (usual["engine"], usual["topk_mismatches"], usual["agrees"]) == ("usual_onednn", 0, True)
     assert 0 <= usual["largest"] <= 1e-4
-    assert outcome.out.splitlines()[-2].startswith("strict: largest difference 0 (bitwise equality required), 7 of 7")
+    assert results_of(outcome)[-2].startswith("strict: largest difference 0 (bitwise equality required), 7 of 7")
     images = ROOT / "test_images"
     assert compare(run_here, exported, exported.model, "--images", images).status == 0
 

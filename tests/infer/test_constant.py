@@ -14,7 +14,7 @@ from ppcls_lite.serving.compare import AnswerAgreement
 from ppcls_lite.utils.config import load_config
 from tests.helpers.configs import random_weights, save_arrays
 from tests.helpers.detection import detector_weights
-from tests.helpers.scripts import ROOT, assert_one_line, run_process
+from tests.helpers.scripts import ROOT, assert_one_line, results_of, run_process
 
 CONSTANT = "the answers do not depend on the image"
 DET = ROOT / "deploy/configs/inference_det.yaml"
@@ -44,14 +44,14 @@ def constant(exported, tmp_path):
 def test_a_network_that_ignores_its_image_is_refused(constant, run_here, tmp_path):
     outcome = compare(run_here, *constant, "--save", tmp_path / "agree.json")
     assert_one_line(outcome, "its predictions are not those of the trained network")
-    lines = outcome.out.splitlines()[-2:]
+    lines = results_of(outcome)[-2:]
     assert lines[0].startswith("strict: largest difference 0 (bitwise equality required), 7 of 7 images bitwise equal")
     for line in lines:
         assert f": DISAGREES: the scores of 7 different images differ by at most 0: {CONSTANT}" in line
     saved = json.loads((tmp_path / "agree.json").read_text())
     assert [(entry["agrees"], entry["different"], entry["spread"]) for entry in saved] == [(False, 7, 0.0)] * 2
     named = compare(run_here, *constant, "--engines", "onednn")
-    assert all(CONSTANT in line and "accuracy" in line for line in named.out.splitlines()[-2:])
+    assert all(CONSTANT in line and "accuracy" in line for line in results_of(named)[-2:])
 
 
 def test_a_list_of_one_image_shows_nothing(exported, run_here, tiny_data, tmp_path):

@@ -7,7 +7,7 @@ import yaml
 
 from ppcls_lite.utils.config import parse_args, parse_words
 from ppcls_lite.utils.errors import UserError
-from tests.helpers.scripts import ROOT, assert_one_line
+from tests.helpers.scripts import ROOT, assert_one_line, results_of
 
 PREDICTION = ROOT / "deploy/configs/inference_cls.yaml"
 DETECTION = ROOT / "deploy/configs/inference_det.yaml"
@@ -181,10 +181,10 @@ def test_the_engine_of_the_inference_command_is_compared(exported, run_here, pla
     options = ["--inference_folder", place, "--inference_command", *words]
     outcome = compare(run_here, exported.config, exported.model, *options, "Global.engine=training_export")
     assert outcome.status == 0, outcome
-    lines = [line.partition(":")[0] for line in outcome.out.splitlines()[-3:]]
+    lines = [line.partition(":")[0] for line in results_of(outcome)[-3:]]
     assert lines == ["strict", "usual_onednn", "training_export"]
     auto = compare(run_here, exported.config, exported.model, *options, "Global.engine=auto")
-    assert [line.partition(":")[0] for line in auto.out.splitlines()[-2:]] == ["strict", "usual_onednn"]
+    assert [line.partition(":")[0] for line in results_of(auto)[-2:]] == ["strict", "usual_onednn"]
     unknown = compare(run_here, exported.config, exported.model, *options, "Global.engine=onedn")
     assert_one_line(unknown, "Global.engine: unknown engine 'onedn' (did you mean 'onednn'?)")
 

@@ -5,6 +5,9 @@ declare -A RUN # see common_func.sh
 
 declare -a EVIDENCE=(':!test_log') # what runs write is not a change of the code
 
+# as seen from the working folder; each step runs in a folder of its own
+[[ ${TIPC_PYTHON:-} != */* || $TIPC_PYTHON == /* ]] || TIPC_PYTHON=$PWD/$TIPC_PYTHON
+
 find_python() { # sets RUN[python]: the interpreter of TIPC_PYTHON, or of the managed environment
     local python=${TIPC_PYTHON:-$ROOT/.venv/bin/python}
     [[ $python == */* ]] || python=$(command -v "$python") || die "TIPC_PYTHON=$TIPC_PYTHON: no such program"

@@ -280,3 +280,12 @@ def test_a_summary_that_is_not_that_of_the_steps_beside_it(chain):
     done = subprocess.run([sys.executable, script, str(run.folder)], capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 1
     assert "its summary is not that of its steps: FAILED: " in done.stdout
+
+
+def test_the_interpreter_is_seen_from_the_working_folder(chain):
+    """A step that runs in another folder, such as `infer`, has the same one."""
+    python = os.path.relpath(sys.executable, chain.folder)
+    run = chain.run(TIPC_PYTHON=python, cwd=chain.folder)
+    assert run.status == 0, run.out + run.err
+    assert run.results["agree"] == "skipped"
+    assert {result for name, result in run.results.items() if name.startswith("infer cpu")} == {"passed"}

@@ -16,6 +16,7 @@ from ppcls_lite.data.loader import Loader, build_loader
 from ppcls_lite.data.sampler import EpochBatchSampler
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.scripts import LIMIT
+from tests.helpers.shell import wait_for
 
 COUNT = 11
 TRAIN_OPS = [
@@ -368,6 +369,12 @@ def test_killing_the_parent_ends_the_workers(folder):
     )
     workers = done.stdout.split()
     assert len(workers) >= 2, done.stderr
-    for pid in workers:
-        status = Path(f"/proc/{pid}/status")
-        assert not status.exists() or "\nState:\tZ" in status.read_text()
+    assert wait_for(lambda: not any(map(runs, workers)))  # a process that ends closes its files before it is gone
+
+
+def runs(pid):
+    """Whether the process is there, and not only waits for its parent to notice that it has ended."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False

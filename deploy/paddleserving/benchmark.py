@@ -144,7 +144,7 @@ class Bare:
         transforms, _ = build_processing(model)
         self.cores = cores
         options = EngineOptions(cpu_num_threads=1)
-        engines = [create_engine(engine_name(None, options), model, options) for _ in range(cores)]
+        engines = [create_engine(engine_name(None, options, model), model, options) for _ in range(cores)]
         batch = stack_images([transforms(data)] * BARE_BATCH)
         self.predict = lambda number: engines[number].run(batch)
         self.both = lambda number: engines[number].run(stack_images([transforms(data) for _ in range(BARE_BATCH)]))

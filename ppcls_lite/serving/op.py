@@ -19,7 +19,6 @@ from ppcls_lite.serving.request import Code, Limits, RequestError, decode_base64
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
-from ppcls_lite.utils.paddle_version import why_no_onednn
 from ppcls_lite.utils.schema import DEPLOY
 
 _FEED = "images"
@@ -135,13 +134,10 @@ def as_objects(images):
 
 
 def engine_name(stated, options, model_dir):
-    """`stated`, or else the fastest engine for the model: OpenVINO, or oneDNN, or None: what else Paddle can do."""
+    """`stated`, or else OpenVINO where it can run; None: what the options' switches give, oneDNN where it works."""
     if stated or options.use_gpu:
         return stated or options.engine_name
-    files = find_model(model_dir)
-    if not ENGINES.get("openvino").why_not(options, files):
-        return "openvino"
-    return None if why_no_onednn(files.is_json) else "onednn"
+    return None if ENGINES.get("openvino").why_not(options, find_model(model_dir)) else "openvino"
 
 
 def engine_options(local):

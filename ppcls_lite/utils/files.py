@@ -68,6 +68,14 @@ def replace_block(path, begin, end, block):
         stream.write(f"{before}{begin}\n{block}{end}{after}")
 
 
+def show_block(path, begin, end, block):
+    """`replace_block`, or print the block where `path` is None."""
+    if path:
+        replace_block(path, begin, end, block)
+    else:
+        print(block, end="")
+
+
 def _umask():
     mask = os.umask(0)
     os.umask(mask)

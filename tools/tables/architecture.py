@@ -17,7 +17,7 @@ from typing import NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.errors import run_main
-from ppcls_lite.utils.files import REPO, replace_block
+from ppcls_lite.utils.files import REPO, show_block
 from tools.tables.graph import find_circles, without_shortcuts
 from tools.tables.references import python_files, read_references
 
@@ -194,10 +194,7 @@ def main():
     parser.add_argument("--root", type=Path, default=REPO, help="the repository to read; default: this one")
     args = parser.parse_args()
     block = draw(find_arrows(read_references(args.root)))
-    if args.update:
-        replace_block(args.update, BEGIN, END, block)
-    else:
-        print(block, end="")
+    show_block(args.update, BEGIN, END, block)
     faults = find_faults(args.root)
     for fault in faults:
         print(f"error: {fault}", file=sys.stderr)

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.device import choose_export_format
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
-from ppcls_lite.utils.files import REPO, atomic_write, replace_block
+from ppcls_lite.utils.files import REPO, atomic_write, show_block
 from ppcls_lite.utils.log import setup_logging
 
 KEPT = REPO / "docs/measured/backbones.json"
@@ -131,10 +131,7 @@ def main():
     if args.measure:
         measure(args.measure, args.config, args.kept, args.evidence, args.weights)
     block = as_markdown(read_kept(args.kept))
-    if args.update:
-        replace_block(args.update, BEGIN, END, block)
-    else:
-        print(block, end="")
+    show_block(args.update, BEGIN, END, block)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from ppcls_lite.benchmark.filled import CONFIGS, export_filled
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.device import choose_export_format
 from ppcls_lite.utils.errors import UserError, nearest, quick_import, run_main
-from ppcls_lite.utils.files import REPO, atomic_write, replace_block
+from ppcls_lite.utils.files import REPO, atomic_write, show_block
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.schema import DEPLOY
 from tools.tables.model_table import NETWORKS
@@ -133,10 +133,7 @@ def main():
     if missing:
         raise UserError(f"{MEASURED}: has no {', '.join(missing)}; run --measure {' '.join(missing)}")
     block = as_markdown(measured, names)
-    if args.update:
-        replace_block(args.update, BEGIN, END, block)
-    else:
-        print(block, end="")
+    show_block(args.update, BEGIN, END, block)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.errors import UserError, run_main
-from ppcls_lite.utils.files import REPO, atomic_write, replace_block
+from ppcls_lite.utils.files import REPO, atomic_write, show_block
 from tools.tables.versions_pair import FAILED, PARTS, PASSED, read_pair, short_log
 
 MEASURED = REPO / "docs/measured/versions.json"
@@ -211,10 +211,7 @@ def main():
     if args.collect:
         collect(args.collect, args.names, args.measured, args.facts, args.evidence)
     block = as_markdown(kept(args.measured))
-    if args.update:
-        replace_block(args.update, BEGIN, END, block)
-    else:
-        print(block, end="")
+    show_block(args.update, BEGIN, END, block)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ def choose_engines(text, stated=None, model=None):
     """(engine names to compare, {name: why it cannot be}) for `usual`, `all`, or names separated by commas.
 
     `stated` is the prediction config's `Global.engine`, which is compared beside `usual`; `model` the exported model's
-    folder. Raises UserError for a name
-    that is not known, and for a named engine that is not for comparing. One that cannot run here is refused when it is
-    created.
+    folder. Raises UserError for a name that is not known, and for a named engine that is not for comparing. One that
+    cannot run here is refused when it is created.
     """
     if text == USUAL:
         if stated:

@@ -41,8 +41,9 @@ def create_engine(name, model, options=None):
         raise UserError(f"Global.use_gpu=True: {reason}; set Global.use_gpu=False")
     if reason:
         raise UserError(f"engine {builder.name}: {reason}")
-    if builder.name == "onednn" and not options.engine and why_no_onednn(model.is_json):
-        return ENGINES.get("paddle")(model, options, f"{why_no_onednn(model.is_json)}, engine=onednn tries it")
+    fault = why_no_onednn(model.is_json) if builder.name == "onednn" and not options.engine else ""
+    if fault:
+        return ENGINES.get("paddle")(model, options, f"{fault}, engine=onednn tries it")
     return builder(model, options)
 
 

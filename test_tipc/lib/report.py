@@ -122,6 +122,7 @@ def main():
     parser.add_argument("--mode", required=True)
     parser.add_argument("--versions", default="")
     parser.add_argument("--commit", default="")
+    parser.add_argument("--tool", default="", help="commit of test_tipc, or a hash of its files")
     parser.add_argument("--inputs", default="", help="hash of all that the run depends on")
     parser.add_argument("--artefacts", nargs="*", default=[], help="weights and models that the run certifies")
     args = parser.parse_args()
@@ -136,6 +137,7 @@ def main():
         "verdict": verdict.sentence,
         "versions": args.versions,
         "commit": args.commit,
+        "tool": args.tool,
         "inputs": args.inputs,
         "artefacts": hashes(args.artefacts) if verdict.passed else {},
         "steps": [

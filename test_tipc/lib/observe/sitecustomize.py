@@ -2,7 +2,7 @@
 
     TIPC_OBSERVE=/abs/empty/folder PYTHONPATH=test_tipc/lib/observe python tools/eval.py …
 
-Python imports the first `sitecustomize` on its path when it starts: this one. It asks for Paddle to be observed once the
+Python imports the first `sitecustomize` on its path when it starts: this one. It has Paddle observed as soon as the
 script imports it (tipc_observe/), takes its folder off sys.path, and gives way to the next `sitecustomize`, or to none:
 sys.path, sys.modules and what Python says of a broken one are as without it. Nothing else happens without TIPC_OBSERVE.
 """
@@ -20,4 +20,4 @@ if os.environ.get("TIPC_OBSERVE"):
         pass
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _here]
 sys.modules.pop(__name__, None)
-import sitecustomize  # noqa: E402, F401, I001  the next one; if there is none, site.py expects this very ImportError
+import sitecustomize  # noqa: E402, F401  the next one; where there is none, site.py expects this very ImportError

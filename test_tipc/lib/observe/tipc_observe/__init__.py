@@ -39,10 +39,8 @@ class _Finder:
                 sys.meta_path.remove(self)
             _observe(module)
 
-        try:
+        if hasattr(loader, "__dict__"):  # one of another kind takes no attributes: not observed
             loader.exec_module = load_and_observe
-        except AttributeError:  # of a kind that takes no attributes: not observed
-            pass
 
 
 def _observe(paddle):

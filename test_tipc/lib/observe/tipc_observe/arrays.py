@@ -73,10 +73,8 @@ def describe(arrays, batch):
     """The arrays' entries of a recorded call, with the hashes of the rows of those that have `batch` rows."""
     entries = []
     for name, array, dtype in arrays:
-        rows = None
+        whole, rows = hash_of(array), None
         if batch and batch <= MOST_ROWS and array.ndim and array.shape[0] == batch:
-            rows = [hash_of(row) for row in array.reshape(batch, array.size // batch)]
-        entries.append(
-            {"name": name, "shape": list(array.shape), "dtype": dtype, "hash": hash_of(array), "rows": rows}
-        )
+            rows = [whole] if batch == 1 else list(map(hash_of, array.reshape(batch, array.size // batch)))
+        entries.append({"name": name, "shape": list(array.shape), "dtype": dtype, "hash": whole, "rows": rows})
     return entries

@@ -17,7 +17,7 @@ def observe(paddle, store):
 
 
 def observed(function, store, begin, finish):
-    """`function`: `begun = begin(*args, **kwargs)` before it and `finish(begun, result)` after it, outermost calls only."""
+    """`function` with `begun = begin(…)` before an outermost call of it, and `finish(begun, result)` after it."""
 
     @functools.wraps(function)
     def call(*args, **kwargs):
@@ -140,7 +140,7 @@ class _Programs:
             return None
         network = self.store.name_of(program, "x", lambda: predictor_line(files))
         inputs = to_arrays(leaves(feed, self.kinds))
-        place = "gpu" if given["self"].place.is_gpu_place() else "cpu"
+        place = "cpu" if "cpu" in str(given["self"].place).lower() else "gpu"
         return network, place, inputs, [self._name(target) for target in given.get("fetch_list") or []]
 
     def _name(self, target):

@@ -1,7 +1,7 @@
 """The recording of one process: FOLDER/<pid>.jsonl, a line per event, and an npz per call that keeps its arrays.
 
-Each line is written by one write to a file that is opened for it: a killed process leaves whole lines, and a script that
-closes all files, changes its folder or forks does no harm. The format is described in test_tipc/docs/.
+Each line is written by one write to a file that is opened for it: a killed process leaves whole lines, and a script
+that closes all files, changes its folder or forks does no harm.
 """
 
 import atexit
@@ -74,7 +74,8 @@ class Store:
 
     def __init__(self, folder, paddle):
         self.folder, self.paddle, self.local = folder, paddle, Local()
-        self.images, self.megabytes = _number("TIPC_OBSERVE_IMAGES", IMAGES), _number("TIPC_OBSERVE_MEGABYTES", MEGABYTES)
+        self.images = _number("TIPC_OBSERVE_IMAGES", IMAGES)
+        self.megabytes = _number("TIPC_OBSERVE_MEGABYTES", MEGABYTES)
         self.networks = Known()
         self._reset()
         self._begin()

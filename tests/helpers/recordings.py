@@ -1,5 +1,7 @@
-"""Recordings as the observer of the chains makes them (the format is described in test_tipc/lib/agreement/recording.py),
-of networks and predictors that really run in the test's own process."""
+"""Recordings as the observer of the chains makes them, of networks and predictors that run in the test's own process.
+
+Their format is that of test_tipc/lib/agreement/recording.py.
+"""
 
 import hashlib
 import json

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LEAST_SCORE = 0.05  # boxes with a lower score are not compared, where there are better ones
+_CUT, _SHARE = 50, 0.02  # a list of so many boxes was cut; so many of them may be in a tie with the next one
 
 
 @dataclass
@@ -19,7 +20,7 @@ class Pairs:
     tolerance: float
     boxes: int = 0
     unmatched: int = 0  # boxes that only one of them found, and that no tie explains
-    ties: int = 0  # boxes that only one of them found, at the end of its list
+    ties: int = 0  # boxes that only one of them found, at the end of a list that was cut
     largest: float = 0.0
 
     def add(self, expected, found):
@@ -32,14 +33,16 @@ class Pairs:
         self.boxes += int((expected[:, 1] >= least).sum())
         for own, others in ((expected, found), (found, expected)):
             last = float(others[:, 1].min(initial=np.inf))
+            may_tie = int(_SHARE * len(own)) if len(own) == len(others) >= _CUT else 0
             for row in own[own[:, 1] >= least]:
                 same = others[others[:, 0] == row[0]]
                 apart = np.abs((same[:, 1:].astype(np.float64) - row[1:]) / scale).max(axis=1, initial=0.0)
                 nearest = float(apart.min(initial=np.inf))
                 if nearest <= self.tolerance:
                     self.largest = max(self.largest, nearest)
-                elif row[1] - last <= self.tolerance:  # both lists are cut: the last ones are in a tie
+                elif may_tie and row[1] - last <= self.tolerance:
                     self.ties += 1
+                    may_tie -= 1
                 else:
                     self.unmatched += 1
 

@@ -1,0 +1,164 @@
+"""Which output of the exported model is which of the network's, and what the export computes behind the network?
+
+Exports append softmax, sigmoid or argmax to what the layer returns (PaddleSeg's argmax, PaddleClas's softmax). Every
+output of the layer, as it is and behind each of them, is compared with every output of the export of its size; the
+pair that is equal for all images names what is there.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from agreement import limits
+from agreement.rows import parts_of
+
+
+class Step(NamedTuple):
+    """What may be computed behind a network: a name, "" for nothing, and its axis."""
+
+    name: str
+    axis: int = -1
+
+    def apply(self, array):
+        """`array` after the step, computed by Paddle as in an export; integers of argmax are int64."""
+        if not self.name:
+            return array
+        import paddle
+
+        tensor = paddle.to_tensor(array)
+        if self.name == "softmax":
+            return paddle.nn.functional.softmax(tensor, axis=self.axis).numpy()
+        if self.name == "sigmoid":
+            return paddle.nn.functional.sigmoid(tensor).numpy()
+        return paddle.argmax(tensor, axis=self.axis).numpy()
+
+    def fits(self, array, output):
+        """Whether `output` has the type and shape that the step makes of `array`, sides of 1 left out."""
+        if not self.name:
+            return _squeezed(array.shape) == _squeezed(output.shape) and _kind(array) == _kind(output)
+        if _kind(array) != "f" or array.ndim < 2 or self.axis >= array.ndim:
+            return False
+        if self.name == "argmax":
+            rest = np.delete(np.asarray(array.shape), self.axis)
+            return output.dtype.kind == "i" and _squeezed(rest) == _squeezed(output.shape)
+        return _kind(output) == "f" and _squeezed(array.shape) == _squeezed(output.shape)
+
+
+NOTHING = Step("")
+STEPS = (NOTHING, Step("softmax"), Step("softmax", 1), Step("sigmoid"), Step("argmax"), Step("argmax", 1))
+
+
+def _squeezed(shape):
+    return [int(side) for side in shape if side != 1]
+
+
+def _kind(array):
+    return "i" if array.dtype.kind in "iu" else array.dtype.kind
+
+
+def steps_for(array, output):
+    """The steps that may lead from `array` to `output`; no step twice."""
+    return [
+        step for step in STEPS
+        if step.fits(array, output) and not (step.axis == 1 and array.ndim == 2)
+    ]  # fmt: skip
+
+
+@dataclass
+class Match:
+    """How an output of the layer, behind a step, equals one of the export over all images."""
+
+    position: int
+    step: Step
+    limit: float
+    equal: dict = field(default_factory=dict)  # {key of the image: whether all bits are equal}
+    largest: float = 0.0  # difference
+    share: float = 0.0  # the same of the output's scale
+    tops: int = 0  # images with another top-5
+    scored: bool = False  # whether there are classes at all
+    elements: int = 0  # of integer maps, those that differ
+    total: int = 0
+    nan: bool = False
+
+    def add(self, call, keys, expected, output):
+        """Count one call; `expected` is what the layer gave, behind the step."""
+        expected = expected.reshape(output.shape)
+        if output.dtype.kind in "iu" and expected.dtype.kind in "iu":
+            expected = expected.astype(output.dtype)
+        self._count_bits(call, keys, expected, output)
+        self.nan = self.nan or (output.dtype.kind == "f" and bool(np.isnan(output).any()))
+        if output.dtype.kind != "f":
+            self.total += output.size
+            self.elements += int((expected != output).sum())
+            return
+        largest, scale = limits.largest_difference(expected, output), limits.scale(expected)
+        self.largest = max(self.largest, largest)
+        self.share = max(self.share, largest / scale if scale and largest else largest)
+        if limits.is_scores(output):
+            self.scored = True
+            self.tops += sum(not limits.same_top(a, b, self.limit * scale) for a, b in zip(expected, output))
+
+    def _count_bits(self, call, keys, expected, output):
+        pairs = parts_of(expected, call), parts_of(output, call)
+        if None in pairs:  # all images of the call at once
+            pairs = [expected] * len(keys), [output] * len(keys)
+        for key, first, second in zip(keys, *pairs):
+            self.equal[key] = self.equal.get(key, True) and limits.same_bits(first, second)
+
+    @property
+    def is_bitwise(self):
+        return all(self.equal.values())
+
+    @property
+    def is_near(self):
+        """Whether the difference is within the limit, with the same best classes."""
+        return self.share <= self.limit and not self.tops and self.elements <= limits.ELEMENTS * self.total
+
+    @property
+    def order(self):
+        """The best match is the least."""
+        unequal = sum(not equal for equal in self.equal.values())
+        return unequal, not self.is_near, self.elements / max(self.total, 1), self.share, self.step != NOTHING
+
+
+class Matches:
+    """The `Match`es of all outputs of the exported model over all calls."""
+
+    def __init__(self, names, limit):
+        self.names, self.limit = names, limit
+        self._found = [None] * len(names)  # of each output of the export: {(position, step): Match}
+
+    def add(self, call, keys, expected, outputs):
+        """Count one call: `expected` are the layer's outputs, `outputs` the exported model's."""
+        made = {}  # a step of an output is computed once
+        for number, output in enumerate(outputs):
+            fitting = {(p, step) for p, array in enumerate(expected) for step in steps_for(array, output)}
+            if self._found[number] is None:
+                self._found[number] = {key: Match(*key, self.limit) for key in sorted(fitting)}
+            found = self._found[number]
+            for key in [key for key in found if key not in fitting]:
+                del found[key]  # another shape
+            for (position, step), match in found.items():
+                if (position, step) not in made:
+                    made[position, step] = step.apply(expected[position])
+                match.add(call, keys, made[position, step], output)
+            if any(match.is_bitwise for match in found.values()):
+                self._found[number] = {key: match for key, match in found.items() if match.is_bitwise}
+
+    @property
+    def best(self):
+        """[best `Match` or None] for each output of the export."""
+        return [min(found.values(), key=lambda one: one.order) if found else None for found in self._found]
+
+    @property
+    def counted(self):
+        """The best `Match`es that count: an output of the export that only resembles, in its shape, what another one
+        is equal to, has no counterpart of its own."""
+        best = [match for match in self.best if match]
+        taken = {match.position for match in best if match.is_bitwise}
+        return [match for match in best if match.is_bitwise or match.position not in taken]
+
+    @property
+    def is_bitwise(self):
+        return bool(self.counted) and all(match.is_bitwise for match in self.counted)

@@ -6,8 +6,8 @@
 Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and
 accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients, a request and its
 answers. All files in a folder are of one training (or device): those of further ones are in folders of their own.
-Existing evidence is kept unless --renew is given. With --output_is_log, for the projects of others, the output of a
-training that left no log_train.txt is kept as that. There are no curves of a log without a loss, which was not judged.
+Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
+there are no curves of a log without a loss, which was not judged.
 Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Only a training, or a service, is
 evidence: a run of provided weights leaves none.
 Exit code: 0 kept, written, or nothing to keep, 1 the run has not passed as a whole, or something cannot be written.
@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 
 from curves import draw_curves
-from script import ROOT, UserError, run_main
+from script import UserError, run_main
 from steps import SKIPPED, read_steps
 from train_log import NoLoss, read_train_log
 from verdict import SERVING, judge, tags_that_ran
@@ -30,6 +30,7 @@ LOGS = {
     "log_train.txt": "{tag}/log_train.txt",
     "predict_training_engine.log": "{tag}_predict.log",
     "evaluate.log": "{tag}_eval.log",
+    "agree_observed.log": "{tag}_agree_observed.log",
     "agree.log": "{tag}_agree.log",
 }
 SERVING_LOGS = {
@@ -44,16 +45,14 @@ SERVING_LOGS = {
 MAIN_MODE = "lite_train_lite_infer"
 
 
-def files_of(folder, steps, tag, mode, output_is_log=False):
-    """{name under test_log/: the run's own file} of one training or device; with `output_is_log`, the output of a
-    training that left no log_train.txt is that.
-    """
+def files_of(folder, steps, tag, mode):
+    """{name under test_log/: the run's own file} of one training or device."""
     logs = SERVING_LOGS if mode == SERVING else LOGS
     found = {name: sorted(folder.glob(pattern.format(tag=tag))) for name, pattern in logs.items()}
     # other trainings have logs of that kind, too: only the record knows whose they are
     inferred = sorted(Path(step.log) for step in steps if step.kind == "infer" and step.tag == tag and step.log)
     found["predict_inference_engine.log"] = [] if mode == SERVING else inferred
-    if output_is_log and not found.get("log_train.txt", True):
+    if not found.get("log_train.txt", True):
         trained = (Path(step.log) for step in steps if step.kind == "train" and step.tag == tag and step.log)
         found["log_train.txt"] = [path for path in trained if path.is_file()]
     found["summary.json"] = [folder / "summary.json"]
@@ -96,9 +95,8 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", required=True)
     parser.add_argument("--mode", required=True)
-    parser.add_argument("--to", type=Path, default=ROOT / "test_log")
+    parser.add_argument("--to", type=Path, default=Path("test_log"))
     parser.add_argument("--renew", action="store_true")
-    parser.add_argument("--output_is_log", action="store_true")
     args = parser.parse_args()
     steps = read_steps(args.folder / "steps.tsv")
     verdict = judge(steps, args.mode)
@@ -113,17 +111,16 @@ def main():
         return
     needed = "python_server.log" if args.mode == SERVING else "log_train.txt"
     for number, tag in enumerate(tags_that_ran(steps)):
-        files = files_of(args.folder, steps, tag, args.mode, args.output_is_log)
+        files = files_of(args.folder, steps, tag, args.mode)
         place = target / tag if number else target
-        shown = place.relative_to(ROOT) if place.is_relative_to(ROOT) else place
         if needed not in files:
             print(f"evidence: none of {tag}, which left no {needed}")
         elif (place / needed).is_file() and not args.renew:
-            print(f"evidence: {shown} is kept as it is; --evidence renews it")
+            print(f"evidence: {place} is kept as it is; --evidence renews it")
         else:
             skipped = any((step.kind, step.tag, step.result) == ("converge", tag, SKIPPED) for step in steps)
             keep(files, place, f"{args.model}, {args.mode}", is_judged=not skipped)
-            print(f"evidence: {shown}")
+            print(f"evidence: {place}")
 
 
 if __name__ == "__main__":

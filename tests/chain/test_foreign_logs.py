@@ -315,17 +315,16 @@ def keep(tmp_path, run_here):
 
 def test_the_output_of_a_foreign_training_is_evidence(keep, tmp_path):
     lines = lines_of("PaddleSeg", CURVE)
-    assert "evidence: none of norm, which left no log_train.txt" in keep(lines, "passed").out
-    outcome = keep(lines, "passed", "--output_is_log")
+    outcome = keep(lines, "passed")
     assert (outcome.status, outcome.err) == (0, "")
     assert (tmp_path / "log/M/log_train.txt").read_text() == "\n".join(lines)
     assert (tmp_path / "log/M/curves.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_log_without_a_loss_is_evidence_without_curves_where_it_was_not_judged(keep, tmp_path):
-    assert_one_line(keep(["nothing"], "passed", "--output_is_log"), "norm.log: no line with 'loss: ")
+    assert_one_line(keep(["nothing"], "passed"), "norm.log: no line with 'loss: ")
     assert not (tmp_path / "log/M/log_train.txt").exists()
-    outcome = keep(["nothing"], "skipped", "--output_is_log")
+    outcome = keep(["nothing"], "skipped")
     assert (outcome.status, outcome.err) == (0, "")
     assert "evidence: without curves: " in outcome.out
     assert (tmp_path / "log/M/log_train.txt").read_text() == "nothing"

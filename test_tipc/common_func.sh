@@ -41,6 +41,8 @@ die() { # MESSAGE: print one line on standard error and exit
 
 # shellcheck source=test_tipc/lib/config.sh
 source "$ROOT/test_tipc/lib/config.sh"
+# shellcheck source=test_tipc/lib/dialects.sh
+source "$ROOT/test_tipc/lib/dialects.sh"
 # shellcheck source=test_tipc/lib/command.sh
 source "$ROOT/test_tipc/lib/command.sh"
 # shellcheck source=test_tipc/lib/options.sh

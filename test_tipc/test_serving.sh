@@ -27,7 +27,7 @@ STAGES=(prepare model convert 'server|client|stop' agree)
 
 main() {
     local device
-    parse_chain_options "$@"
+    parse_chain_options -- "$@"
     ((${#ARGUMENTS[@]} <= 2)) || die "usage: bash test_tipc/test_serving.sh [CONFIG] [MODE] (see --help)"
     RUN[mode]=${ARGUMENTS[1]:-serving_infer}
     [[ ${RUN[mode]} == serving_infer ]] || die "unknown mode '${RUN[mode]}'; expected serving_infer"

@@ -5,10 +5,10 @@ declare -A RUN       # see common_func.sh
 declare -a ARTEFACTS=() # the weights and models that the run makes or certifies
 declare -a STAGES=() # set by the chain: the names of the steps of each stage, with | between them; stage 0 is prepare
 
-parse_chain_options() { # "$@" of a chain
+parse_chain_options() { # OPTION... -- "$@" of a chain: its own options (see parse_options), and those that all chains have
     local last=$((${#STAGES[@]} - 1))
     local stage="[0-$last]=a stage from 0 to $last"
-    parse_options "--stage=$stage" "--stop_stage=$stage" --evidence -- "$@"
+    parse_options "--stage=$stage" "--stop_stage=$stage" --evidence "$@"
     RUN[stage]=${RUN[stage]:-0} RUN[stop_stage]=${RUN[stop_stage]:-$last}
     ((RUN[stage] <= RUN[stop_stage])) || die "--stop_stage ${RUN[stop_stage]} comes before --stage ${RUN[stage]}"
     choose_output

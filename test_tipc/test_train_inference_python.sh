@@ -2,7 +2,7 @@
 # Certify a model from training to inference: train, evaluate, predict, export, infer, and prove that all agree.
 #
 #   bash test_tipc/test_train_inference_python.sh CONFIG MODE [--stage N] [--stop_stage N] [--evidence]
-#       [--project FOLDER] [--project_prepare]
+#       [--project FOLDER] [--project_prepare] [--dry_run]
 #   bash test_tipc/test_train_inference_python.sh \
 #       test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt lite_train_lite_infer
 #
@@ -16,6 +16,8 @@
 # them; earlier stages must have left their files. --evidence renews test_log/<model> from this run.
 # TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is
 # kept with --evidence only).
+# --dry_run prints what would be run, and runs and writes nothing: no environment is needed. A line is `STEP: (in FOLDER)
+# COMMAND`, quoted for a shell, or `STEP: skipped (REASON)`; lines with # in front say which training follows. Exit code 0.
 # Leaves logs, results_python.log, summary.json and junit.xml in test_tipc/output/<model>/<mode>/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 
@@ -27,28 +29,34 @@ source "$TIPC/lib/train_config.sh"
 source "$TIPC/lib/train_infer.sh"
 # shellcheck source=test_tipc/lib/agree.sh
 source "$TIPC/lib/agree.sh"
+# shellcheck source=test_tipc/lib/dry_run.sh
+source "$TIPC/lib/dry_run.sh"
 
-STAGES=('prepare|project_prepare' 'train|converge|weights' evaluate predict export infer agree)
+STAGES=('prepare|project_prepare' 'train|converge|weights' evaluate predict 'export|quantise' infer agree)
 
 main() {
-    parse_chain_options '--project=.+=a folder' --project_prepare -- "$@"
+    parse_chain_options '--project=.+=a folder' --project_prepare --dry_run -- "$@"
     ((${#ARGUMENTS[@]} == 2)) || die "usage: bash test_tipc/test_train_inference_python.sh CONFIG MODE (see --help)"
     RUN[mode]=${ARGUMENTS[1]}
     is_mode "${RUN[mode]}" || die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]}"
     find_config "${ARGUMENTS[0]}"
     read_train_config
+    [[ -z ${RUN[dry_run]} ]] || plan_only
 
     begin_chain results_python.log bash "$(tool prepare.sh)" "${RUN[config]}" "${RUN[mode]}" \
         ${RUN[project]:+--project "$ROOT"} # stage 0
     prepare_project
     note_inputs
     if [[ ${RUN[mode]} == whole_infer ]]; then
-        take_provided_weights
-        certify_weights
+        certify_provided
     else
-        for_each_training certify_training # gpu_list x autocast x trainer
+        for_each_part certify_trainings
     fi
     finish
+}
+
+certify_trainings() { # gpu_list x autocast x trainer
+    for_each_training certify_training
 }
 
 certify_training() { # of RUN[trainer] with RUN[gpu] and RUN[autocast]
@@ -57,6 +65,7 @@ certify_training() { # of RUN[trainer] with RUN[gpu] and RUN[autocast]
         return
     fi
     converge
+    [[ -n ${KEY[inference]:-} ]] || return 0 # a config of trainings only
     if in_stage 1 || find_trained_weights; then certify_weights; fi
 }
 
@@ -78,8 +87,10 @@ train() {
     launch_on "${RUN[gpu]}" # visible GPUs; paddle.distributed.launch for several
     add_device
     add_field output_dir "${RUN[training_dir]}"
-    add_fields epochs pretrained batch_size train_free data_path
-    add_mixed_precision "${RUN[autocast]}"
+    add_fields train_config epochs pretrained batch_size train_free train_free2 data_path
+    add_setting train
+    [[ ${RUN[mode]} != lite_train_* ]] || add_setting lite_train
+    add_setting "${RUN[autocast]}" # mixed precision
     EXPECT=new_weights run_step train "${RUN[training_dir]}.log" . "${COMMAND[@]}"
 }
 
@@ -111,30 +122,35 @@ predict() { # with the training engine, the same images that the inference engin
 
 export_model() {
     in_stage 4 || return 0
-    if ! is_set "${RUN[export_field]}" || [[ ${VALUE[${RUN[export_field]}]} == False ]]; then
+    if ! exports_model; then
         skip_step export "the config has no export command"
         return
     fi
     begin_command "${RUN[export_field]}"
     add_field export_weights "${RUN[weights]}"
     add_field save_inference_dir "${RUN[training_dir]}/inference"
+    add_field export_shape
+    add_field export_config "${VALUE[train_config]:-}"
+    add_setting export
     FACTS=$(weights_fact) EXPECT=new_model in_old_format "${RUN[export_field]}" . \
         run_step export "${RUN[training_dir]}_export.log" . "${COMMAND[@]}"
 }
 
 infer() { # with Paddle Inference, every combination of device and options that the config lists
     in_stage 5 || return 0
-    for_each_device infer_once
+    if is_set inference; then for_each_device infer_once; else skip_step infer "the config has no inference command"; fi
 }
 
 infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     local log
     log=$(new_inference_log "$1" "$2")
     begin_command inference
-    add_field use_gpu "$([[ $1 == gpu ]] && echo True || echo False)"
+    add_field use_gpu "${RUN[device]}"
     add_values "${@:3}"
-    add_field model_dir "$(from_infer_folder "$(exported_model)")"
-    add_fields image benchmark infer_free
+    add_model
+    add_images
+    add_field results_dir "${log%.log}_results"
+    add_fields benchmark infer_config infer_free infer_free2
     OBSERVE=$(observation_of "$log") FACTS=$(model_fact) \
         MAY_SKIP=$(field_declares inference skips "${RUN[infer_folder]}") in_old_format inference "${RUN[infer_folder]}" \
         run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
@@ -178,4 +194,4 @@ agree() { # of scripts that declare how: evaluation, predictions, printed lines,
     fi
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

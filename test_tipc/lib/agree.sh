@@ -14,7 +14,7 @@ in_old_format() { # FIELD FOLDER COMMAND...: run the command so that the field's
     else
         case $(paddle_number) in
             3.0 | 3.1) FLAGS_enable_pir_api=0 "$@" ;;
-            [01].* | 2.*) "$@" ;;
+            '' | [01].* | 2.*) "$@" ;;
             *)
                 echo
                 echo "note: Paddle $(paddle_number) writes inference.json only; a script that needs inference.pdmodel needs Paddle 3.1 or older"

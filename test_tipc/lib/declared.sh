@@ -37,10 +37,10 @@ field_declares() { # FIELD NAME [FOLDER]: the same of the script in that command
 }
 
 config_declares() { # NAME: print what each script of the config declares under that name, a line per command; after read_config
-    local text value script
+    local value script
     local -a COMMAND
-    for text in "${LINE_TEXT[@]}"; do
-        value=$(for_mode "$(trim "${text#*:}")" "${RUN[mode]}") && split_words "python $value" || continue
+    for value in "${LINE_VALUE[@]}"; do
+        if ! take_mode "$value" "${RUN[mode]}" || ! split_words "python $REPLY"; then continue; fi
         COMMAND=("${WORDS[@]}")
         ! script=$(script_of_command) || declared "$1" "$script"
     done

@@ -8,8 +8,8 @@ declare -A RUN # see common_func.sh
 NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
     tools/tables test_tipc/lib/certified_versions.tsv deploy/models dataset output inference log)
 # What counts of the files that git does not know: not what programs and people write while a run goes on
-PROGRAMS='*.@(py|so|sh|c|cc|cpp|cu|h)'
-SETTINGS='*.@(yaml|yml|toml|cfg|ini)'
+PROGRAM_FILES='*.@(py|so|sh|c|cc|cpp|cu|h)'
+SETTING_FILES='*.@(yaml|yml|toml|cfg|ini)'
 MANY_FILES=2000 # a folder of data with more files counts by their names, sizes and times
 
 list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the files as sha256sum prints them
@@ -68,7 +68,7 @@ code_files() { # print all other files but NOT_CODE, Markdown and logs, and link
     else
         local -a skipped=(-name '.?*' -o -name __pycache__)
         for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done
-        find . \( "${skipped[@]}" \) -prune -o \( -type l -o -type f \) -printf '%P\0' | keep_code "$PROGRAMS" "$SETTINGS"
+        find . \( "${skipped[@]}" \) -prune -o \( -type l -o -type f \) -printf '%P\0' | keep_code "$PROGRAM_FILES" "$SETTING_FILES"
     fi
 }
 
@@ -77,9 +77,9 @@ untracked_code() { # PATHSPEC...: print the programs and settings here that git 
     # not --exclude-standard: what only this user's git ignores is code
     local -a others=(git ls-files -z --others --exclude-per-directory=.gitignore)
     local -a kept=(-- . ':(exclude,glob)**/.*' ':(exclude,glob)**/.*/**' "$@")
-    "${others[@]}" "${kept[@]}" | keep_code "$PROGRAMS"
+    "${others[@]}" "${kept[@]}" | keep_code "$PROGRAM_FILES"
     # settings in a folder of which git knows nothing are what an export wrote beside its model
-    "${others[@]}" --directory --no-empty-directory "${kept[@]}" | grep -zv '/$' | keep_code "$SETTINGS"
+    "${others[@]}" --directory --no-empty-directory "${kept[@]}" | grep -zv '/$' | keep_code "$SETTING_FILES"
 }
 
 keep_code() { # PATTERN...: of zero-terminated paths, print those that fit one, and folders: links, and inner repositories
@@ -149,7 +149,7 @@ is_data_folder() { # PATH without links, from the root if it is inside: no folde
 add_code_of() { # FOLDER: a link, or a repository inside this one: add its programs and settings to `files`, but no data
     local -a contents
     mapfile -d '' -t contents < <(find -L "$1" \( -name .git -o -samefile "${RUN[output_root]}" \) -prune \
-        -o -type f -print0 2>/dev/null | keep_code "$PROGRAMS" "$SETTINGS")
+        -o -type f -print0 2>/dev/null | keep_code "$PROGRAM_FILES" "$SETTING_FILES")
     files+=("${contents[@]}")
 }
 

@@ -72,7 +72,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
         return "$status"
     fi
     if ((status)); then
-        STEP[reason]="exit code $status"
+        STEP[reason]="exit code $status$(last_error "$log")"
     elif [[ -n ${EXPECT:-} ]] && ! "$EXPECT"; then
         status=1
         printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log"
@@ -122,6 +122,12 @@ last_words() { # LOG: the last line that a step printed
     grep -av -e '^# ' -e '^[[:space:]]*$' "$1" | tail -n 1 | sed 's/^error: //' | cut -b -400
 }
 
+last_error() { # LOG: print the last line, after a colon, if it is the one line that says what is wrong
+    local line
+    line=$(tail -n 1 "$1" | cut -b -300)
+    [[ $line != 'error: '* ]] || printf '%s' "${line/#error/}"
+}
+
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status
     local log=$1 out tee_pid status tries tee_status
     shift
@@ -159,6 +165,7 @@ log_header() { # FOLDER COMMAND...
     printf '# command: %s\n# folder: %s\n# versions: %s\n# commit: %s\n# tool: %s\n# processor: %s\n# started: %s\n' \
         "$(quoted "${@:2}")" "$1" "${RUN[versions]}" "${RUN[commit]}" "${RUN[tool]}" "$(processor)" \
         "$(date '+%Y-%m-%d %H:%M:%S')"
+    [[ -z ${FLAGS_enable_pir_api:-} ]] || echo "# environment: FLAGS_enable_pir_api=$FLAGS_enable_pir_api"
 }
 
 report_status() { # STATUS LOG COMMAND...: the line that official checkers look for

@@ -12,9 +12,11 @@ the epoch where these begin again in each. Where the lines do not tell it, they 
 
 import json
 import re
+from bisect import bisect_right
 from collections import Counter
 from typing import NamedTuple, Optional
 
+_OF_INTEREST = re.compile(r"loss|epoch|eval", re.IGNORECASE)
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")  # colours
 _NUMBER = r"[-+]?(?:nan|inf(?:inity)?|(?:\d+(?:\.\d*)?|\.\d+)(?:e[-+]?\d+)?)(?![\w%])(?![.,]\d)"
 _PAIR = re.compile(
@@ -100,6 +102,8 @@ def is_evaluation(text, end):
 def _rows_with_loss(lines, others):
     epoch, evaluating = None, False
     for line in lines:
+        if not _OF_INTEREST.search(line):
+            continue
         line = _ESCAPE.sub("", line)
         if _EVAL_BEGINS.match(line):
             evaluating = True
@@ -116,16 +120,17 @@ def _rows_with_loss(lines, others):
 
 def _text_row(line, others):
     losses, is_train = {}, False
-    for pair in _PAIR.finditer(line):
-        if "loss" not in pair["key"].lower():
-            continue
+    phases = [(phase.end(), bool(phase["train"])) for phase in _PHASE.finditer(line)]
+    pairs = [pair for pair in _PAIR.finditer(line) if "loss" in pair["key"].lower()]
+    for pair in pairs:
         start = pair.start()
         before = _WORD_BEFORE.search(line, max(0, start - 80), start)
-        if is_evaluation(line, start):
+        phase = bisect_right(phases, (start, True))  # how many there are before
+        if phase and not phases[phase - 1][1]:
             others[_EVALUATION] = True
         elif name := _name_of(pair["key"], before and before[1].lower()):
             losses.setdefault(name, float(pair["value"]))
-            is_train = is_train or bool(_PHASE.search(line, 0, start) or _TRAIN & _words(pair["key"]))
+            is_train = is_train or phase > 0 or bool(_TRAIN & _words(pair["key"]))
         else:
             others[line[before.start() if before else start : pair.end("key")]] = True
     return Row(place_of(line), is_train, losses)

@@ -268,6 +268,7 @@ def test_absurd_lines_neither_stop_nor_slow_the_reading(read):
         '{"loss": [true], "iter": true, "epoch": {}}',
         json.dumps({"loss": None, "iter": "x", "mode": 3}),
         "epoch " * 20_000,
+        "val loss 1 " * 20_000,
         "1/" * 50_000,
         "\x1b[" + "0" * 100_000,
     ]

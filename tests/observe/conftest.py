@@ -45,7 +45,7 @@ def read_events(folder):
 
 
 def run_script(place, script, *words, observed=True, flags=(), path=(), **environment):
-    """Run `script` (text) in the folder `place`; `path`: more folders of PYTHONPATH; the recording is `place`/recorded."""
+    """Run `script` (text) in the folder `place`, recorded in `place`/recorded; `path`: more folders of PYTHONPATH."""
     place.mkdir(exist_ok=True)
     folder = place / "recorded"
     folder.mkdir(exist_ok=True)

@@ -36,7 +36,8 @@ a, b = paddle.to_tensor(x), paddle.to_tensor(scale)
 EXPORT = (
     NETWORK
     + """
-spec = [paddle.static.InputSpec([None, 3, 8, 8], "float32", "image"), paddle.static.InputSpec([None, 1], "float32", "scale")]
+shapes = {"image": [None, 3, 8, 8], "scale": [None, 1]}
+spec = [paddle.static.InputSpec(shape, "float32", name) for name, shape in shapes.items()]
 
 
 def show(name, values):
@@ -197,7 +198,10 @@ def test_every_engine_is_recorded(inferred):
     assert lists == (0 if paddle.startswith("2.") else 1)
     assert kinds == ["predictor"] * (4 + lists) + ["translated"] * 2 + ["program"] * 3
     for call in recording.calls:
-        assert [(entry["name"], entry["shape"]) for entry in call["inputs"]] == [("image", [2, 3, 8, 8]), ("scale", [2, 1])]
+        assert [(entry["name"], entry["shape"]) for entry in call["inputs"]] == [
+            ("image", [2, 3, 8, 8]),
+            ("scale", [2, 1]),
+        ]
         assert [entry["shape"] for entry in call["outputs"]] == [[2, 5], [2, 4]]
         assert (call["batch"], call["training"], call["place"]) == (2, False, "cpu")
     assert len({entry["hash"] for call in recording.calls for entry in call["inputs"]}) == 2

@@ -48,7 +48,10 @@ def test_the_next_sitecustomize_runs_as_without_ours(run, tmp_path, kind, watchi
 
 def test_usercustomize_still_runs(run, tmp_path):
     (tmp_path / "usercustomize.py").write_text("import sys\nsys.seen = 'user'\n")
-    flags = ["-c", "import site; site.ENABLE_USER_SITE = True; site.execusercustomize(); exec(open('script.py').read())"]
+    flags = [
+        "-c",
+        "import site; site.ENABLE_USER_SITE = True; site.execusercustomize(); exec(open('script.py').read())",
+    ]
     plain = run(SHOW, observed=False, path=[tmp_path], flags=flags)
     assert same(run(SHOW, path=[tmp_path], flags=flags), plain)
     assert "user" in plain.out.decode()

@@ -50,7 +50,7 @@ def to_array(tensor):
     array = np.asarray(tensor.numpy(), order="C") if hasattr(tensor, "numpy") else np.array(tensor, order="C")
     dtype = str(getattr(tensor, "dtype", array.dtype)).rpartition(".")[2]
     if dtype == "bfloat16" and array.dtype == np.uint16:
-        array = (array.astype(np.uint32) << 16).view(np.float32)
+        array = (array.reshape(-1).astype(np.uint32) << 16).view(np.float32).reshape(array.shape)
     elif dtype != "bfloat16":
         dtype = str(array.dtype)
     if array.dtype.hasobject or array.dtype.kind not in "biufcSU":

@@ -81,6 +81,12 @@ class Layers:
             attempt(self.finish, layer, begun, result)
         return result
 
+    def inner(self, layer):
+        """The network itself: DataParallel around it has its names and its mode."""
+        while isinstance(layer, self.paddle.DataParallel):
+            layer = layer._layers
+        return layer
+
     def counts(self, layer):
         """Whether the layer is a network; a process that only reads data has none."""
         network = isinstance(layer, self.translated) or next(iter(layer.named_parameters()), None) is not None
@@ -100,7 +106,7 @@ class Layers:
         else:
             named = [leaf for name, value in self.arguments(layer, args, kwargs) for leaf in leaves(value, kinds, name)]
         # a loaded model that nobody called eval() on still runs for inference
-        training = not layer._is_test if isinstance(layer, self.translated) else bool(layer.training)
+        training = not layer._is_test if isinstance(layer, self.translated) else bool(self.inner(layer).training)
         return self.name_of(layer), to_arrays(named), training
 
     def unseen(self, layer):
@@ -117,8 +123,7 @@ class Layers:
 
     def arguments(self, layer, args, kwargs):
         """[(name, value), …] with the names that forward gives to them."""
-        while isinstance(layer, self.paddle.DataParallel):
-            layer = layer._layers
+        layer = self.inner(layer)
         try:
             signature = inspect.signature(type(layer).forward)
             bound = signature.bind(layer, *args, **kwargs).arguments
@@ -139,7 +144,7 @@ class Layers:
 
     def describe(self, layer):
         """The line about a network: its weights, and which of them came out of a file."""
-        trained = {id(parameter) for parameter in layer.parameters()}
+        trained = {id(parameter) for parameter in layer.parameters() if parameter.trainable}  # not a mean of BatchNorm
 
         def weight(tensor):
             array, dtype = to_array(tensor)
@@ -153,9 +158,7 @@ class Layers:
             {"path": path, "tensors": len(hashes), "found": sum(value in held for value in hashes)}
             for path, hashes in self.loaded
         ]
-        while isinstance(layer, self.paddle.DataParallel):
-            layer = layer._layers
-        return {"event": "network", "class": type(layer).__name__, "weights": weights, "loaded": loaded}
+        return {"event": "network", "class": type(self.inner(layer)).__name__, "weights": weights, "loaded": loaded}
 
     def hook(self, layer):
         """Observe direct calls of `layer.forward` from now on."""

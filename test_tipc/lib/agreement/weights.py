@@ -18,13 +18,6 @@ class WeightsState(NamedTuple):
     unknown: int
     total: int
 
-    @property
-    def words(self):
-        """The state in words, "" where there is nothing to say."""
-        if self.state == REWRITTEN:
-            return f"the export rewrote {self.unknown} of {self.total} tensors"
-        return ""
-
 
 def compare_weights(weights, network):
     """The `WeightsState` of the exported `weights` against a network of a recording."""

@@ -34,7 +34,7 @@ class Engine:
     @property
     def files(self):
         """The files that were loaded."""
-        return [file for one in self.fittings for file in one.network.files]
+        return list(dict.fromkeys(file for one in self.fittings for file in one.network.files))
 
 
 def setting_of(folder):

@@ -43,7 +43,7 @@ def check_loaded(network, file, step):
 
     Networks with half precision are not judged: their tensors are not those of the file, even when they were loaded.
     """
-    if file is None:
+    if file is None or not network.loaded:  # scripts may read weights without paddle.load
         return Loaded()
     wanted = {Path(path).resolve() for path in (file, f"{file}.pdparams")}
     name = Path(file).name

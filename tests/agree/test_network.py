@@ -188,6 +188,50 @@ def test_weights_that_were_loaded_in_part(project, exports, network, tmp_path, l
     assert note in lines(outcome)["network"]
 
 
+@pytest.mark.parametrize("loads", [True, False])
+def test_weights_that_nobody_saw_being_read(project, exports, network, tmp_path, loads):
+    """A script that reads its weights without paddle.load, or does not read them at all."""
+    kept = network if loads else zoo.filled(zoo.Classifier(), seed=11)
+    paddle.save(kept.state_dict(), str(tmp_path / "best.pdparams"))
+    ran = project(exports("plain", lambda: copy_of(network)))
+    ran.layer("evaluate", network, {"x": zoo.images(4)})
+    ran.infer(zoo.images(2))
+    outcome = ran.agree("--weights", tmp_path / "best")
+    if loads:
+        assert outcome.status == 0, outcome.out
+    else:
+        assert_only(outcome, "network", "no tensor of the network that evaluate used, or of the export, is in best")
+
+
+def test_two_threads(project, exports, network):
+    """Sums of two threads have other last bits; the export computes the same with two threads."""
+    wide = zoo.filled(zoo.Wide())
+    ran = project(exports("wide", lambda: zoo.filled(zoo.Wide())))
+    inputs = {"x": zoo.images(4)}
+    one = run_layer(wide, inputs)["0"]
+    paddle.base.core.set_num_threads(2)
+    outputs = run_layer(wide, inputs)
+    if np.array_equal(one, outputs["0"]):
+        pytest.skip("this machine computes the same with two threads")
+    ran.layer("evaluate", wide, inputs, outputs=outputs)
+    ran.infer(zoo.images(2))
+    outcome = ran.agree()
+    assert outcome.status == 0, outcome.out
+    assert "bitwise equal for 4 images of evaluate (with 2 threads, as they computed it): agrees" in outcome.out
+
+
+def test_a_change_of_one_bit(project, exports, network):
+    ran = project(exports("plain", lambda: copy_of(network)))
+    inputs = {"x": zoo.images(4)}
+    outputs = run_layer(network, inputs)
+    outputs["0"].view(np.int32)[2, 3] += 1
+    ran.layer("evaluate", network, inputs, outputs=outputs)
+    ran.infer(zoo.images(2))
+    outcome = ran.agree()
+    assert_only(outcome, "network", "it computes another function of them")
+    assert "3 bitwise equal" in lines(outcome)["network"]
+
+
 def dead(network):
     copy = copy_of(network)
     copy.fc.weight.set_value(copy.fc.weight * 0)

@@ -69,6 +69,8 @@ def _why_no_call(engine):
     recording = engine.recording
     if not recording.calls:
         return f"nothing was observed of infer{': ' + recording.lost if recording.lost else ''}"
+    if not recording.candidates(KINDS):
+        return "infer ran no exported model, only networks in dynamic graph"
     takes = ", ".join(map(str, engine.exported.feeds))
     return f"no call in it has the inputs of the exported model, {takes}"
 

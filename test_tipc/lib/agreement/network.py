@@ -33,7 +33,7 @@ def check_network(exported, recordings, weights_file=None):
         return not_compared(NAME, f"the arrays of no call of {' and '.join(sources)} were kept"), None
     states = {step: compare_weights(exported.weights, source.network) for step, source in sources.items()}
     step, worst = max(states.items(), key=lambda pair: pair[1].unknown)
-    loaded = {step: check_loaded(source.network, weights_file, step) for step, source in sources.items()}
+    loaded = {step: check_loaded(source.network, weights_file, step, exported) for step, source in sources.items()}
     if not training:
         replay.run(worst.state == EQUAL)
     result = Result(NAME, more=_figures(sources, worst, replay))

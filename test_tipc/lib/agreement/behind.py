@@ -27,32 +27,31 @@ class Step(NamedTuple):
             return array
         import paddle
 
-        tensor = paddle.to_tensor(array)
+        # the CPU computes none of them with half precision
+        tensor = paddle.to_tensor(array.astype(np.float32) if array.dtype == np.float16 else array)
+        if self.name == "argmax":
+            return paddle.argmax(tensor, axis=self.axis).numpy()
         if self.name == "softmax":
-            return paddle.nn.functional.softmax(tensor, axis=self.axis).numpy()
-        if self.name == "sigmoid":
-            return paddle.nn.functional.sigmoid(tensor).numpy()
-        return paddle.argmax(tensor, axis=self.axis).numpy()
+            made = paddle.nn.functional.softmax(tensor, axis=self.axis)
+        else:
+            made = paddle.nn.functional.sigmoid(tensor)
+        return made.numpy().astype(array.dtype)
 
     def fits(self, array, output):
         """Whether `output` has the type and shape that the step makes of `array`, sides of 1 left out."""
         if not self.name:
-            same = _squeezed(array.shape) == _squeezed(output.shape) and _kind(array) == _kind(output)
+            same = limits.squeezed(array.shape) == limits.squeezed(output.shape) and _kind(array) == _kind(output)
             return same or (array.ndim == output.ndim == 2 and is_boxes(array) and is_boxes(output))
         if _kind(array) != "f" or array.ndim < 2 or self.axis >= array.ndim:
             return False
         if self.name == "argmax":
             rest = np.delete(np.asarray(array.shape), self.axis)
-            return output.dtype.kind == "i" and _squeezed(rest) == _squeezed(output.shape)
-        return _kind(output) == "f" and _squeezed(array.shape) == _squeezed(output.shape)
+            return output.dtype.kind == "i" and limits.squeezed(rest) == limits.squeezed(output.shape)
+        return _kind(output) == "f" and limits.squeezed(array.shape) == limits.squeezed(output.shape)
 
 
 NOTHING = Step("")
 STEPS = (NOTHING, Step("softmax"), Step("softmax", 1), Step("sigmoid"), Step("argmax"), Step("argmax", 1))
-
-
-def _squeezed(shape):
-    return [int(side) for side in shape if side != 1]
 
 
 def _kind(array):

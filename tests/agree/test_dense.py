@@ -117,12 +117,14 @@ def random_boxes(count, seed=0):
     rng = np.random.default_rng(seed)
     corners = rng.uniform(0, 50, (count, 4))
     corners[:, 2:] += corners[:, :2]
-    return np.column_stack([rng.integers(0, 3, count), np.sort(rng.random(count))[::-1], corners]).astype(np.float32)
+    return np.column_stack([rng.integers(0, 3, count), np.sort(rng.uniform(0.2, 1, count))[::-1], corners]).astype(
+        np.float32
+    )
 
 
 def test_boxes_in_another_order_and_in_a_tie():
     boxes = random_boxes(100)
-    boxes[-2:, 1] = 0.3, 0.29999
+    boxes[-2:, 1] = 0.1, 0.09999
     other = boxes[np.random.default_rng(1).permutation(100)]
     other[other[:, 1] == boxes[-1, 1], 2:] = 1, 2, 3, 4  # another one at the end of the list
     pairs = Pairs(1e-4)

@@ -145,7 +145,7 @@ def test_batch_norm_in_training_mode(steps, exports, network):
 def test_another_function_of_the_same_weights(steps, exports, network):
     class Shifted(zoo.Classifier):
         def forward(self, x):
-            return super().forward(x * 1.01)
+            return self.logits(x * 1.01)
 
     def make():
         copy = Shifted()
@@ -154,7 +154,7 @@ def test_another_function_of_the_same_weights(steps, exports, network):
         return copy
 
     outcome = steps(exports("shifted", make), network).agree()
-    assert_only(outcome, "network", "all 7 weights of the export are those that were used")
+    assert_only(outcome, "network", "all 7 weights of the export are those that evaluate used")
 
 
 def test_network_in_training_mode(project, exports, network):
@@ -188,6 +188,50 @@ def test_weights_that_were_loaded_in_part(project, exports, network, tmp_path, l
     assert note in lines(outcome)["network"]
 
 
+@pytest.mark.parametrize("loads", [True, False])
+def test_weights_that_nobody_saw_being_read(project, exports, network, tmp_path, loads):
+    """A script that reads its weights without paddle.load, or does not read them at all."""
+    kept = network if loads else zoo.filled(zoo.Classifier(), seed=11)
+    paddle.save(kept.state_dict(), str(tmp_path / "best.pdparams"))
+    ran = project(exports("plain", lambda: copy_of(network)))
+    ran.layer("evaluate", network, {"x": zoo.images(4)})
+    ran.infer(zoo.images(2))
+    outcome = ran.agree("--weights", tmp_path / "best")
+    if loads:
+        assert outcome.status == 0, outcome.out
+    else:
+        assert_only(outcome, "network", "no tensor of the network that evaluate used, or of the export, is in best")
+
+
+def test_two_threads(project, exports, network):
+    """Sums of two threads have other last bits; the export computes the same with two threads."""
+    wide = zoo.filled(zoo.Wide())
+    ran = project(exports("wide", lambda: zoo.filled(zoo.Wide())))
+    inputs = {"x": zoo.images(4)}
+    one = run_layer(wide, inputs)["0"]
+    paddle.base.core.set_num_threads(2)
+    outputs = run_layer(wide, inputs)
+    if np.array_equal(one, outputs["0"]):
+        pytest.skip("this machine computes the same with two threads")
+    ran.layer("evaluate", wide, inputs, outputs=outputs)
+    ran.infer(zoo.images(2))
+    outcome = ran.agree()
+    assert outcome.status == 0, outcome.out
+    assert "bitwise equal for 4 images of evaluate (with 2 threads, as they computed it): agrees" in outcome.out
+
+
+def test_a_change_of_one_bit(project, exports, network):
+    ran = project(exports("plain", lambda: copy_of(network)))
+    inputs = {"x": zoo.images(4)}
+    outputs = run_layer(network, inputs)
+    outputs["0"].view(np.int32)[2, 3] += 1
+    ran.layer("evaluate", network, inputs, outputs=outputs)
+    ran.infer(zoo.images(2))
+    outcome = ran.agree()
+    assert_only(outcome, "network", "it computes another function of them")
+    assert "3 bitwise equal" in lines(outcome)["network"]
+
+
 def dead(network):
     copy = copy_of(network)
     copy.fc.weight.set_value(copy.fc.weight * 0)
@@ -205,7 +249,7 @@ def test_dead_network(project, exports, network, count):
 def test_fixed_batch(steps, exports, network):
     class Baked(zoo.Classifier):
         def forward(self, x):
-            return super().forward(x).reshape([1, zoo.CLASSES])
+            return self.logits(x).reshape([1, zoo.CLASSES])
 
     def make():
         copy = Baked()

@@ -25,14 +25,15 @@ def line(row, behind=lambda row: row, form="class_id: {}, prob: {}", digits=6):
 
 
 def compare(ran, network, predict, infer):  # noqa: F811
-    """The outcome with these functions of the logits of the first image as logs."""
+    """The outcome with the lines that these functions make of the logits of each image as logs."""
     from tests.helpers.recordings import run_layer
 
-    row = run_layer(network, {"x": PIXELS[:1]})["0"][0]
+    rows = run_layer(network, {"x": PIXELS[:3]})["0"]
     logs = []
     for name, make in (("predict.log", predict), ("infer.log", infer)):
         path = ran.folder / name
-        path.write_text(f"2026-11-26 02:15:33 batch 1 of 3\n{make(row)}\ntime 12.345 ms, ips 103.21\n")
+        text = "".join(f"{make(row)}\n" for row in rows)
+        path.write_text(f"2026-11-26 02:15:33 batch 1 of 3\n{text}time 12.345 ms, ips 103.21\n")
         logs.append(path)
     return ran.agree("--predict_log", logs[0], "--infer_log", logs[1])
 
@@ -52,6 +53,16 @@ def test_the_same(ran, network, digits):  # noqa: F811
 def test_logits_in_both(ran, network):  # noqa: F811
     assert compare(ran, network, line, line).status == 0
     assert printed(ran) == "the same"
+
+
+@pytest.mark.parametrize("digits", [3, 6])
+def test_softmax_missing_beside_names(ran, network, digits):  # noqa: F811
+    """Scripts print names instead of class ids."""
+    form = "tabby score {1}"
+    predict, infer = (
+        lambda row, behind=behind: line(row, behind, form, digits) for behind in (softmax, lambda row: row)
+    )
+    assert_only(compare(ran, network, predict, infer), "network", "softmax is missing behind the exported model")
 
 
 @pytest.mark.parametrize("digits", [3, 6])

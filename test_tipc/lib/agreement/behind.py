@@ -6,11 +6,12 @@ pair that is equal for all images names what is there.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from agreement import limits
+from agreement.boxes import Pairs, is_boxes, split
 from agreement.rows import parts_of
 
 
@@ -26,31 +27,31 @@ class Step(NamedTuple):
             return array
         import paddle
 
-        tensor = paddle.to_tensor(array)
+        # the CPU computes none of them with half precision
+        tensor = paddle.to_tensor(array.astype(np.float32) if array.dtype == np.float16 else array)
+        if self.name == "argmax":
+            return paddle.argmax(tensor, axis=self.axis).numpy()
         if self.name == "softmax":
-            return paddle.nn.functional.softmax(tensor, axis=self.axis).numpy()
-        if self.name == "sigmoid":
-            return paddle.nn.functional.sigmoid(tensor).numpy()
-        return paddle.argmax(tensor, axis=self.axis).numpy()
+            made = paddle.nn.functional.softmax(tensor, axis=self.axis)
+        else:
+            made = paddle.nn.functional.sigmoid(tensor)
+        return made.numpy().astype(array.dtype)
 
     def fits(self, array, output):
         """Whether `output` has the type and shape that the step makes of `array`, sides of 1 left out."""
         if not self.name:
-            return _squeezed(array.shape) == _squeezed(output.shape) and _kind(array) == _kind(output)
+            same = limits.squeezed(array.shape) == limits.squeezed(output.shape) and _kind(array) == _kind(output)
+            return same or (array.ndim == output.ndim == 2 and is_boxes(array) and is_boxes(output))
         if _kind(array) != "f" or array.ndim < 2 or self.axis >= array.ndim:
             return False
         if self.name == "argmax":
             rest = np.delete(np.asarray(array.shape), self.axis)
-            return output.dtype.kind == "i" and _squeezed(rest) == _squeezed(output.shape)
-        return _kind(output) == "f" and _squeezed(array.shape) == _squeezed(output.shape)
+            return output.dtype.kind == "i" and limits.squeezed(rest) == limits.squeezed(output.shape)
+        return _kind(output) == "f" and limits.squeezed(array.shape) == limits.squeezed(output.shape)
 
 
 NOTHING = Step("")
 STEPS = (NOTHING, Step("softmax"), Step("softmax", 1), Step("sigmoid"), Step("argmax"), Step("argmax", 1))
-
-
-def _squeezed(shape):
-    return [int(side) for side in shape if side != 1]
 
 
 def _kind(array):
@@ -80,9 +81,13 @@ class Match:
     elements: int = 0  # of integer maps, those that differ
     total: int = 0
     nan: bool = False
+    boxes: Optional[Pairs] = None
 
-    def add(self, call, keys, expected, output):
-        """Count one call; `expected` is what the layer gave, behind the step."""
+    def add(self, call, keys, expected, output, outputs):
+        """Count one call; `expected` is what the layer gave, behind the step; `outputs` are all of the export's."""
+        if expected.ndim == 2 and is_boxes(expected) and is_boxes(output):
+            self._add_boxes(call, keys, expected, output, outputs)
+            return
         expected = expected.reshape(output.shape)
         if output.dtype.kind in "iu" and expected.dtype.kind in "iu":
             expected = expected.astype(output.dtype)
@@ -99,6 +104,17 @@ class Match:
             self.scored = True
             self.tops += sum(not limits.same_top(a, b, self.limit * scale) for a, b in zip(expected, output))
 
+    def _add_boxes(self, call, keys, expected, output, outputs):
+        self.boxes = self.boxes or Pairs(self.limit)
+        lists = split(expected, outputs, call.images), split(output, outputs, call.images)
+        if len(lists[0]) != len(lists[1]):
+            lists = [expected], [output]
+        for own, found in zip(*lists):
+            self.boxes.add(own, found)
+        self.largest = self.share = self.boxes.largest
+        for key in keys:
+            self.equal[key] = self.equal.get(key, True) and limits.same_bits(expected, output)
+
     def _count_bits(self, call, keys, expected, output):
         pairs = parts_of(expected, call), parts_of(output, call)
         if None in pairs:  # all images of the call at once
@@ -113,7 +129,9 @@ class Match:
     @property
     def is_near(self):
         """Whether the difference is within the limit, with the same best classes."""
-        return self.share <= self.limit and not self.tops and self.elements <= limits.ELEMENTS * self.total
+        unmatched = self.boxes.unmatched if self.boxes else 0
+        few = self.elements <= limits.ELEMENTS * self.total
+        return self.share <= self.limit and not self.tops and not unmatched and few
 
     @property
     def order(self):
@@ -142,7 +160,7 @@ class Matches:
             for (position, step), match in found.items():
                 if (position, step) not in made:
                     made[position, step] = step.apply(expected[position])
-                match.add(call, keys, made[position, step], output)
+                match.add(call, keys, made[position, step], output, outputs)
             if any(match.is_bitwise for match in found.values()):
                 self._found[number] = {key: match for key, match in found.items() if match.is_bitwise}
 
@@ -153,11 +171,11 @@ class Matches:
 
     @property
     def counted(self):
-        """The best `Match`es that count: an output of the export that only resembles, in its shape, what another one
-        is equal to, has no counterpart of its own."""
+        """The best `Match`es that count: an output of the export that has only the shape of what another one is equal
+        to has no counterpart of its own."""
         best = [match for match in self.best if match]
-        taken = {match.position for match in best if match.is_bitwise}
-        return [match for match in best if match.is_bitwise or match.position not in taken]
+        taken = {match.position for match in best if match.is_near}
+        return [match for match in best if match.is_near or match.position not in taken]
 
     @property
     def is_bitwise(self):

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 LEAST_SCORE = 0.05  # boxes with a lower score are not compared, where there are better ones
-_CUT, _SHARE = 50, 0.02  # a list of so many boxes was cut; so many of them may be in a tie with the next one
+_CUT = 10  # two lists of as many boxes, or more, were cut: the last ones may be in a tie with those behind
+_SHARE = 0.5  # of all boxes: where more are in a tie, nothing is proven
 
 
 @dataclass
@@ -19,8 +20,8 @@ class Pairs:
 
     tolerance: float
     boxes: int = 0
-    unmatched: int = 0  # boxes that only one of them found, and that no tie explains
-    ties: int = 0  # boxes that only one of them found, at the end of a list that was cut
+    alone: int = 0  # boxes that only one of them found
+    tied: int = 0  # those at the end of a list that was cut
     largest: float = 0.0
 
     def add(self, expected, found):
@@ -31,20 +32,29 @@ class Pairs:
         scale = np.array([1.0, *[max(1.0, float(np.abs(rows[:, 2:]).max()))] * 4])
         least = min(LEAST_SCORE, float(rows[:, 1].max()) / 2)
         self.boxes += int((expected[:, 1] >= least).sum())
+        is_cut = len(expected) == len(found) >= _CUT
         for own, others in ((expected, found), (found, expected)):
             last = float(others[:, 1].min(initial=np.inf))
-            may_tie = int(_SHARE * len(own)) if len(own) == len(others) >= _CUT else 0
             for row in own[own[:, 1] >= least]:
                 same = others[others[:, 0] == row[0]]
                 apart = np.abs((same[:, 1:].astype(np.float64) - row[1:]) / scale).max(axis=1, initial=0.0)
                 nearest = float(apart.min(initial=np.inf))
                 if nearest <= self.tolerance:
                     self.largest = max(self.largest, nearest)
-                elif may_tie and row[1] - last <= self.tolerance:
-                    self.ties += 1
-                    may_tie -= 1
+                elif is_cut and row[1] - last <= self.tolerance:
+                    self.tied += 1
                 else:
-                    self.unmatched += 1
+                    self.alone += 1
+
+    @property
+    def ties(self):
+        """Boxes that only one of them found, which a tie of two scores explains."""
+        return self.tied if self.tied <= _SHARE * 2 * self.boxes else 0
+
+    @property
+    def unmatched(self):
+        """Boxes that only one of them found, and that nothing explains."""
+        return self.alone + self.tied - self.ties
 
     @property
     def words(self):
@@ -54,7 +64,7 @@ class Pairs:
 
 
 def is_boxes(array):
-    """Whether an output's rows are boxes: [K, 6] or [N, K, 6] with whole labels, scores, and corners in order."""
+    """Whether an output's rows are boxes: [K, 6] or [N, K, 6] with whole labels and scores from 0 to 1."""
     if array.ndim not in (2, 3) or array.shape[-1] != 6 or array.dtype.kind != "f":
         return False
     rows = array.reshape(-1, 6)
@@ -64,8 +74,8 @@ def is_boxes(array):
         return False
     labels, scores = rows[:, 0], rows[:, 1]
     used = labels >= 0  # empty places have the label -1
-    in_order = (rows[used, 4] >= rows[used, 2]).all() and (rows[used, 5] >= rows[used, 3]).all()
-    return bool((labels == np.round(labels)).all() and (scores[used] >= 0).all() and (scores <= 1).all() and in_order)
+    are_scores = (scores[used] >= 0).all() and (scores <= 1).all() and scores[used].any()
+    return bool((labels == np.round(labels)).all() and are_scores)
 
 
 def split(array, outputs, images):

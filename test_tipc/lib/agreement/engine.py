@@ -34,7 +34,7 @@ class Engine:
     @property
     def files(self):
         """The files that were loaded."""
-        return [file for one in self.fittings for file in one.network.files]
+        return list(dict.fromkeys(file for one in self.fittings for file in one.network.files))
 
 
 def setting_of(folder):
@@ -69,6 +69,8 @@ def _why_no_call(engine):
     recording = engine.recording
     if not recording.calls:
         return f"nothing was observed of infer{': ' + recording.lost if recording.lost else ''}"
+    if not recording.candidates(KINDS):
+        return "infer ran no exported model, only networks in dynamic graph"
     takes = ", ".join(map(str, engine.exported.feeds))
     return f"no call in it has the inputs of the exported model, {takes}"
 
@@ -121,6 +123,8 @@ class _Comparison:
             self.pairs.add(own, others)
 
     def _add(self, number, call, keys, first, second):
+        if limits.squeezed(first.shape) == limits.squeezed(second.shape):  # a number is [] for one, [1] for the other
+            second = second.reshape(first.shape)
         if first.shape != second.shape:
             self.shapes = f"an output is {list(second.shape)}, in strict mode {list(first.shape)}"
             return

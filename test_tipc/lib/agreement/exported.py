@@ -5,6 +5,7 @@ In strict mode an export equals the network bit by bit on the CPU (measured with
 """
 
 import json
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,10 +15,13 @@ from agreement.params import read_weights
 from script import UserError
 
 _STRUCTURES = (".pdmodel", ".json")
+_TYPE = re.compile(r"([a-z]+)(\d*)")
+_KINDS = {"f": "float", "fp": "float", "float": "float", "bf": "bfloat", "bfloat": "bfloat", "i": "int", "int": "int",
+          "ui": "uint", "uint": "uint", "bool": "bool"}  # fmt: skip
 
 
 class Feed(NamedTuple):
-    """An input of the exported model; `shape` has -1 where a side may vary, and is None where it is not known."""
+    """An input of the exported model: `shape` has -1 where a side may vary; "" and None where it is not known."""
 
     name: str
     dtype: str
@@ -37,9 +41,8 @@ class Exported:
         self.weights = read_weights(self.params)
         self._predictors = {}
         predictor = self._predictor(1)
-        shapes = _shapes(structure)
-        names = predictor.get_input_names()
-        self.feeds = [Feed(name, _dtype(predictor, name), shapes.get(name)) for name in names]
+        inputs = _inputs(structure)
+        self.feeds = [inputs.get(name, Feed(name, "", None)) for name in predictor.get_input_names()]
         self.outputs = list(predictor.get_output_names())
 
     def run(self, inputs, threads=1):
@@ -118,37 +121,39 @@ def find_structure(folder, loaded=()):
     raise UserError(f"{folder}: {len(chosen)} exported models ({names}); {expected}, or one that the inference loaded")
 
 
-def _dtype(predictor, name):
-    """NumPy's name of the type of an input."""
-    return str(predictor.get_input_handle(name).type()).rpartition(".")[2].lower()
-
-
-def _shapes(structure):
-    """{name of an input: shape} from the structure file; {} where it cannot be read."""
+def _inputs(structure):
+    """{name: Feed} from the structure file; {} where it cannot be read."""
     try:
-        return _pir_shapes(structure) if structure.suffix == ".json" else _program_shapes(structure)
+        feeds = _pir_inputs(structure) if structure.suffix == ".json" else _program_inputs(structure)
+        return {feed.name: feed for feed in feeds}
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, OSError):
         return {}
 
 
-def _pir_shapes(structure):
+def _pir_inputs(structure):
     (region,) = json.loads(structure.read_bytes())["program"]["regions"]
-    shapes = {}
     for op in region["blocks"][0]["ops"]:
         if op["#"].rpartition(".")[2] == "data":
             name = next(entry["AT"]["D"] for entry in op["A"] if entry["N"] == "name")
-            shapes[name] = tuple(int(side) for side in op["O"][0]["TT"]["D"][1])
-    return shapes
+            dtype, shape = op["O"][0]["TT"]["D"][:2]
+            yield Feed(name, _dtype(dtype["#"].rpartition(".t_")[2]), tuple(map(int, shape)))
 
 
-def _program_shapes(structure):
+def _program_inputs(structure):
     from paddle.base import core
 
     program = core.ProgramDesc(structure.read_bytes())  # kept: Paddle frees its parts with it
     block = program.block(0)
     operators = [block.op(number) for number in range(block.op_size())]
-    names = [name for op in operators if op.type() == "feed" for name in op.output_arg_names()]
-    return {name: tuple(block.find_var(name.encode()).shape()) for name in names}
+    for name in (name for op in operators if op.type() == "feed" for name in op.output_arg_names()):
+        variable = block.find_var(name.encode())
+        yield Feed(name, _dtype(str(variable.dtype()).rpartition(".")[2].lower()), tuple(variable.shape()))
+
+
+def _dtype(word):
+    """NumPy's name of a type as Paddle's files spell it: `i64`, `int64`, `f32` and `fp32`."""
+    kind, bits = _TYPE.fullmatch(word).groups()
+    return _KINDS[kind] + bits
 
 
 def _reason(error):

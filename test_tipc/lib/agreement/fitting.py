@@ -4,6 +4,7 @@ A detector's layer may get six tensors where the exported model takes two: input
 shape, in their order.
 """
 
+from collections import Counter
 from itertools import islice, permutations
 from typing import NamedTuple
 
@@ -36,8 +37,12 @@ def fit(recording, exported, kinds):
 
 def unknown_weights(weights, network):
     """Those of the exported `weights` that are none of the network's."""
-    own = {Weight(tuple(one["shape"]), one["dtype"], one["hash"]) for one in network.weights.values()}
-    return [weight for weight in weights if weight not in own]
+    return list((Counter(weights) - Counter(weights_of(network))).elements())
+
+
+def weights_of(network):
+    """The list of the `Weight`s of a recorded network."""
+    return [Weight(one["shape"], one["dtype"], one["hash"]) for one in network.weights.values()]
 
 
 def orders_of(call, feeds):
@@ -63,7 +68,7 @@ def orders_of(call, feeds):
 
 def _takes(feed, tensor, batch):
     """Whether the model's input can be this tensor; the number of images may be another one."""
-    if feed.dtype != tensor.dtype:
+    if feed.dtype not in ("", tensor.dtype):
         return False
     if feed.shape is None:
         return True

@@ -36,6 +36,11 @@ def largest_difference(first, second):
     return float(np.nan_to_num(apart, nan=np.inf).max())
 
 
+def squeezed(shape):
+    """A shape without its sides of 1."""
+    return [int(side) for side in shape if side != 1]
+
+
 def same_bits(first, second):
     """Whether two arrays have the same type, shape and bits."""
     return first.dtype == second.dtype and first.shape == second.shape and first.tobytes() == second.tobytes()

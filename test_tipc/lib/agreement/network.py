@@ -7,7 +7,7 @@ from agreement.network_faults import explain
 from agreement.replay import Replay
 from agreement.result import AGREES, DISAGREES, Result, not_compared
 from agreement.rows import keys_of
-from agreement.weights import EQUAL, OTHER, check_loaded, compare_weights
+from agreement.weights import EQUAL, OTHER, REWRITTEN, check_loaded, compare_weights
 
 NAME = "network"
 
@@ -32,14 +32,14 @@ def check_network(exported, recordings, weights_file=None):
     if not training and not replay.kept:
         return not_compared(NAME, f"the arrays of no call of {' and '.join(sources)} were kept"), None
     states = {step: compare_weights(exported.weights, source.network) for step, source in sources.items()}
-    worst = max(states.values(), key=lambda state: state.unknown)
-    loaded = {step: check_loaded(source.network, weights_file, step) for step, source in sources.items()}
+    step, worst = max(states.items(), key=lambda pair: pair[1].unknown)
+    loaded = {step: check_loaded(source.network, weights_file, step, exported) for step, source in sources.items()}
     if not training:
         replay.run(worst.state == EQUAL)
     result = Result(NAME, more=_figures(sources, worst, replay))
     faults = [training, *(one.fault for one in loaded.values())]
     if not any(faults):
-        _judge(result, replay, worst)
+        _judge(result, replay, worst, step)
         faults = [result.why]
     if result.result in (AGREES, DISAGREES) and any(faults):
         result.result, result.why = DISAGREES, next(filter(None, faults))
@@ -67,7 +67,7 @@ def _training_fault(sources):
     return ""
 
 
-def _judge(result, replay, state):
+def _judge(result, replay, state, step):
     """Fill in what the comparison of the outputs says."""
     if replay.fault:
         result.why = f"the exported model cannot take the recorded inputs: {replay.fault}"
@@ -78,14 +78,14 @@ def _judge(result, replay, state):
         if state.state == EQUAL:  # the export returns something else: not known to be wrong
             result.result, result.why = not_compared(NAME, why).result, why
         else:
-            result.why = f"{why}; {state.unknown} of {state.total} of its weights are not the network's"
+            result.why = f"{why}; {state.unknown} of {state.total} of its weights are not those that {step} used"
         return
     result.images = sum(replay.images(step) for step in replay.sources)
     result.largest = max(match.largest for match in counted)
     tolerant = replay.on_gpu or replay.by_rows or state.state not in (EQUAL, OTHER)
     good = replay.matches.is_bitwise or (tolerant and state.state != OTHER and all(match.is_near for match in counted))
     if not good:
-        result.why = explain(replay, state)
+        result.why = explain(replay, state, step)
     elif any(match.nan for match in counted):
         result.why = "its outputs, and those of the network, hold nan"
     else:
@@ -127,7 +127,7 @@ def _words(result, replay, state, loaded):
             f"scale ({_allowed(replay, state)}), for {where}, {equal} bitwise equal"
             f"{top if any(match.scored for match in counted) else ''}{integers}"
         )
-    notes = [*_behind(counted), *_computed(replay), state.words, *loaded]
+    notes = [*_behind(counted), *_computed(replay), *_rewritten(replay, state), *loaded]
     unmatched = len(replay.matches.names) - len(counted)
     if unmatched:
         notes.append(f"{unmatched} of {len(replay.matches.names)} outputs of the export have no counterpart")
@@ -162,6 +162,13 @@ def _computed(replay):
         yield "image by image, since the batch of the export is fixed"
     if replay.on_gpu:
         yield "they ran on a GPU"
+
+
+def _rewritten(replay, state):
+    if state.state == REWRITTEN and not replay.matches.is_bitwise:
+        yield f"the export rewrote {state.unknown} of {state.total} tensors"
+    if state.state == OTHER and replay.matches.is_bitwise:
+        yield f"{state.unknown} of {state.total} of its tensors are others, without any effect"
 
 
 def _figures(sources, state, replay):

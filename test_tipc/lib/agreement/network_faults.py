@@ -10,16 +10,16 @@ from agreement.weights import EQUAL, OTHER
 _DEPENDS = 1e-3  # of the scale: more than the rounding of another batch makes
 
 
-def explain(replay, state):
+def explain(replay, state, step):
     """The reason in words, the most certain one first."""
     call, order = replay.first
     arrays, batched = model_inputs(call, order)
     reasons = (
         _changes(replay.exported, arrays),
         _missing_step(replay),
-        _weights(state),
+        _weights(state, step),
         _depends_on_batch(replay.exported, arrays, batched),
-        _rest(state),
+        _rest(state, step),
     )
     return next(reason for reason in reasons if reason)
 
@@ -61,11 +61,11 @@ def _is_near(expected, made):
     return limits.largest_difference(expected, made) <= limits.REWRITTEN * limits.scale(expected)
 
 
-def _weights(state):
+def _weights(state, step):
     if state.state == EQUAL:
         return ""
     cause = "an export of other weights" if state.state == OTHER else "other weights, or a fault in merging them"
-    return f"{state.unknown} of {state.total} weights of the exported model are not those that were used: {cause}"
+    return f"{state.unknown} of {state.total} weights of the exported model are not those that {step} used: {cause}"
 
 
 def _depends_on_batch(exported, arrays, batched):
@@ -91,5 +91,5 @@ def _row_differs(two, one):
     return limits.largest_difference(two[:1], one) > _DEPENDS * limits.scale(one)
 
 
-def _rest(state):
-    return f"all {state.total} weights of the export are those that were used: it computes another function of them"
+def _rest(state, step):
+    return f"all {state.total} weights of the export are those that {step} used: it computes another function of them"

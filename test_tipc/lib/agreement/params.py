@@ -29,6 +29,9 @@ _TYPES = {  # VarType.Type of paddle/fluid/framework/framework.proto: NumPy's na
 }
 
 
+_PIECE, _PIECES = 256, 8  # bytes of a tensor that are searched, and how many tensors
+
+
 class Weight(NamedTuple):
     """One tensor: equal ones are the same weight."""
 
@@ -44,18 +47,40 @@ def digest(data):
 
 def read_weights(path):
     """The list of `Weight`s of a weights file; UserError when it cannot be read, is damaged or cut."""
+    return [Weight(shape, dtype, digest(data)) for shape, dtype, data in read_tensors(path)]
+
+
+def read_tensors(path):
+    """The list of (shape, NumPy's name of the type, bytes) of the tensors of a weights file; errors as above."""
     try:
         content = memoryview(Path(path).read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    weights, at = [], 0
+    tensors, at = [], 0
     while at < len(content):
         try:
-            weight, at = _tensor(content, at)
+            tensor, at = _tensor(content, at)
         except (struct.error, IndexError, KeyError, ValueError):
             raise UserError(f"{path}: not the weights of an exported model, or damaged, at byte {at}") from None
-        weights.append(weight)
-    return weights
+        tensors.append(tensor)
+    return tensors
+
+
+def is_any_in(params, file):
+    """Whether a file of trained weights holds the bytes of a tensor of the weights file `params`.
+
+    The file is searched, never unpickled. None where that says nothing: a pickle of protocol 2 spells bytes otherwise,
+    and tensors that are small, or of few values, are in any file.
+    """
+    try:
+        content = Path(file).read_bytes()
+    except OSError:
+        return None
+    if not content.startswith((b"\x80\x03", b"\x80\x04", b"\x80\x05")):
+        return None
+    pieces = [bytes(data[:_PIECE]) for _, _, data in read_tensors(params) if len(data) >= _PIECE]
+    pieces = [piece for piece in pieces if len(set(piece)) >= _PIECE // 4][:_PIECES]
+    return any(piece in content for piece in pieces) if pieces else None
 
 
 def _tensor(content, at):
@@ -73,7 +98,7 @@ def _tensor(content, at):
     end = at + size
     if end > len(content):
         raise ValueError
-    return Weight(tuple(shape), dtype, digest(content[at:end])), end
+    return (tuple(shape), dtype, content[at:end]), end
 
 
 def _description(message):

@@ -7,7 +7,7 @@ not certain says nothing: too few digits, no number, or several candidates with 
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from agreement.behind import Step
 from script import UserError
 
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.]*\w)(%?)")
-_LEAST, _SURE = 3, 6  # digits of a score beside its class, and of one without it
+_SCORE = re.compile(r"prob|scor|conf|logit", re.IGNORECASE)
+_LEAST = 3  # digits of a score that can be recognised
+_CHANCE, _CHANCE_ELSEWHERE = 0.2, 0.002  # numbers that may equal a score by accident: beside its class, and elsewhere
+_MOST, _OTHERS = 0.5, 0.5  # of the images: those whose score is printed; of these, those that another step may fit
 _ROUNDING = 1e-6  # of a score: a float32 behind softmax in NumPy
 STEPS = (Step(""), Step("softmax"), Step("sigmoid"))
 
@@ -31,17 +34,22 @@ class Token(NamedTuple):
     text: str
 
 
-class Found(NamedTuple):
-    """A score as it is printed, and the step that makes it of the output."""
+class Hit(NamedTuple):
+    """The top score of an image as a log may have it: behind `step`, as a number with half a unit of its last digit.
 
-    score: float
+    `token` is None where the log does not have it; `is_rough` where it has a number with too few digits.
+    """
+
     step: Step
-    text: str
-    half: float
+    score: float
+    token: Optional[Token]
+    is_rough: bool
 
-    def words(self, ago):
-        """In words: `0.909, which is softmax of its output`."""
-        return f"{self.text}, {f'which is {self.step.name} of its output' if self.step.name else 'its output as it is'}"
+    @property
+    def words(self):
+        """`0.909, which is softmax of its output`."""
+        kind = f"which is {self.step.name} of its output" if self.step.name else "its output as it is"
+        return f"{self.token.text}, {kind}"
 
 
 class Log:
@@ -52,38 +60,40 @@ class Log:
             lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError as error:
             raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-        self.tokens, self.integers = [], {}
+        self.tokens, self._integers, self._scores = [], {}, set()
         for number, line in enumerate(lines):
+            if _SCORE.search(line):
+                self._scores.add(number)
             for match in _NUMBER.finditer(line):
                 self._add(match, number)
 
     def _add(self, match, number):
         text = match[0].rstrip("%")
         mantissa, _, exponent = text.lower().partition("e")
-        decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-        digits = len(mantissa.lstrip("+-").replace(".", "").lstrip("0"))
+        power = int(exponent or 0)
         if text.isdigit():
-            self.integers.setdefault(int(text[:9]), set()).add(number)
-        if "." in mantissa and abs(int(exponent or 0)) < 40:
+            self._integers.setdefault(text, set()).add(number)
+        if "." in mantissa and abs(power) < 40:
             share = 0.01 if match[1] else 1.0
-            self.tokens.append(Token(float(text) * share, 0.5 * 10.0**-decimals * share, digits, number, match[0]))
+            half = 0.5 * 10.0 ** (power - len(mantissa.partition(".")[2])) * share
+            digits = len(mantissa.lstrip("+-").replace(".", "").lstrip("0"))
+            self.tokens.append(Token(float(text) * share, half, digits, number, match[0]))
 
-    def find(self, scores):
-        """The `Found` of the top score of one image, `scores` [C] as the network gave them, or None if not certain."""
+    def hits(self, scores):
+        """[Hit] for each of STEPS: the top score of one image, `scores` [C] as the network gave them."""
         top = int(np.argmax(scores))
-        near = {line + ahead for line in self.integers.get(top, ()) for ahead in (-1, 0, 1)}
-        candidates = []
-        for step in STEPS:
-            value = float(_behind(step, scores)[top])
-            hits = [token for token in self.tokens if abs(token.value - value) <= token.half + _ROUNDING * abs(value)]
-            sure = [one for one in hits if one.digits >= (_LEAST if one.line in near else _SURE)]
-            if sure:
-                best = max(sure, key=lambda one: one.digits)
-                candidates.append(Found(value, step, best.text, best.half))
-            elif any(one.line in near and one.digits == _LEAST - 1 for one in hits):
-                return None  # perhaps this one, with too few digits
-        apart = any(_differ(one, candidates[0]) for one in candidates)
-        return None if apart or not candidates else candidates[-1 if len(candidates) == 1 else 0]
+        lines = {line + ahead for line in self._integers.get(str(top), ()) for ahead in (-1, 0, 1)} or self._scores
+        near = [token for token in self.tokens if token.line in lines]
+        return [self._hit(step, float(_behind(step, scores)[top]), near) for step in STEPS]
+
+    def _hit(self, step, score, near):
+        found, is_rough = [], False
+        for tokens, chance in ((near, _CHANCE), (self.tokens, _CHANCE_ELSEWHERE)):
+            equal = [one for one in tokens if abs(one.value - score) <= one.half + _ROUNDING * abs(score)]
+            found += [one for one in equal if one.digits >= _LEAST and len(tokens) * 10.0 ** (1 - one.digits) <= chance]
+            is_rough = is_rough or (tokens is near and any(one.digits >= _LEAST - 1 for one in equal))
+        best = max(found, key=lambda one: one.digits, default=None)
+        return Hit(step, score, best, is_rough and best is None)
 
 
 def _behind(step, scores):
@@ -96,7 +106,23 @@ def _behind(step, scores):
 
 
 def _differ(first, second):
-    return abs(first.score - second.score) > max(first.half, second.half) + _ROUNDING * abs(first.score)
+    """Whether two scores that were found differ by more than what is printed of them."""
+    half = max((hit.token.half for hit in (first, second) if hit.token), default=0.0)
+    return abs(first.score - second.score) > half + _ROUNDING * abs(first.score)
+
+
+def recognise(hits):
+    """The [Hit] of each image, all behind one step, of [[Hit for each of STEPS] for each image]; [] if not certain."""
+    counts = [sum(one[number].token is not None for one in hits) for number in range(len(STEPS))]
+    best = int(np.argmax(counts))
+    if counts[best] < max(1, _MOST * len(hits)):
+        return []
+    for number in range(len(STEPS)):
+        rivals = [one for one in hits if one[number].token or one[number].is_rough]
+        apart = [one for one in rivals if one[best].token is None or _differ(one[number], one[best])]
+        if number != best and len(apart) > _OTHERS * counts[best]:
+            return []
+    return [one[best] for one in hits]
 
 
 class Printed(NamedTuple):
@@ -111,25 +137,26 @@ def compare_printed(pairs, predict_log, infer_log):
     if not pairs:
         return Printed("", {"result": "no scores of an image that both predict and infer computed"})
     logs = Log(predict_log), Log(infer_log)
-    for own, other in pairs:
-        found = [log.find(scores) for log, scores in zip(logs, (own, other))]
-        if None in found:
-            continue
-        first, second = found
-        more = {"predict": first.text, "infer": second.text}
-        if not _differ(first, second):
-            return Printed("", {"result": "the same", **more})
-        return Printed(_fault(first, second), {"result": "different", **more})
-    return Printed("", {"result": "printed scores were not recognised"})
+    found = [recognise([log.hits(pair[side]) for pair in pairs]) for side, log in enumerate(logs)]
+    both = [(first, second) for first, second in zip(*found) if first.token and second.token]
+    if not both:
+        return Printed("", {"result": "printed scores were not recognised"})
+    apart = [pair for pair in both if _differ(*pair)]
+    first, second = apart[0] if apart else both[0]
+    more = {"predict": first.token.text, "infer": second.token.text, "images": len(both)}
+    if len(apart) < len(both):
+        return Printed("", {"result": "the same", **more})
+    return Printed(_fault(first, second), {"result": "different", **more})
 
 
 def _fault(first, second):
-    told = f"predict printed {first.words(0)}; infer printed {second.words(0)}"
-    name = first.step.name or second.step.name
-    what = "is missing behind the exported model" if first.step.name else "is applied where predict applies none"
+    told = f"predict printed {first.words}; infer printed {second.words}"
     if first.step == second.step:
-        what = "is applied twice" if name else "is not all: the outputs differ"
-    return f"{told}: {name or 'that'} {what}"
+        name = first.step.name
+        return f"{told}: {f'{name} is applied to {name}' if name else 'the outputs differ'}"
+    if first.step.name:
+        return f"{told}: {first.step.name} is missing behind the exported model"
+    return f"{told}: {second.step.name} is applied behind the exported model, and not in predict"
 
 
 def score_pairs(pairing, replay):

@@ -4,8 +4,8 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from agreement.fitting import unknown_weights
-from agreement.params import Weight
+from agreement.fitting import unknown_weights, weights_of
+from agreement.params import is_any_in
 
 EQUAL, OTHER, REWRITTEN = "equal", "other", "rewritten"
 
@@ -18,22 +18,14 @@ class WeightsState(NamedTuple):
     unknown: int
     total: int
 
-    @property
-    def words(self):
-        """The state in words, "" where there is nothing to say."""
-        if self.state == REWRITTEN:
-            return f"the export rewrote {self.unknown} of {self.total} tensors"
-        return ""
-
 
 def compare_weights(weights, network):
     """The `WeightsState` of the exported `weights` against a network of a recording."""
     unknown = unknown_weights(weights, network)
     if not unknown:
         return WeightsState(EQUAL, 0, len(weights))
-    exported = set(weights)
-    own = [Weight(tuple(one["shape"]), one["dtype"], one["hash"]) for one in network.weights.values()]
-    unused = Counter((one.shape, one.dtype) for one in own if one not in exported)
+    left = Counter(weights_of(network)) - Counter(weights)
+    unused = Counter((one.shape, one.dtype) for one in left.elements())
     replaced = Counter((one.shape, one.dtype) for one in unknown)
     return WeightsState(OTHER if unused == replaced else REWRITTEN, len(unknown), len(weights))
 
@@ -45,10 +37,12 @@ class Loaded(NamedTuple):
     words: str = ""
 
 
-def check_loaded(network, file, step):
+def check_loaded(network, file, step, exported):
     """Whether a network of the step `step` has the tensors of the weights file `file`, as far as that was observed.
 
-    Networks with half precision are not judged: their tensors are not those of the file, even when they were loaded.
+    Scripts may read weights without paddle.load, which nobody sees: then the tensors of the `exported` model, if they
+    are the network's, are searched in the file. Networks with half precision are not judged: their tensors are not
+    those of the file, even when they were loaded.
     """
     if file is None:
         return Loaded()
@@ -56,7 +50,9 @@ def check_loaded(network, file, step):
     name = Path(file).name
     found = [one for one in network.loaded if Path(one["path"]).resolve() in wanted and one["tensors"]]
     if not found:
-        return Loaded(words=f"{step} was not seen to load {name}")
+        if not unknown_weights(exported.weights, network) and _is_nothing_in(exported.params, wanted):
+            return Loaded(fault=f"no tensor of the network that {step} used, or of the export, is in {name}")
+        return Loaded(words=f"{step} was not seen to load {name}" if network.loaded else "")
     best = max(found, key=lambda one: one["found"])
     total = best["tensors"]
     halved = any(one["dtype"] in ("float16", "bfloat16") for one in network.weights.values())
@@ -66,3 +62,8 @@ def check_loaded(network, file, step):
             "the weights were read and not loaded into it"
         )
     return Loaded(words="" if best["found"] == total else f"{best['found']} of {total} tensors of {name} are in it")
+
+
+def _is_nothing_in(params, files):
+    known = [is_any_in(params, file) for file in files if file.is_file()]
+    return bool(known) and all(one is False for one in known)

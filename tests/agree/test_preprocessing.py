@@ -70,6 +70,14 @@ def test_another_size(project, exports, network):  # noqa: F811
     assert_only(ran.agree(), "preprocessing", "another size or type: [3, 16, 16] float32 in predict, [3, 20, 20]")
 
 
+def test_another_size_than_the_export_states(project, model, network):  # noqa: F811
+    ran = project(model)
+    ran.layer("evaluate", network, {"x": PIXELS})
+    ran.layer("predict", network, {"x": PIXELS[:1]})
+    ran.infer(zoo.images(1, size=20))
+    assert_only(ran.agree(), "preprocessing", "another size or type: [3, 16, 16] float32 in predict, [3, 20, 20]")
+
+
 def test_images_whose_arrays_were_not_kept(project, model, network):  # noqa: F811
     ran = project(model)
     ran.recorder("evaluate", kept=1), ran.recorder("predict", kept=2), ran.recorder("infer", kept=2)

@@ -144,11 +144,13 @@ class Matches:
     """The `Match`es of all outputs of the exported model over all calls."""
 
     def __init__(self, names, limit):
-        self.names, self.limit = names, limit
+        self.names, self.limit, self.shapes = names, limit, ""
         self._found = [None] * len(names)  # of each output of the export: {(position, step): Match}
 
     def add(self, call, keys, expected, outputs):
         """Count one call: `expected` are the layer's outputs, `outputs` the exported model's."""
+        sides = [", ".join(str(list(array.shape)) for array in arrays[:4]) for arrays in (outputs, expected)]
+        self.shapes = f"{sides[0]}, and {sides[1]}"
         made = {}  # a step of an output is computed once
         for number, output in enumerate(outputs):
             fitting = {(p, step) for p, array in enumerate(expected) for step in steps_for(array, output)}

@@ -84,6 +84,8 @@ def _scale_and_shift(image, other, axis):
         if np.abs(slope * first + shift - second).max() > _RESIDUE * spread:
             return ""
         pairs.append((slope, shift))
+    if all(abs(slope - 1) <= _RESIDUE and abs(shift) <= _RESIDUE * limits.scale(other) for slope, shift in pairs):
+        return ""
     terms = [f"{slope:.4g} x predict's {'-' if shift < 0 else '+'} {abs(shift):.4g}" for slope, shift in pairs]
     told = ", ".join(f"{term} in channel {number}" for number, term in enumerate(terms))
     return f"another mean or standard deviation: infer's are {told}"

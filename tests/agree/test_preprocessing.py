@@ -7,6 +7,7 @@ from tests.agree import zoo
 from tests.agree.test_network import assert_only, copy_of, lines, network  # noqa: F401 - a fixture
 
 PIXELS = zoo.images(6)
+STDS = np.array([2, 3, 4], np.float32).reshape(3, 1, 1)
 
 
 @pytest.fixture
@@ -41,8 +42,11 @@ def test_sums_in_another_order(steps, model, network):  # noqa: F811
         (lambda x: x[:, ::-1], "the channels are in reverse order (BGR for RGB)"),
         (lambda x: x[..., ::-1], "the image is mirrored"),
         (lambda x: x[:, ::-1, :, ::-1], "BGR for RGB) and the image is mirrored"),
-        (lambda x: x * np.float32(0.5) + np.float32(0.25), "0.5 x predict's + 0.25 in channel 0"),
-        (lambda x: x[:, ::-1] * np.float32(2) - np.float32(1), "2 x predict's - 1 in channel 2"),
+        (lambda x: x * np.float32(0.5) + np.float32(0.25), "infer's are 0.5 x predict's + 0.25 in all channels"),
+        (
+            lambda x: x[:, ::-1] * np.array([2, 3, 4], "f4").reshape(3, 1, 1) - np.float32(1),
+            "4 x predict's - 1 in channel 2",
+        ),
         (lambda x: np.roll(x, 1, axis=3), "other pixels: another resize, crop or decoder"),
         (lambda x: x + np.float32(1e-3) * (x > 0), "other pixels"),
     ],
@@ -64,6 +68,14 @@ def test_one_image_of_three(steps, model, network):  # noqa: F811
 def test_another_size(project, exports, network):  # noqa: F811
     any_size = ((None, 3, None, None), "float32", "image")
     ran = project(exports("any_size", lambda: copy_of(network), any_size))
+    ran.layer("evaluate", network, {"x": PIXELS})
+    ran.layer("predict", network, {"x": PIXELS[:1]})
+    ran.infer(zoo.images(1, size=20))
+    assert_only(ran.agree(), "preprocessing", "another size or type: [3, 16, 16] float32 in predict, [3, 20, 20]")
+
+
+def test_another_size_than_the_export_states(project, model, network):  # noqa: F811
+    ran = project(model)
     ran.layer("evaluate", network, {"x": PIXELS})
     ran.layer("predict", network, {"x": PIXELS[:1]})
     ran.infer(zoo.images(1, size=20))
@@ -100,5 +112,5 @@ def test_several_inference_commands(steps, model, network):  # noqa: F811
     ran = steps(model, network)
     ran.infer(np.ascontiguousarray(PIXELS[:3, ::-1]), setting="cpu_usemkldnn_True_threads_1")
     outcome = ran.agree()
-    assert_only(outcome, "preprocessing", "no equal in infer in engine cpu usemkldnn_True_threads_1")
+    assert_only(outcome, "preprocessing", "no equal in infer (engine cpu usemkldnn_True_threads_1)")
     assert [entry["name"] for entry in ran.saved["engine"]] == ["engine infer", "engine cpu usemkldnn_True_threads_1"]

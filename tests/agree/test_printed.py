@@ -1,6 +1,7 @@
 """Printed scores: softmax in Python is behind the boundary of Paddle, and is found in the logs."""
 
 import numpy as np
+import paddle
 import pytest
 
 from tests.agree import zoo
@@ -69,6 +70,13 @@ def test_softmax_missing_beside_names(ran, network, digits):  # noqa: F811
 def test_softmax_missing_in_infer(ran, network, digits):  # noqa: F811
     outcome = compare(ran, network, lambda row: line(row, softmax, digits=digits), lambda row: line(row, digits=digits))
     assert_only(outcome, "network", "which is softmax of its output; infer printed", "softmax is missing behind")
+
+
+def test_softmax_in_the_export_and_in_the_script(steps, exports, network):  # noqa: F811
+    ran = steps(exports("softmax", lambda: zoo.Behind(copy_of(network), paddle.nn.functional.softmax)), network)
+    twice = lambda row: softmax(softmax(row))  # noqa: E731
+    outcome = compare(ran, network, lambda row: line(row, softmax), lambda row: line(row, twice))
+    assert_only(outcome, "network", "softmax is applied to softmax")
 
 
 def test_softmax_twice(ran, network):  # noqa: F811

@@ -1,12 +1,16 @@
 """Recordings and models that are cut, damaged or foreign give one clear line."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
 from tests.agree import zoo
 from tests.agree.test_network import copy_of, lines, network  # noqa: F401 - a fixture
+from tests.helpers.scripts import ROOT
 
 
 @pytest.fixture
@@ -100,6 +104,20 @@ def test_models(steps, exports, network, tmp_path):  # noqa: F811
     used = [both / "two" / file.name for file in model.files]
     ran.infer(zoo.images(6)[:3], setting="second", files=used)
     assert ran.agree(folder=both).status == 0
+
+
+def test_the_folder_stands_alone(ran, tmp_path):
+    """A copy of test_tipc/lib, elsewhere, in a process of its own: the lines, and nothing else on standard output."""
+    shutil.copytree(ROOT / "test_tipc" / "lib", tmp_path / "lib")
+    parts = ["--evaluated", ran.folder / "evaluate", "--inferred", ran.folder / "infer"]
+    command = [sys.executable, tmp_path / "lib" / "agree.py", ran.model.files[0].parent, *parts]
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(list(map(str, command)), cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    checks = ["preprocessing: not compared", "network: bitwise equal", "engine infer: largest difference"]
+    for line, check in zip(done.stdout.splitlines(), checks):
+        assert line.startswith(check)
+    assert len(done.stdout.splitlines()) == 3
 
 
 def test_cut_weights(ran, tmp_path):

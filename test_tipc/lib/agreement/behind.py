@@ -147,11 +147,13 @@ class Matches:
     """
 
     def __init__(self, names, limit):
-        self.names, self.limit = names, limit
+        self.names, self.limit, self.shapes = names, limit, ""
         self._sources = {}  # {source: [{(position, step): Match} of each output of the export]}
 
     def add(self, source, call, keys, expected, outputs):
         """Count one call: `expected` are the layer's outputs, `outputs` the exported model's."""
+        sides = [", ".join(str(list(array.shape)) for array in arrays[:4]) for arrays in (outputs, expected)]
+        self.shapes = f"{sides[0]}, and {sides[1]}"
         made = {}  # a step of an output is computed once
         known = self._sources.setdefault(source, [None] * len(self.names))
         for number, output in enumerate(outputs):

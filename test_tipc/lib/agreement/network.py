@@ -5,7 +5,7 @@ from agreement.dead import constant_words, ignores_image, is_dead, spreads_of
 from agreement.fitting import describe_inputs, fit
 from agreement.network_faults import explain
 from agreement.replay import Replay
-from agreement.result import AGREES, DISAGREES, Result, not_compared
+from agreement.result import AGREES, DISAGREES, NOT_COMPARED, Result, not_compared
 from agreement.rows import keys_of
 from agreement.weights import EQUAL, OTHER, REWRITTEN, check_loaded, compare_weights
 
@@ -43,8 +43,16 @@ def check_network(exported, recordings, weights_file=None):
         faults = [result.why]
     if result.result in (AGREES, DISAGREES) and any(faults):
         result.result, result.why = DISAGREES, next(filter(None, faults))
-    result.words = _words(result, replay, worst, [one.words for one in loaded.values()])
+    notes = [one.words for one in loaded.values()]
+    notes += [_unused(step, recording) for step, recording in recordings.items() if step not in sources]
+    result.words = _words(result, replay, worst, notes)
     return result, replay
+
+
+def _unused(step, recording):
+    if not recording.calls:
+        return f"nothing was observed of {step}"
+    return f"no network of {step} has the inputs of the exported model"
 
 
 def _why_no_source(exported, recordings):
@@ -70,13 +78,15 @@ def _training_fault(sources):
 def _judge(result, replay, state, step):
     """Fill in what the comparison of the outputs says."""
     if replay.fault:
-        result.why = f"the exported model cannot take the recorded inputs: {replay.fault}"
+        why = f"the exported model cannot take the recorded inputs: {replay.fault}"
+        sized = all(source.is_sized for source in replay.sources.values())
+        result.result, result.why = DISAGREES if sized else NOT_COMPARED, why
         return
     counted = replay.matches.counted
     if not counted:
-        why = "no output of the export has the shape of one of the network's"
+        why = f"no output of the export has the shape of one of the network's: {replay.matches.shapes}"
         if state.state == EQUAL:  # the export returns something else: not known to be wrong
-            result.result, result.why = not_compared(NAME, why).result, why
+            result.result, result.why = NOT_COMPARED, why
         else:
             result.why = f"{why}; {state.unknown} of {state.total} of its weights are not those that {step} used"
         return
@@ -112,7 +122,7 @@ def _dead(replay):
     return ""
 
 
-def _words(result, replay, state, loaded):
+def _words(result, replay, state, more):
     """The figures of the line."""
     if not result.images:
         return ""
@@ -130,7 +140,7 @@ def _words(result, replay, state, loaded):
             f"scale ({_allowed(replay, state)}), for {where}, {equal} bitwise equal"
             f"{top if any(match.scored for match in counted) else ''}{integers}"
         )
-    notes = [*_behind(counted), *_computed(replay), *_rewritten(replay, state), *loaded]
+    notes = [*_behind(counted), *_computed(replay), *_rewritten(replay, state), *more]
     unmatched = replay.matches.unmatched
     if unmatched:
         notes.append(f"{unmatched} of {len(replay.matches.names)} outputs of the export have no counterpart")

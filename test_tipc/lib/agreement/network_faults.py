@@ -19,7 +19,7 @@ def explain(replay, state, step):
         _missing_step(replay),
         _weights(state, step),
         _depends_on_batch(replay.exported, arrays, batched),
-        _rest(state, step),
+        _rest(replay, state, step),
     )
     return next(reason for reason in reasons if reason)
 
@@ -50,7 +50,8 @@ def _missing_step(replay):
         for output in outputs:
             for step in steps_for(output, expected):
                 if step != NOTHING and _is_near(expected, step.apply(output)):
-                    return f"{step.name} is missing in the exported model: the network's output is {step.name} of its"
+                    name = step.name
+                    return f"{name} is missing in the exported model: the network's output is {name} of the export's"
     return ""
 
 
@@ -91,5 +92,8 @@ def _row_differs(two, one):
     return limits.largest_difference(two[:1], one) > _DEPENDS * limits.scale(one)
 
 
-def _rest(state, step):
-    return f"all {state.total} weights of the export are those that {step} used: it computes another function of them"
+def _rest(replay, state, step):
+    text = f"all {state.total} weights of the export are those that {step} used"
+    if all(match.is_near for match in replay.matches.counted):
+        return f"{text}, and no number of threads explains the rounding: other operators, or mixed precision"
+    return f"{text}: it computes another function of them"

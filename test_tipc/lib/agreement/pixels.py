@@ -38,7 +38,7 @@ def why_different(image, others):
                 fitted = _scale_and_shift(view(image), other, axis)
                 if fitted:
                     return f"{words}, and {fitted}" if words else fitted
-    return "other pixels: another resize, crop or decoder"
+    return "other pixels: another resize, crop or decoder" if axis is not None else "other values"
 
 
 def is_close(first, second):
@@ -84,6 +84,9 @@ def _scale_and_shift(image, other, axis):
         if np.abs(slope * first + shift - second).max() > _RESIDUE * spread:
             return ""
         pairs.append((slope, shift))
+    if all(abs(slope - 1) <= _RESIDUE and abs(shift) <= _RESIDUE * limits.scale(other) for slope, shift in pairs):
+        return ""
     terms = [f"{slope:.4g} x predict's {'-' if shift < 0 else '+'} {abs(shift):.4g}" for slope, shift in pairs]
     told = ", ".join(f"{term} in channel {number}" for number, term in enumerate(terms))
+    told = f"{terms[0]} in all channels" if len(set(terms)) == 1 else told
     return f"another mean or standard deviation: infer's are {told}"

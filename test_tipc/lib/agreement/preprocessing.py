@@ -175,7 +175,7 @@ def _result(own, pairings):
     hidden = worst.not_kept + worst.excused
     result.words = words + (f", the arrays of {hidden} were not kept" if hidden else "")
     if worst.without:
-        where = f" in {name}" if len(pairings) > 1 else ""
+        where = f" ({name})" if len(pairings) > 1 else ""
         far = "" if result.largest is None else f", largest difference {result.largest:.3g}"
         count = len(worst.without)
         result.result = DISAGREES

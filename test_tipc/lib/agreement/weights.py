@@ -58,7 +58,7 @@ def check_loaded(network, file, step, exported):
     halved = any(one["dtype"] in ("float16", "bfloat16") for one in network.weights.values())
     if best["found"] == 0 and not halved:
         return Loaded(
-            fault=f"none of the {total} tensors of {name} is in the network that {step} used: "
+            fault=f"none of the {total} tensors of {Path(best['path']).name} is in the network that {step} used: "
             "the weights were read and not loaded into it"
         )
     return Loaded(words="" if best["found"] == total else f"{best['found']} of {total} tensors of {name} are in it")

@@ -7,14 +7,14 @@ _MOST_IMAGES = 4
 
 
 def spreads_of(calls, keys_of_call, outputs_of_call):
-    """[Spread] of the outputs, over the kept calls: `keys_of_call(call)` are the images' keys."""
+    """[Spread] of the outputs of each network, over the kept calls: `keys_of_call(call)` are the images' keys."""
     spreads = {}
     for call in calls:
         keys = keys_of_call(call)
         for position, output in enumerate(outputs_of_call(call)):
             parts = parts_of(output, call)
             for key, part in zip(keys, parts or ()):
-                spreads.setdefault(position, Spread()).add(key, part)
+                spreads.setdefault((call.network, position), Spread()).add(key, part)
     return list(spreads.values())
 
 

@@ -44,10 +44,11 @@ commit_of() { # FOLDER: the commit of the repository that it belongs to, and whe
 
 changes_of() { # FOLDER: print what differs from its commit, but for what runs write
     local -a ignored=("${EVIDENCE[@]}" "${NOT_CODE[@]/#/:!}")
-    # a test_tipc that was copied into a project is not a change of the project
-    [[ -n $(git -C "$1" ls-files -- test_tipc | head -n 1) ]] || ignored+=(':!test_tipc')
-    (cd "$1" && git status --porcelain --untracked-files=no -- . "${EVIDENCE[@]}" && untracked_code "${ignored[@]}") |
-        tr '\0' '\n'
+    local -a tool=()
+    # a test_tipc that was copied into a project, over its own scripts, is not a change of the project
+    [[ -n $(git -C "$1" ls-files -- test_tipc/lib | head -n 1) ]] || tool=(':!test_tipc/*.sh' ':!test_tipc/lib')
+    (cd "$1" && git status --porcelain --untracked-files=no -- . "${EVIDENCE[@]}" "${tool[@]}" &&
+        untracked_code "${ignored[@]}" "${tool[@]}") | tr '\0' '\n'
 }
 
 describe_tool() { # print the version of this folder: its repository's commit, or a hash of its files where it was copied

@@ -343,13 +343,31 @@ begin_prediction() { # the command that predicts with the training engine: the c
     if is_set predict; then
         local image=$REPLY
         begin_command predict
-        add_field export_weights "${RUN[weights]}"
+        place weights "${RUN[weights]}" || add_field export_weights "${RUN[weights]}"
         # a setting of the config, which all scripts of the project know; an option may be another one's
         [[ ${KEY[device]:-} == -* ]] || add_device
-        add_field image "$image"
+        place image "$image" || names_path "$image" || add_field image "$image"
     else
         begin_evaluation predict && COMMAND+=(-o "Infer.infer_imgs=$REPLY")
     fi
+}
+
+place() { # NAME VALUE: put the value where COMMAND has {NAME}; fails where it does not have it
+    local i found=1
+    for i in "${!COMMAND[@]}"; do
+        [[ ${COMMAND[i]} != *"{$1}"* ]] || { COMMAND[i]=${COMMAND[i]//"{$1}"/$2} && found=0; }
+    done
+    return "$found"
+}
+
+names_path() { # PATH: whether a word of COMMAND is that path, or an option with it
+    local word path=${1#./}
+    for word in "${COMMAND[@]}"; do
+        word=${word#*=}
+        word=${word#./}
+        [[ ${word%/} != "${path%/}" ]] || return 0
+    done
+    return 1
 }
 
 exported_model() { # print its folder

@@ -183,8 +183,17 @@ class Layers:
                 self.loaded.append((os.path.abspath(path), hashes))
 
 
+def _stay_untranslated():
+    """Have Paddle run these files as they are where it translates bytecode. Raises where it cannot be told."""
+    from paddle.jit.sot.opcode_translator import skip_files
+
+    skip_files.skip_file_names.add(os.path.join(os.path.dirname(__file__), ""))
+    skip_files.setup_skip_files()
+
+
 def observe(paddle, store):
     """Put the hooks in."""
+    _stay_untranslated()  # before all else: without it there are no hooks
     layers = Layers(paddle, store)
     attempt, layer = store.attempt, paddle.nn.Layer
 
@@ -235,7 +244,7 @@ def _observe_static(layers):
 
     @functools.wraps(call)
     def observed_call(self, *args, **kwargs):
-        network = getattr(self, "class_instance", None)
+        network = getattr(self, "class_instance", getattr(self, "_class_instance", None))  # Paddle 3 and 2
         if layers.plain():
             return call(self, *args, **kwargs)
         if isinstance(network, layers.layer):

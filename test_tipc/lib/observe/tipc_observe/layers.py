@@ -31,8 +31,8 @@ class Outermost:
     and pickled.
     """
 
-    def __init__(self, method, observed, plain):
-        self.method, self.plain = method, plain
+    def __init__(self, method, observed, plain, local):
+        self.method, self.plain, self.local = method, plain, local
 
         @functools.wraps(method)
         def call(layer, *args, **kwargs):
@@ -45,7 +45,8 @@ class Outermost:
     def __get__(self, layer, owner=None):
         if layer is None:
             return self.method
-        return types.MethodType(self.method if self.plain() else self.call, layer)
+        # the first question alone answers it for the many layers within a network
+        return types.MethodType(self.method if self.local.busy or self.plain() else self.call, layer)
 
 
 class Layers:
@@ -64,7 +65,7 @@ class Layers:
         return self.local.busy or not self.paddle.in_dynamic_mode()
 
     def method(self, function):
-        return Outermost(function, self.observed, self.plain)
+        return Outermost(function, self.observed, self.plain, self.local)
 
     def observed(self, method, layer, *args, **kwargs):
         """An outermost call: note what goes in, call, note what comes out."""

@@ -138,7 +138,7 @@ kinds(paddle.zeros([0, 3]))
 section("end")
 assert net.forward.__func__ is not Net.forward and Net.forward.__qualname__ == "Net.forward"
 net.forward = lambda x: x * 2  # the script's own
-print(float(net.forward(paddle.ones([1]))), type(pickle.dumps(Net)))
+print(net.forward(paddle.ones([1])).item(), type(pickle.dumps(Net)))
 """
 
 

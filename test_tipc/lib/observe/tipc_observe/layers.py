@@ -31,8 +31,8 @@ class Outermost:
     and pickled.
     """
 
-    def __init__(self, method, observed, plain):
-        self.method, self.plain = method, plain
+    def __init__(self, method, observed, plain, local):
+        self.method, self.plain, self.local = method, plain, local
 
         @functools.wraps(method)
         def call(layer, *args, **kwargs):
@@ -45,7 +45,8 @@ class Outermost:
     def __get__(self, layer, owner=None):
         if layer is None:
             return self.method
-        return types.MethodType(self.method if self.plain() else self.call, layer)
+        # the first question alone answers it for the many layers within a network
+        return types.MethodType(self.method if self.local.busy or self.plain() else self.call, layer)
 
 
 class Layers:
@@ -64,7 +65,7 @@ class Layers:
         return self.local.busy or not self.paddle.in_dynamic_mode()
 
     def method(self, function):
-        return Outermost(function, self.observed, self.plain)
+        return Outermost(function, self.observed, self.plain, self.local)
 
     def observed(self, method, layer, *args, **kwargs):
         """An outermost call: note what goes in, call, note what comes out."""
@@ -183,8 +184,17 @@ class Layers:
                 self.loaded.append((os.path.abspath(path), hashes))
 
 
+def _stay_untranslated():
+    """Have Paddle run these files as they are where it translates bytecode. Raises where it cannot be told."""
+    from paddle.jit.sot.opcode_translator import skip_files
+
+    skip_files.skip_file_names.add(os.path.join(os.path.dirname(__file__), ""))
+    skip_files.setup_skip_files()
+
+
 def observe(paddle, store):
     """Put the hooks in."""
+    _stay_untranslated()  # before all else: without it there are no hooks
     layers = Layers(paddle, store)
     attempt, layer = store.attempt, paddle.nn.Layer
 
@@ -235,7 +245,7 @@ def _observe_static(layers):
 
     @functools.wraps(call)
     def observed_call(self, *args, **kwargs):
-        network = getattr(self, "class_instance", None)
+        network = getattr(self, "class_instance", getattr(self, "_class_instance", None))  # Paddle 3 and 2
         if layers.plain():
             return call(self, *args, **kwargs)
         if isinstance(network, layers.layer):

@@ -5,6 +5,7 @@ that closes all files, changes its folder or forks does no harm.
 """
 
 import atexit
+import contextlib
 import json
 import os
 import sys
@@ -153,9 +154,9 @@ class Store:
 
     def name_of(self, network, kind, event):
         """The name of a network or an engine; `event()`, the line about it, is written when it is new."""
-        name = self.networks.get(network)
-        if name is None:
-            with self.lock:
+        with self.lock:
+            name = self.networks.get(network)
+            if name is None:
                 if self.stem is None:
                     self._begin()
                 name, self.named = f"{self.stem}-{kind}{self.named}", self.named + 1
@@ -188,7 +189,8 @@ class Store:
         kept, dropped = self.sample.offer((whole, who), images, size, file)
         for other in dropped:
             self.write({"event": "dropped", "file": other})
-            os.unlink(self._path(other))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(other))
         return file if kept and self._save(file, arrays, size) else None
 
     def _save(self, file, arrays, size):

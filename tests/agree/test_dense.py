@@ -163,6 +163,23 @@ def test_another_scale_factor(detected):
     assert_only(detected.agree(), "preprocessing", "the image is the same, and its scale_factor is not")
 
 
+@pytest.mark.parametrize(("error", "status"), [(1.0, 0), (1.001, 1)])
+def test_boxes_of_rewritten_weights(project, exports, detector, error, status):
+    def make():
+        layer = zoo.HalvedDetector(detector, error)
+        layer.eval()
+        return layer
+
+    ran = project(exports(f"halved_{error}", make, *SPECS))
+    inputs = {"image": PIXELS, "scale_factor": np.ones((4, 2), np.float32)}
+    ran.layer("evaluate", detector, inputs)
+    ran.infer(*(inputs[name] for name in ran.model.inputs))
+    outcome = ran.agree()
+    assert outcome.status == status, outcome.out
+    words = "the export rewrote 4 of 4 tensors): agrees" if not status else "a fault in merging them"
+    assert words in lines(outcome)["network"]
+
+
 class NoBoxes(paddle.nn.Layer):
     """A detector that finds nothing: an empty list, or one row with the label -1 (PaddleDetection)."""
 

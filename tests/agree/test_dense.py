@@ -163,6 +163,49 @@ def test_another_scale_factor(detected):
     assert_only(detected.agree(), "preprocessing", "the image is the same, and its scale_factor is not")
 
 
+@pytest.mark.parametrize(("error", "status"), [(1.0, 0), (1.001, 1)])
+def test_boxes_of_rewritten_weights(project, exports, detector, error, status):
+    def make():
+        layer = zoo.HalvedDetector(detector, error)
+        layer.eval()
+        return layer
+
+    ran = project(exports(f"halved_{error}", make, *SPECS))
+    inputs = {"image": PIXELS, "scale_factor": np.ones((4, 2), np.float32)}
+    ran.layer("evaluate", detector, inputs)
+    ran.infer(*(inputs[name] for name in ran.model.inputs))
+    outcome = ran.agree()
+    assert outcome.status == status, outcome.out
+    words = "the export rewrote 4 of 4 tensors): agrees" if not status else "a fault in merging them"
+    assert words in lines(outcome)["network"]
+
+
+class NoBoxes(paddle.nn.Layer):
+    """A detector that finds nothing: an empty list, or one row with the label -1 (PaddleDetection)."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.fc, self.rows = paddle.nn.Linear(3, 6), rows
+
+    def forward(self, x):
+        boxes = self.fc(x.mean([2, 3])).sum() * paddle.zeros([self.rows, 6])
+        if self.rows:
+            boxes = boxes - paddle.to_tensor([1.0, 0, 0, 0, 0, 0])
+        return boxes, paddle.zeros([1], "int32") + self.rows
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_nothing_is_detected(project, exports, rows):
+    ran = project(exports(f"no_boxes_{rows}", lambda: zoo.filled(NoBoxes(rows)), ((None, 3, 16, 16), "float32", "x")))
+    for row in range(3):
+        ran.layer("evaluate", zoo.filled(NoBoxes(rows)), {"x": PIXELS[row : row + 1]})
+        ran.infer(PIXELS[row : row + 1])
+    outcome = ran.agree()
+    assert outcome.status == 77, outcome.out
+    assert lines(outcome)["network"] == "not compared (the outputs are empty for all images (no boxes))"
+    assert lines(outcome)["engine infer"] == "not compared (no image has a box)"
+
+
 def test_teacher_and_student(project, exports, network):  # noqa: F811
     ran = project(exports("plain", lambda: copy_of(network)))
     teacher = zoo.filled(zoo.Classifier(), seed=8)

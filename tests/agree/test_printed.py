@@ -51,6 +51,20 @@ def test_the_same(ran, network, digits):  # noqa: F811
     assert printed(ran) == "the same"
 
 
+def test_an_engine_with_other_last_digits(project, exports, network):  # noqa: F811
+    ran = project(exports("plain", lambda: copy_of(network)))
+    inputs = {"x": PIXELS[:3]}
+    ran.layer("evaluate", network, inputs)
+    own = ran.layer("predict", network, inputs)["0"]
+    (found,) = ran.infer(PIXELS[:3], outputs=lambda array: array + np.linspace(0, 3e-4, 8, dtype=np.float32)).values()
+    logs = ran.folder / "predict.log", ran.folder / "infer.log"
+    for path, rows in zip(logs, (own, found)):
+        path.write_text("".join(f"{line(row, softmax, digits=9)}\n" for row in rows))
+    outcome = ran.agree("--predict_log", logs[0], "--infer_log", logs[1])
+    assert outcome.status == 0, outcome.out
+    assert printed(ran) == "the same"
+
+
 def test_logits_in_both(ran, network):  # noqa: F811
     assert compare(ran, network, line, line).status == 0
     assert printed(ran) == "the same"
@@ -76,7 +90,23 @@ def test_softmax_in_the_export_and_in_the_script(steps, exports, network):  # no
     ran = steps(exports("softmax", lambda: zoo.Behind(copy_of(network), paddle.nn.functional.softmax)), network)
     twice = lambda row: softmax(softmax(row))  # noqa: E731
     outcome = compare(ran, network, lambda row: line(row, softmax), lambda row: line(row, twice))
-    assert_only(outcome, "network", "softmax is applied to softmax")
+    assert_only(outcome, "network", "softmax is applied twice")
+
+
+def test_logits_in_predict_only(steps, exports, network):  # noqa: F811
+    """The export has softmax, the network has none, and both scripts print what they get: nothing is missing."""
+    ran = steps(exports("softmax", lambda: zoo.Behind(copy_of(network), paddle.nn.functional.softmax)), network)
+    assert compare(ran, network, line, lambda row: line(row, softmax)).status == 0
+    assert printed(ran) == "predict printed its output as it is, infer something else"
+
+
+def test_softmax_behind_probabilities(steps, exports, network):  # noqa: F811
+    layer = zoo.Behind(copy_of(network), paddle.nn.functional.softmax)
+    layer.eval()
+    ran = steps(exports("softmax", lambda: zoo.Behind(copy_of(network), paddle.nn.functional.softmax)), layer)
+    twice = lambda row: softmax(softmax(row))  # noqa: E731
+    outcome = compare(ran, network, lambda row: line(row, softmax), lambda row: line(row, twice))
+    assert_only(outcome, "network", "its output as it is; infer printed", "softmax is applied twice")
 
 
 def test_softmax_twice(ran, network):  # noqa: F811

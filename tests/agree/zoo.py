@@ -70,11 +70,28 @@ class Detector(nn.Layer):
         self.fc = nn.Linear(3, 5)
 
     def forward(self, image, scale_factor, im_id=None, im_shape=None):
-        scores = F.sigmoid(self.fc(image.mean([2, 3])))  # [N, 5]: one box each
+        scores = self.scores(image)  # [N, 5]: one box each
         corners = paddle.cumsum(scores[:, 1:], axis=1)[:, [0, 1, 2, 3]] * 16 / scale_factor.mean(1, keepdim=True)
         corners = paddle.concat([corners[:, :2], corners[:, :2] + corners[:, 2:]], 1)
         boxes = paddle.concat([paddle.zeros_like(scores[:, :1]), scores[:, :1], corners], 1)
         return {"bbox": boxes, "bbox_num": paddle.ones_like(scores[:, 0]).astype("int32")}
+
+    def scores(self, image):
+        return F.sigmoid(self.fc(image.mean([2, 3])))
+
+
+class HalvedDetector(Detector):
+    """The same detector, with its weights as the sum of two halves: the last bits of its boxes differ."""
+
+    def __init__(self, other, error=1.0):
+        super().__init__()
+        self.more = nn.Linear(3, 5)
+        for own in (self.fc, self.more):
+            own.weight.set_value(other.fc.weight * (0.3 if own is self.fc else 0.7) * error)
+            own.bias.set_value(other.fc.bias * (0.3 if own is self.fc else 0.7))
+
+    def scores(self, image):
+        return F.sigmoid(self.fc(image.mean([2, 3])) + self.more(image.mean([2, 3])))
 
 
 class Behind(nn.Layer):

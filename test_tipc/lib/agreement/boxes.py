@@ -26,6 +26,7 @@ class Pairs:
 
     def add(self, expected, found):
         """Pair the boxes of one image, [K, 6] each: every one with the nearest of its label."""
+        expected, found = expected[used_rows(expected)], found[used_rows(found)]
         rows = np.concatenate([expected, found]).astype(np.float64)
         if not len(rows):
             return
@@ -72,10 +73,14 @@ def is_boxes(array):
         return True
     if not np.isfinite(rows).all():
         return False
-    labels, scores = rows[:, 0], rows[:, 1]
-    used = labels >= 0  # empty places have the label -1
-    are_scores = (scores[used] >= 0).all() and (scores <= 1).all() and scores[used].any()
+    labels, scores = rows[:, 0], rows[used_rows(rows), 1]
+    are_scores = (scores >= 0).all() and (scores <= 1).all() and (scores.any() or not len(scores))
     return bool((labels == np.round(labels)).all() and are_scores)
+
+
+def used_rows(rows):
+    """Which rows are boxes: empty places have the label -1."""
+    return rows[..., 0] >= 0
 
 
 def split(array, outputs, images):

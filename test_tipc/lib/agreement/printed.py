@@ -1,8 +1,8 @@
 """Do predict and infer print the same scores? Scripts apply softmax in Python, behind what Paddle shows.
 
-For an image that both computed, the top score is searched in each log: as the network's output is, or behind softmax or
-sigmoid. Where predict printed one and infer another, softmax is missing (or was applied twice). A log where that is
-not certain says nothing: too few digits, no number, or several candidates with different values.
+For the images that both computed, the top score is searched in each log: as the network's output is, or behind softmax
+or sigmoid. Where predict printed a probability and infer another score, softmax is missing, or was applied twice. A log
+where that is not certain says nothing: too few digits, no number, or several candidates with different values.
 """
 
 import re
@@ -20,6 +20,7 @@ _SCORE = re.compile(r"prob|scor|conf|logit", re.IGNORECASE)
 _LEAST = 3  # digits of a score that can be recognised
 _CHANCE, _CHANCE_ELSEWHERE = 0.2, 0.002  # numbers that may equal a score by accident: beside its class, and elsewhere
 _MOST, _OTHERS = 0.5, 0.5  # of the images: those whose score is printed; of these, those that another step may fit
+_APART = 1e-3  # two engines' scores are nearer, as the engine check requires; softmax changes more
 _ROUNDING = 1e-6  # of a score: a float32 behind softmax in NumPy
 STEPS = (Step(""), Step("softmax"), Step("sigmoid"))
 
@@ -105,10 +106,10 @@ def _behind(step, scores):
         return 1 / (1 + np.exp(-scores)) if step.name else scores
 
 
-def _differ(first, second):
-    """Whether two scores that were found differ by more than what is printed of them."""
+def _differ(first, second, allowed=_ROUNDING):
+    """Whether two scores that were found differ by more than what is printed of them, and by more than `allowed`."""
     half = max((hit.token.half for hit in (first, second) if hit.token), default=0.0)
-    return abs(first.score - second.score) > half + _ROUNDING * abs(first.score)
+    return abs(first.score - second.score) > half + allowed * max(1.0, abs(first.score))
 
 
 def recognise(hits):
@@ -141,22 +142,25 @@ def compare_printed(pairs, predict_log, infer_log):
     both = [(first, second) for first, second in zip(*found) if first.token and second.token]
     if not both:
         return Printed("", {"result": "printed scores were not recognised"})
-    apart = [pair for pair in both if _differ(*pair)]
+    apart = [pair for pair in both if _differ(*pair, _APART)]
     first, second = apart[0] if apart else both[0]
     more = {"predict": first.token.text, "infer": second.token.text, "images": len(both)}
     if len(apart) < len(both):
         return Printed("", {"result": "the same", **more})
+    if not first.step.name and not all(map(_are_probabilities, (own for own, _ in pairs))):
+        return Printed("", {"result": "predict printed its output as it is, infer something else", **more})
     return Printed(_fault(first, second), {"result": "different", **more})
+
+
+def _are_probabilities(scores):
+    return bool(scores.min() >= 0 and abs(float(scores.sum(dtype=np.float64)) - 1) <= _APART)
 
 
 def _fault(first, second):
     told = f"predict printed {first.words}; infer printed {second.words}"
-    if first.step == second.step:
-        name = first.step.name
-        return f"{told}: {f'{name} is applied to {name}' if name else 'the outputs differ'}"
-    if first.step.name:
+    if first.step.name and first.step != second.step:
         return f"{told}: {first.step.name} is missing behind the exported model"
-    return f"{told}: {second.step.name} is applied behind the exported model, and not in predict"
+    return f"{told}: {second.step.name or 'something'} is applied twice"
 
 
 def score_pairs(pairing, replay):

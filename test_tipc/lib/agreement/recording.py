@@ -92,9 +92,10 @@ class Recording:
         for path in sorted(self.folder.glob("*.jsonl")):
             _Reader(self, path).read()
         for call in self.calls:
-            self._network(call.network).calls.append(call)
+            self.network_of(call.network).calls.append(call)
 
-    def _network(self, name):
+    def network_of(self, name):
+        """The `Network` of this name, a new one where there is none yet."""
         return self.networks.setdefault(name, Network(name))
 
     def candidates(self, kinds):
@@ -130,7 +131,7 @@ class _Reader:
             handle(line)
 
     def _network(self, line):
-        network = self.recording._network(str(line["network"]))
+        network = self.recording.network_of(str(line["network"]))
         network.layer, network.weights = str(line["class"]), dict(line["weights"])
         for entry in network.weights.values():
             entry.update(shape=tuple(entry["shape"]), dtype=str(entry["dtype"]), hash=str(entry["hash"]))
@@ -140,7 +141,7 @@ class _Reader:
         ]
 
     def _predictor(self, line):
-        self.recording._network(str(line["network"])).files = [str(path) for path in line.get("files") or ()]
+        self.recording.network_of(str(line["network"])).files = [str(path) for path in line.get("files") or ()]
 
     def _call(self, line):
         if line["kind"] not in KINDS:

@@ -5,7 +5,6 @@
 declare -A RUN # see common_func.sh
 
 declare -a COMBINATIONS=() # see combine
-OWN_VALUE=''               # of the line that a setting of the dialect is filled in for
 
 # ---------------------------------------------------------------------------------------------------- the trainings
 
@@ -379,7 +378,7 @@ configured_model() { # sets MODEL to the folder that the config names
 add_model() { # the options of the inference command that name the model
     local field folder
     find_model
-    folder=$MODEL
+    folder=${MODEL#./}
     if exports_model && is_set inference_dir; then folder+=/${VALUE[inference_dir]}; fi
     [[ ${RUN[infer_folder]} == . || $folder == /* ]] || folder=../$folder
     for field in model_dir params_file; do
@@ -411,6 +410,12 @@ for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)..
         [[ -n ${seen[$device]:-} ]] || "for_each_${device}_setting" "$1" # two words for one device are one entry
         seen[$device]=1
     done
+    if [[ -z ${seen[cpu]:-} ]] && ((RUN[gpus] == 0)); then
+        echo "note: '${KEY[use_gpu]}' names the GPU only, and there is none: running on the CPU instead"
+        RUN[device]=cpu
+        [[ $word == gpu ]] || RUN[device]=False
+        for_each_cpu_setting "$1"
+    fi
 }
 
 for_each_gpu_setting() { # COMMAND
@@ -431,13 +436,13 @@ for_each_gpu_setting() { # COMMAND
 
 for_each_cpu_setting() { # COMMAND
     local mkldnn threads precision batch line
-    local -A skipped=()
+    local -A told=()
     combine enable_mkldnn cpu_threads use_fp16 infer_batch_size
     for line in "${COMBINATIONS[@]}"; do
         IFS=$'\t' read -r mkldnn threads precision batch <<<"$line"
         if ! is_full_precision "$precision"; then
-            [[ -n ${skipped[$precision]:-} ]] || skip_step "infer cpu precision_$precision" "lower precision needs a GPU"
-            skipped[$precision]=1
+            [[ -n ${told[$precision]:-} ]] || skip_step "infer cpu precision_$precision" "lower precision needs a GPU"
+            told[$precision]=1
             continue
         fi
         "$1" cpu "usemkldnn_${mkldnn}_threads_${threads}_precision_${precision}_batchsize_${batch}" \

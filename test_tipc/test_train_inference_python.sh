@@ -37,7 +37,10 @@ main() {
     find_config "${ARGUMENTS[0]}"
     read_train_config
     [[ -z ${RUN[dry_run]} ]] || plan_only
+    certify_config
+}
 
+certify_config() { # all stages of RUN[config]
     begin_chain results_python.log bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}" # stage 0
     if [[ ${RUN[mode]} == whole_infer ]]; then
         certify_provided

@@ -165,6 +165,11 @@ take_mode() { # VALUE MODE: sets REPLY as for_mode prints it
 
 split_bars() { # TEXT: sets ENTRIES: the parts of a |-separated list, stripped; an empty list has one empty part
     local text=$1'|' part
+    if [[ $1 != *'|'* ]]; then
+        strip "$1"
+        ENTRIES=("$REPLY")
+        return
+    fi
     ENTRIES=()
     while [[ -n $text ]]; do
         part=${text%%|*}

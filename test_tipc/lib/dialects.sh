@@ -117,7 +117,8 @@ fit_table() { # NAME TITLE: whether the config has the table's sections, lines a
                 key=${ROW_KEY[row]}
                 # shellcheck disable=SC2053 # key is a pattern
                 if ((FIT_AT < FIT_END)) && [[ ${LINE_TEXT[FIT_AT]} == *:* && (-z $key || ${LINE_KEY[FIT_AT]} == $key) ]]; then
-                    take_line "${ROW_FIELD[row]%'?'}" # the usual case
+                    FIT_FIELDS+=("${ROW_FIELD[row]%'?'}") FIT_LINES+=("$FIT_AT") # the usual case
+                    FIT_AT=$((FIT_AT + 1))
                 else
                     fit_row "${ROW_FIELD[row]}" "$key" "${ROW_HOW[row]}" || return
                 fi
@@ -127,11 +128,6 @@ fit_table() { # NAME TITLE: whether the config has the table's sections, lines a
     done
     close_block
     FIT[keys]=$keys
-}
-
-take_line() { # FIELD: it is the next line
-    FIT_FIELDS+=("$1") FIT_LINES+=("$FIT_AT")
-    FIT_AT=$((FIT_AT + 1))
 }
 
 open_block() { # PATTERN TITLE: the first block whose title fits, or is TITLE
@@ -178,7 +174,8 @@ fit_row() { # FIELD KEY FLAG: the next line of the block is that row's
         FIT[line]=${LINE_NUMBER[FIT_AT]} FIT[reason]="expected key:value, found '${text:0:200}'"
         return 1
     fi
-    take_line "$field"
+    FIT_FIELDS+=("$field") FIT_LINES+=("$FIT_AT")
+    FIT_AT=$((FIT_AT + 1))
 }
 
 describe_missing_line() { # FIELD: the block ended before it

@@ -45,6 +45,7 @@ take_values_for_mode() { # of every value that is a `mode=value|mode=value` list
     local field
     local training=" gpu_list autocast epochs batch_size trainer train_model_name train_config ${TRAINERS[*]} "
     for field in "${FIELDS[@]}"; do
+        [[ ${VALUE[$field]} == *=* ]] || continue
         if take_mode "${VALUE[$field]}" "${RUN[mode]}"; then
             VALUE["$field"]=$REPLY
         elif ! trains && [[ $training == *" $field "* ]]; then

@@ -271,7 +271,8 @@ def test_paddlerec():
             "train",
             ".",
             f"python -u tools/trainer.py {yaml} -o runner.print_interval=2 runner.use_gpu=False "
-            "runner.model_save_path=@ runner.epochs=1 runner.train_batch_size=2 runner.train_data_dir=../../../test_tipc/data/train",
+            "runner.model_save_path=@ runner.epochs=1 runner.train_batch_size=2 "
+            "runner.train_data_dir=../../../test_tipc/data/train",
         ),
         (
             "export",

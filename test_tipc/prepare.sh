@@ -194,7 +194,7 @@ mixed_list() { # FILE: its lines `<path> <label>`, the first of each class, then
 prepare_weights() { # the weights for whole_infer must be present: nothing is downloaded
     local weights
     weights=$(weights_for_whole_infer) || exit 1
-    [[ -f $weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"
+    [[ -z $weights || -f $weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"
 }
 
 main "$@"

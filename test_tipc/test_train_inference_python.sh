@@ -24,6 +24,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$ROOT/test_tipc/lib/train_config.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
 source "$ROOT/test_tipc/lib/train_infer.sh"
+# shellcheck source=test_tipc/lib/artefacts.sh
+source "$ROOT/test_tipc/lib/artefacts.sh"
 # shellcheck source=test_tipc/lib/dry_run.sh
 source "$ROOT/test_tipc/lib/dry_run.sh"
 
@@ -140,7 +142,8 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     add_field use_gpu "${RUN[device]}"
     add_values "${@:3}"
     add_model
-    add_images
+    see_images
+    add_field image "$REPLY"
     add_field results_dir "${log%.log}_results"
     add_fields benchmark infer_config infer_free infer_free2
     # our scripts end with 77 where what is requested would not be in effect

@@ -194,14 +194,6 @@ value_of() { # KEY...: print the value of the first line with one of these keys,
     return 1
 }
 
-weights_for_whole_infer() { # print the path of the weights that the config provides, from the root, or exit with an error
-    local value
-    if ! value=$(choose_dialect && name_lines && copy_same_lines && printf '%s' "${VALUE[provided_weights]:-}") 2>/dev/null; then
-        value=$(value_of pretrained_model_url train_model)
-    fi
-    provided_weights "$(for_mode "$value" whole_infer)"
-}
-
 mentions() { # TEXT: whether any value contains it
     local value
     for value in "${LINE_VALUE[@]}"; do

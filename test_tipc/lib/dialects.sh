@@ -241,3 +241,31 @@ fill_in() { # TEXT: sets REPLY: {field} replaced by its value, {model} by MODEL,
     done
     REPLY+=$text
 }
+
+# ------------------------------------------------------------------------------------------------- provided weights
+
+weights_for_whole_infer() { # print the path of the weights that the config provides, from the root; nothing if it needs none
+    local value
+    # files of serving, too, may have such a line
+    if value=$(choose_dialect && name_lines && copy_same_lines && { ! needs_weights || printf '%s\n' "${VALUE[provided_weights]:-}"; }) \
+        2>/dev/null; then
+        [[ -n $value ]] || return 0
+    else
+        value=$(value_of pretrained_model_url train_model)
+    fi
+    provided_weights "$(for_mode "$value" whole_infer)"
+}
+
+needs_weights() { # whether a command of whole_infer takes the provided weights
+    if [[ -n ${KEY[quantise]:-} ]]; then
+        [[ -n ${KEY[export_weights]:-} ]] # the others quantise an exported model
+    elif quantises_model; then
+        false
+    else
+        is_set eval || [[ -z ${KEY[infer_export]:-} || ${VALUE[infer_export]} != @(null|False|) ]]
+    fi
+}
+
+quantises_model() { # whether kl_quant is all that whole_infer is for, as in PaddleClas's files of the quantisation
+    is_set kl_quant && [[ ${VALUE[kl_quant]} != False && -z ${KEY[infer_mode]:-} ]]
+}

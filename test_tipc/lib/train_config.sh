@@ -124,6 +124,7 @@ check_values() {
         [[ -n ${KEY[inference]:-} ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: the config has trainings only: it has nothing for the mode ${RUN[mode]}"
         check_needed inference
+        ! needs_weights || check_needed provided_weights
     fi
     ! trains || [[ "|${VALUE[gpu_list]//[[:space:]]/}|" != *'||'* ]] ||
         die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"

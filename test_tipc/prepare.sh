@@ -70,7 +70,7 @@ prepare_data() {
 prepare_weights() { # the weights for whole_infer must be present: nothing is downloaded
     local weights
     weights=$(weights_for_whole_infer) || exit 1
-    [[ -f $weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"
+    [[ -z $weights || -f $weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"
 }
 
 main "$@"

@@ -27,6 +27,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$TIPC/lib/train_config.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
 source "$TIPC/lib/train_infer.sh"
+# shellcheck source=test_tipc/lib/artefacts.sh
+source "$TIPC/lib/artefacts.sh"
 # shellcheck source=test_tipc/lib/agree.sh
 source "$TIPC/lib/agree.sh"
 # shellcheck source=test_tipc/lib/dry_run.sh
@@ -42,7 +44,10 @@ main() {
     find_config "${ARGUMENTS[0]}"
     read_train_config
     [[ -z ${RUN[dry_run]} ]] || plan_only
+    certify_config
+}
 
+certify_config() { # all stages of RUN[config]
     begin_chain results_python.log bash "$(tool prepare.sh)" "${RUN[config]}" "${RUN[mode]}" \
         ${RUN[project]:+--project "$ROOT"} # stage 0
     prepare_project
@@ -148,7 +153,8 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     add_field use_gpu "${RUN[device]}"
     add_values "${@:3}"
     add_model
-    add_images
+    see_images
+    add_field image "$REPLY"
     add_field results_dir "${log%.log}_results"
     add_fields benchmark infer_config infer_free infer_free2
     OBSERVE=$(observation_of "$log") FACTS=$(model_fact) \

@@ -20,38 +20,41 @@ read_config() { # FILE
     BLOCK_TITLE=() BLOCK_FIRST=() BLOCK_LINES=() LINE_TEXT=() LINE_NUMBER=() LINE_KEY=() LINE_VALUE=() CONFIG_NOTES=()
     FIELDS=() LAST_LINE=1
     local text number=0 block=-1
-    while IFS= read -r text || [[ -n $text ]]; do
+    local -a texts
+    mapfile -t texts <"$CONFIG_FILE"
+    for text in "${texts[@]}"; do
         number=$((number + 1))
         ((number > 1)) || text=${text#$'\xef\xbb\xbf'} # a byte-order mark, which some editors write
         strip "$text"
         text=$REPLY
-        if [[ $text =~ ^=+[[:space:]]*([A-Za-z0-9_]+)[[:space:]]*=+$ ]]; then
+        [[ -n $text ]] || continue
+        LAST_LINE=$number
+        if [[ $text == =* && $text =~ ^=+[[:space:]]*([A-Za-z0-9_]+)[[:space:]]*=+$ ]]; then
             [[ " ${BLOCK_TITLE[*]} " != *" ${BASH_REMATCH[1]} "* ]] ||
                 CONFIG_NOTES+=("$CONFIG_FILE:$number: a second section ===${BASH_REMATCH[1]}===, which is not read")
             block=$((block + 1))
             BLOCK_TITLE[block]=${BASH_REMATCH[1]} BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
-        elif [[ $text =~ ^#+$ ]]; then
+        elif [[ $text == \#* && $text =~ ^#+$ ]]; then
             # a separator directly before a title opens nothing
             if ((block >= 0 && BLOCK_LINES[block] > 0)); then
                 block=$((block + 1))
                 BLOCK_TITLE[block]='' BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
             fi
-        elif [[ -n $text ]]; then
+        else
             ((block >= 0)) || die "$CONFIG_FILE:$number: expected a title such as ===train_params===, found '${text:0:99}'"
             [[ $text != \#* ]] || die "$CONFIG_FILE:$number: expected key:value, found '${text:0:200}'"
             add_line "$text" "$number"
             BLOCK_LINES[block]=$((BLOCK_LINES[block] + 1))
         fi
-        [[ -z $text ]] || LAST_LINE=$number
-    done <"$CONFIG_FILE"
+    done
     ((block >= 0)) || die "$CONFIG_FILE:1: the file is empty; expected sections such as ===train_params==="
 }
 
 add_line() { # TEXT NUMBER
-    local key=${1%%:*} value=''
+    local value=''
     [[ $1 != *:* ]] || value=${1#*:}
     LINE_TEXT+=("$1") LINE_NUMBER+=("$2")
-    strip "$key" && LINE_KEY+=("$REPLY")
+    strip "${1%%:*}" && LINE_KEY+=("$REPLY")
     strip "$value" && LINE_VALUE+=("$REPLY")
 }
 
@@ -87,6 +90,8 @@ first_bad_line() { # FILE: succeeds for UTF-8 text, else prints the number of th
 }
 
 strip() { # TEXT: sets REPLY: the text without blanks at either end
+    REPLY=$1
+    [[ $1 == [[:space:]]* || $1 == *[[:space:]] ]] || return 0
     REPLY=${1#"${1%%[![:space:]]*}"}
     REPLY=${REPLY%"${REPLY##*[![:space:]]}"}
 }
@@ -142,10 +147,8 @@ for_mode() { # VALUE MODE: print the value, or the mode's part of a `mode=value|
 
 take_mode() { # VALUE MODE: sets REPLY as for_mode prints it
     local part near=''
-    if ! [[ $1 =~ ^(lite_train|whole_train|whole_infer|whole)[a-z_]*= ]]; then
-        REPLY=$1
-        return
-    fi
+    REPLY=$1
+    [[ $1 == *=* && $1 =~ ^(lite_train|whole_train|whole_infer|whole)[a-z_]*= ]] || return 0
     split_bars "$1"
     for part in "${ENTRIES[@]}"; do
         case ${part%%=*} in
@@ -162,6 +165,11 @@ take_mode() { # VALUE MODE: sets REPLY as for_mode prints it
 
 split_bars() { # TEXT: sets ENTRIES: the parts of a |-separated list, stripped; an empty list has one empty part
     local text=$1'|' part
+    if [[ $1 != *'|'* ]]; then
+        strip "$1"
+        ENTRIES=("$REPLY")
+        return
+    fi
     ENTRIES=()
     while [[ -n $text ]]; do
         part=${text%%|*}
@@ -184,14 +192,6 @@ value_of() { # KEY...: print the value of the first line with one of these keys,
         done
     done
     return 1
-}
-
-weights_for_whole_infer() { # print the path of the weights that the config provides, from the root, or exit with an error
-    local value
-    if ! value=$(choose_dialect && name_lines && printf '%s' "${VALUE[provided_weights]:-}") 2>/dev/null; then
-        value=$(value_of pretrained_model_url train_model)
-    fi
-    provided_weights "$(for_mode "$value" whole_infer)"
 }
 
 mentions() { # TEXT: whether any value contains it

@@ -2,36 +2,55 @@
 # Find out which official suite a train_infer_python.txt is written for, and give its lines their names. The suites are
 # tables in dialects/; dialects/README.md says how to read and write one. Sourced after common_func.sh.
 
-declare -A RUN # see common_func.sh
+declare -A RUN KEY VALUE LINE # see common_func.sh and config.sh
 
 declare -a DIALECTS=()     # their names
-declare -A TABLE=()        # by name: the rows of the table, a line each
+declare -a ROW_FIELD=() ROW_KEY=() ROW_HOW=() # the rows of all tables: a field, its key and how it is written; or, of a
+#                            title, '=', its pattern and '?'; or, of a separator, '#'
+declare -A TABLE_BEGIN=() TABLE_END=() # by name: where its rows begin and end
 declare -A SETTINGS=()     # by name: the lines `setting words`
 declare -A DIALECT=()      # the settings of the dialect of the config, and its `name`
-declare -A ROW_FLAG=()     # by field: bare or words
-declare -A FIT=()          # how the last table fitted: rows, keys, extra; or where it did not: line and reason
+declare -A ROW_FLAG=()     # by field of the config: words
+declare -A FIT=()          # how the last table fitted: keys, extra lines; or where it did not: line and reason
 declare -a FIT_FIELDS=() FIT_LINES=() # of the last table: its fields, and which elements of LINE_TEXT they are
 declare -a PARTS=()        # see config_parts
-TITLE='' FIT_BLOCK=-1 FIT_AT=0 FIT_END=0 MODEL='' REPLY=''
+declare -a LINES_FOUND=()  # see split_lines
+FIT_BLOCK=-1 FIT_AT=0 FIT_END=0
+MODEL='' OWN_VALUE='' REPLY='' # see fill_in
 
 load_dialects() { # once
-    local path name text
+    local path name
     ((${#DIALECTS[@]} == 0)) || return 0
     for path in "${BASH_SOURCE[0]%/*}"/dialects/*.txt; do
         name=${path##*/}
         name=${name%.txt}
-        TABLE[$name]='' SETTINGS[$name]=''
-        while IFS= read -r text || [[ -n $text ]]; do
-            case $text in
-                '' | '# '*) ;;
-                @*) SETTINGS[$name]+=${text#@}$'\n' ;;
-                *) TABLE[$name]+=$text$'\n' ;;
-            esac
-        done <"$path"
-        [[ -n ${TABLE[$name]} ]] || die "$path: a dialect without a line"
+        TABLE_BEGIN[$name]=${#ROW_FIELD[@]} SETTINGS[$name]=''
+        load_table "$path" "$name"
+        TABLE_END[$name]=${#ROW_FIELD[@]}
+        ((TABLE_END[$name] > TABLE_BEGIN[$name])) || die "$path: expected a table, found no line of one"
         DIALECTS+=("$name")
     done
-    ((${#DIALECTS[@]} > 0)) || die "${BASH_SOURCE[0]%/*}/dialects: there is no dialect"
+}
+
+load_table() { # PATH NAME
+    local text field key how
+    local -a lines
+    mapfile -t lines <"$1" || die "$1: the table of this dialect cannot be read"
+    for text in "${lines[@]}"; do
+        field='' key='' how=''
+        case $text in
+            '' | '# '*) continue ;;
+            @*) SETTINGS[$2]+=${text#@}$'\n' && continue ;;
+            '##') field='#' ;;
+            =*)
+                field='='
+                [[ $text =~ ^=+([^=]+)=+(\??)$ ]] || die "$1: expected ====title====, found '$text'"
+                key=${BASH_REMATCH[1]} how=${BASH_REMATCH[2]}
+                ;;
+            *) read -r field key how <<<"$text" ;;
+        esac
+        ROW_FIELD+=("$field") ROW_KEY+=("$key") ROW_HOW+=("$how")
+    done
 }
 
 choose_dialect() { # of the config that read_config has read: sets DIALECT; exits where none fits
@@ -41,64 +60,74 @@ choose_dialect() { # of the config that read_config has read: sets DIALECT; exit
         if fit_table "$name" ''; then
             rank=$((1000 * (100 - FIT[extra]) + FIT[keys]))
             ((rank <= top)) || best=$name top=$rank
-        elif ((FIT[rows] > far)); then
-            far=${FIT[rows]} line=${FIT[line]} reason=${FIT[reason]}
+        elif ((${#FIT_FIELDS[@]} > far)); then
+            far=${#FIT_FIELDS[@]} line=${FIT[line]} reason=${FIT[reason]}
         fi
     done
+    ((far > 0)) || [[ -n $best ]] || reason+="; is ===${BLOCK_TITLE[0]}=== for another chain?"
     [[ -n $best ]] || die "$CONFIG_FILE:$line: $reason"
     read_settings "$best"
 }
 
-read_settings() { # NAME: sets DIALECT
-    local text
+read_settings() { # NAME: sets DIALECT; `same` and `value` may be there more than once
+    local text name words
     DIALECT=([name]=$1)
-    while read -r text; do
-        [[ -z $text ]] || append_setting "${text%% *}" "${text#"${text%% *}"}"
-    done <<<"${SETTINGS[$1]}"
+    split_lines "${SETTINGS[$1]}"
+    for text in "${LINES_FOUND[@]}"; do
+        name=${text%% *}
+        words=${text#"$name"}
+        DIALECT[$name]=${DIALECT[$name]+${DIALECT[$name]}$'\n'}${words# }
+    done
 }
 
-append_setting() { # NAME WORDS: `same` and `value` may be there more than once
-    local words=${2# }
-    DIALECT[$1]=${DIALECT[$1]+${DIALECT[$1]}$'\n'}$words
+split_lines() { # TEXT: sets LINES_FOUND: its lines that are not empty
+    local IFS=$'\n'
+    set -f
+    # shellcheck disable=SC2206 # split at line ends
+    LINES_FOUND=($1)
+    set +f
 }
 
 # ---------------------------------------------------------------------------------------- a table and a config's lines
 
 fit_table() { # NAME TITLE: whether the config has the table's sections, lines and keys; TITLE chooses one of several
-    local text block optional=''
-    FIT=([rows]=0 [keys]=0 [extra]=0 [line]=1 [reason]='') FIT_FIELDS=() FIT_LINES=() FIT_AT=0 FIT_END=0
-    while IFS= read -r text; do
-        case $text in
-            '') ;;
-            =*)
+    local row block key keys=0 left_out=''
+    FIT=([keys]=0 [extra]=0 [line]=1 [reason]='') FIT_FIELDS=() FIT_LINES=() FIT_AT=0 FIT_END=0
+    for ((row = TABLE_BEGIN[$1]; row < TABLE_END[$1]; row++)); do
+        case ${ROW_FIELD[row]} in
+            =)
                 close_block
-                optional=''
-                read_title "$text"
-                if ! open_block "$TITLE" "$2"; then
-                    [[ $text != *'?' ]] || { optional=1 FIT_AT=0 FIT_END=0 && continue; }
-                    FIT[line]=$LAST_LINE FIT[reason]="the section ===${TITLE/'*'/base}=== is missing"
-                    return 1
-                fi
+                left_out=''
+                open_block "${ROW_KEY[row]}" "$2" && continue
+                [[ -z ${ROW_HOW[row]} ]] || { left_out=1 FIT_AT=0 FIT_END=0 && continue; }
+                FIT[line]=$LAST_LINE FIT[reason]="the section ===${ROW_KEY[row]/'*'/base}=== is missing"
+                return 1
                 ;;
-            '##')
+            '#')
                 close_block
                 block=$((FIT_BLOCK + 1))
                 if ((block >= ${#BLOCK_TITLE[@]})) || [[ -n ${BLOCK_TITLE[block]} ]]; then
-                    FIT_BLOCK=-2 # the row that follows says what is missing
+                    FIT_BLOCK=-1 FIT_AT=$FIT_END # the row that follows says what is missing
                 else
                     enter_block "$block"
                 fi
                 ;;
-            *) [[ -n $optional ]] || fit_row "$text" || return ;;
+            *)
+                [[ -z $left_out ]] || continue
+                key=${ROW_KEY[row]}
+                # shellcheck disable=SC2053 # key is a pattern
+                if ((FIT_AT < FIT_END)) && [[ ${LINE_TEXT[FIT_AT]} == *:* && (-z $key || ${LINE_KEY[FIT_AT]} == $key) ]]; then
+                    FIT_FIELDS+=("${ROW_FIELD[row]%'?'}") FIT_LINES+=("$FIT_AT") # the usual case
+                    FIT_AT=$((FIT_AT + 1))
+                else
+                    fit_row "${ROW_FIELD[row]}" "$key" "${ROW_HOW[row]}" || return
+                fi
+                [[ -z $key ]] || keys=$((keys + 1))
+                ;;
         esac
-    done <<<"${TABLE[$1]}"
+    done
     close_block
-}
-
-read_title() { # ===pattern===[?]: sets TITLE
-    TITLE=${1%'?'}
-    while [[ $TITLE == =* ]]; do TITLE=${TITLE#=}; done
-    while [[ $TITLE == *= ]]; do TITLE=${TITLE%=}; done
+    FIT[keys]=$keys
 }
 
 open_block() { # PATTERN TITLE: the first block whose title fits, or is TITLE
@@ -121,13 +150,12 @@ close_block() { # lines that no row is for
     ((FIT_AT >= FIT_END)) || FIT[extra]=$((FIT[extra] + FIT_END - FIT_AT))
 }
 
-fit_row() { # "FIELD KEY FLAG": the next line of the block is that row's
-    local field key flag text optional=''
-    read -r field key flag <<<"$1"
-    [[ $field != *'?' ]] || { field=${field%'?'} && optional=1; }
-    if ((FIT_BLOCK == -2)); then
-        FIT[line]=$LAST_LINE FIT[reason]="the file ends before the line '$field'"
-        ((FIT_END == 0)) || FIT[line]=${LINE_NUMBER[FIT_END - 1]} FIT[reason]="expected ## and then the line '$field'"
+fit_row() { # FIELD KEY FLAG: the next line of the block is that row's
+    local field=${1%'?'} key=$2 flag=$3 text optional=''
+    [[ $1 != *'?' ]] || optional=1
+    if ((FIT_BLOCK < 0)); then
+        FIT[line]=${LINE_NUMBER[FIT_END - 1]:-1} FIT[reason]="expected ## and then the line '$field'"
+        ((FIT_END < ${#LINE_NUMBER[@]})) || FIT[reason]="the file ends before the line '$field'"
         return 1
     elif ((FIT_AT >= FIT_END)); then
         [[ -z $optional ]] || return 0
@@ -146,9 +174,8 @@ fit_row() { # "FIELD KEY FLAG": the next line of the block is that row's
         FIT[line]=${LINE_NUMBER[FIT_AT]} FIT[reason]="expected key:value, found '${text:0:200}'"
         return 1
     fi
-    FIT_FIELDS+=("$field") FIT_LINES+=("$FIT_AT") ROW_FLAG[$field]=$flag
-    FIT[rows]=$((FIT[rows] + 1)) FIT_AT=$((FIT_AT + 1))
-    [[ -z $key ]] || FIT[keys]=$((FIT[keys] + 1))
+    FIT_FIELDS+=("$field") FIT_LINES+=("$FIT_AT")
+    FIT_AT=$((FIT_AT + 1))
 }
 
 describe_missing_line() { # FIELD: the block ended before it
@@ -168,27 +195,35 @@ name_lines() { # [TITLE]: KEY, VALUE and LINE of every field of the dialect; TIT
         KEY[$field]=${LINE_KEY[at]} VALUE[$field]=${LINE_VALUE[at]} LINE[$field]=${LINE_NUMBER[at]}
         FIELDS+=("$field")
     done
-    while read -r field text; do
-        [[ -n $field ]] || continue
-        KEY[$field]=$field VALUE[$field]=$text LINE[$field]=${LINE[model_name]}
+    for ((i = TABLE_BEGIN[${DIALECT[name]}]; i < TABLE_END[${DIALECT[name]}]; i++)); do
+        [[ ${ROW_HOW[i]} != words ]] || ROW_FLAG[${ROW_FIELD[i]}]=words
+    done
+    split_lines "${DIALECT[value]:-}"
+    for text in "${LINES_FOUND[@]}"; do
+        field=${text%% *}
+        KEY[$field]=$field VALUE[$field]=${text#* } LINE[$field]=${LINE[model_name]}
         FIELDS+=("$field")
-    done <<<"${DIALECT[value]:-}"
-    while read -r field text; do
-        [[ -n $field && -n ${LINE[$text]:-} ]] || continue
+    done
+}
+
+copy_same_lines() { # fields that the dialect says are the line of another one
+    local text field
+    split_lines "${DIALECT[same]:-}"
+    for text in "${LINES_FOUND[@]}"; do
+        field=${text%% *} text=${text#* }
+        [[ -n ${LINE[$text]:-} ]] || continue
         KEY[$field]=${KEY[$text]} VALUE[$field]=${VALUE[$text]} LINE[$field]=${LINE[$text]}
-        FIELDS+=("$field")
-    done <<<"${DIALECT[same]:-}"
+    done
 }
 
 config_parts() { # sets PARTS: the titles of the parts of the config that are configs of their own; '' where it is one
     local b
     PARTS=('')
     [[ -n ${DIALECT[parts]:-} ]] || return 0
-    read_title "${TABLE[${DIALECT[name]}]%%$'\n'*}"
     PARTS=()
     for b in "${!BLOCK_TITLE[@]}"; do
         # shellcheck disable=SC2053 # a pattern
-        [[ ${BLOCK_TITLE[b]} != $TITLE ]] || PARTS+=("${BLOCK_TITLE[b]}")
+        [[ ${BLOCK_TITLE[b]} != ${ROW_KEY[TABLE_BEGIN[${DIALECT[name]}]]} ]] || PARTS+=("${BLOCK_TITLE[b]}")
     done
 }
 
@@ -205,4 +240,32 @@ fill_in() { # TEXT: sets REPLY: {field} replaced by its value, {model} by MODEL,
         esac
     done
     REPLY+=$text
+}
+
+# ------------------------------------------------------------------------------------------------- provided weights
+
+weights_for_whole_infer() { # print the path of the weights that the config provides, from the root; nothing if it needs none
+    local value
+    # files of serving, too, may have such a line
+    if value=$(choose_dialect && name_lines && copy_same_lines && { ! needs_weights || printf '%s\n' "${VALUE[provided_weights]:-}"; }) \
+        2>/dev/null; then
+        [[ -n $value ]] || return 0
+    else
+        value=$(value_of pretrained_model_url train_model)
+    fi
+    provided_weights "$(for_mode "$value" whole_infer)"
+}
+
+needs_weights() { # whether a command of whole_infer takes the provided weights
+    if [[ -n ${KEY[quantise]:-} ]]; then
+        [[ -n ${KEY[export_weights]:-} ]] # the others quantise an exported model
+    elif quantises_model; then
+        false
+    else
+        is_set eval || [[ -z ${KEY[infer_export]:-} || ${VALUE[infer_export]} != @(null|False|) ]]
+    fi
+}
+
+quantises_model() { # whether kl_quant is all that whole_infer is for, as in PaddleClas's files of the quantisation
+    is_set kl_quant && [[ ${VALUE[kl_quant]} != False && -z ${KEY[infer_mode]:-} ]]
 }

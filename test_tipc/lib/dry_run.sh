@@ -18,10 +18,10 @@ plan_only() { # from now on nothing is run, written, or looked for
     }
 
     run_step() { # NAME LOG FOLDER COMMAND...
-        local gpus=''
+        local visible=''
         tell_training
-        [[ -z ${CUDA_VISIBLE_DEVICES:-} || $4 != python ]] || gpus="CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES "
-        printf '%s: (in %s) %s' "$1" "$3" "$gpus"
+        [[ -z ${CUDA_VISIBLE_DEVICES:-} || $4 != python ]] || visible="CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES "
+        printf '%s: (in %s) %s' "$1" "$3" "$visible"
         printf '%q ' "${@:4:$#-4}"
         printf '%q\n' "${!#}"
         PLANNED+=("${RUN[tag]}"$'\t'"$1"$'\t'"$2")

@@ -7,19 +7,24 @@ declare -A RUN # see common_func.sh
 TRAINERS=(norm_train pact_train fpgm_train distill_train amp_train free_train free_train2) # fields of training commands
 
 read_train_config() { # read and check RUN[config] for RUN[mode]; sets RUN[model], PARTS, and the fields of the first part
-    local part i
     read_config "${RUN[config]}"
     choose_dialect
+    take_parts
+    print_notes
+}
+
+take_parts() { # name and check the lines of all parts of the config for RUN[mode], the first one last
+    local i
     RUN[infer_folder]=${DIALECT[infer_folder]:-.}
     config_parts
     for ((i = ${#PARTS[@]} - 1; i >= 0; i--)); do take_part "${PARTS[i]}"; done
-    print_notes
     RUN[model]=${VALUE[model_name]}
 }
 
 take_part() { # TITLE, or '' where the config has one part: name and check its fields
     name_lines "$1"
     take_values_for_mode
+    copy_same_lines
     take_predict_command
     add_trainers
     check_values
@@ -40,6 +45,7 @@ take_values_for_mode() { # of every value that is a `mode=value|mode=value` list
     local field
     local training=" gpu_list autocast epochs batch_size trainer train_model_name train_config ${TRAINERS[*]} "
     for field in "${FIELDS[@]}"; do
+        [[ ${VALUE[$field]} == *=* ]] || continue
         if take_mode "${VALUE[$field]}" "${RUN[mode]}"; then
             VALUE["$field"]=$REPLY
         elif ! trains && [[ $training == *" $field "* ]]; then
@@ -55,7 +61,7 @@ take_values_for_mode() { # of every value that is a `mode=value|mode=value` list
 
 take_predict_command() { # the free line of eval_params may be `predict:command`, for predicting with the training engine
     [[ ${KEY[eval_free]:-} == predict ]] || return 0
-    KEY[predict]=predict VALUE[predict]=${VALUE[eval_free]} LINE[predict]=${LINE[eval_free]}
+    KEY["predict"]=predict VALUE["predict"]=${VALUE[eval_free]} LINE["predict"]=${LINE[eval_free]}
     KEY[eval_free]=null VALUE[eval_free]=null
     FIELDS+=(predict)
 }
@@ -118,8 +124,9 @@ check_values() {
         [[ -n ${KEY[inference]:-} ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: the config has trainings only: it has nothing for the mode ${RUN[mode]}"
         check_needed inference
+        ! needs_weights || check_needed provided_weights
     fi
-    [[ ! "|${VALUE[gpu_list]//[[:space:]]/}|" == *'||'* ]] || ! trains ||
+    ! trains || [[ "|${VALUE[gpu_list]//[[:space:]]/}|" != *'||'* ]] ||
         die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"
     check_list gpu_list '(-1|([^;]+;)?[0-9]+(,[0-9]+)*)' 'such as -1, 0 or 0,1 or ip1,ip2;0,1'
     [[ ${VALUE[autocast]:-} != False ]] || VALUE[autocast]=null
@@ -144,7 +151,7 @@ check_trainers() { # each entry of the list is the key of one of the lines that 
     done
     split_bars "${VALUE[trainer]}"
     for trainer in "${ENTRIES[@]}"; do
-        [[ $trainer == null ]] || is_trainer "$trainer" || [[ " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
+        [[ $trainer == null ]] || is_trainer "$trainer" || [[ -n $trainer && " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: 'trainer': no line '$trainer:…' follows; there are:$known"
     done
 }
@@ -172,10 +179,11 @@ check_infer_modes() { # each entry of infer_mode is the name of an export
 check_quotes() { # in keys, and in values that are commands
     local field
     for field in "${FIELDS[@]}"; do
-        [[ ${KEY[$field]} != *[\"\'\\]* ]] || split_words "${KEY[$field]}" ||
+        [[ ${KEY[$field]}${VALUE[$field]} == *[\"\'\\]* ]] || continue
+        split_words "${KEY[$field]}" ||
             die "$CONFIG_FILE:${LINE[$field]}: the key has a quote that is not closed"
         [[ $field =~ ^(.*_train2?|eval|predict|.*_export2?|kl_quant|quantise|static_options|inference)$ ]] || continue
-        [[ ${VALUE[$field]} != *[\"\'\\]* ]] || split_words "${VALUE[$field]}" ||
+        split_words "${VALUE[$field]}" ||
             die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has a quote that is not closed"
     done
 }
@@ -223,7 +231,8 @@ choose_trainer() { # TRAINER: sets which lines hold its commands; fails when the
         return
     done
     for field in to_static_train static_options; do # options added to norm_train, or to the part's only trainer
-        [[ ${KEY[$field]:-} == "$1" ]] && is_set "$field" || continue
+        [[ ${KEY[$field]:-} == "$1" ]] || continue
+        is_set "$field" || continue
         RUN[train_options]=${VALUE[$field]}
         is_set norm_train
         return

@@ -5,7 +5,6 @@
 declare -A RUN # see common_func.sh
 
 declare -a COMBINATIONS=() # see combine
-OWN_VALUE=''               # of the line that a setting of the dialect is filled in for
 
 # ---------------------------------------------------------------------------------------------------- the trainings
 
@@ -128,123 +127,12 @@ training_log() { # print the path of log_train.txt, or of the training's output 
     if [[ ${RUN[training_log]:-} == "${RUN[training_dir]}"/* ]]; then echo "${RUN[training_log]}"; else echo "${RUN[training_dir]}.log"; fi
 }
 
-# ------------------------------------------------------------------------------------------- weights and the export
-
-new_weights() { # EXPECT of train: it left weights, and they are its own
-    local log=${RUN[training_dir]}/log_train.txt name
-    if ! find_weights; then
-        name=${VALUE[train_model_name]:-null}
-        [[ $name != null ]] || name=${DIALECT[weights_name]:-*.pdparams}
-        STEP[reason]="it left no ${name%.pdparams}.pdparams in ${RUN[training_dir]}"
-    elif ! is_new "$(weights_file)"; then
-        STEP[reason]="$(weights_file) is older than this training, which has not written it"
-    else
-        # an old one would be taken for evidence of this training
-        if is_new "$log"; then RUN[training_log]=$log; else rm -f "$log"; fi
-        STEP[facts]+=" $(weights_fact)"
-        return
-    fi
-    return 1
-}
-
-find_weights() { # set RUN[weights] to what train_model_name names, with or without .pdparams as it says
-    local folder name pattern=${VALUE[train_model_name]:-null} expected=''
-    local -a folders=("${RUN[training_dir]}" "${RUN[training_dir]}/${RUN[model]}")
-    [[ $pattern != null ]] || pattern=${DIALECT[weights_name]:-*.pdparams}
-    if [[ -n ${DIALECT[weights_in]:-} ]]; then # FOLDER [if PATH]
-        read -r folder name expected <<<"${DIALECT[weights_in]}"
-        fill_in "$folder"
-        [[ -n $expected && ! -e $expected ]] || folders=("${RUN[training_dir]}/$REPLY" "${folders[@]}")
-    fi
-    for name in "$pattern${DIALECT[weights_file]:+/${DIALECT[weights_file]}}" ${DIALECT[weights_else]:+"${DIALECT[weights_else]}"}; do
-        for folder in "${folders[@]}"; do
-            ! newest_weights "$folder/" "$name" || return 0
-        done
-        # a project may have further folders of its own
-        ! newest_weights "${RUN[training_dir]}/*/" "$name" || return 0
-    done
-    return 1
-}
-
-newest_weights() { # FOLDER/ NAME: set RUN[weights] to the newest that the name, which may be a pattern, fits; / means there
-    local path newest=''
-    local -a paths
-    expand_weights "$1" "$2"
-    for path in "${paths[@]}"; do
-        RUN[weights]=$path
-        see_weights_file
-        [[ -e $REPLY ]] || continue
-        [[ -n $newest && ! $REPLY -nt $newest ]] || { newest=$REPLY && RUN[found]=$path; }
-    done
-    [[ -n $newest ]] && RUN[weights]=${RUN[found]}
-}
-
-expand_weights() { # FOLDER/ NAME: sets `paths`: the words themselves where they are no patterns
-    local folder=$1 name=$2 base
-    if [[ $folder != *'*/' && $name != *[*?[]* ]]; then
-        paths=("$folder$name")
-        return
-    fi
-    base=${folder%'*/'}
-    [[ $folder == *'*/' ]] && folder='*/' || folder=''
-    local IFS='' # neither blanks nor patterns of the folder's own name count
-    shopt -s nullglob
-    # shellcheck disable=SC2206 # a pattern
-    paths=("$base"$folder$name)
-    # shellcheck disable=SC2206
-    [[ $name == *.pdparams ]] || paths+=("$base"$folder$name.pdparams)
-    shopt -u nullglob
-    paths=("${paths[@]%.pdparams}")
-    [[ $name != *.pdparams ]] || paths=("${paths[@]/%/.pdparams}")
-}
-
-see_weights_file() { # sets REPLY: the path of RUN[weights] with its suffix
-    REPLY=${RUN[weights]}
-    [[ (-e $REPLY || $REPLY == *.pdparams) && ! -f $REPLY.pdparams ]] || REPLY+=.pdparams
-}
-
-weights_file() { # print the path of RUN[weights] with its suffix
-    see_weights_file
-    echo "$REPLY"
-}
-
-find_trained_weights() { # those of an earlier call; fail, and record it, unless its training is known to have passed
-    [[ -n $(passed_logs train) ]] && find_weights && return
-    echo "error: ${RUN[training_dir]}: no training that passed is on record there; start with --stage 1"
-    not_run evaluate predict export infer agree "no training that passed is on record"
-    return 1
-}
-
-weights_fact() { # print what a step that reads the weights notes
-    echo "weights=$(hash_of "$(weights_file)")"
-}
-
-model_fact() { # print what a step that reads the exported model notes
-    echo "model=$(hash_of "$(exported_model)")"
-}
-
-new_model() { # EXPECT of export: it left a model, and it is its own
-    local model path fresh=''
-    model=$(exported_model)
-    while IFS= read -r -d '' path; do
-        if ! is_new "$path"; then
-            STEP[reason]="it has not written $path, which is older"
-            return 1
-        fi
-        [[ $path == *params* ]] || fresh=1
-    done < <(find -L "$model" -type f \( -name '*.pdmodel' -o -name '*.json' -o -name '__model__' -o -name '*.pdiparams' \
-        -o -name '__params__' \) -print0 2>/dev/null)
-    if [[ -z $fresh ]]; then
-        STEP[reason]="it wrote no model (*.pdmodel, *.json or __model__) to $model"
-        return 1
-    fi
-    STEP[facts]+=" $(model_fact)"
-}
+# ------------------------------------------------------------------------------- provided weights and the evaluation
 
 certify_provided() { # for whole_infer: every export that infer_mode lists, or the one that the config has
     local name
     local -a names=('')
-    if quantises || { is_set kl_quant && [[ ${VALUE[kl_quant]} != False && -z ${KEY[infer_mode]:-} ]]; }; then
+    if quantises || quantises_model; then
         certify_quantised && return
     fi
     [[ -z ${KEY[infer_mode]:-} ]] || { split_bars "${VALUE[infer_mode]}" && names=("${ENTRIES[@]}"); }
@@ -276,8 +164,11 @@ take_provided_weights() { # [EXPORT]: for whole_infer; EXPORT is an entry of inf
         # a command of its own; False or null means that infer_model is an exported one
         RUN[export_field]=infer_export
     fi
-    see_provided_weights "${VALUE[provided_weights]:-}"
-    RUN[weights]=$REPLY
+    RUN[weights]=''
+    if is_set provided_weights; then
+        see_provided_weights "${VALUE[provided_weights]}"
+        RUN[weights]=$REPLY
+    fi
     [[ -z ${DIALECT[weights_without_suffix]:-} ]] || RUN[weights]=${RUN[weights]%.pdparams}
 }
 
@@ -370,68 +261,9 @@ names_path() { # PATH: whether a word of COMMAND is that path, or an option with
     return 1
 }
 
-exported_model() { # print its folder
-    find_model
-    echo "$MODEL"
-}
-
-find_model() { # sets MODEL: the folder of the exported model: that of our export, or else the one that the config has
-    local folder=${RUN[training_dir]}/inference
-    if [[ ${RUN[tag]} == quantised && -n ${DIALECT[quantised]:-} ]]; then
-        fill_in "${DIALECT[quantised]}"
-        MODEL=${REPLY//\/\//\/}
-    elif exports_model; then
-        fill_in "$folder${DIALECT[export_in]:+/${DIALECT[export_in]}}"
-        MODEL=$REPLY
-        holds_model "$MODEL" || search_model "$folder"
-    else
-        configured_model
-    fi
-}
-
-holds_model() { # FOLDER
-    local path
-    for path in "$1"/*.pdmodel "$1"/*.json "$1"/__model__; do [[ ! -f $path ]] || return 0; done
-    return 1
-}
-
-search_model() { # FOLDER of the export: sets MODEL to it, or to a folder in it; the command may use the config's instead
-    local path
-    MODEL=$1
-    for path in "$1" "$1"/*/ "$1"/*/*/; do
-        holds_model "${path%/}" && MODEL=${path%/} && return
-    done
-    [[ -d $1 ]] || configured_model
-}
-
-configured_model() { # sets MODEL to the folder that the config names
-    see_from_root "${VALUE[infer_model]:-${VALUE[save_inference_dir]:-null}}"
-    MODEL=$REPLY
-}
-
-add_model() { # the options of the inference command that name the model
-    local field folder
-    find_model
-    folder=$MODEL
-    if exports_model && is_set inference_dir; then folder+=/${VALUE[inference_dir]}; fi
-    [[ ${RUN[infer_folder]} == . || $folder == /* ]] || folder=../$folder
-    for field in model_dir params_file; do
-        [[ -n ${KEY[$field]:-} ]] || continue
-        MODEL=$folder OWN_VALUE=${VALUE[$field]}
-        fill_in "${DIALECT[model_path]:-{model\}}"
-        add_field "$field" "$REPLY"
-    done
-    OWN_VALUE='' MODEL=''
-}
-
-add_images() { # what the inference command predicts
-    see_images
-    add_field image "$REPLY"
-}
-
-see_images() { # sets REPLY to what is predicted: after a training, it may be another line than in whole_infer
+see_images() { # sets REPLY: what the inference command predicts; after a training, it may be another line than in whole_infer
     local field=${DIALECT[train_images]:-image}
-    trains && is_set "$field" || field=image
+    if ! trains || ! is_set "$field"; then field=image; fi
     REPLY=${VALUE[$field]:-}
 }
 
@@ -449,6 +281,12 @@ for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)..
         [[ -n ${seen[$device]:-} ]] || "for_each_${device}_setting" "$1" # two words for one device are one entry
         seen[$device]=1
     done
+    if [[ -z ${seen[cpu]:-} ]] && ((RUN[gpus] == 0)); then
+        echo "note: '${KEY[use_gpu]}' names the GPU only, and there is none: running on the CPU instead"
+        RUN[device]=cpu
+        [[ $word == gpu ]] || RUN[device]=False
+        for_each_cpu_setting "$1"
+    fi
 }
 
 for_each_gpu_setting() { # COMMAND
@@ -469,13 +307,13 @@ for_each_gpu_setting() { # COMMAND
 
 for_each_cpu_setting() { # COMMAND
     local mkldnn threads precision batch line
-    local -A skipped=()
+    local -A told=()
     combine enable_mkldnn cpu_threads use_fp16 infer_batch_size
     for line in "${COMBINATIONS[@]}"; do
         IFS=$'\t' read -r mkldnn threads precision batch <<<"$line"
         if ! is_full_precision "$precision"; then
-            [[ -n ${skipped[$precision]:-} ]] || skip_step "infer cpu precision_$precision" "lower precision needs a GPU"
-            skipped[$precision]=1
+            [[ -n ${told[$precision]:-} ]] || skip_step "infer cpu precision_$precision" "lower precision needs a GPU"
+            told[$precision]=1
             continue
         fi
         "$1" cpu "usemkldnn_${mkldnn}_threads_${threads}_precision_${precision}_batchsize_${batch}" \

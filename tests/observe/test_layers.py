@@ -135,6 +135,15 @@ kinds(paddle.to_tensor([[1.5, -2.0]]), paddle.to_tensor(3.0), paddle.zeros([1, 0
       paddle.to_tensor([1.0]).astype("float16"), paddle.to_tensor([1 + 2j]))
 section("no elements at all")
 kinds(paddle.zeros([0, 3]))
+section("keywords with names of ours")
+class Words(Net):
+    def forward(self, x, method=None, layer=None, action=None, name=None, args=None, kwargs=None):
+        return Net.forward(self, x) + method + layer + action + name + args + kwargs
+words = Words()
+words.eval()
+one = paddle.ones([1])
+for call in (words, words.forward):
+    call(x, method=one, layer=one, action=one, name=one, args=one, kwargs=one)
 section("end")
 assert net.forward.__func__ is not Net.forward and Net.forward.__qualname__ == "Net.forward"
 net.forward = lambda x: x * 2  # the script's own
@@ -213,6 +222,12 @@ def test_names_of_nested_values(recording, sections):
     assert names_of(call["inputs"]) == ["id", "image", "more.0", "scale"], "what forward adds is no input"
     assert names_of(call["outputs"]) == ["boxes", "list.0", "list.1.0", "left"]
     assert len(recording.arrays(call)) == 8
+
+
+def test_keywords_of_any_name(sections):
+    for call in sections["keywords with names of ours"]:
+        assert names_of(call["inputs"]) == ["x", "method", "layer", "action", "name", "args", "kwargs"]
+    assert len(sections["keywords with names of ours"]) == 2
 
 
 def test_inputs_are_copied_before_the_call(recording, sections):

@@ -35,7 +35,7 @@ class Outermost:
         self.method, self.plain, self.local = method, plain, local
 
         @functools.wraps(method)
-        def call(layer, *args, **kwargs):
+        def call(layer, /, *args, **kwargs):  # forward may have a keyword of any name
             return method(layer, *args, **kwargs) if plain() else observed(method, layer, *args, **kwargs)
 
         call.__signature__ = inspect.signature(method)
@@ -67,7 +67,7 @@ class Layers:
     def method(self, function):
         return Outermost(function, self.observed, self.plain, self.local)
 
-    def observed(self, method, layer, *args, **kwargs):
+    def observed(self, method, layer, /, *args, **kwargs):
         """An outermost call: note what goes in, call, note what comes out."""
         attempt = self.store.attempt
         if not attempt(self.counts, layer):
@@ -244,7 +244,7 @@ def _observe_static(layers):
         return begin(self, function, *args, **kwargs)
 
     @functools.wraps(call)
-    def observed_call(self, *args, **kwargs):
+    def observed_call(self, /, *args, **kwargs):
         network = getattr(self, "class_instance", getattr(self, "_class_instance", None))  # Paddle 3 and 2
         if layers.plain():
             return call(self, *args, **kwargs)

@@ -1,5 +1,18 @@
 """The recording of one process: FOLDER/<pid>.jsonl, a line per event, and an npz per call that keeps its arrays.
 
+    process    pid, argv, paddle (its version), images and megabytes (how much is kept)
+    network    network (its name here), class, weights {name: shape, dtype, hash, trained}, loaded [{path, tensors,
+               found}]: files that paddle.load read before, and how many of their tensors are in the network
+    predictor  network, files of the model, optimised: an engine, a loaded layer or a loaded program
+    call       number, kind (layer, predictor, translated, program), network, training, place, batch (the leading length
+               that the inputs share, or null), inputs and outputs [{name, shape, dtype, hash, rows}], file or null
+    dropped    file: an npz that had to go for another one
+    lost       why: something was not recorded
+    end        calls: written at exit, missing after a kill
+
+Hashes are blake2b-128 of an array's bytes, `rows` those of each row along the batch. The npz has "in0", "in1", …,
+"out0", … in the order of the lists; bfloat16 is hashed and saved as float32.
+
 Each line is written by one write to a file that is opened for it: a killed process leaves whole lines, and a script
 that closes all files, changes its folder or forks does no harm.
 """
@@ -112,7 +125,7 @@ class Store:
     def _path(self, name):
         return os.path.join(self.folder, name)
 
-    def attempt(self, action, *values, **named):
+    def attempt(self, action, /, *values, **named):
         """Do something for the recording. Returns None, and notes why, if it fails: the script never knows."""
         was, self.local.busy = self.local.busy, True
         try:

@@ -43,7 +43,7 @@ def main():
         print(result.line)
     if args.save:
         _save(args.save, results)
-    return _end(args.model_dir, results)
+    return _end(results)
 
 
 def _arguments():
@@ -108,14 +108,14 @@ def _save(path, results):
         stream.write("\n")
 
 
-def _end(folder, results):
+def _end(results):
     """The exit code; UserError for the first check that disagrees."""
     for result in results:
         if result.result == DISAGREES:
-            raise UserError(f"{folder}: the {result.check} disagrees: {result.why}")
+            raise UserError(f"the {result.check} disagrees: {result.why}")
     for result in results[1:]:
         if result.result == NOT_COMPARED:
-            print(f"{folder}: the {result.check} was not compared: {result.why}")
+            print(f"the {result.check} was not compared: {result.why}")
             return SKIPPED
     return 0
 

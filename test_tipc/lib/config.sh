@@ -3,41 +3,59 @@
 
 # A config is blocks of `key:value` lines; a title (====name====) or a separator (##) ends a block. After read_config,
 # BLOCK_TITLE[b] is block b's title (empty after ##); BLOCK_FIRST[b] and BLOCK_LINES[b] say which elements of LINE_TEXT
-# and LINE_NUMBER are its lines.
-CONFIG_FILE=''
-declare -a BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER
+# and LINE_NUMBER, and of LINE_KEY and LINE_VALUE, are its lines. A line without a colon is a key; whoever gives the lines
+# their names says whether that is right. Nothing here starts a process but the check of the file's bytes: plans of
+# hundreds of configs are made in one go, and tests make them.
+CONFIG_FILE='' LAST_LINE=1
+declare -a BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER LINE_KEY LINE_VALUE
 declare -a CONFIG_NOTES=() # warnings about a file that can still be used
 declare -A KEY VALUE LINE # by field name, filled by name_fields
 declare -a FIELDS=()      # the names in the order of the file
+declare -a ENTRIES=()     # what split_bars found
+REPLY=''
 
 read_config() { # FILE
     CONFIG_FILE=$1
     check_text_file "$CONFIG_FILE"
-    BLOCK_TITLE=() BLOCK_FIRST=() BLOCK_LINES=() LINE_TEXT=() LINE_NUMBER=() CONFIG_NOTES=() FIELDS=()
+    BLOCK_TITLE=() BLOCK_FIRST=() BLOCK_LINES=() LINE_TEXT=() LINE_NUMBER=() LINE_KEY=() LINE_VALUE=() CONFIG_NOTES=()
+    FIELDS=() LAST_LINE=1
     local text number=0 block=-1
-    while IFS= read -r text || [[ -n $text ]]; do
+    local -a texts
+    mapfile -t texts <"$CONFIG_FILE"
+    for text in "${texts[@]}"; do
         number=$((number + 1))
         ((number > 1)) || text=${text#$'\xef\xbb\xbf'} # a byte-order mark, which some editors write
-        text=$(trim "$text")
-        if [[ $text =~ ^=+([A-Za-z0-9_]+)=+$ ]]; then
+        strip "$text"
+        text=$REPLY
+        [[ -n $text ]] || continue
+        LAST_LINE=$number
+        if [[ $text == =* && $text =~ ^=+[[:space:]]*([A-Za-z0-9_]+)[[:space:]]*=+$ ]]; then
             [[ " ${BLOCK_TITLE[*]} " != *" ${BASH_REMATCH[1]} "* ]] ||
                 CONFIG_NOTES+=("$CONFIG_FILE:$number: a second section ===${BASH_REMATCH[1]}===, which is not read")
             block=$((block + 1))
             BLOCK_TITLE[block]=${BASH_REMATCH[1]} BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
-        elif [[ $text =~ ^#+$ ]]; then
+        elif [[ $text == \#* && $text =~ ^#+$ ]]; then
             # a separator directly before a title opens nothing
             if ((block >= 0 && BLOCK_LINES[block] > 0)); then
                 block=$((block + 1))
                 BLOCK_TITLE[block]='' BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
             fi
-        elif [[ -n $text ]]; then
+        else
             ((block >= 0)) || die "$CONFIG_FILE:$number: expected a title such as ===train_params===, found '${text:0:99}'"
-            [[ $text == *:* && $text != \#* ]] || die "$CONFIG_FILE:$number: expected key:value, found '${text:0:200}'"
-            LINE_TEXT+=("$text") LINE_NUMBER+=("$number")
+            [[ $text != \#* ]] || die "$CONFIG_FILE:$number: expected key:value, found '${text:0:200}'"
+            add_line "$text" "$number"
             BLOCK_LINES[block]=$((BLOCK_LINES[block] + 1))
         fi
-    done <"$CONFIG_FILE"
+    done
     ((block >= 0)) || die "$CONFIG_FILE:1: the file is empty; expected sections such as ===train_params==="
+}
+
+add_line() { # TEXT NUMBER
+    local value=''
+    [[ $1 != *:* ]] || value=${1#*:}
+    LINE_TEXT+=("$1") LINE_NUMBER+=("$2")
+    strip "${1%%:*}" && LINE_KEY+=("$REPLY")
+    strip "$value" && LINE_VALUE+=("$REPLY")
 }
 
 check_text_file() { # FILE: exit with an error unless it is a readable UTF-8 text with Unix line ends
@@ -46,12 +64,18 @@ check_text_file() { # FILE: exit with an error unless it is a readable UTF-8 tex
     [[ -r $1 ]] || die "$1: the config file cannot be read"
     [[ -s $1 ]] || die "$1:1: the file is empty; expected sections such as ===train_params==="
     local number
+    is_plain_text "$1" && return
     if ! number=$(first_bad_line "$1"); then
         die "$1:$number: not UTF-8 text; save the file as UTF-8"
     fi
     if number=$(LC_ALL=C grep -n -m 1 $'\r$' "$1"); then
         die "$1:${number%%:*}: the line ends in CR LF (Windows); convert with: sed -i 's/\\r\$//' $1"
     fi
+}
+
+is_plain_text() { # FILE: whether all is ASCII, without zero bytes and carriage returns; most files are, and no process is needed
+    local LC_ALL=C text
+    ! IFS= read -r -d '' text <"$1" && [[ $text != *[$'\x80'-$'\xff'$'\r']* ]]
 }
 
 first_bad_line() { # FILE: succeeds for UTF-8 text, else prints the number of the first line that is not
@@ -65,10 +89,16 @@ first_bad_line() { # FILE: succeeds for UTF-8 text, else prints the number of th
     return 1
 }
 
-trim() { # TEXT: without blanks at either end
-    local text=$1
-    text=${text#"${text%%[![:space:]]*}"}
-    printf '%s' "${text%"${text##*[![:space:]]}"}"
+strip() { # TEXT: sets REPLY: the text without blanks at either end
+    REPLY=$1
+    [[ $1 == [[:space:]]* || $1 == *[[:space:]] ]] || return 0
+    REPLY=${1#"${1%%[![:space:]]*}"}
+    REPLY=${REPLY%"${REPLY##*[![:space:]]}"}
+}
+
+trim() { # TEXT: print it without blanks at either end
+    strip "$1"
+    printf '%s' "$REPLY"
 }
 
 find_block() { # TITLE: print the number of the block under that title, or exit with an error
@@ -99,9 +129,9 @@ name_fields() { # BLOCK NAME...: give the lines of a block their names, in order
             "expected '${!missing}' next ($# lines in all)"
     fi
     for name in "$@"; do
-        KEY[$name]=$(trim "${LINE_TEXT[at]%%:*}")
-        VALUE[$name]=$(trim "${LINE_TEXT[at]#*:}")
-        LINE[$name]=${LINE_NUMBER[at]}
+        [[ ${LINE_TEXT[at]} == *:* ]] ||
+            die "$CONFIG_FILE:${LINE_NUMBER[at]}: expected key:value, found '${LINE_TEXT[at]:0:200}'"
+        KEY[$name]=${LINE_KEY[at]} VALUE[$name]=${LINE_VALUE[at]} LINE[$name]=${LINE_NUMBER[at]}
         FIELDS+=("$name")
         at=$((at + 1))
     done
@@ -112,62 +142,77 @@ is_set() { # FIELD: whether its value is anything but null or empty
 }
 
 for_mode() { # VALUE MODE: print the value, or the mode's part of a `mode=value|mode=value` list; fail if none is
+    take_mode "$1" "$2" && printf '%s' "$REPLY"
+}
+
+take_mode() { # VALUE MODE: sets REPLY as for_mode prints it
     local part near=''
-    if ! [[ $1 =~ ^(lite_train|whole_train|whole_infer|whole)[a-z_]*= ]]; then
-        printf '%s' "$1"
-        return
-    fi
-    while IFS= read -r part; do
+    REPLY=$1
+    [[ $1 == *=* && $1 =~ ^(lite_train|whole_train|whole_infer|whole)[a-z_]*= ]] || return 0
+    split_bars "$1"
+    for part in "${ENTRIES[@]}"; do
         case ${part%%=*} in
-            "$2") printf '%s' "${part#*=}" && return ;;
+            "$2") REPLY=${part#*=} && return ;;
             # the short form speaks for every mode that begins so
             lite_train | whole_train | whole) [[ $2 == "${part%%=*}"_* ]] && near=${near:-${part#*=}} ;;
             # and each lite_train mode for the other one
             lite_train_lite_infer | lite_train_whole_infer) [[ $2 == lite_train_* ]] && near=${near:-${part#*=}} ;;
         esac
-    done < <(split_list "$1")
-    [[ -n $near ]] && printf '%s' "$near"
+    done
+    REPLY=$near
+    [[ -n $near ]]
 }
 
-split_list() { # TEXT: print the parts of a |-separated list, one per line, trimmed; an empty list has one empty part
+split_bars() { # TEXT: sets ENTRIES: the parts of a |-separated list, stripped; an empty list has one empty part
     local text=$1'|' part
+    if [[ $1 != *'|'* ]]; then
+        strip "$1"
+        ENTRIES=("$REPLY")
+        return
+    fi
+    ENTRIES=()
     while [[ -n $text ]]; do
         part=${text%%|*}
-        trim "$part"
-        echo
         text=${text:${#part}+1}
+        strip "$part"
+        ENTRIES+=("$REPLY")
     done
 }
 
+split_list() { # TEXT: print the parts of a |-separated list, one per line
+    split_bars "$1"
+    printf '%s\n' "${ENTRIES[@]}"
+}
+
 value_of() { # KEY...: print the value of the first line with one of these keys, in any section; fail when there is none
-    local text key
-    for text in "${LINE_TEXT[@]}"; do
+    local i key
+    for i in "${!LINE_KEY[@]}"; do
         for key in "$@"; do
-            [[ $(trim "${text%%:*}") == "$key" ]] && trim "${text#*:}" && return
+            [[ ${LINE_KEY[i]} == "$key" ]] && printf '%s' "${LINE_VALUE[i]}" && return
         done
     done
     return 1
 }
 
-weights_for_whole_infer() { # print the path of the weights that the config provides, from the root, or exit with an error
-    provided_weights "$(for_mode "$(value_of pretrained_model_url train_model)" whole_infer)"
-}
-
 mentions() { # TEXT: whether any value contains it
-    local text
-    for text in "${LINE_TEXT[@]}"; do
-        [[ ${text#*:} == *"$1"* ]] && return
+    local value
+    for value in "${LINE_VALUE[@]}"; do
+        [[ $value == *"$1"* ]] && return
     done
     return 1
 }
 
 provided_weights() { # VALUE of a pretrained_model_url or train_model line: print the path of the weights, from the root
+    see_provided_weights "$1" && echo "$REPLY"
+}
+
+see_provided_weights() { # VALUE: sets REPLY as provided_weights prints it
     case $1 in
         '' | null)
             die "$CONFIG_FILE: no pretrained_model_url or train_model line names the weights for whole_infer"
             ;;
-        *://*) echo "pretrain_models/${1##*/}" ;;
-        *) echo "${1#./}" ;;
+        *://*) REPLY=pretrain_models/${1##*/} ;;
+        *) REPLY=${1#./} ;;
     esac
 }
 

@@ -1,81 +1,93 @@
 #!/usr/bin/env bash
-# The meaning of each line of a train_infer_python.txt, in the dialects of PaddleClas (with the older form that
-# insightface uses) and of PaddlePaddle/models. Sourced after common_func.sh.
+# Read a train_infer_python.txt, and check it before anything is run: its dialect gives the lines their names
+# (dialects.sh), and here are the checks that all dialects share. Sourced after common_func.sh.
 
 declare -A RUN # see common_func.sh
 
-read_train_config() { # read and check RUN[config] for RUN[mode], with its lines named by their meaning; sets RUN[model]
-    local block train_lines
+TRAINERS=(norm_train pact_train fpgm_train distill_train amp_train free_train free_train2) # fields of training commands
+
+read_train_config() { # read and check RUN[config] for RUN[mode]; sets RUN[model], PARTS, and the fields of the first part
     read_config "${RUN[config]}"
+    choose_dialect
+    take_parts
     print_notes
-    block=$(find_block train_params) || exit 1
-    train_lines=${BLOCK_LINES[block]}
-    if ((train_lines >= 12)); then
-        name_paddleclas_dialect "$block"
-    elif ((train_lines == 10)); then
-        name_models_dialect "$block"
-    else
-        die "$CONFIG_FILE:$(line_number $((BLOCK_FIRST[block] + train_lines - 1))): train_params has $train_lines lines;" \
-            "expected 12 (PaddleClas) or 10 (models)"
-    fi
-    check_fixed_keys model_name gpu_list train_model_name trainer eval norm_export infer_export inference
-    take_values_for_mode
-    check_values
-    take_entries_once # after `true` has become True
-    print_notes
+}
+
+take_parts() { # name and check the lines of all parts of the config for RUN[mode], the first one last
+    local i
+    RUN[infer_folder]=${DIALECT[infer_folder]:-.}
+    config_parts
+    for ((i = ${#PARTS[@]} - 1; i >= 0; i--)); do take_part "${PARTS[i]}"; done
     RUN[model]=${VALUE[model_name]}
 }
 
-name_paddleclas_dialect() { # TRAIN_BLOCK
-    local block
-    name_fields "$1" model_name python gpu_list device autocast epochs output_dir batch_size pretrained \
-        train_model_name train_infer_img_dir train_free
-    name_fields $(($1 + 1)) trainer norm_train pact_train fpgm_train distill_train to_static_train free_train
-    block=$(find_block eval_params) || exit 1
-    name_fields "$block" eval eval_free
-    block=$(find_block infer_params) || exit 1
-    local -a export_lines=(save_inference_dir export_weights norm_export pact_export fpgm_export distill_export kl_quant
-        free_export)
-    local -a infer_lines=(infer_export infer_quant inference use_gpu enable_mkldnn cpu_threads infer_batch_size
-        use_tensorrt use_fp16 model_dir image save_log_path benchmark infer_free)
-    if ((BLOCK_LINES[block] == ${#export_lines[@]})); then # the older form: a separator, and no URL
-        name_fields "$block" "${export_lines[@]}"
-        name_fields $((block + 1)) provided_weights "${infer_lines[@]}"
-        RUN[infer_folder]=.
-    else
-        name_fields "$block" "${export_lines[@]}" provided_weights infer_model "${infer_lines[@]}"
-        RUN[infer_folder]=deploy
-    fi
+take_part() { # TITLE, or '' where the config has one part: name and check its fields
+    name_lines "$1"
+    take_values_for_mode
+    copy_same_lines
+    take_predict_command
+    add_trainers
+    check_values
+    take_entries_once # after `true` has become True
 }
 
-name_models_dialect() { # TRAIN_BLOCK
-    local block
-    name_fields "$1" model_name python gpu_list device epochs output_dir batch_size pretrained train_model_name \
-        data_path
-    name_fields $(($1 + 1)) trainer norm_train
-    block=$(find_block eval_params) || exit 1
-    name_fields "$block" eval
-    block=$(find_block infer_params) || exit 1
-    name_fields "$block" save_inference_dir export_weights norm_export
-    name_fields $((block + 1)) provided_weights infer_export
-    name_fields $((block + 2)) inference use_gpu infer_batch_size model_dir image benchmark
-    RUN[infer_folder]=.
+quantises() { # whether the config is one of a post-training quantisation: nothing is trained
+    [[ -n ${KEY[quantise]:-} ]]
+}
+
+trains() { # whether this mode trains
+    [[ ${RUN[mode]} != whole_infer ]]
 }
 
 # ------------------------------------------------------------------------------------ checks before anything is run
 
 take_values_for_mode() { # of every value that is a `mode=value|mode=value` list, keep the part for the mode
-    local field value
-    local training=' gpu_list autocast epochs batch_size trainer norm_train pact_train fpgm_train distill_train '
+    local field
+    local training=" gpu_list autocast epochs batch_size trainer train_model_name train_config ${TRAINERS[*]} "
     for field in "${FIELDS[@]}"; do
-        if value=$(for_mode "${VALUE[$field]}" "${RUN[mode]}"); then
-            VALUE["$field"]=$value
-        elif [[ ${RUN[mode]} == whole_infer && $training == *" $field "* ]]; then
+        [[ ${VALUE[$field]} == *=* ]] || continue
+        if take_mode "${VALUE[$field]}" "${RUN[mode]}"; then
+            VALUE["$field"]=$REPLY
+        elif ! trains && [[ $training == *" $field "* ]]; then
             VALUE["$field"]=null # nothing is trained
         else
             die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has no value for the mode ${RUN[mode]}"
         fi
     done
+    if [[ ${RUN[mode]} == whole_train_* ]]; then
+        for field in ${DIALECT[whole_train_without]:-}; do VALUE["$field"]=null; done
+    fi
+}
+
+take_predict_command() { # the free line of eval_params may be `predict:command`, for predicting with the training engine
+    [[ ${KEY[eval_free]:-} == predict ]] || return 0
+    KEY["predict"]=predict VALUE["predict"]=${VALUE[eval_free]} LINE["predict"]=${LINE[eval_free]}
+    KEY[eval_free]=null VALUE[eval_free]=null
+    FIELDS+=(predict)
+}
+
+add_trainers() { # those that the suite's own script runs besides those of the list
+    local name
+    [[ -z ${DIALECT[trainers]:-} ]] || VALUE[trainer]+="|${DIALECT[trainers]// /|}"
+    split_bars "${VALUE[trainer]:-}"
+    for name in "${ENTRIES[@]}"; do
+        [[ -n $name && $name != null ]] || continue
+        if ! is_trainer "$name" && is_trainer "${name}_train"; then
+            CONFIG_NOTES+=("$CONFIG_FILE:${LINE[trainer]}: 'trainer': '$name' is read as ${name}_train")
+            VALUE[trainer]="|${VALUE[trainer]}|"
+            VALUE[trainer]=${VALUE[trainer]/"|$name|"/"|${name}_train|"}
+            VALUE[trainer]=${VALUE[trainer]#|}
+            VALUE[trainer]=${VALUE[trainer]%|}
+        fi
+    done
+}
+
+is_trainer() { # NAME: whether a line has it as its key, or options of a static graph
+    local field
+    for field in "${TRAINERS[@]}" to_static_train static_options; do
+        [[ ${KEY[$field]:-null} != "$1" || $1 == null ]] || return 0
+    done
+    return 1
 }
 
 take_entries_once() { # an entry that is in a list twice would run the same twice, and write over its own logs
@@ -83,13 +95,14 @@ take_entries_once() { # an entry that is in a list twice would run the same twic
     for field in gpu_list autocast trainer use_gpu enable_mkldnn cpu_threads infer_batch_size use_tensorrt use_fp16; do
         [[ ${VALUE[$field]:-} == *'|'* ]] || continue
         list='|'
-        while IFS= read -r entry; do
+        split_bars "${VALUE[$field]}"
+        for entry in "${ENTRIES[@]}"; do
             if [[ -n $entry && $list == *"|$entry|"* ]]; then
                 CONFIG_NOTES+=("$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has '${entry:0:200}' more than once; it is taken once")
             else
                 list+=$entry'|'
             fi
-        done < <(split_list "${VALUE[$field]}")
+        done
         list=${list#|}
         VALUE["$field"]=${list%|}
     done
@@ -97,15 +110,26 @@ take_entries_once() { # an entry that is in a list twice would run the same twic
 
 check_values() {
     local field
-    local -a needed=(model_name inference)
-    [[ ${RUN[mode]} == whole_infer ]] || needed+=(gpu_list trainer)
-    check_needed "${needed[@]}"
+    check_needed model_name
     check_model_name
     check_quotes
-    check_trainers
-    [[ ! "|${VALUE[gpu_list]//[[:space:]]/}|" == *'||'* || ${RUN[mode]} == whole_infer ]] ||
+    if quantises; then
+        trains && die "$CONFIG_FILE:${LINE[quantise]}: a post-training quantisation has nothing to train: its mode is whole_infer"
+        check_needed quantise inference
+    elif trains; then
+        check_needed gpu_list trainer
+        check_trainers
+        [[ -z ${KEY[inference]:-} ]] || is_set inference || trains_something || check_needed inference
+    else
+        [[ -n ${KEY[inference]:-} ]] ||
+            die "$CONFIG_FILE:${LINE[trainer]}: the config has trainings only: it has nothing for the mode ${RUN[mode]}"
+        check_needed inference
+        ! needs_weights || check_needed provided_weights
+    fi
+    ! trains || [[ "|${VALUE[gpu_list]//[[:space:]]/}|" != *'||'* ]] ||
         die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"
     check_list gpu_list '(-1|([^;]+;)?[0-9]+(,[0-9]+)*)' 'such as -1, 0 or 0,1 or ip1,ip2;0,1'
+    [[ ${VALUE[autocast]:-} != False ]] || VALUE[autocast]=null
     check_list autocast '(fp32|amp|fp16)' 'fp32, amp or fp16'
     for field in epochs batch_size cpu_threads infer_batch_size; do
         check_list "$field" '0*[1-9][0-9]{0,8}' 'a whole number above 0'
@@ -115,27 +139,50 @@ check_values() {
     done
     for field in infer_quant enable_mkldnn use_tensorrt; do check_list "$field" '(True|False)' 'True or False'; done
     check_list use_gpu '(True|False|gpu|cpu)' 'True or False'
-    check_list use_fp16 '(True|False|fp32|fp16|int8)' 'True or False, or fp32, fp16 or int8'
+    check_list use_fp16 '(True|False|fp32|fp16|int8|paddle|trt_(fp32|fp16|int8))' \
+        'True or False, or fp32, fp16 or int8, or paddle or trt_fp16'
+    check_infer_modes
 }
 
 check_trainers() { # each entry of the list is the key of one of the lines that follow it
-    local trainer field known
-    [[ ${RUN[mode]} != whole_infer ]] || return 0
-    while IFS= read -r trainer; do
-        known=' '
-        for field in norm_train pact_train fpgm_train distill_train to_static_train free_train; do
-            [[ ${KEY[$field]:-null} == null ]] || known+="${KEY[$field]} "
-        done
-        [[ $trainer == null || $known == *" $trainer "* ]] ||
-            die "$CONFIG_FILE:${LINE[trainer]}: 'trainer': no line '$trainer:…' follows; there are:${known% }"
-    done < <(split_list "${VALUE[trainer]}")
+    local trainer field known=''
+    for field in "${TRAINERS[@]}" to_static_train static_options; do
+        [[ ${KEY[$field]:-null} == null ]] || known+=" ${KEY[$field]}"
+    done
+    split_bars "${VALUE[trainer]}"
+    for trainer in "${ENTRIES[@]}"; do
+        [[ $trainer == null ]] || is_trainer "$trainer" || [[ -n $trainer && " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
+            die "$CONFIG_FILE:${LINE[trainer]}: 'trainer': no line '$trainer:…' follows; there are:$known"
+    done
+}
+
+trains_something() { # whether the config has a command for one of its trainers
+    local trainer
+    local -a trainers
+    split_bars "${VALUE[trainer]}"
+    trainers=("${ENTRIES[@]}")
+    for trainer in "${trainers[@]}"; do ! choose_trainer "$trainer" || return 0; done
+    return 1
+}
+
+check_infer_modes() { # each entry of infer_mode is the name of an export
+    local name
+    [[ -n ${KEY[infer_mode]:-} ]] || return 0
+    split_bars "${VALUE[infer_mode]}"
+    for name in "${ENTRIES[@]}"; do
+        [[ $name =~ ^(null|norm|pact|fpgm|distill|kl_quant)$ ]] ||
+            die "$CONFIG_FILE:${LINE[infer_mode]}: 'infer_mode': expected norm, pact, fpgm, distill or kl_quant," \
+                "found '${name:0:200}'"
+    done
 }
 
 check_quotes() { # in keys, and in values that are commands
     local field
     for field in "${FIELDS[@]}"; do
-        split_words "${KEY[$field]}" || die "$CONFIG_FILE:${LINE[$field]}: the key has a quote that is not closed"
-        [[ $field =~ ^(.*_train|to_static_train|eval|.*_export|inference)$ ]] || continue
+        [[ ${KEY[$field]}${VALUE[$field]} == *[\"\'\\]* ]] || continue
+        split_words "${KEY[$field]}" ||
+            die "$CONFIG_FILE:${LINE[$field]}: the key has a quote that is not closed"
+        [[ $field =~ ^(.*_train2?|eval|predict|.*_export2?|kl_quant|quantise|static_options|inference)$ ]] || continue
         split_words "${VALUE[$field]}" ||
             die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has a quote that is not closed"
     done
@@ -144,16 +191,18 @@ check_quotes() { # in keys, and in values that are commands
 check_list() { # FIELD REGEX EXPECTED: every entry of the list is null or fits
     local value
     [[ -n ${VALUE[$1]:-} ]] || return 0
-    while IFS= read -r value; do
+    split_bars "${VALUE[$1]}"
+    for value in "${ENTRIES[@]}"; do
         [[ -z $value || $value == null || $value =~ ^$2$ ]] ||
             die "$CONFIG_FILE:${LINE[$1]}: '${KEY[$1]}': expected $3, found '${value:0:200}'"
-    done < <(split_list "${VALUE[$1]}")
+    done
 }
 
 normalise_booleans() { # FIELD
     local value list=''
     [[ -n ${VALUE[$1]:-} ]] || return 0
-    while IFS= read -r value; do
+    split_bars "${VALUE[$1]}"
+    for value in "${ENTRIES[@]}"; do
         case $value in
             true) value=True ;;
             false) value=False ;;
@@ -163,35 +212,45 @@ normalise_booleans() { # FIELD
                 ;;
         esac
         list+="|$value"
-    done < <(split_list "${VALUE[$1]}")
+    done
     VALUE[$1]=${list#|}
 }
 
 # ---------------------------------------------------------------------------------------- what the lines are used for
 
 choose_trainer() { # TRAINER: sets which lines hold its commands; fails when the config gives none
-    local name
+    local field
     RUN[train_field]=norm_train RUN[export_field]=norm_export RUN[train_options]=''
-    for name in pact fpgm distill free; do
-        [[ ${KEY[${name}_train]:-} == "$1" && $1 != null ]] || continue
-        RUN[train_field]=${name}_train RUN[export_field]=${name}_export
+    [[ $1 != null ]] || return
+    for field in "${TRAINERS[@]}"; do
+        [[ ${KEY[$field]:-} == "$1" ]] || continue
+        RUN[train_field]=$field
+        # a trainer of mixed precision has no export of its own
+        [[ -z ${KEY[${field/_train/_export}]:-} ]] || RUN[export_field]=${field/_train/_export}
+        is_set "$field"
+        return
     done
-    if [[ ${KEY[to_static_train]:-} == "$1" ]]; then
-        is_set to_static_train || return 1
-        RUN[train_options]=${VALUE[to_static_train]} # options added to norm_train
-    elif [[ ${RUN[train_field]} == norm_train && ${KEY[norm_train]} != "$1" ]]; then
-        return 1
-    fi
-    is_set "${RUN[train_field]}"
+    for field in to_static_train static_options; do # options added to norm_train, or to the part's only trainer
+        [[ ${KEY[$field]:-} == "$1" ]] || continue
+        is_set "$field" || continue
+        RUN[train_options]=${VALUE[$field]}
+        is_set norm_train
+        return
+    done
+    return 1
 }
 
 from_root() { # PATH as the inference command sees it -> the same from the repository's root
+    see_from_root "$1" && echo "$REPLY"
+}
+
+see_from_root() { # PATH: sets REPLY as from_root prints it
     if [[ ${RUN[infer_folder]} == . || $1 == /* ]]; then
-        echo "$1"
+        REPLY=$1
     elif [[ $1 == ../* ]]; then
-        echo "${1#../}"
+        REPLY=${1#../}
     else
-        echo "${RUN[infer_folder]}/$1"
+        REPLY=${RUN[infer_folder]}/$1
     fi
 }
 

@@ -4,14 +4,29 @@
 
 declare -A RUN # see common_func.sh
 
+declare -a COMBINATIONS=() # see combine
+
 # ---------------------------------------------------------------------------------------------------- the trainings
+
+for_each_part() { # COMMAND: run it for each part of the config; most have one
+    local part
+    for part in "${PARTS[@]}"; do
+        RUN[part]=$part
+        ((${#PARTS[@]} == 1)) || take_part "$part"
+        "$1"
+    done
+}
 
 for_each_training() { # COMMAND: run it for each of gpu_list x autocast x trainer, or on the CPU where none is possible
     local gpu autocast trainer trained=0
     local -a gpus autocasts trainers
-    mapfile -t gpus < <(split_list "${VALUE[gpu_list]}")
-    mapfile -t autocasts < <(split_list "${VALUE[autocast]:-null}")
-    mapfile -t trainers < <(split_list "${VALUE[trainer]}")
+    split_bars "${VALUE[gpu_list]}" && gpus=("${ENTRIES[@]}")
+    split_bars "${VALUE[autocast]:-null}" && autocasts=("${ENTRIES[@]}")
+    split_bars "${VALUE[trainer]}" && trainers=("${ENTRIES[@]}")
+    if [[ ${trainers[*]} == null ]]; then
+        skip_step train "the config has no trainer (its trainer line is null)"
+        return
+    fi
     for gpu in "${gpus[@]}"; do
         for autocast in "${autocasts[@]}"; do
             for trainer in "${trainers[@]}"; do
@@ -20,46 +35,54 @@ for_each_training() { # COMMAND: run it for each of gpu_list x autocast x traine
         done
     done
     ((!trained)) || return 0
+    for trainer in "${trainers[@]}"; do ! choose_trainer "$trainer" || trained=1; done
+    ((trained)) || return 0 # there is nothing to run, on whatever machine
     echo
     echo "note: no entry of gpu_list (${VALUE[gpu_list]}) can be trained on this machine: running on the CPU instead"
     for trainer in "${trainers[@]}"; do choose_training -1 null "$trainer" && "$1"; done
 }
 
 choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the reason when it is not possible here
-    local reason="the config has no command for $3"
     RUN[gpu]=$1 RUN[autocast]=$2
-    RUN[tag]=${3}_gpus_${1}_autocast_${2}_nodes_$(node_count "$1")
+    count_nodes "$1"
+    RUN[tag]=${RUN[part]:+${RUN[part]}_}${3}_gpus_${1}_autocast_${2}_nodes_$REPLY
     RUN[tag]=${RUN[tag]//[^A-Za-z0-9_,.;-]/_}
     RUN[training_dir]=${RUN[output_dir]}/${RUN[tag]}
-    if choose_trainer "$3" && ! reason=$(why_not_here); then
+    if ! choose_trainer "$3"; then
+        REPLY="the config has no command for $3"
+    elif ! is_not_possible_here; then
         [[ $'\n'${RUN[tags]:-} != *$'\n'"${RUN[tag]}"$'\n'* ]] ||
             die "$CONFIG_FILE: two trainings would have the same name, ${RUN[tag]}: gpu_list, autocast or trainer must differ"
         RUN[tags]=${RUN[tags]:-}${RUN[tag]}$'\n'
         return
     fi
-    ! in_stage 1 || skip_step train "$reason"
+    ! in_stage 1 || skip_step train "$REPLY"
     return 1
 }
 
-why_not_here() { # print why this machine cannot train on RUN[gpu] with RUN[autocast]; fail when it can
+is_not_possible_here() { # whether this machine cannot train on RUN[gpu] with RUN[autocast]; REPLY says why
     local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
     local -a entry_gpus
     IFS=, read -r -a entry_gpus <<<"${gpu#*;}"
-    if [[ $gpu == -1 ]]; then
-        [[ $autocast != null && $autocast != fp32 ]] && echo "mixed precision ($autocast) needs a GPU"
+    if [[ $autocast != null && -z ${DIALECT[$autocast]+known} ]]; then
+        REPLY="the suite has no options for mixed precision ($autocast)"
+    elif [[ $gpu == -1 && $autocast != null && $autocast != fp32 ]]; then
+        REPLY="mixed precision ($autocast) needs a GPU"
+    elif [[ $gpu == -1 ]]; then
+        return 1
     elif ((RUN[gpus] == 0)); then
-        echo "gpu_list has GPU $gpu, and there is no GPU that this Paddle can use"
+        REPLY="gpu_list has GPU $gpu, and there is no GPU that this Paddle can use"
     elif ((RUN[gpus] < ${#entry_gpus[@]})); then
-        echo "gpu_list has GPU $gpu, and there are ${RUN[gpus]} GPUs"
+        REPLY="gpu_list has GPU $gpu, and there are ${RUN[gpus]} GPUs"
     else
-        false
+        return 1
     fi
 }
 
-node_count() { # GPU: 1, or the number of machines in an entry such as ip1,ip2;0,1
+count_nodes() { # GPU: sets REPLY: 1, or the number of machines in an entry such as ip1,ip2;0,1
     local -a machines=(one)
     [[ $1 != *\;* ]] || IFS=, read -r -a machines <<<"${1%%;*}"
-    echo "${#machines[@]}"
+    REPLY=${#machines[@]}
 }
 
 launch_on() { # GPU: choose the GPUs that COMMAND sees; put a launcher before it where they are several
@@ -72,190 +95,255 @@ launch_on() { # GPU: choose the GPUs that COMMAND sees; put a launcher before it
     esac
 }
 
-add_launcher() { # OPTION...
-    COMMAND=(python -m paddle.distributed.launch "$@" "${COMMAND[@]:1}")
-}
-
-add_mixed_precision() { # AUTOCAST
-    local level
-    case $1 in
-        fp16) level=O2 ;;
-        amp) level=O1 ;;
-        *) return 0 ;;
-    esac
-    COMMAND+=(-o AMP.use_amp=True -o AMP.scale_loss=128 -o AMP.use_dynamic_loss_scaling=False -o "AMP.level=$level")
+add_launcher() { # OPTION...: options of the interpreter itself stay in front
+    local -a own=()
+    while [[ ${COMMAND[1]:-} == -* ]]; do
+        own+=("${COMMAND[1]}")
+        COMMAND=(python "${COMMAND[@]:2}")
+    done
+    COMMAND=(python "${own[@]}" -m paddle.distributed.launch "$@" "${COMMAND[@]:1}")
 }
 
 add_device() { # the device option for RUN[gpu], which is -1 for the CPU
-    local value=${VALUE[device]%%|*}
-    [[ ${KEY[device]} == -* ]] || return 0 # the models dialect has a line here that is not an option
+    local value=${VALUE[device]:-null}
+    value=${value%%|*}
     if [[ ${RUN[gpu]} == -1 ]]; then
         case $value in
             True) value=False ;;
             gpu*) value=cpu ;;
         esac
     fi
-    add_field device "$value"
+    find_open_option
+    if [[ ${KEY[device]:-} == -* || -n $OPEN_OPTION ]]; then # in other places the line is not an option
+        add_field device "$value"
+    fi
+    # the command itself may have the device, and no line
+    if [[ ${RUN[gpu]} == -1 && " ${COMMAND[*]} " =~ ' --device'[\ =]gpu && " ${COMMAND[*]} " != *' --device=cpu '* ]]; then
+        COMMAND+=(--device=cpu)
+    fi
 }
 
 training_log() { # print the path of log_train.txt, or of the training's output where it left none of its own
     if [[ ${RUN[training_log]:-} == "${RUN[training_dir]}"/* ]]; then echo "${RUN[training_log]}"; else echo "${RUN[training_dir]}.log"; fi
 }
 
-# ------------------------------------------------------------------------------------------- weights and the export
+# ------------------------------------------------------------------------------- provided weights and the evaluation
 
-new_weights() { # EXPECT of train: it left weights, and they are its own
-    local log=${RUN[training_dir]}/log_train.txt
-    if ! find_weights; then
-        STEP[reason]="it left no ${VALUE[train_model_name]%.pdparams}.pdparams in ${RUN[training_dir]}"
-    elif ! is_new "$(weights_file)"; then
-        STEP[reason]="$(weights_file) is older than this training, which has not written it"
-    else
-        # an old one would be taken for evidence of this training
-        if is_new "$log"; then RUN[training_log]=$log; else rm -f "$log"; fi
-        STEP[facts]+=" $(weights_fact)"
-        return
+certify_provided() { # for whole_infer: every export that infer_mode lists, or the one that the config has
+    local name
+    local -a names=('')
+    if quantises || quantises_model; then
+        certify_quantised && return
     fi
-    return 1
-}
-
-find_weights() { # set RUN[weights] to what train_model_name names, with or without .pdparams as it says
-    local folder
-    for folder in "${RUN[training_dir]}" "${RUN[training_dir]}/${RUN[model]}"; do
-        RUN[weights]=$folder/${VALUE[train_model_name]}
-        [[ ! -e $(weights_file) ]] || return 0
-    done
-    return 1
-}
-
-weights_file() { # print the path of RUN[weights] with its suffix
-    if [[ -e ${RUN[weights]} && ! -f ${RUN[weights]}.pdparams ]]; then
-        echo "${RUN[weights]}"
-    else
-        echo "${RUN[weights]}.pdparams"
-    fi
-}
-
-find_trained_weights() { # those of an earlier call; fail, and record it, unless its training is known to have passed
-    [[ -n $(passed_logs train) ]] && find_weights && return
-    echo "error: ${RUN[training_dir]}: no training that passed is on record there; start with --stage 1"
-    not_run evaluate predict export infer agree "no training that passed is on record"
-    return 1
-}
-
-weights_fact() { # print what a step that reads the weights notes
-    echo "weights=$(hash_of "$(weights_file)")"
-}
-
-model_fact() { # print what a step that reads the exported model notes
-    echo "model=$(hash_of "$(exported_model)")"
-}
-
-new_model() { # EXPECT of export: it left a model, and it is its own
-    local model path fresh=''
-    model=$(exported_model)
-    while IFS= read -r -d '' path; do
-        if ! is_new "$path"; then
-            STEP[reason]="it has not written $path, which is older"
-            return 1
+    [[ -z ${KEY[infer_mode]:-} ]] || { split_bars "${VALUE[infer_mode]}" && names=("${ENTRIES[@]}"); }
+    for name in "${names[@]}"; do
+        [[ $name != null ]] || continue
+        if [[ $name == kl_quant ]]; then
+            certify_quantised
+        else
+            take_provided_weights "$name"
+            certify_weights
         fi
-        [[ $path == *params* ]] || fresh=1
-    done < <(find -L "$model" -type f \( -name '*.pdmodel' -o -name '*.json' -o -name '__model__' -o -name '*.pdiparams' \
-        -o -name '__params__' \) -print0 2>/dev/null)
-    if [[ -z $fresh ]]; then
-        STEP[reason]="it wrote no model (*.pdmodel, *.json or __model__) to $model"
-        return 1
-    fi
-    STEP[facts]+=" $(model_fact)"
+    done
 }
 
-take_provided_weights() { # for whole_infer
-    local weights
+take_provided_weights() { # [EXPORT]: for whole_infer; EXPORT is an entry of infer_mode
+    local name
     RUN[tag]=provided RUN[gpu]=-1 RUN[training_dir]=${RUN[output_dir]}/provided
     choose_trainer norm_train
-    if is_set kl_quant && [[ ${VALUE[kl_quant]} != False ]]; then
-        skip_step quantise "post-training quantisation is not a part of this repository"
+    if [[ -n ${1:-} ]]; then
+        [[ $1 == norm ]] || RUN[tag]=provided_$1 RUN[training_dir]=${RUN[output_dir]}/provided_$1
+        RUN[export_field]=${1}_export
+        [[ $1 != kl_quant ]] || RUN[export_field]=kl_quant
+    elif [[ ${VALUE[infer_export]:-True} == True ]]; then
+        for name in norm pact fpgm distill; do
+            RUN[export_field]=${name}_export
+            ! is_set "${name}_export" || break
+        done
+    else
+        # a command of its own; False or null means that infer_model is an exported one
+        RUN[export_field]=infer_export
     fi
-    # the models dialect has a command of its own here; False or null means that infer_model is an exported one
-    [[ ${VALUE[infer_export]} == True ]] || RUN[export_field]=infer_export
-    weights=$(provided_weights "${VALUE[provided_weights]}") || exit 1
-    [[ ${RUN[infer_folder]} == . ]] || weights=${weights%.pdparams} # PaddleClas's commands add it themselves
-    RUN[weights]=$weights
+    RUN[weights]=''
+    if is_set provided_weights; then
+        see_provided_weights "${VALUE[provided_weights]}"
+        RUN[weights]=$REPLY
+    fi
+    [[ -z ${DIALECT[weights_without_suffix]:-} ]] || RUN[weights]=${RUN[weights]%.pdparams}
 }
 
-begin_evaluation() { # [SCRIPT]: the evaluation command, or with another script of tools/; fail for a foreign one
-    local i
+certify_quantised() { # post-training quantisation: its command, and inference with what it makes; fails where it is not here
+    local script
+    local field=quantise
+    quantises || field=kl_quant
+    RUN[tag]=quantised RUN[gpu]=-1 RUN[training_dir]=${RUN[output_dir]}/quantised RUN[export_field]=$field
+    begin_command "$field"
+    script=${COMMAND[1]:-}
+    if ! is_there "$script"; then
+        skip_step quantise "there is no $script here"
+        quantises
+        return
+    fi
+    if quantise; then
+        infer
+        ! in_stage 6 ||
+            skip_step agree "the model is a quantised one, which does not give the network's numbers: the predictions were NOT compared"
+    else
+        not_run infer agree "the quantisation failed"
+    fi
+}
+
+is_there() { # PATH of a script of the project
+    [[ -e $1 ]]
+}
+
+quantise() {
+    local field
+    in_stage 4 || return 0
+    if [[ ${DIALECT[same]:-} == *'provided_weights export_weights'* ]]; then # it starts from the weights, not from a model
+        see_provided_weights "${VALUE[provided_weights]:-}"
+        add_field export_weights "$REPLY"
+        add_field save_inference_dir "${RUN[training_dir]}/inference"
+    fi
+    for field in "${FIELDS[@]}"; do [[ $field != quant_* ]] || add_field "$field"; done
+    add_setting export
+    EXPECT=new_model run_step quantise "${RUN[training_dir]}_quantise.log" . "${COMMAND[@]}"
+}
+
+exports_model() { # whether the config has a command for it
+    is_set "${RUN[export_field]}" && [[ ${VALUE[${RUN[export_field]}]} != False ]]
+}
+
+begin_evaluation() { # [NAME]: the evaluation command, or that of the companion that its script declares under the name
+    local i script companion
     is_set eval || return 1
     begin_command eval
-    add_field pretrained "${RUN[weights]}"
+    add_field eval_weights "${RUN[weights]}"
     add_device
     add_field eval_free
     (($# > 0)) || return 0
+    script=$(script_of_command) && companion=$(declared "$1" "$script") || return
     for i in "${!COMMAND[@]}"; do
-        [[ ${COMMAND[i]} == tools/eval.py ]] && COMMAND[i]=tools/$1 && return
+        [[ ${COMMAND[i]} != "$script" ]] || COMMAND[i]=$companion
+    done
+}
+
+begin_prediction() { # the command that predicts with the training engine: the config's, or the companion of the eval script
+    see_images
+    see_from_root "$REPLY"
+    if is_set predict; then
+        local image=$REPLY
+        begin_command predict
+        place weights "${RUN[weights]}" || add_field export_weights "${RUN[weights]}"
+        # a setting of the config, which all scripts of the project know; an option may be another one's
+        [[ ${KEY[device]:-} == -* ]] || add_device
+        place image "$image" || names_path "$image" || add_field image "$image"
+    else
+        begin_evaluation predict && COMMAND+=(-o "Infer.infer_imgs=$REPLY")
+    fi
+}
+
+place() { # NAME VALUE: put the value where COMMAND has {NAME}; fails where it does not have it
+    local i found=1
+    for i in "${!COMMAND[@]}"; do
+        [[ ${COMMAND[i]} != *"{$1}"* ]] || { COMMAND[i]=${COMMAND[i]//"{$1}"/$2} && found=0; }
+    done
+    return "$found"
+}
+
+names_path() { # PATH: whether a word of COMMAND is that path, or an option with it
+    local word path=${1#./}
+    for word in "${COMMAND[@]}"; do
+        word=${word#*=}
+        word=${word#./}
+        [[ ${word%/} != "${path%/}" ]] || return 0
     done
     return 1
 }
 
-exported_model() { # print its folder: ours, or the one in the config, which a foreign export command may use
-    if [[ -d ${RUN[training_dir]}/inference ]]; then
-        echo "${RUN[training_dir]}/inference"
-    else
-        from_root "${VALUE[infer_model]:-${VALUE[save_inference_dir]}}"
-    fi
+see_images() { # sets REPLY: what the inference command predicts; after a training, it may be another line than in whole_infer
+    local field=${DIALECT[train_images]:-image}
+    if ! trains || ! is_set "$field"; then field=image; fi
+    REPLY=${VALUE[$field]:-}
 }
 
 # -------------------------------------------------------------------------------- combinations of inference options
 
 for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)... for every combination of the lists
-    local use_gpu device
+    local word device
     local -A seen=()
-    while IFS= read -r use_gpu; do
+    local -a words
+    split_bars "${VALUE[use_gpu]:-}" && words=("${ENTRIES[@]}")
+    for word in "${words[@]}"; do
         device=cpu
-        [[ ! $use_gpu =~ ^(True|gpu)$ ]] || device=gpu
+        [[ ! $word =~ ^(True|gpu)$ ]] || device=gpu
+        RUN[device]=$word # as the command wants it said
         [[ -n ${seen[$device]:-} ]] || "for_each_${device}_setting" "$1" # two words for one device are one entry
         seen[$device]=1
-    done < <(split_list "${VALUE[use_gpu]}")
+    done
+    if [[ -z ${seen[cpu]:-} ]] && ((RUN[gpus] == 0)); then
+        echo "note: '${KEY[use_gpu]}' names the GPU only, and there is none: running on the CPU instead"
+        RUN[device]=cpu
+        [[ $word == gpu ]] || RUN[device]=False
+        for_each_cpu_setting "$1"
+    fi
 }
 
 for_each_gpu_setting() { # COMMAND
-    local trt precision batch
+    local trt precision batch line
     if ((RUN[gpus] == 0)); then
         skip_step "infer gpu" "no GPU that this Paddle can use"
         return
     fi
-    while IFS=$'\t' read -r trt precision batch; do
+    combine use_tensorrt use_fp16 infer_batch_size
+    for line in "${COMBINATIONS[@]}"; do
+        IFS=$'\t' read -r trt precision batch <<<"$line"
         # lower precision is a setting of TensorRT
-        [[ $precision =~ ^(False|fp32|null)$ || $trt == True ]] || continue
+        is_full_precision "$precision" || [[ $trt == True || $precision == trt_* ]] || continue
         "$1" gpu "usetrt_${trt}_precision_${precision}_batchsize_${batch}" \
             use_tensorrt "$trt" use_fp16 "$precision" infer_batch_size "$batch"
-    done < <(combinations use_tensorrt use_fp16 infer_batch_size)
+    done
 }
 
 for_each_cpu_setting() { # COMMAND
-    local mkldnn threads precision batch
-    while IFS=$'\t' read -r mkldnn threads precision batch; do
-        if ! [[ $precision =~ ^(False|fp32|null)$ ]]; then
-            skip_step "infer cpu precision_$precision" "lower precision needs a GPU"
+    local mkldnn threads precision batch line
+    local -A told=()
+    combine enable_mkldnn cpu_threads use_fp16 infer_batch_size
+    for line in "${COMBINATIONS[@]}"; do
+        IFS=$'\t' read -r mkldnn threads precision batch <<<"$line"
+        if ! is_full_precision "$precision"; then
+            [[ -n ${told[$precision]:-} ]] || skip_step "infer cpu precision_$precision" "lower precision needs a GPU"
+            told[$precision]=1
             continue
         fi
         "$1" cpu "usemkldnn_${mkldnn}_threads_${threads}_precision_${precision}_batchsize_${batch}" \
             enable_mkldnn "$mkldnn" cpu_threads "$threads" use_fp16 "$precision" infer_batch_size "$batch"
-    done < <(combinations enable_mkldnn cpu_threads use_fp16 infer_batch_size)
+    done
 }
 
-combinations() { # FIELD...: print one tab-separated line per combination of their |-lists, each once: empty is null
-    local field value line found='' grown
+is_full_precision() { # PRECISION
+    [[ $1 =~ ^(False|fp32|paddle|null)$ ]]
+}
+
+combine() { # FIELD...: sets COMBINATIONS: a tab-separated line per combination of their |-lists, each once: empty is null
+    local field value line
+    local -a grown
+    local -A seen=()
+    COMBINATIONS=('')
     for field in "$@"; do
-        grown=''
-        while IFS= read -r line; do
-            while IFS= read -r value; do
-                grown+="${line:+$line$'\t'}${value:-null}"$'\n'
-            done < <(split_list "${VALUE[$field]:-null}")
-        done <<<"$found"
-        found=${grown%$'\n'}
+        grown=()
+        split_bars "${VALUE[$field]:-null}"
+        for line in "${COMBINATIONS[@]}"; do
+            for value in "${ENTRIES[@]}"; do grown+=("${line:+$line$'\t'}${value:-null}"); done
+        done
+        COMBINATIONS=("${grown[@]}")
     done
-    awk '!printed[$0]++' <<<"$found"
+    grown=()
+    for line in "${COMBINATIONS[@]}"; do
+        [[ -n ${seen[$line]:-} ]] || grown+=("$line")
+        seen[$line]=1
+    done
+    COMBINATIONS=("${grown[@]}")
 }
 
 add_values() { # (FIELD VALUE)...
@@ -271,32 +359,4 @@ new_inference_log() { # DEVICE SETTINGS: print the official name, or the trainin
         log=${RUN[training_dir]}_infer_${1}_$2.log
     fi
     echo "$log"
-}
-
-# ------------------------------------------------------------------------------------------------- the comparison
-
-predicts_with_ours() { # whether the inference command is a script of this repository
-    local script
-    local -a COMMAND
-    begin_command inference
-    script=$(realpath -m --relative-to=. "${RUN[infer_folder]}/${COMMAND[1]:-}")
-    [[ $script =~ ^(deploy/python/predict_(cls|det)|tools/infer/[a-z_]+)\.py$ ]]
-}
-
-why_not_compared() { # print why the predictions of this training cannot be compared; fail when they can
-    if ! predicts_with_ours; then
-        echo "the inference command is not deploy/python/predict_cls.py or predict_det.py"
-    elif ! begin_evaluation compare_engines.py; then
-        echo "the eval command is not tools/eval.py"
-    elif [[ -z $(passed_logs infer) ]]; then
-        echo "no inference was run"
-    else
-        false
-    fi
-}
-
-inference_options() { # print the words of the inference command behind its script, a word per line
-    begin_command inference
-    add_field infer_free
-    ((${#COMMAND[@]} < 3)) || printf '%s\n' "${COMMAND[@]:2}"
 }

@@ -83,7 +83,7 @@ def test_the_models_dialect_is_read_field_by_field(tmp_path):
 def test_the_older_form_of_the_paddleclas_dialect_is_read_field_by_field():
     found, _ = fields(CONFIGS / "arcface.txt")
     assert found["epochs"] == ("--train_num", "1")
-    assert found["free_export"] == ("export2", "null")
+    assert found["free_export2"] == ("export2", "null")
     assert found["provided_weights"] == ("train_model", "./inference")
     assert found["inference"][1] == "tools/inference.py  --export_type=paddle --benchmark=True"
     assert found["use_fp16"] == ("--precision", "fp32")
@@ -190,11 +190,11 @@ def test_a_missing_section(tree, tmp_path, dialect, title):
 @pytest.mark.parametrize(
     ("dialect", "line", "expected"),
     [
-        ("paddleclas", "gpu_list", ":12: train_params has 11 lines"),
+        ("paddleclas", "gpu_list", ":4: expected 'gpu_list:…', found '-o Global.device:…'"),
         ("paddleclas", "pact_train", "'free_train' next"),
-        ("paddleclas", "eval", "'eval_free' next"),
-        ("paddleclas", "infer_model", "'infer_free' next"),
-        ("models", "gpu_list", ":10: train_params has 9 lines"),
+        ("paddleclas", "eval", ":24: expected 'eval:…', found 'null:…'"),
+        ("paddleclas", "infer_model", ":38: expected 'infer_export:…', found 'infer_quant:…'"),
+        ("models", "gpu_list", ":4: expected 'gpu_list:…', found 'use-gpu:…'"),
         ("models", "norm_train", "'norm_train' next"),
         ("models", "train_model", "'infer_export' next"),
         ("models", "--img-path", "'benchmark' next"),
@@ -313,12 +313,18 @@ def test_an_unknown_mode_and_wrong_options(chain):
         ("eval", "eval.py 'x", "'eval' has a quote that is not closed"),
         ("norm_export", "export.py it's", "'norm_export' has a quote that is not closed"),
         ("inference", "lite_train=infer.py 'x|whole=y", "'inference' has a quote that is not closed"),
-        ("inference", "null", "'inference' has no value"),
     ],
 )
 def test_wrong_values_are_told_with_their_line(chain, key, value, expected):
     chain.set(key, value)
     assert_refused(chain, line_of(chain, f"{key}:"), expected)
+
+
+def test_where_nothing_is_trained_there_must_be_something_to_infer(chain):
+    chain.set("inference", "null")
+    assert_refused(chain, line_of(chain, "inference:"), "'inference' has no value", mode="whole_infer")
+    chain.set("norm_train", "null")
+    assert_refused(chain, line_of(chain, "inference:"), "'inference' has no value")
 
 
 def test_a_quote_in_a_key(chain):

@@ -144,22 +144,26 @@ class Match:
 
 
 class Matches:
-    """The `Match`es of all outputs of the exported model over all calls."""
+    """The `Match`es of all outputs of the exported model over all calls.
+
+    Those of evaluate and of predict are apart: one may have softmax in its network, and the other behind it.
+    """
 
     def __init__(self, names, limit):
         self.names, self.limit, self.shapes = names, limit, ""
-        self._found = [None] * len(names)  # of each output of the export: {(position, step): Match}
+        self._sources = {}  # {source: [{(position, step): Match} of each output of the export]}
 
-    def add(self, call, keys, expected, outputs):
+    def add(self, source, call, keys, expected, outputs):
         """Count one call: `expected` are the layer's outputs, `outputs` the exported model's."""
         sides = [", ".join(str(list(array.shape)) for array in arrays[:4]) for arrays in (outputs, expected)]
         self.shapes = f"{sides[0]}, and {sides[1]}"
         made = {}  # a step of an output is computed once
+        known = self._sources.setdefault(source, [None] * len(self.names))
         for number, output in enumerate(outputs):
             fitting = {(p, step) for p, array in enumerate(expected) for step in steps_for(array, output)}
-            if self._found[number] is None:
-                self._found[number] = {key: Match(*key, self.limit) for key in sorted(fitting)}
-            found = self._found[number]
+            if known[number] is None:
+                known[number] = {key: Match(*key, self.limit) for key in sorted(fitting)}
+            found = known[number]
             for key in [key for key in found if key not in fitting]:
                 del found[key]  # another shape
             for (position, step), match in found.items():
@@ -167,20 +171,29 @@ class Matches:
                     made[position, step] = step.apply(expected[position])
                 match.add(call, keys, made[position, step], output, outputs)
             if any(match.is_bitwise for match in found.values()):
-                self._found[number] = {key: match for key, match in found.items() if match.is_bitwise}
+                known[number] = {key: match for key, match in found.items() if match.is_bitwise}
 
-    @property
-    def best(self):
+    def best(self, source):
         """[best `Match` or None] for each output of the export."""
-        return [min(found.values(), key=lambda one: one.order) if found else None for found in self._found]
+        known = self._sources.get(source, ())
+        return [min(found.values(), key=lambda one: one.order) if found else None for found in known]
+
+    def of(self, source):
+        """The best `Match`es that count: an output of the export that has only the shape of what another one is equal
+        to has no counterpart of its own."""
+        best = [match for match in self.best(source) if match]
+        taken = {match.position for match in best if match.is_near}
+        return [match for match in best if match.is_near or match.position not in taken]
 
     @property
     def counted(self):
-        """The best `Match`es that count: an output of the export that has only the shape of what another one is equal
-        to has no counterpart of its own."""
-        best = [match for match in self.best if match]
-        taken = {match.position for match in best if match.is_near}
-        return [match for match in best if match.is_near or match.position not in taken]
+        """The same of all sources."""
+        return [match for source in self._sources for match in self.of(source)]
+
+    @property
+    def unmatched(self):
+        """How many outputs of the export have no counterpart, in the source where they are most."""
+        return max(len(self.names) - len(self.of(source)) for source in self._sources)
 
     @property
     def is_bitwise(self):

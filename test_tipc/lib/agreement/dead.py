@@ -3,16 +3,18 @@
 from agreement.limits import Spread
 from agreement.rows import mirrored, model_inputs, negated, parts_of
 
+_MOST_IMAGES = 4
+
 
 def spreads_of(calls, keys_of_call, outputs_of_call):
-    """[Spread] of the outputs, over the kept calls: `keys_of_call(call)` are the images' keys."""
+    """[Spread] of the outputs of each network, over the kept calls: `keys_of_call(call)` are the images' keys."""
     spreads = {}
     for call in calls:
         keys = keys_of_call(call)
         for position, output in enumerate(outputs_of_call(call)):
             parts = parts_of(output, call)
             for key, part in zip(keys, parts or ()):
-                spreads.setdefault(position, Spread()).add(key, part)
+                spreads.setdefault((call.network, position), Spread()).add(key, part)
     return list(spreads.values())
 
 
@@ -33,11 +35,39 @@ def is_dead(exported, call, order):
 
     None where that is not known: its outputs are integers, or of another size each time.
     """
+    arrays, batched = _first_image(exported, call, order)
+    return _are_the_same(exported, (arrays, mirrored(arrays, batched), negated(arrays)))
+
+
+def ignores_image(exported, calls):
+    """Whether a model of several inputs gives the same outputs when the largest of them, the image, is another one.
+
+    `calls` are (call, order of inputs). None where that is not known.
+    """
+    if len(exported.feeds) < 2:
+        return None
+    arrays, _ = _first_image(exported, *calls[0])
+    image = max(range(len(arrays)), key=lambda position: arrays[position].size)
+    others = (_first_image(exported, *pair)[0][image] for pair in calls[1:_MOST_IMAGES])
+    tried = [arrays]
+    for other in others:
+        if other.shape == arrays[image].shape and not (other == arrays[image]).all():
+            tried.append([other if position == image else array for position, array in enumerate(arrays)])
+    return _are_the_same(exported, tried) if len(tried) > 1 else None
+
+
+def _first_image(exported, call, order):
+    """(inputs of the first image of a call, whether each is cut along the batch), or of all where the batch is fixed."""
     arrays, batched = model_inputs(call, order)
     if exported.fixed_batch in (None, 1):
         arrays = [array[:1] if cut else array for array, cut in zip(arrays, batched)]
+    return arrays, batched
+
+
+def _are_the_same(exported, tried):
+    """Whether the outputs for all these inputs are the same; None where that is not known."""
     spreads = {}
-    for number, inputs in enumerate((arrays, mirrored(arrays, batched), negated(arrays))):
+    for number, inputs in enumerate(tried):
         try:
             outputs = exported.run(inputs)
         except RuntimeError:

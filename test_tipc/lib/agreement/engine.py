@@ -39,7 +39,7 @@ class Engine:
 
 def setting_of(folder):
     """The setting in words: `cpu usemkldnn_True` of the folder `cpu_usemkldnn_True`, as the chain's steps have it."""
-    return re.sub(r"^(cpu|gpu)_", r"\1 ", folder.name)
+    return re.sub(r"^(cpu|gpu)_", r"\1 ", folder.name.removesuffix("_observed"))
 
 
 def check_engine(engine):

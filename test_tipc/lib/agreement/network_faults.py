@@ -12,7 +12,7 @@ _DEPENDS = 1e-3  # of the scale: more than the rounding of another batch makes
 
 def explain(replay, state, step):
     """The reason in words, the most certain one first."""
-    call, order = replay.first
+    call, order = replay.unequal
     arrays, batched = model_inputs(call, order)
     reasons = (
         _changes(replay.exported, arrays),
@@ -43,7 +43,7 @@ def _both_nan(first, second):
 
 def _missing_step(replay):
     """Softmax, sigmoid or argmax in the network, and not in the export."""
-    call, order = replay.first
+    call, order = replay.unequal
     arrays, _ = model_inputs(call, order)
     try:
         outputs = replay.exported.run(arrays)

@@ -168,7 +168,7 @@ def score_pairs(pairing, replay):
 
     `pairing` is that of the preprocessing check, `replay` that of the network check, which knows which output is which.
     """
-    matches = replay.matches.best
+    matches = replay.matches.best("predict")
     scored = [number for number, match in enumerate(matches) if match and match.scored and match.total == 0]
     if len(scored) != 1:
         return []

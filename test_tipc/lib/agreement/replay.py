@@ -20,6 +20,7 @@ class Replay:
         self.exported, self.sources = exported, sources
         pairs = [pair for source in sources.values() for pair in zip(source.calls, source.orders)]
         self.kept = [(call, orders) for call, orders in pairs if call.file]
+        self._step = {id(call): step for step, source in sources.items() for call in source.calls}
         self.on_gpu = any(call.place == "gpu" for call, _ in self.kept)
         self.limit = limits.OTHER_DEVICE if self.on_gpu else limits.REWRITTEN
         self.threads, self.by_rows, self.fault, self.choice = 1, False, "", 0
@@ -28,6 +29,14 @@ class Replay:
     def first(self):
         """(call, order of its inputs) of the first kept call."""
         call, orders = self.kept[0]
+        return call, self.order_of(orders)
+
+    @property
+    def unequal(self):
+        """The same of the first kept call of a step that is not bitwise equal, of the first one where all are."""
+        bad = {step for step in self.sources if not all(match.is_bitwise for match in self.matches.of(step))}
+        found = (pair for pair in self.kept if self._step[id(pair[0])] in bad)
+        call, orders = next(found, self.kept[0])
         return call, self.order_of(orders)
 
     def order_of(self, orders):
@@ -68,7 +77,8 @@ class Replay:
         matches = Matches(self.exported.outputs, self.limit)
         for call, orders in kept:
             order = self.order_of(orders)
-            matches.add(call, keys_of(call, order), call.arrays("out"), self._outputs(call, order, threads, by_rows))
+            outputs = self._outputs(call, order, threads, by_rows)
+            matches.add(self._step[id(call)], call, keys_of(call, order), call.arrays("out"), outputs)
         return matches
 
     def _outputs(self, call, order, threads, by_rows):

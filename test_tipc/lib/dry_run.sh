@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# --dry_run: the chain as it is, but its steps are printed instead of run. What would act, or look at what earlier steps
+# left, is replaced here; all that plans is the chain's own.
+
+declare -A RUN # see common_func.sh
+
+declare -a PLANNED=() # "tag<tab>name<tab>log" of the steps that would be run
+
+plan_only() { # from now on nothing is run, written, or looked for
+    begin_chain() { # RECORD COMMAND...
+        RUN[output_dir]=${RUN[output_root]}/${RUN[model]}/${RUN[mode]}
+        RUN[python]=python RUN[versions]='' RUN[commit]='' RUN[facts]='' RUN[gpus]=0 RUN[tag]='' RUN[told]=''
+        PLANNED=()
+        if command -v nvidia-smi >/dev/null; then RUN[gpus]=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU'); fi
+        printf '# dialect %s, model %s, mode %s\n' "${DIALECT[name]}" "${RUN[model]}" "${RUN[mode]}"
+        ! in_stage 0 || run_step prepare '' . "${@:2}"
+        ((RUN[stop_stage] > 0)) || exit 0
+    }
+
+    run_step() { # NAME LOG FOLDER COMMAND...
+        local visible=''
+        tell_training
+        [[ -z ${CUDA_VISIBLE_DEVICES:-} || $4 != python ]] || visible="CUDA_VISIBLE_DEVICES=$CUDA_VISIBLE_DEVICES "
+        printf '%s: (in %s) %s' "$1" "$3" "$visible"
+        printf '%q ' "${@:4:$#-4}"
+        printf '%q\n' "${!#}"
+        PLANNED+=("${RUN[tag]}"$'\t'"$1"$'\t'"$2")
+        [[ -z ${EXPECT:-} ]] || STEP=([facts]='' [reason]='') "$EXPECT" || true
+    }
+
+    prepare_project() {
+        [[ -z ${RUN[project_prepare]} ]] || ! in_stage 0 ||
+            run_step project_prepare '' . bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}"
+    }
+
+    skip_step() { # NAME REASON
+        tell_training
+        printf '%s: skipped (%s)\n' "$1" "$2"
+    }
+
+    not_run() { # NAME... REASON
+        local name
+        for name in "${@:1:$#-1}"; do skip_step "$name" "${!#}"; done
+    }
+
+    passed_logs() { # KIND: the planned steps of that kind will pass
+        local line tag name log
+        for line in "${PLANNED[@]}"; do
+            IFS=$'\t' read -r tag name log <<<"$line"
+            [[ $tag != "${RUN[tag]}" || "$name " != "$1 "* ]] || printf '%s\n' "$log"
+        done
+    }
+
+    is_log_of_another_tag() { # LOG
+        local line
+        for line in "${PLANNED[@]}"; do
+            [[ ${line%%$'\t'*} == "${RUN[tag]}" || ${line##*$'\t'} != "$1" ]] || return 0
+        done
+        return 1
+    }
+
+    newest_weights() { # FOLDER/ NAME: where they would be, first of all
+        RUN[weights]=$1$2
+    }
+
+    find_trained_weights() { find_weights; }
+    new_weights() { find_weights; }
+    new_model() { :; }
+    note_what_agreed() { :; }
+    is_there() { :; }
+    holds_model() { :; }
+    note_inputs() { :; }
+    weights_fact() { :; }
+    model_fact() { :; }
+    finish() { exit 0; }
+}
+
+tell_training() { # a heading before the first line of each training
+    [[ -z ${RUN[tag]} || ${RUN[told]} == "${RUN[tag]}" ]] || printf '\n# %s\n' "${RUN[tag]}"
+    RUN[told]=${RUN[tag]}
+}

@@ -188,14 +188,15 @@ class NoBoxes(paddle.nn.Layer):
         self.fc, self.rows = paddle.nn.Linear(3, 6), rows
 
     def forward(self, x):
-        boxes = self.fc(x.mean([2, 3])).sum() * paddle.zeros([self.rows, 6])
-        if self.rows:
-            boxes = boxes - paddle.to_tensor([1.0, 0, 0, 0, 0, 0])
+        nothing = self.fc(x.mean([2, 3])) * 0 - paddle.to_tensor([1.0, 0, 0, 0, 0, 0])
+        boxes = nothing if self.rows else paddle.masked_select(nothing, nothing > 0).reshape([-1, 6])
         return boxes, paddle.zeros([1], "int32") + self.rows
 
 
 @pytest.mark.parametrize("rows", [0, 1])
 def test_nothing_is_detected(project, exports, rows):
+    if not rows and paddle.__version__.startswith("2."):
+        pytest.skip("an export of Paddle 2 cannot return an empty tensor")
     ran = project(exports(f"no_boxes_{rows}", lambda: zoo.filled(NoBoxes(rows)), ((None, 3, 16, 16), "float32", "x")))
     for row in range(3):
         ran.layer("evaluate", zoo.filled(NoBoxes(rows)), {"x": PIXELS[row : row + 1]})

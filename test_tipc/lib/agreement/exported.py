@@ -60,6 +60,10 @@ class Exported:
             del self._predictors[threads]  # it may hold a part of the batch
             raise RuntimeError(_reason(error)) from error
 
+    def reload(self):
+        """Forget the loaded model: the next run loads it again."""
+        self._predictors.clear()
+
     def run_rows(self, inputs, is_batched, batch):
         """As `run`, image by image: the arrays whose `is_batched` is true are cut along their first side."""
         rows = [

@@ -247,9 +247,10 @@ fill_in() { # TEXT: sets REPLY: {field} replaced by its value, {model} by MODEL,
 weights_for_whole_infer() { # print the path of the weights that the config provides, from the root; nothing if it needs none
     local value
     # files of serving, too, may have such a line
-    if value=$(choose_dialect && name_lines && copy_same_lines && { ! needs_weights || printf '%s\n' "${VALUE[provided_weights]:-}"; }) \
-        2>/dev/null; then
-        [[ -n $value ]] || return 0
+    if value=$(choose_dialect && name_lines && copy_same_lines && { needs_weights || echo none; }) 2>/dev/null; then
+        [[ $value != none ]] || return 0
+        choose_dialect && name_lines && copy_same_lines
+        value=${VALUE[provided_weights]:-}
     else
         value=$(value_of pretrained_model_url train_model)
     fi

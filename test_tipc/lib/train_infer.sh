@@ -23,10 +23,6 @@ for_each_training() { # COMMAND: run it for each of gpu_list x autocast x traine
     split_bars "${VALUE[gpu_list]}" && gpus=("${ENTRIES[@]}")
     split_bars "${VALUE[autocast]:-null}" && autocasts=("${ENTRIES[@]}")
     split_bars "${VALUE[trainer]}" && trainers=("${ENTRIES[@]}")
-    if [[ ${trainers[*]} == null ]]; then
-        skip_step train "the config has no trainer (its trainer line is null)"
-        return
-    fi
     for gpu in "${gpus[@]}"; do
         for autocast in "${autocasts[@]}"; do
             for trainer in "${trainers[@]}"; do
@@ -228,7 +224,7 @@ begin_evaluation() { # [SCRIPT]: the evaluation command, or with another script 
     return 1
 }
 
-see_images() { # sets REPLY: what the inference command predicts; after a training, it may be another line than in whole_infer
+see_images() { # sets REPLY: what the inference command predicts, which may be another line after a training
     local field=${DIALECT[train_images]:-image}
     if ! trains || ! is_set "$field"; then field=image; fi
     REPLY=${VALUE[$field]:-}

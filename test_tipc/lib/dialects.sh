@@ -11,7 +11,7 @@ declare -A TABLE_BEGIN=() TABLE_END=() # by name: where its rows begin and end
 declare -A SETTINGS=()     # by name: the lines `setting words`
 declare -A DIALECT=()      # the settings of the dialect of the config, and its `name`
 declare -A ROW_FLAG=()     # by field of the config: words
-declare -A FIT=()          # how the last table fitted: keys, extra lines; or where it did not: line and reason
+declare -A FIT=()          # how the last table fitted: keys, extra lines and the first of them; or where it did not: line and reason
 declare -a FIT_FIELDS=() FIT_LINES=() # of the last table: its fields, and which elements of LINE_TEXT they are
 declare -a PARTS=()        # see config_parts
 declare -a LINES_FOUND=()  # see split_lines
@@ -146,8 +146,10 @@ enter_block() { # NUMBER
     FIT_BLOCK=$1 FIT_AT=${BLOCK_FIRST[$1]} FIT_END=$((BLOCK_FIRST[$1] + BLOCK_LINES[$1]))
 }
 
-close_block() { # lines that no row is for
-    ((FIT_AT >= FIT_END)) || FIT[extra]=$((FIT[extra] + FIT_END - FIT_AT))
+close_block() { # count the lines that no row is for
+    ((FIT_AT < FIT_END)) || return 0
+    FIT[extra]=$((FIT[extra] + FIT_END - FIT_AT))
+    FIT[first_extra]=${FIT[first_extra]:-${LINE_NUMBER[FIT_AT]}}
 }
 
 fit_row() { # FIELD KEY FLAG: the next line of the block is that row's
@@ -190,6 +192,8 @@ name_lines() { # [TITLE]: KEY, VALUE and LINE of every field of the dialect; TIT
     local i field at text
     FIELDS=() KEY=() VALUE=() LINE=() ROW_FLAG=()
     fit_table "${DIALECT[name]}" "${1:-}" || die "$CONFIG_FILE:${FIT[line]}: ${FIT[reason]}"
+    ((FIT[extra] == 0)) ||
+        CONFIG_NOTES+=("$CONFIG_FILE:${FIT[first_extra]}: more lines than the dialect ${DIALECT[name]} has: not used (${FIT[extra]} in all)")
     for i in "${!FIT_FIELDS[@]}"; do
         field=${FIT_FIELDS[i]} at=${FIT_LINES[i]}
         KEY[$field]=${LINE_KEY[at]} VALUE[$field]=${LINE_VALUE[at]} LINE[$field]=${LINE_NUMBER[at]}

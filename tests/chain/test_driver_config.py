@@ -211,6 +211,13 @@ def test_an_added_line_that_shifts_the_others(chain):
     assert_refused(chain, f"{chain.path}:4: expected 'gpu_list:…', found 'another:…'")
 
 
+def test_lines_behind_those_of_the_dialect_are_said(chain):
+    chain.text = chain.text.replace("null:null\n##\n", "null:null\n--x:1\n--y:2\n##\n", 1)
+    chain.path.write_text(chain.text)
+    _, notes = fields(chain.path)
+    assert notes == f"note: {chain.path}:14: more lines than the dialect paddleclas has: not used (2 in all)"
+
+
 def test_titles_without_lines(chain):
     chain.text = "===train_params===\n===eval_params===\n"
     assert_refused(chain, f"{chain.path}:1:", "train_params has 0 lines")

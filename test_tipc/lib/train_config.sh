@@ -119,12 +119,12 @@ check_values() {
     elif trains; then
         check_needed gpu_list trainer
         check_trainers
-        [[ -z ${KEY[inference]:-} ]] || is_set inference || trains_something || check_needed inference
     else
         [[ -n ${KEY[inference]:-} ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: the config has trainings only: it has nothing for the mode ${RUN[mode]}"
         check_needed inference
-        ! needs_weights || check_needed provided_weights
+        ! needs_weights || is_set provided_weights ||
+            die "$CONFIG_FILE:${LINE[provided_weights]}: '${KEY[provided_weights]}' has no value; it names the weights for whole_infer"
     fi
     ! trains || [[ "|${VALUE[gpu_list]//[[:space:]]/}|" != *'||'* ]] ||
         die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"
@@ -154,15 +154,6 @@ check_trainers() { # each entry of the list is the key of one of the lines that 
         [[ $trainer == null ]] || is_trainer "$trainer" || [[ -n $trainer && " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: 'trainer': no line '$trainer:…' follows; there are:$known"
     done
-}
-
-trains_something() { # whether the config has a command for one of its trainers
-    local trainer
-    local -a trainers
-    split_bars "${VALUE[trainer]}"
-    trainers=("${ENTRIES[@]}")
-    for trainer in "${trainers[@]}"; do ! choose_trainer "$trainer" || return 0; done
-    return 1
 }
 
 check_infer_modes() { # each entry of infer_mode is the name of an export

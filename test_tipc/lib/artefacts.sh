@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The weights that a training leaves and the model that an export leaves: where they lie, and whether they are this run's.
+# The weights that a training leaves, and the model that an export leaves: where they are, and whether they are new.
 # Sourced after train_infer.sh.
 
 declare -A RUN # see common_func.sh
@@ -43,7 +43,7 @@ find_weights() { # set RUN[weights] to what train_model_name names, with or with
     return 1
 }
 
-newest_weights() { # FOLDER/ NAME: set RUN[weights] to the newest that fits the name, which may be a pattern; fail without
+newest_weights() { # FOLDER/ NAME: set RUN[weights] to the newest that fits the name or pattern; or fail
     local path newest='' found=''
     local -a paths
     expand_weights "$1" "$2"
@@ -145,7 +145,7 @@ holds_model() { # FOLDER
     return 1
 }
 
-search_model() { # FOLDER of the export: sets MODEL to it, or to a folder in it; the command may use the config's instead
+search_model() { # FOLDER of the export: sets MODEL to the folder in it that holds a model, or else to the config's
     local path
     MODEL=$1
     for path in "$1" "$1"/*/ "$1"/*/*/; do

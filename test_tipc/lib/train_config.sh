@@ -59,7 +59,7 @@ take_values_for_mode() { # of every value that is a `mode=value|mode=value` list
     fi
 }
 
-take_predict_command() { # the free line of eval_params may be `predict:command`, for predicting with the training engine
+take_predict_command() { # the free line of eval_params may be `predict:command`
     [[ ${KEY[eval_free]:-} == predict ]] || return 0
     KEY["predict"]=predict VALUE["predict"]=${VALUE[eval_free]} LINE["predict"]=${LINE[eval_free]}
     KEY[eval_free]=null VALUE[eval_free]=null
@@ -114,7 +114,7 @@ check_values() {
     check_model_name
     check_quotes
     if quantises; then
-        trains && die "$CONFIG_FILE:${LINE[quantise]}: a post-training quantisation has nothing to train: its mode is whole_infer"
+        trains && die "$CONFIG_FILE:${LINE[quantise]}: a quantisation after training has only the mode whole_infer"
         check_needed quantise inference
     elif trains; then
         check_needed gpu_list trainer
@@ -124,7 +124,8 @@ check_values() {
             die "$CONFIG_FILE:${LINE[trainer]}: the config has trainings only: it has nothing for the mode ${RUN[mode]}"
         check_needed inference
         ! needs_weights || is_set provided_weights ||
-            die "$CONFIG_FILE:${LINE[provided_weights]}: '${KEY[provided_weights]}' has no value; it names the weights for whole_infer"
+            die "$CONFIG_FILE:${LINE[provided_weights]}: '${KEY[provided_weights]}' has no value;" \
+                "it names the weights for whole_infer"
     fi
     ! trains || [[ "|${VALUE[gpu_list]//[[:space:]]/}|" != *'||'* ]] ||
         die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"
@@ -151,7 +152,8 @@ check_trainers() { # each entry of the list is the key of one of the lines that 
     done
     split_bars "${VALUE[trainer]}"
     for trainer in "${ENTRIES[@]}"; do
-        [[ $trainer == null ]] || is_trainer "$trainer" || [[ -n $trainer && " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
+        [[ $trainer == null ]] || is_trainer "$trainer" && continue
+        [[ -n $trainer && " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: 'trainer': no line '$trainer:…' follows; there are:$known"
     done
 }

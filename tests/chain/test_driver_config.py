@@ -215,7 +215,7 @@ def test_lines_behind_those_of_the_dialect_are_said(chain):
     chain.text = chain.text.replace("null:null\n##\n", "null:null\n--x:1\n--y:2\n##\n", 1)
     chain.path.write_text(chain.text)
     _, notes = fields(chain.path)
-    assert notes == f"note: {chain.path}:14: more lines than the dialect paddleclas has: not used (2 in all)"
+    assert notes == f"note: {chain.path}:14: 2 more lines than the dialect paddleclas has: not used"
 
 
 def test_titles_without_lines(chain):

@@ -4,11 +4,12 @@
 #
 # The facts of a run are in one array, RUN, under these names; reading a name that was not set ends the script:
 #   config mode model              the config's path, the mode, and the model that the config names
-#   stage stop_stage evidence …    the options of the command line, less their dashes
+#   stage stop_stage evidence …    the options of the command line, without their dashes
 #   output_root output_dir         the folder of all runs, and that of this run
 #   results lock                   the record of this run in the official form, and its lock
-#   python versions commit gpus    the interpreter, what it has, our commit, and how many GPUs can be used
-#   inputs facts                   the hash of all that the run depends on, and what every step notes: that, and our commit
+#   python versions gpus           the interpreter, what it has, and how many GPUs can be used
+#   commit tool                    the commit of the project, and that of this tool
+#   inputs facts                   the hash of all that the run depends on; what every step notes: that, and the commit
 #   infer_folder                   where the config's inference command is run
 #   gpu autocast tag training_dir  the current training, the name of its logs, and its folder
 #   train_field train_options export_field weights    the fields of its commands, and its weights
@@ -25,7 +26,8 @@ set +o posix # which POSIXLY_CORRECT turns on
 unset POSIXLY_CORRECT
 # in a hook of git, or by hand: they make git speak of another repository
 unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_PREFIX GIT_NAMESPACE
-ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+TIPC=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) # the tool: this folder
+ROOT=${TIPC%/*}                                    # the project under test; --project names another one
 MODES=(lite_train_lite_infer lite_train_whole_infer whole_infer whole_train_whole_infer)
 declare -A RUN
 
@@ -40,22 +42,24 @@ die() { # MESSAGE: print one line on standard error and exit
 }
 
 # shellcheck source=test_tipc/lib/config.sh
-source "$ROOT/test_tipc/lib/config.sh"
+source "$TIPC/lib/config.sh"
 # shellcheck source=test_tipc/lib/dialects.sh
-source "$ROOT/test_tipc/lib/dialects.sh"
+source "$TIPC/lib/dialects.sh"
 # shellcheck source=test_tipc/lib/command.sh
-source "$ROOT/test_tipc/lib/command.sh"
+source "$TIPC/lib/command.sh"
+# shellcheck source=test_tipc/lib/declared.sh
+source "$TIPC/lib/declared.sh"
 # shellcheck source=test_tipc/lib/options.sh
-source "$ROOT/test_tipc/lib/options.sh"
+source "$TIPC/lib/options.sh"
 # shellcheck source=test_tipc/lib/lock.sh
-source "$ROOT/test_tipc/lib/lock.sh"
+source "$TIPC/lib/lock.sh"
 # shellcheck source=test_tipc/lib/process.sh
-source "$ROOT/test_tipc/lib/process.sh"
+source "$TIPC/lib/process.sh"
 # shellcheck source=test_tipc/lib/record.sh
-source "$ROOT/test_tipc/lib/record.sh"
+source "$TIPC/lib/record.sh"
 # shellcheck source=test_tipc/lib/inputs.sh
-source "$ROOT/test_tipc/lib/inputs.sh"
+source "$TIPC/lib/inputs.sh"
 # shellcheck source=test_tipc/lib/environment.sh
-source "$ROOT/test_tipc/lib/environment.sh"
+source "$TIPC/lib/environment.sh"
 # shellcheck source=test_tipc/lib/chain.sh
-source "$ROOT/test_tipc/lib/chain.sh"
+source "$TIPC/lib/chain.sh"

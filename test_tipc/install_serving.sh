@@ -27,7 +27,7 @@ main() {
         die "the packages that Paddle Serving needs could not be installed"
     install_wheels
     # its wheels have code for the protobuf of their time
-    "${RUN[python]}" "$ROOT/test_tipc/lib/renew_pb2.py" paddle_serving_server paddle_serving_app paddle_serving_client ||
+    "${RUN[python]}" "$TIPC/lib/renew_pb2.py" paddle_serving_server paddle_serving_app paddle_serving_client ||
         die "Paddle Serving's messages could not be made to fit the protobuf of ${RUN[python]}"
 }
 

@@ -17,11 +17,11 @@
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/service.sh
-source "$ROOT/test_tipc/lib/service.sh"
+source "$TIPC/lib/service.sh"
 # shellcheck source=test_tipc/lib/serving_config.sh
-source "$ROOT/test_tipc/lib/serving_config.sh"
+source "$TIPC/lib/serving_config.sh"
 # shellcheck source=test_tipc/lib/serving.sh
-source "$ROOT/test_tipc/lib/serving.sh"
+source "$TIPC/lib/serving.sh"
 
 STAGES=(prepare model convert 'server|client|stop' agree)
 
@@ -36,6 +36,7 @@ main() {
     read_serving_config
 
     begin_chain results_serving.log bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}" # stage 0
+    note_inputs
     name_serving_folders
     if ! find_model; then
         not_run convert server client agree "there is no exported model"

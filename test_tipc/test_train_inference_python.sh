@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # Certify a model from training to inference: train, evaluate, predict, export, infer, and prove that all agree.
 #
-#   bash test_tipc/test_train_inference_python.sh CONFIG MODE [--stage N] [--stop_stage N] [--evidence] [--dry_run]
+#   bash test_tipc/test_train_inference_python.sh CONFIG MODE [--stage N] [--stop_stage N] [--evidence]
+#       [--project FOLDER] [--project_prepare] [--dry_run]
 #   bash test_tipc/test_train_inference_python.sh \
 #       test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt lite_train_lite_infer
 #
+# The project under test is the folder that holds test_tipc/, or --project FOLDER: any Paddle project, unchanged.
+# --project_prepare runs that project's own test_tipc/prepare.sh, which may download.
 # MODE: lite_train_lite_infer   train and infer a few images
 #       lite_train_whole_infer  train a few, infer the whole validation set
 #       whole_train_whole_infer train and infer the whole set
@@ -21,18 +24,20 @@
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/train_config.sh
-source "$ROOT/test_tipc/lib/train_config.sh"
+source "$TIPC/lib/train_config.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
-source "$ROOT/test_tipc/lib/train_infer.sh"
+source "$TIPC/lib/train_infer.sh"
 # shellcheck source=test_tipc/lib/artefacts.sh
-source "$ROOT/test_tipc/lib/artefacts.sh"
+source "$TIPC/lib/artefacts.sh"
+# shellcheck source=test_tipc/lib/agree.sh
+source "$TIPC/lib/agree.sh"
 # shellcheck source=test_tipc/lib/dry_run.sh
-source "$ROOT/test_tipc/lib/dry_run.sh"
+source "$TIPC/lib/dry_run.sh"
 
-STAGES=(prepare 'train|converge|weights' evaluate predict 'export|quantise' infer agree)
+STAGES=('prepare|project_prepare' 'train|converge|weights' evaluate predict 'export|quantise' infer agree)
 
 main() {
-    parse_chain_options --dry_run -- "$@"
+    parse_chain_options '--project=.+=a folder' --project_prepare --dry_run -- "$@"
     ((${#ARGUMENTS[@]} == 2)) || die "usage: bash test_tipc/test_train_inference_python.sh CONFIG MODE (see --help)"
     RUN[mode]=${ARGUMENTS[1]}
     is_mode "${RUN[mode]}" || die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]}"
@@ -43,7 +48,10 @@ main() {
 }
 
 certify_config() { # all stages of RUN[config]
-    begin_chain results_python.log bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}" # stage 0
+    begin_chain results_python.log bash "$(tool prepare.sh)" "${RUN[config]}" "${RUN[mode]}" \
+        ${RUN[project]:+--project "$ROOT"} # stage 0
+    prepare_project
+    note_inputs
     if [[ ${RUN[mode]} == whole_infer ]]; then
         certify_provided
     else
@@ -74,6 +82,7 @@ certify_weights() { # of RUN[weights]
         return
     fi
     infer
+    agree_observed
     agree
     ARTEFACTS+=("$(weights_file)" "$(exported_model)")
 }
@@ -93,25 +102,26 @@ train() {
 converge() { # did the loss fall?
     in_stage 1 || return 0
     MAY_SKIP=1 run_step converge "${RUN[training_dir]}_converge.log" . \
-        python test_tipc/lib/convergence.py "$(training_log)"
+        python "$(tool lib/convergence.py)" "$(training_log)"
 }
 
 evaluate() {
+    local log=${RUN[training_dir]}_eval.log
     in_stage 2 || return 0
     if begin_evaluation; then
-        FACTS=$(weights_fact) run_step evaluate "${RUN[training_dir]}_eval.log" . "${COMMAND[@]}"
+        OBSERVE=$(observation_of "$log") FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
     else
         skip_step evaluate "the config has no eval command"
     fi
 }
 
 predict() { # with the training engine, the same images that the inference engine gets
+    local log=${RUN[training_dir]}_predict.log
     in_stage 3 || return 0
-    if begin_evaluation infer.py; then
-        COMMAND+=(-o "Infer.infer_imgs=$(from_root "${VALUE[image]}")")
-        FACTS=$(weights_fact) run_step predict "${RUN[training_dir]}_predict.log" . "${COMMAND[@]}"
+    if begin_prediction; then
+        OBSERVE=$(observation_of "$log") FACTS=$(weights_fact) run_step predict "$log" . "${COMMAND[@]}"
     else
-        skip_step predict "the eval command is not tools/eval.py, so none is known for predicting"
+        skip_step predict "the config has no predict command (a line predict:… below eval:… adds it)"
     fi
 }
 
@@ -127,7 +137,8 @@ export_model() {
     add_field export_shape
     add_field export_config "${VALUE[train_config]:-}"
     add_setting export
-    FACTS=$(weights_fact) EXPECT=new_model run_step export "${RUN[training_dir]}_export.log" . "${COMMAND[@]}"
+    FACTS=$(weights_fact) EXPECT=new_model in_old_format "${RUN[export_field]}" . \
+        run_step export "${RUN[training_dir]}_export.log" . "${COMMAND[@]}"
 }
 
 infer() { # with Paddle Inference, every combination of device and options that the config lists
@@ -146,23 +157,40 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     add_field image "$REPLY"
     add_field results_dir "${log%.log}_results"
     add_fields benchmark infer_config infer_free infer_free2
-    # our scripts end with 77 where what is requested would not be in effect
-    MAY_SKIP=$(! predicts_with_ours || echo 1) FACTS=$(model_fact) \
+    OBSERVE=$(observation_of "$log") FACTS=$(model_fact) \
+        MAY_SKIP=$(field_declares inference skips "${RUN[infer_folder]}") in_old_format inference "${RUN[infer_folder]}" \
         run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
 }
 
-agree() { # what was evaluated, predicted and printed, and the whole validation list through both engines
-    local reason
+agree_observed() { # what went into the network and came out of it: in evaluate, in predict, and in every infer
+    local -a predicted inferred options
+    in_stage 6 || return 0
+    mapfile -t predicted < <(passed_logs predict)
+    mapfile -t inferred < <(passed_logs infer)
+    if ((${#inferred[@]} == 0)); then
+        skip_step 'agree observed' "no inference was run, so the predictions were NOT compared"
+        return
+    fi
+    mapfile -t options < <(observation_options --evaluated evaluate && observation_options --predicted predict &&
+        observation_options --inferred infer)
+    ((${#predicted[@]} == 0)) || options+=(--predict_log "${predicted[0]}" --infer_log "${inferred[@]}")
+    MAY_SKIP=1 EXPECT=note_what_agreed FACTS="$(weights_fact) $(model_fact)" \
+        run_step 'agree observed' "${RUN[training_dir]}_agree_observed.log" . \
+        python "$(tool lib/agree.py)" "$(exported_model)" "${options[@]}" --weights "$(weights_file)" \
+        --save "${RUN[training_dir]}_agree_observed.json"
+}
+
+agree() { # of scripts that declare how: evaluation, predictions, printed lines, and a whole list through both engines
     local -a printed options
     in_stage 6 || return 0
-    if reason=$(why_not_compared); then
-        skip_step agree "$reason, so the predictions were NOT compared"
+    if ! can_compare_list; then
+        return
     elif [[ -z $(passed_logs evaluate) || -z $(passed_logs predict) ]]; then
         not_run agree "there is nothing to compare: no evaluation or prediction that passed is on record"
     else
         mapfile -t printed < <(passed_logs infer)
         mapfile -t options < <(inference_options)
-        begin_evaluation compare_engines.py
+        begin_evaluation compare
         # bit by bit is possible on one and the same processor only
         [[ ${RUN[gpu]} == -1 ]] || COMMAND+=(-o Global.device=cpu)
         FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \

@@ -7,6 +7,8 @@ Prints the loss and the top-k accuracy over all images.
 Exit code: 0 evaluated, 1 the config, the weights or the data cannot be used, 130 interrupted.
 """
 
+# test_tipc: predict=tools/infer.py compare=tools/compare_engines.py
+
 import sys
 from pathlib import Path
 

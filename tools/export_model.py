@@ -13,6 +13,8 @@ From Paddle 3.2 on, all forms write inference.json and inference.pdiparams, sinc
 Exit code: 0 exported, 1 the config or the weights cannot be used, 130 interrupted.
 """
 
+# test_tipc: formats=any
+
 import argparse
 import sys
 from pathlib import Path

@@ -8,6 +8,8 @@ Leaves checkpoints (latest, best_model, epoch_N), log_train.txt and, for program
 Exit code: 0 trained, 1 the config or the data cannot be used, 130 interrupted.
 """
 
+# test_tipc: data=test_tipc/prepare_data.sh modules=paddle,cv2,numpy,yaml,PIL,matplotlib,tqdm
+
 import sys
 from pathlib import Path
 

@@ -10,6 +10,8 @@ Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 
 in the config would not be in effect (one line says why), 130 interrupted.
 """
 
+# test_tipc: compare=tools/compare_engines.py formats=any skips=77
+
 import sys
 from pathlib import Path
 

@@ -77,7 +77,7 @@ expand_weights() { # FOLDER/ NAME: sets `paths`: the words themselves where they
 
 see_weights_file() { # sets REPLY: the path of RUN[weights] with its suffix
     REPLY=${RUN[weights]}
-    [[ -e $REPLY && ! -f $REPLY.pdparams ]] || REPLY+=.pdparams
+    [[ (-e $REPLY || $REPLY == *.pdparams) && ! -f $REPLY.pdparams ]] || REPLY+=.pdparams
 }
 
 weights_file() { # print the path of RUN[weights] with its suffix

@@ -9,6 +9,7 @@ parse_chain_options() { # OPTION... -- "$@" of a chain: its own options (see par
     local last=$((${#STAGES[@]} - 1))
     local stage="[0-$last]=a stage from 0 to $last"
     parse_options "--stage=$stage" "--stop_stage=$stage" --evidence "$@"
+    choose_project
     RUN[stage]=${RUN[stage]:-0} RUN[stop_stage]=${RUN[stop_stage]:-$last}
     ((RUN[stage] <= RUN[stop_stage])) || die "--stop_stage ${RUN[stop_stage]} comes before --stage ${RUN[stage]}"
     choose_output
@@ -20,13 +21,18 @@ is_mode() { # NAME
     return 1
 }
 
+choose_project() { # sets ROOT to the folder of --project
+    [[ -n ${RUN[project]:-} ]] || return 0
+    ROOT=$(cd "${RUN[project]}" 2>/dev/null && pwd) || die "--project: expected a folder, found '${RUN[project]}'"
+}
+
 choose_output() { # sets RUN[output_root]: TIPC_OUTPUT as seen from the working folder, or the usual one
     RUN[output_root]=${TIPC_OUTPUT:-test_tipc/output}
     [[ ${RUN[output_root]} != *[[:cntrl:]]* ]] || die "TIPC_OUTPUT: a folder's name must not have control characters"
     [[ -z ${TIPC_OUTPUT:-} || ${RUN[output_root]} == /* ]] || RUN[output_root]=$PWD/${RUN[output_root]}
 }
 
-find_config() { # PATH, from the working folder or else from the root: sets RUN[config]; enters the root
+find_config() { # PATH, from the working folder or else from the project: sets RUN[config]; enters the project
     local at=$1
     [[ -e $at || ! -e $ROOT/$at ]] || at=$ROOT/$at
     [[ $at == /* || ! -e $at ]] || at=$PWD/$at
@@ -50,7 +56,6 @@ begin_chain() { # RECORD COMMAND...: open the output folder and its record, and 
     ((RUN[stop_stage] > 0)) || exit 0
     find_python
     describe_environment
-    note_inputs
 }
 
 note_inputs() { # list what the run depends on; sets RUN[inputs] and RUN[facts]
@@ -97,8 +102,8 @@ summarise() { # write and print the summary; fail unless the run passed
 }
 
 write_summary() { # report.py judges
-    "${RUN[python]}" test_tipc/lib/report.py "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
-        --versions "${RUN[versions]}" --commit "${RUN[commit]}" --inputs "${RUN[inputs]:-}" \
+    "${RUN[python]}" "$TIPC/lib/report.py" "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
+        --versions "${RUN[versions]}" --commit "${RUN[commit]}" --tool "${RUN[tool]}" --inputs "${RUN[inputs]:-}" \
         --artefacts "${ARTEFACTS[@]}" >"${RUN[output_dir]}/summary.txt"
 }
 
@@ -117,16 +122,28 @@ finish() { # keep evidence of a run that passed, print the summary, and exit
 }
 
 is_certified() { # whether the run passed as a whole
-    "${RUN[python]}" test_tipc/lib/certificate.py "${RUN[output_dir]}" >/dev/null
+    "${RUN[python]}" "$TIPC/lib/certificate.py" "${RUN[output_dir]}" >/dev/null
 }
 
 keep_evidence() { # what could not be kept is a failure of the run
     local said
-    if said=$("${RUN[python]}" test_tipc/lib/evidence.py "${RUN[output_dir]}" --model "${RUN[model]}" \
+    if said=$("${RUN[python]}" "$TIPC/lib/evidence.py" "${RUN[output_dir]}" --model "${RUN[model]}" \
         --mode "${RUN[mode]}" ${RUN[evidence]:+--renew} 2>&1); then
         [[ -z $said ]] || printf '%s\n' "$said"
     else
         record evidence failed 0 "${RUN[facts]}" '' "$said"
         return 1
+    fi
+}
+
+prepare_project() { # with --project_prepare, the project's own official test_tipc/prepare.sh; what it cannot do is said
+    local script=test_tipc/prepare.sh
+    if [[ -z ${RUN[project_prepare]} ]] || ! in_stage 0; then
+        return
+    elif [[ ! -f $script || $script -ef $TIPC/prepare.sh ]]; then
+        skip_step project_prepare "the project has no test_tipc/prepare.sh of its own"
+    else
+        MAY_FAIL=1 run_step project_prepare "${RUN[output_dir]}/project_prepare.log" . \
+            env "PATH=${RUN[python]%/*}:$PATH" bash "$script" "${RUN[config]}" "${RUN[mode]}"
     fi
 }

@@ -10,8 +10,9 @@ Every line of the log is a point; its loss should be of the iterations since the
           The beginning is the first point or the median of the first tenth, whichever is lower: a loss that exploded
           and came back did not fall.
 A loss that is nan or infinite anywhere is a failure.
-Exit code: 0 the loss fell, 1 it did not, 77 (a skipped test, as automake has it) the training was too short to tell:
-fewer than --min_iterations, or than 8 points; the last line then says so.
+The log of any project is read: `loss: 0.1`, `loss=0.1`, `Loss 0.1`, `"loss": 0.1` (foreign_log.py has the rules).
+Exit code: 0 the loss fell, 1 it did not, 77 (a skipped test, as automake has it) it cannot be judged: the training was
+too short, with fewer than --min_iterations, or than 8 points; or its log has no total loss; the last line says which.
 """
 
 import argparse
@@ -21,9 +22,9 @@ from collections import Counter
 from statistics import median
 
 from script import UserError, counted, run_main
-from train_log import read_train_log
+from train_log import NoLoss, read_train_log
 
-TOO_SHORT = 77
+NOT_JUDGED = 77
 MIN_POINTS = 8  # the fewest with which noise can be told from a trend
 LARGEST_Z = -3.0
 SMALLEST_FALL = 0.01  # of the beginning
@@ -83,7 +84,11 @@ def main():
     parser.add_argument("log", help="log_train.txt")
     parser.add_argument("--min_iterations", type=int, default=100)
     args = parser.parse_args()
-    points = read_train_log(args.log).train
+    try:
+        points = read_train_log(args.log).train
+    except NoLoss as error:
+        print(f"no loss to judge: {error}")
+        return NOT_JUDGED
     check_finite(args.log, points)
     losses, iterations = [point.loss for point in points], points[-1].iteration
     part = max(len(points) // 10, min(len(points), 3))
@@ -94,7 +99,7 @@ def main():
         needed = f"at least {args.min_iterations} iterations in {MIN_POINTS} points are needed"
         found = f"{counted(iterations, 'iteration')} in {counted(len(points), 'point')}"
         print(f"too short to judge: {found} ({needed})")
-        return TOO_SHORT
+        return NOT_JUDGED
     fell, found = judge(losses)
     if not fell:
         raise UserError(f"{args.log}: {summary}: it did not fall ({found})")

@@ -1,4 +1,4 @@
-"""Draw the loss and the accuracy of a training as curves.
+"""Draw the loss, and the accuracy where the log has it, of a training as curves.
 
     python test_tipc/lib/curves.py log_train.txt curves.png "title of the figure"
 
@@ -6,6 +6,7 @@ Needs Matplotlib. Exit code: 0 drawn, 1 the log cannot be read or the image cann
 """
 
 import argparse
+import math
 
 from script import run_main
 from train_log import read_train_log
@@ -22,7 +23,8 @@ def draw_curves(log, path, title):
 
     figure, axis = pyplot.subplots(figsize=(8, 4.5), dpi=100, layout="constrained")
     axis.plot([p.iteration for p in log.train], [p.loss for p in log.train], color="tab:blue", label="training loss")
-    axis.set(title=title, xlabel="iteration", ylabel="training loss", ylim=(0, None))
+    lowest = min((p.loss for p in log.train if math.isfinite(p.loss)), default=0)
+    axis.set(title=title, xlabel="iteration", ylabel="training loss", ylim=(0 if lowest >= 0 else None, None))
     axis.grid(alpha=0.3)
     lines = axis.get_lines()
     if log.evals:

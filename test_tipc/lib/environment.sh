@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The environment of a run: interpreter, packages, commit, GPUs and processor.
+# The environment of a run: interpreter, packages, commits, GPUs and processor.
 
 declare -A RUN # see common_func.sh
 
@@ -15,14 +15,15 @@ find_python() { # sets RUN[python]: the interpreter of TIPC_PYTHON, or of the ma
     RUN[python]=$python
 }
 
-describe_environment() { # sets RUN[versions], RUN[commit] and RUN[gpus] (how many can be used); speeds MKL up
+describe_environment() { # sets RUN[versions], RUN[commit], RUN[tool] and RUN[gpus] (how many can be used); speeds MKL up
     local note
-    note=$("${RUN[python]}" "$ROOT/test_tipc/lib/versions.py") ||
+    note=$("${RUN[python]}" "$TIPC/lib/versions.py") ||
         die "${RUN[python]}: its environment cannot be used (see above)"
     RUN[versions]=${note%%$'\n'*}
     # versions that are not certified are used like others, and reported
     [[ $note == "${RUN[versions]}" ]] || printf '%s\n' "${note#*$'\n'}"
-    RUN[commit]=$(commit)
+    RUN[commit]=$(commit_of "$ROOT")
+    RUN[tool]=$(describe_tool)
     RUN[gpus]=0
     if [[ ${RUN[versions]} == *paddlepaddle-gpu* ]] && command -v nvidia-smi >/dev/null; then
         RUN[gpus]=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
@@ -30,15 +31,36 @@ describe_environment() { # sets RUN[versions], RUN[commit] and RUN[gpus] (how ma
     speed_up_mkl
 }
 
-commit() {
+commit_of() { # FOLDER: the commit of the repository that it belongs to, and whether the files there are as committed
     local commit
-    if ! is_own_repository || ! commit=$(git -C "$ROOT" rev-parse --short=12 HEAD 2>/dev/null); then
+    if ! is_in_repository "$1" || ! commit=$(git -C "$1" rev-parse --short=12 HEAD 2>/dev/null); then
         echo 'none (no git repository)'
-    elif [[ -z $(git -C "$ROOT" status --porcelain -- "${EVIDENCE[@]}" 2>/dev/null) ]]; then
+    elif [[ -z $(changes_of "$1") ]]; then
         echo "$commit (clean tree)"
     else
         echo "$commit (with uncommitted changes)"
     fi
+}
+
+changes_of() { # FOLDER: print what differs from its commit, but for what runs write
+    local -a ignored=("${EVIDENCE[@]}" "${NOT_CODE[@]/#/:!}")
+    local -a tool=()
+    # a test_tipc that was copied into a project, over its own scripts, is not a change of the project
+    [[ -n $(git -C "$1" ls-files -- test_tipc/lib | head -n 1) ]] || tool=(':!test_tipc/*.sh' ':!test_tipc/lib')
+    (cd "$1" && git status --porcelain --untracked-files=no -- . "${EVIDENCE[@]}" "${tool[@]}" &&
+        untracked_code "${ignored[@]}" "${tool[@]}") | tr '\0' '\n'
+}
+
+describe_tool() { # print the version of this folder: its repository's commit, or a hash of its files where it was copied
+    if [[ $TIPC == "$ROOT/test_tipc" ]]; then
+        echo "test_tipc of the project, files $(hash_of_tool)"
+    else
+        commit_of "${TIPC%/*}"
+    fi
+}
+
+tool() { # NAME: print the path of a file of this folder, as commands in the project name it
+    if [[ $TIPC == "$ROOT/test_tipc" ]]; then echo "test_tipc/$1"; else echo "$TIPC/$1"; fi
 }
 
 # On AMD processors MKL uses its slowest kernels unless it is told to use AVX2; with it, a training step of ResNet50_vd

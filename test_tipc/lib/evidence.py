@@ -6,8 +6,10 @@
 Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and
 accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients, a request and its
 answers. All files in a folder are of one training (or device): those of further ones are in folders of their own.
-Existing evidence is kept unless --renew is given. Modes other than lite_train_lite_infer have their own folder below
-test_log/<model>/. Only a training, or a service, is evidence: a run of provided weights leaves none.
+Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
+there are no curves of a log without a loss, which was not judged.
+Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Only a training, or a service, is
+evidence: a run of provided weights leaves none.
 Exit code: 0 kept, written, or nothing to keep, 1 the run has not passed as a whole, or something cannot be written.
 """
 
@@ -18,9 +20,9 @@ import tempfile
 from pathlib import Path
 
 from curves import draw_curves
-from script import ROOT, UserError, run_main
-from steps import read_steps
-from train_log import read_train_log
+from script import UserError, run_main
+from steps import SKIPPED, read_steps
+from train_log import NoLoss, read_train_log
 from verdict import SERVING, judge, tags_that_ran
 
 # the name under test_log/ and the run's own file of a tag
@@ -28,6 +30,7 @@ LOGS = {
     "log_train.txt": "{tag}/log_train.txt",
     "predict_training_engine.log": "{tag}_predict.log",
     "evaluate.log": "{tag}_eval.log",
+    "agree_observed.log": "{tag}_agree_observed.log",
     "agree.log": "{tag}_agree.log",
 }
 SERVING_LOGS = {
@@ -49,13 +52,27 @@ def files_of(folder, steps, tag, mode):
     # other trainings have logs of that kind, too: only the record knows whose they are
     inferred = sorted(Path(step.log) for step in steps if step.kind == "infer" and step.tag == tag and step.log)
     found["predict_inference_engine.log"] = [] if mode == SERVING else inferred
+    if not found.get("log_train.txt", True):
+        trained = (Path(step.log) for step in steps if step.kind == "train" and step.tag == tag and step.log)
+        found["log_train.txt"] = [path for path in trained if path.is_file()]
     found["summary.json"] = [folder / "summary.json"]
     return {name: paths[0] for name, paths in found.items() if paths}
 
 
-def keep(files, target, title):
+def read_curves(files, is_judged):
+    """The `TrainLog` to draw; None for a service, and for a log without a loss unless that loss was judged."""
+    try:
+        return read_train_log(files["log_train.txt"]) if "log_train.txt" in files else None
+    except NoLoss as error:
+        if is_judged:
+            raise
+        print(f"evidence: without curves: {error}")
+        return None
+
+
+def keep(files, target, title, is_judged):
     """Copy the files to the folder `target` and draw the curves of a training; all are complete before one appears."""
-    curves = read_train_log(files["log_train.txt"]) if "log_train.txt" in files else None
+    curves = read_curves(files, is_judged)
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evidence.", dir=target) as fresh:
         fresh = Path(fresh)
@@ -78,7 +95,7 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", required=True)
     parser.add_argument("--mode", required=True)
-    parser.add_argument("--to", type=Path, default=ROOT / "test_log")
+    parser.add_argument("--to", type=Path, default=Path("test_log"))
     parser.add_argument("--renew", action="store_true")
     args = parser.parse_args()
     steps = read_steps(args.folder / "steps.tsv")
@@ -96,14 +113,14 @@ def main():
     for number, tag in enumerate(tags_that_ran(steps)):
         files = files_of(args.folder, steps, tag, args.mode)
         place = target / tag if number else target
-        shown = place.relative_to(ROOT) if place.is_relative_to(ROOT) else place
         if needed not in files:
             print(f"evidence: none of {tag}, which left no {needed}")
         elif (place / needed).is_file() and not args.renew:
-            print(f"evidence: {shown} is kept as it is; --evidence renews it")
+            print(f"evidence: {place} is kept as it is; --evidence renews it")
         else:
-            keep(files, place, f"{args.model}, {args.mode}")
-            print(f"evidence: {shown}")
+            skipped = any((step.kind, step.tag, step.result) == ("converge", tag, SKIPPED) for step in steps)
+            keep(files, place, f"{args.model}, {args.mode}", is_judged=not skipped)
+            print(f"evidence: {place}")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ declare -A RUN # see common_func.sh
 NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
     tools/tables test_tipc/lib/certified_versions.tsv deploy/models dataset output inference log)
 # What counts of the files that git does not know: not what programs and people write while a run goes on
-CODE='*.@(py|so|sh|yaml|yml|toml|cfg|ini|c|cc|cpp|cu|h)'
+PROGRAM_FILES='*.@(py|so|sh|c|cc|cpp|cu|h)'
+SETTING_FILES='*.@(yaml|yml|toml|cfg|ini)'
 MANY_FILES=2000 # a folder of data with more files counts by their names, sizes and times
 
 list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the files as sha256sum prints them
-    printf '# %s\n' "mode: ${RUN[mode]}" "versions: ${RUN[versions]}" "gpus: ${RUN[gpus]}"
+    printf '# %s\n' "mode: ${RUN[mode]}" "versions: ${RUN[versions]}" "gpus: ${RUN[gpus]}" "test_tipc: $(hash_of_tool)"
     named_paths "$1" | LC_ALL=C sort -zu | {
         local path
         local -a files=("$1")
@@ -46,8 +47,13 @@ hash_of() { # PATH...: the hash of the first that is there: of a file, or of all
     echo none
 }
 
-is_own_repository() { # whether ROOT is a git repository itself, not a folder inside one
-    [[ $(git -C "$ROOT" rev-parse --show-toplevel 2>/dev/null) == "$(cd "$ROOT" && pwd -P)" ]]
+is_in_repository() { # FOLDER: whether a git repository has files there; an unrelated one may be around it
+    [[ -n $(git -C "$1" ls-files -- . 2>/dev/null | head -n 1) ]]
+}
+
+hash_of_tool() { # of the scripts of test_tipc/, wherever they are
+    (cd "$TIPC" && find ./*.sh lib \( -name __pycache__ -o -name certified_versions.tsv \) -prune -o -type f -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
 }
 
 code_files() { # print all other files but NOT_CODE, Markdown and logs, and links to folders; zero-terminated
@@ -56,23 +62,33 @@ code_files() { # print all other files but NOT_CODE, Markdown and logs, and link
     [[ ${RUN[mode]} == serving_infer ]] || not_code+=(deploy/paddleserving)
     # folders of runs are known by their names: TIPC_OUTPUT may be any folder here, and code may be beside them
     for path in "${MODES[@]}" serving_infer .run_all; do not_code+=("*/$path" "*/$path.lock*"); done
-    if is_own_repository; then
+    if is_in_repository .; then
         git ls-files -z --cached -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
-        # not --exclude-standard: what only this user's git ignores is code
-        git ls-files -z --others --exclude-per-directory=.gitignore -- . ':(exclude,glob)**/.*' ':(exclude,glob)**/.*/**' \
-            "${not_code[@]/#/:!}" | keep_code
+        untracked_code "${not_code[@]/#/:!}"
     else
         local -a skipped=(-name '.?*' -o -name __pycache__)
         for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done
-        find . \( "${skipped[@]}" \) -prune -o \( -type l -o -type f \) -printf '%P\0' | keep_code
+        find . \( "${skipped[@]}" \) -prune -o \( -type l -o -type f \) -printf '%P\0' | keep_code "$PROGRAM_FILES" "$SETTING_FILES"
     fi
 }
 
-keep_code() { # of zero-terminated paths, print those of programs and settings, and of folders
+untracked_code() { # PATHSPEC...: print the programs and settings here that git does not know; zero-terminated
     local path
+    # not --exclude-standard: what only this user's git ignores is code
+    local -a others=(git ls-files -z --others --exclude-per-directory=.gitignore)
+    local -a kept=(-- . ':(exclude,glob)**/.*' ':(exclude,glob)**/.*/**' "$@")
+    "${others[@]}" "${kept[@]}" | keep_code "$PROGRAM_FILES"
+    # settings in a folder of which git knows nothing are what an export wrote beside its model
+    "${others[@]}" --directory --no-empty-directory "${kept[@]}" | grep -zv '/$' | keep_code "$SETTING_FILES"
+}
+
+keep_code() { # PATTERN...: of zero-terminated paths, print those that fit one, and folders: links, and inner repositories
+    local path pattern
     while IFS= read -r -d '' path; do
-        # shellcheck disable=SC2053 # CODE is a pattern
-        [[ $path != $CODE && ! -d $path ]] || printf '%s\0' "$path"
+        for pattern in "$@"; do
+            # shellcheck disable=SC2053 # it is a pattern
+            [[ $path != $pattern && ! -d $path ]] || { printf '%s\0' "$path" && break; }
+        done
     done
 }
 
@@ -133,7 +149,7 @@ is_data_folder() { # PATH without links, from the root if it is inside: no folde
 add_code_of() { # FOLDER: a link, or a repository inside this one: add its programs and settings to `files`, but no data
     local -a contents
     mapfile -d '' -t contents < <(find -L "$1" \( -name .git -o -samefile "${RUN[output_root]}" \) -prune \
-        -o -type f -print0 2>/dev/null | keep_code)
+        -o -type f -print0 2>/dev/null | keep_code "$PROGRAM_FILES" "$SETTING_FILES")
     files+=("${contents[@]}")
 }
 

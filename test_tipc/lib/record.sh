@@ -7,10 +7,12 @@
 #   EXPECT=FUNCTION run_step …       after exit code 0 the function must succeed too; it may add to STEP[facts], and where
 #                                    it fails, STEP[reason] says why
 #   MAY_SKIP=1 run_step …            exit code 77 means skipped, with the last line that the step printed as the reason
+#   MAY_FAIL=1 run_step …            any failure means skipped, with its exit code as the reason
+#   OBSERVE=FOLDER run_step …        what goes through Paddle is recorded in the folder; see observe/
 
 declare -A RUN # see common_func.sh
 
-unset FACTS EXPECT MAY_SKIP # a script that is a step itself has its caller's
+unset FACTS EXPECT MAY_SKIP MAY_FAIL OBSERVE # a script that is a step itself has its caller's
 declare -A STEP=() # the running step: name, log, start and facts, so that an interruption can be recorded
 
 open_output() { # FOLDER: use the folder for this run; wait while another run uses it
@@ -57,15 +59,20 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
     shift 3
     printf '\n==== %s ====\n' "${STEP[name]}"
     log_header "$folder" "$@" | tee "$log"
+    [[ -z ${OBSERVE:-} ]] || { rm -rf "$OBSERVE" && mkdir -p "$OBSERVE"; } || die "$OBSERVE: cannot be made"
     run_logged "$log" run_program "$folder" "$@"
     status=$?
     if ((status == 77)) && [[ -n ${MAY_SKIP:-} ]]; then
         end_log "$log" "$status"
         end_step skipped "$(last_words "$log")"
         return 77
+    elif ((status)) && [[ -n ${MAY_FAIL:-} ]]; then
+        end_log "$log" "$status"
+        end_step skipped "it failed with exit code $status, and the run goes on: $(last_words "$log")"
+        return "$status"
     fi
     if ((status)); then
-        STEP[reason]="exit code $status"
+        STEP[reason]="exit code $status$(last_error "$log")"
     elif [[ -n ${EXPECT:-} ]] && ! "$EXPECT"; then
         status=1
         printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log"
@@ -115,6 +122,12 @@ last_words() { # LOG: the last line that a step printed
     grep -av -e '^# ' -e '^[[:space:]]*$' "$1" | tail -n 1 | sed 's/^error: //' | cut -b -400
 }
 
+last_error() { # LOG: print the last line, after a colon, if it is the one line that says what is wrong
+    local line
+    line=$(tail -n 1 "$1" | cut -b -300)
+    [[ $line != 'error: '* ]] || printf '%s' "${line/#error/}"
+}
+
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status
     local log=$1 out tee_pid status tries tee_status
     shift
@@ -139,14 +152,20 @@ run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of
 }
 
 run_program() { # FOLDER PROGRAM ARGUMENT...: `python` is the interpreter that prepare.sh chose
+    if [[ -n ${OBSERVE:-} ]]; then
+        TIPC_OBSERVE=$(realpath "$OBSERVE")
+        export TIPC_OBSERVE PYTHONPATH=$TIPC/lib/observe${PYTHONPATH:+:$PYTHONPATH}
+    fi
     cd "$ROOT/$1" || return
     shift
     if [[ $1 == python ]]; then exec "${RUN[python]}" "${@:2}"; else exec "$@"; fi
 }
 
 log_header() { # FOLDER COMMAND...
-    printf '# command: %s\n# folder: %s\n# versions: %s\n# commit: %s\n# processor: %s\n# started: %s\n' \
-        "$(quoted "${@:2}")" "$1" "${RUN[versions]}" "${RUN[commit]}" "$(processor)" "$(date '+%Y-%m-%d %H:%M:%S')"
+    printf '# command: %s\n# folder: %s\n# versions: %s\n# commit: %s\n# tool: %s\n# processor: %s\n# started: %s\n' \
+        "$(quoted "${@:2}")" "$1" "${RUN[versions]}" "${RUN[commit]}" "${RUN[tool]}" "$(processor)" \
+        "$(date '+%Y-%m-%d %H:%M:%S')"
+    [[ -z ${FLAGS_enable_pir_api:-} ]] || echo "# environment: FLAGS_enable_pir_api=$FLAGS_enable_pir_api"
 }
 
 report_status() { # STATUS LOG COMMAND...: the line that official checkers look for

@@ -9,6 +9,7 @@ Exit code: 0 the run passed (see verdict.py), 1 it did not.
 
 import argparse
 import json
+import math
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -25,6 +26,10 @@ FIGURES = {
     "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
+# the line of each check of the step "agree observed"
+OBSERVED = re.compile(
+    r"^(preprocessing|network|engine)\b[^:\n]*: (bitwise|not compared|largest difference (?P<number>[^\s,]+))", re.MULTILINE
+)
 # what an engine says of itself, `engine onednn: oneDNN on (94 of 95 results); threads 4 -> 2 (why)`, in a record of the
 # log: errors and the names of images may have such words too
 ENGINE = re.compile(
@@ -75,6 +80,8 @@ def figure(step):
     """What the step achieved, read from its log; its reason where it has none."""
     if step.kind == "infer" and step.result == PASSED:
         return "; ".join(in_effect(one["settings"]) for one in engines(step))
+    if step.name == "agree observed" and step.result == PASSED and Path(step.log).is_file():
+        return observed(Path(step.log).read_text(encoding="utf-8", errors="replace"))
     pattern = FIGURES.get(step.kind)
     if step.result == PASSED and step.log and pattern and Path(step.log).is_file():
         found = pattern.findall(Path(step.log).read_text(encoding="utf-8", errors="replace"))
@@ -82,6 +89,19 @@ def figure(step):
         label = LABELS.get(step.kind, "{}")
         return ", ".join(label.format(*(match if isinstance(match, tuple) else (match,))) for match in found)
     return step.reason or ("did not end" if step.result == BEGAN else "")
+
+
+def observed(log):
+    """`preprocessing bitwise, network bitwise, engine 1.37e-06`: of several engines, the largest difference."""
+    found = {}
+    for match in OBSERVED.finditer(log):
+        found.setdefault(match[1], []).append(match["number"] or match[2])
+    return ", ".join(f"{check} {max(words, key=_size)}" for check, words in found.items())
+
+
+def _size(words):
+    """The order of a difference: equality bit by bit is the least, and what was not compared the worst."""
+    return {"bitwise": -1.0, "not compared": math.inf}.get(words) or float(words)
 
 
 def print_table(steps):
@@ -122,6 +142,7 @@ def main():
     parser.add_argument("--mode", required=True)
     parser.add_argument("--versions", default="")
     parser.add_argument("--commit", default="")
+    parser.add_argument("--tool", default="", help="commit of test_tipc, or a hash of its files")
     parser.add_argument("--inputs", default="", help="hash of all that the run depends on")
     parser.add_argument("--artefacts", nargs="*", default=[], help="weights and models that the run certifies")
     args = parser.parse_args()
@@ -136,6 +157,7 @@ def main():
         "verdict": verdict.sentence,
         "versions": args.versions,
         "commit": args.commit,
+        "tool": args.tool,
         "inputs": args.inputs,
         "artefacts": hashes(args.artefacts) if verdict.passed else {},
         "steps": [

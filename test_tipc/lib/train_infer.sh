@@ -210,16 +210,49 @@ exports_model() { # whether the config has a command for it
     is_set "${RUN[export_field]}" && [[ ${VALUE[${RUN[export_field]}]} != False ]]
 }
 
-begin_evaluation() { # [SCRIPT]: the evaluation command, or with another script of tools/; fail for a foreign one
-    local i
+begin_evaluation() { # [NAME]: the evaluation command, or that of the companion that its script declares under the name
+    local i script companion
     is_set eval || return 1
     begin_command eval
     add_field eval_weights "${RUN[weights]}"
     add_device
     add_field eval_free
     (($# > 0)) || return 0
+    script=$(script_of_command) && companion=$(declared "$1" "$script") || return
     for i in "${!COMMAND[@]}"; do
-        [[ ${COMMAND[i]} == tools/eval.py ]] && COMMAND[i]=tools/$1 && return
+        [[ ${COMMAND[i]} != "$script" ]] || COMMAND[i]=$companion
+    done
+}
+
+begin_prediction() { # the command that predicts with the training engine: the config's, or the companion of the eval script
+    see_images
+    see_from_root "$REPLY"
+    if is_set predict; then
+        local image=$REPLY
+        begin_command predict
+        place weights "${RUN[weights]}" || add_field export_weights "${RUN[weights]}"
+        # a setting of the config, which all scripts of the project know; an option may be another one's
+        [[ ${KEY[device]:-} == -* ]] || add_device
+        place image "$image" || names_path "$image" || add_field image "$image"
+    else
+        begin_evaluation predict && COMMAND+=(-o "Infer.infer_imgs=$REPLY")
+    fi
+}
+
+place() { # NAME VALUE: put the value where COMMAND has {NAME}; fails where it does not have it
+    local i found=1
+    for i in "${!COMMAND[@]}"; do
+        [[ ${COMMAND[i]} != *"{$1}"* ]] || { COMMAND[i]=${COMMAND[i]//"{$1}"/$2} && found=0; }
+    done
+    return "$found"
+}
+
+names_path() { # PATH: whether a word of COMMAND is that path, or an option with it
+    local word path=${1#./}
+    for word in "${COMMAND[@]}"; do
+        word=${word#*=}
+        word=${word#./}
+        [[ ${word%/} != "${path%/}" ]] || return 0
     done
     return 1
 }
@@ -322,32 +355,4 @@ new_inference_log() { # DEVICE SETTINGS: print the official name, or the trainin
         log=${RUN[training_dir]}_infer_${1}_$2.log
     fi
     echo "$log"
-}
-
-# ------------------------------------------------------------------------------------------------- the comparison
-
-predicts_with_ours() { # whether the inference command is a script of this repository
-    local script
-    local -a COMMAND
-    begin_command inference
-    script=$(realpath -m --relative-to=. "${RUN[infer_folder]}/${COMMAND[1]:-}")
-    [[ $script =~ ^(deploy/python/predict_(cls|det)|tools/infer/[a-z_]+)\.py$ ]]
-}
-
-why_not_compared() { # print why the predictions of this training cannot be compared; fail when they can
-    if ! predicts_with_ours; then
-        echo "the inference command is not deploy/python/predict_cls.py or predict_det.py"
-    elif ! begin_evaluation compare_engines.py; then
-        echo "the eval command is not tools/eval.py"
-    elif [[ -z $(passed_logs infer) ]]; then
-        echo "no inference was run"
-    else
-        false
-    fi
-}
-
-inference_options() { # print the words of the inference command behind its script, a word per line
-    begin_command inference
-    add_field infer_free
-    ((${#COMMAND[@]} < 3)) || printf '%s\n' "${COMMAND[@]:2}"
 }

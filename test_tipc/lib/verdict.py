@@ -14,7 +14,7 @@ _TRAINED = ("train", "converge", "evaluate", "predict", "export", "infer", "agre
 _WHOLE = {"whole_infer": _TRAINED[2:], SERVING: ("convert", "server", "client", "stop", "agree")}
 # what must have passed before predictions may be called equal
 _COMPARED = {SERVING: ("client", "agree")}
-_COMPARED_OTHERS = ("predict", "infer", "agree")
+_COMPARED_OTHERS = ("infer", "agree")
 # facts that are the same in all steps of a run, and those that are the same in all steps of one training
 _OF_RUN = {"inputs": "other code, config, data or versions", "commit": "another commit"}
 _OF_TAG = {"weights": "other weights", "model": "another exported model", "service": "another converted model"}
@@ -44,12 +44,16 @@ def judge(steps, mode):
         return Verdict(False, False, False, f"FAILED: {fault}")
     count = sum(step.result == PASSED for step in steps)
     sentence = f"passed: {counted(count, 'step')}"
+    unprepared = [tag for tag in compared if _preprocessing_is_unknown(steps, tag)]
     if not compared:
         sentence += "; the predictions were NOT compared"
     elif len(compared) < len(tags):
         sentence += f"; the predictions of {', '.join(tag for tag in tags if tag not in compared)} were NOT compared"
     else:
         sentence += ", and all predictions agree"
+    if unprepared:
+        sentence += "; the preprocessing was NOT compared"
+        sentence += f" of {', '.join(unprepared)}" if len(unprepared) < len(tags) else ""
     if compared and missing:
         sentence += f" (not run here: {', '.join(missing)})"
     return Verdict(True, len(compared) == len(tags), not missing, sentence)
@@ -99,6 +103,12 @@ def _all_passed(steps, tag, kinds):
     """Whether each of the kinds was run for the tag and never failed; further ones may be skipped."""
     results = [{step.result for step in _of(steps, tag, kind)} for kind in kinds]
     return all(PASSED in found and found <= {PASSED, SKIPPED} for found in results)
+
+
+def _preprocessing_is_unknown(steps, tag):
+    """Whether no step of the tag has compared what goes into the network: the project has no command to predict."""
+    facts = [step.facts.get("preprocessing") for step in _of(steps, tag, "agree") if step.result == PASSED]
+    return bool(facts) and all(fact == "none" for fact in facts)
 
 
 def _is_missing(steps, tag, kind):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convergence import TOO_SHORT, judge
+from convergence import NOT_JUDGED, judge
 from tests.helpers.scripts import ROOT, assert_one_line
 
 EVIDENCE = sorted((ROOT / "test_log").glob("**/log_train.txt"))
@@ -97,7 +97,7 @@ def test_a_loss_that_is_no_number_names_its_iteration(verdict, loss, place):
 )
 def test_too_short_to_judge_is_neither_passed_nor_failed(verdict, losses, every, said):
     outcome = verdict(losses, every)
-    assert (outcome.status, outcome.err, TOO_SHORT) == (77, "", 77)
+    assert (outcome.status, outcome.err, NOT_JUDGED) == (77, "", 77)
     assert outcome.out.splitlines()[-1].startswith(said)
 
 

@@ -8,6 +8,8 @@ variable has a file beside the model file. A GPU and TensorRT are used where the
 Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 130 interrupted.
 """
 
+# test_tipc: compare=tools/compare_engines.py formats=any skips=77
+
 import argparse
 import sys
 from pathlib import Path

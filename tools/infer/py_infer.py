@@ -8,6 +8,8 @@ there is one; --use_gpu=True requires it.
 Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 130 interrupted.
 """
 
+# test_tipc: compare=tools/compare_engines.py formats=any skips=77
+
 import argparse
 import os
 import sys

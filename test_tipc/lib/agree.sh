@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# What is compared: every step is observed at the boundary of Paddle (observe/, agree.py), and scripts may declare that
+# more can be compared (declared.sh). Sourced after train_infer.sh.
+
+declare -A RUN # see common_func.sh
+
+# Paddle 3 writes inference.json unless it is told otherwise, and the scripts that people have read inference.pdmodel:
+# on .json they end with "Not find predictor_id 0 and pass_name memory_optimize_pass", or look for another file.
+in_old_format() { # FIELD FOLDER COMMAND...: run the command so that the field's script uses .pdmodel, where Paddle has both
+    local field=$1 folder=$2
+    shift 2
+    if field_declares "$field" formats "$folder" >/dev/null || [[ -n ${FLAGS_enable_pir_api:-} ]]; then
+        "$@"
+    else
+        case $(paddle_number) in
+            3.0 | 3.1) FLAGS_enable_pir_api=0 "$@" ;;
+            '' | [01].* | 2.*) "$@" ;;
+            *)
+                echo
+                echo "note: Paddle $(paddle_number) writes inference.json only; a script that needs inference.pdmodel needs Paddle 3.1 or older"
+                "$@"
+                ;;
+        esac
+    fi
+}
+
+paddle_number() { # print the first two numbers of Paddle's version
+    [[ ${RUN[versions]} =~ paddlepaddle(-gpu)?\ ([0-9]+\.[0-9]+) ]] && echo "${BASH_REMATCH[2]}"
+}
+
+# ------------------------------------------------------------------------------------------------------- the comparison
+
+observation_of() { # LOG: print the folder of what its step put through Paddle
+    echo "${1%.log}_observed"
+}
+
+observation_options() { # OPTION KIND: print that option of agree.py with the folders of the steps of the kind, a word per line
+    local -a logs
+    mapfile -t logs < <(passed_logs "$2")
+    ((${#logs[@]} == 0)) || printf '%s\n' "$1" "${logs[@]/%.log/_observed}"
+}
+
+note_what_agreed() { # EXPECT of "agree observed": a verdict must say where the preprocessing was not compared
+    grep -q '^preprocessing: .*: agrees' "${STEP[log]}" || STEP[facts]+=' preprocessing=none'
+}
+
+can_compare_list() { # whether both scripts declare that a whole list can be compared, and an inference was run
+    field_declares inference compare "${RUN[infer_folder]}" >/dev/null && begin_evaluation compare &&
+        [[ -n $(passed_logs infer) ]]
+}
+
+inference_options() { # print the words of the inference command behind its script, a word per line
+    begin_command inference
+    add_field infer_free
+    ((${#COMMAND[@]} < 3)) || printf '%s\n' "${COMMAND[@]:2}"
+}

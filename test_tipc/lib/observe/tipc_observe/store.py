@@ -1,0 +1,211 @@
+"""The recording of one process: FOLDER/<pid>.jsonl, a line per event, and an npz per call that keeps its arrays.
+
+Each line is written by one write to a file that is opened for it: a killed process leaves whole lines, and a script
+that closes all files, changes its folder or forks does no harm.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import sys
+import threading
+import weakref
+
+import numpy as np
+
+from .arrays import batch_of, describe, join
+from .sample import Sample
+
+IMAGES, MEGABYTES = 32, 512
+SPARE = 256 << 20  # bytes of the disk that stay free for the script
+MOST_LOSSES = 20  # lines that say what was not recorded
+
+
+class Local(threading.local):
+    """What is going on in this thread."""
+
+    busy = False  # within an observed call: what it calls is not one of the outermost
+
+
+class Known:
+    """Values of objects, kept as long as the objects live."""
+
+    def __init__(self):
+        self._values = {}
+
+    def get(self, thing):
+        reference, value = self._values.get(id(thing), (lambda: None, None))
+        return value if reference() is thing else None
+
+    def put(self, thing, value):
+        self._values[id(thing)] = (weakref.ref(thing), value)
+
+    def clear(self):
+        self._values.clear()
+
+
+def replace(name, function, other):
+    """Put `other` where modules of Paddle hold `function` as `name`."""
+    for title, module in list(sys.modules.items()):
+        if title.partition(".")[0] == "paddle" and getattr(module, "__dict__", {}).get(name) is function:
+            setattr(module, name, other)
+
+
+def model_files(prefix, options):
+    """Absolute paths of a model's files, as far as they are known and there."""
+    prefix = os.path.abspath(prefix)
+    names = [options.get(name) for name in ("model_filename", "params_filename")]
+    paths = [os.path.join(prefix, name) for name in names if isinstance(name, str)]
+    paths = paths or [prefix + ending for ending in (".pdmodel", ".json", ".pdiparams")]
+    return [path for path in paths if os.path.exists(path)]
+
+
+def predictor_line(files, optimised=False):
+    return {"event": "predictor", "files": files, "optimised": optimised}
+
+
+def _number(name, default):
+    text = os.environ.get(name, "")
+    return int(text) if text.isdecimal() else default
+
+
+class Store:
+    """Where the calls of this process go; `folder` is absolute and exists. Raises OSError if it cannot be written."""
+
+    def __init__(self, folder, paddle):
+        self.folder, self.paddle, self.local = folder, paddle, Local()
+        self.images = _number("TIPC_OBSERVE_IMAGES", IMAGES)
+        self.megabytes = _number("TIPC_OBSERVE_MEGABYTES", MEGABYTES)
+        self.networks = Known()
+        self._reset()
+        self._begin()
+        os.register_at_fork(after_in_child=self._reset)
+        atexit.register(self._end)
+
+    def _reset(self):
+        """Begin without a file: one is made for the first call of a forked process."""
+        self.lock, self.stem, self.over = threading.RLock(), None, False
+        self.calls, self.written, self.losses = 0, 0, set()
+        self.named, self.full = 0, False
+        self.sample = Sample(self.images, self.megabytes << 20)
+        self.networks.clear()
+
+    def _begin(self):
+        pid, again = os.getpid(), 0
+        while self.stem is None:  # the number may have been another process's, or ours before an exec
+            stem = f"{pid}_{again}" if again else str(pid)
+            try:
+                os.close(os.open(self._path(f"{stem}.jsonl"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                self.stem = stem
+            except FileExistsError:
+                again += 1
+        version = str(getattr(self.paddle, "__version__", ""))
+        argv = list(map(str, getattr(sys, "argv", [])))
+        sizes = {"images": self.images, "megabytes": self.megabytes}
+        self.write({"event": "process", "pid": pid, "argv": argv, "paddle": version, **sizes})
+
+    def _end(self):
+        if self.stem is not None and not self.over:
+            self.attempt(self.write, {"event": "end", "calls": self.calls})
+
+    def _path(self, name):
+        return os.path.join(self.folder, name)
+
+    def attempt(self, action, *values, **named):
+        """Do something for the recording. Returns None, and notes why, if it fails: the script never knows."""
+        was, self.local.busy = self.local.busy, True
+        try:
+            return None if self.over else action(*values, **named)
+        except Exception as error:
+            self.lose(error)
+        finally:
+            self.local.busy = was
+        return None
+
+    def lose(self, why):
+        """Note that something could not be recorded; a line that cannot be written ends the recording."""
+        try:
+            why = f"{type(why).__name__}: {why}"[:300] if isinstance(why, Exception) else why
+            if self.stem is not None and why not in self.losses and len(self.losses) < MOST_LOSSES:
+                self.losses.add(why)
+                self.write({"event": "lost", "why": why})
+        except Exception:
+            self.over = True
+
+    def write(self, event):
+        """Add a line, whole or not at all. Raises OSError."""
+        line = json.dumps(event, separators=(",", ":")).encode() + b"\n"
+        with self.lock:
+            if self.stem is None:
+                self._begin()
+            if self.written + len(line) > max(self.megabytes, 1) << 20:
+                self.over = True
+                line = b'{"event":"lost","why":"more lines than megabytes allow"}\n'
+            file = os.open(self._path(f"{self.stem}.jsonl"), os.O_WRONLY | os.O_APPEND)
+            try:
+                before = os.fstat(file).st_size
+                if os.write(file, line) != len(line):
+                    os.ftruncate(file, before)
+                    raise OSError("No space left on device")
+            finally:
+                os.close(file)
+            self.written += len(line)
+
+    def name_of(self, network, kind, event):
+        """The name of a network or an engine; `event()`, the line about it, is written when it is new."""
+        with self.lock:
+            name = self.networks.get(network)
+            if name is None:
+                if self.stem is None:
+                    self._begin()
+                name, self.named = f"{self.stem}-{kind}{self.named}", self.named + 1
+                line = event()
+                self.write({"event": line.pop("event"), "network": name, **line})
+                self.networks.put(network, name)
+        return name
+
+    def record(self, kind, network, inputs, outputs, **more):
+        """Write one call; `inputs` and `outputs` are (name, array, dtype), see arrays.to_arrays."""
+        batch = batch_of(inputs)
+        said = {"inputs": describe(inputs, batch), "outputs": describe(outputs, batch)}
+        with self.lock:
+            file = self._keep((network, more["training"]), inputs, outputs, said["inputs"])
+            head = {"event": "call", "number": self.calls, "kind": kind, "network": network}
+            self.write({**head, **more, "batch": batch, **said, "file": file})
+            self.calls += 1
+
+    def _keep(self, who, inputs, outputs, said):
+        """The name of the new npz, or None; those that go for it are removed."""
+        arrays = {f"in{place}": array for place, (_, array, _) in enumerate(inputs)}
+        arrays.update({f"out{place}": array for place, (_, array, _) in enumerate(outputs)})
+        size = sum(array.nbytes + 512 for array in arrays.values())
+        rows = [entry["rows"] for entry in said if entry["rows"]]
+        whole = join(sorted(entry["hash"] for entry in said))  # engines order their inputs in their own way
+        images = map("".join, zip(*rows)) if rows else [whole]
+        file = f"{self.stem}_{self.calls}.npz"
+        if self.full:
+            return None
+        kept, dropped = self.sample.offer((whole, who), images, size, file)
+        for other in dropped:
+            self.write({"event": "dropped", "file": other})
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(other))
+        return file if kept and self._save(file, arrays, size) else None
+
+    def _save(self, file, arrays, size):
+        disk = os.statvfs(self.folder)
+        part = self._path(file + ".part")
+        try:
+            if disk.f_bavail * disk.f_frsize < size + SPARE:
+                raise OSError("the disk is nearly full: no more arrays")
+            with open(part, "wb") as stream:
+                np.savez(stream, **arrays)
+            os.replace(part, self._path(file))
+            return True
+        except OSError as error:
+            self.full = True
+            self.lose(error)
+            if os.path.exists(part):
+                os.unlink(part)
+        return False

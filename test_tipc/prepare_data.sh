@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Make the data that this repository's own configs use; prepare.sh calls it. In your project, put your own script here, or
+# none: with a config whose scripts do not declare `data=test_tipc/prepare_data.sh`, this one does nothing.
+#
+#   bash test_tipc/prepare_data.sh CONFIG MODE
+#
+# whole_* makes dataset/digits, or dataset/det_stamps for detectors; official configs get lite_data under the name
+# dataset/ILSVRC2012. What is complete is kept.
+# Exit code: 0 ready, 1 not (one line says why).
+
+# shellcheck source=test_tipc/common_func.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
+# shellcheck source=test_tipc/lib/packages.sh
+source "$TIPC/lib/packages.sh"
+
+main() {
+    parse_options -- "$@"
+    ((${#ARGUMENTS[@]} == 2)) || die "usage: bash test_tipc/prepare_data.sh CONFIG MODE (see --help)"
+    RUN[mode]=${ARGUMENTS[1]}
+    find_config "${ARGUMENTS[0]}"
+    read_config "${RUN[config]}"
+    find_python
+    is_for_this_script || exit 0
+    if mentions configs/detection/; then
+        check_modules "${RUN[python]} -m pip install -r requirements.txt" pycocotools
+    fi
+    if [[ ${RUN[mode]} == whole_* ]] && mentions configs/detection/; then
+        make_data make_det_data.py det_stamps
+    elif [[ ${RUN[mode]} == whole_* ]] || { [[ ${RUN[mode]} == serving_infer ]] && mentions dataset/digits; }; then
+        make_data make_digits.py digits
+    fi
+    [[ -e $ROOT/dataset/ILSVRC2012 || ! -d $ROOT/lite_data ]] || replace_imagenet
+}
+
+is_for_this_script() { # whether a script of the config says that its data are made here, or the service is this repository's
+    if [[ ${RUN[mode]} == serving_infer ]]; then
+        mentions deploy/paddleserving && [[ -f tools/data/make_digits.py ]]
+    else
+        config_declares data | grep -qx test_tipc/prepare_data.sh
+    fi
+}
+
+make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is left alone
+    "${RUN[python]}" "$ROOT/tools/data/$1" --output "$ROOT/dataset/$2" || exit 1
+}
+
+replace_imagenet() { # official configs read ImageNet from dataset/ILSVRC2012; where that is missing, lite_data replaces it
+    local fresh=$ROOT/dataset/.ILSVRC2012.$$
+    if ! { mkdir -p "$fresh" && link_lite_data "$fresh"; } 2>/dev/null; then
+        rm -rf "$fresh"
+        die "$ROOT/dataset: cannot be written"
+    fi
+    # -T: if another run was faster, keep its folder
+    mv -T "$fresh" "$ROOT/dataset/ILSVRC2012" 2>/dev/null || rm -rf "$fresh"
+}
+
+link_lite_data() { # FOLDER: lite_data under the names that official configs use
+    local lite=$ROOT/lite_data path
+    mkdir "$1/val" && ln -s ../../lite_data/train ../../lite_data/val_list.txt "$1/" || return
+    mixed_list "$lite/train_list.txt" >"$1/train_list.txt" || return # official configs do not shuffle
+    for path in "$lite"/val/*; do ln -s "../../../lite_data/val/${path##*/}" "$1/val/" || return; done
+    path=$(find "$lite/val" -name '*.jpg' | LC_ALL=C sort | head -n 1)
+    # the one image that official configs predict
+    ln -s "../../../lite_data/${path#"$lite/"}" "$1/val/ILSVRC2012_val_00000001.JPEG"
+}
+
+mixed_list() { # FILE: its lines `<path> <label>`, the first of each class, then the second of each, and so on
+    local line
+    local -A seen=()
+    while IFS= read -r line; do
+        seen[${line##* }]=$((${seen[${line##* }]:-0} + 1))
+        printf '%d %s\n' "${seen[${line##* }]}" "$line"
+    done <"$1" | sort -n -s -k 1,1 | cut -d ' ' -f 2-
+}
+
+main "$@"

@@ -1,0 +1,103 @@
+"""The engine check: what an inference command computed, against strict mode."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.agree import zoo
+from tests.agree.test_network import assert_only, copy_of, lines, network  # noqa: F401 - a fixture
+
+PIXELS = zoo.images(6)
+
+
+@pytest.fixture
+def model(exports, network):  # noqa: F811
+    return exports("plain", lambda: copy_of(network))
+
+
+@pytest.fixture
+def ran(steps, model, network):  # noqa: F811
+    made = steps(model, network)
+    made.settings.clear()
+    return made
+
+
+def test_rounding(ran):
+    ran.infer(PIXELS[:3], setting="one", outputs=lambda array: array + np.float32(2e-6))
+    outcome = ran.agree()
+    assert outcome.status == 0, outcome.out
+    assert lines(outcome)["engine one"].startswith("largest difference ")
+    assert ran.saved["engine"][0]["largest"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda array: array + np.float32(0.01), "the largest difference is 0.01"),
+        (lambda array: array[:, ::-1].copy(), "the largest difference is"),
+        (lambda array: np.repeat(array[:1], len(array), 0), "they do not depend on the image"),
+        (lambda array: np.where(array > 0, np.nan, array), "the largest difference is inf"),
+        (lambda array: array[:, :4].copy(), "an output is [3, 4], in strict mode [3, 8]"),
+    ],
+)
+def test_wrong_engine(ran, change, words):
+    ran.infer(PIXELS[:3], setting="wrong", outputs=change)
+    assert_only(ran.agree(), "engine wrong", words)
+
+
+def test_another_order_of_classes_within_the_tolerance(project, exports, network):  # noqa: F811
+    def close():
+        copy = copy_of(network)
+        copy.fc.weight.set_value(copy.fc.weight[:, :1] + np.linspace(0, 0.0004, 8, dtype=np.float32) * 1)
+        copy.fc.bias.set_value(copy.fc.bias * 0 + np.arange(8, dtype=np.float32) * 1e-5)
+        return copy
+
+    ran = project(exports("close", close))
+    ran.layer("evaluate", close(), {"x": PIXELS})
+    ran.infer(PIXELS[:3], outputs=lambda array: array[:, [1, 0, 2, 3, 4, 5, 6, 7]].copy())
+    assert "with the same top-5" in ran.agree().out
+
+
+def test_nan_on_both_sides(project, exports, network):  # noqa: F811
+    def broken():
+        copy = copy_of(network)
+        copy.fc.bias.set_value(copy.fc.bias * np.float32("nan"))
+        return copy
+
+    ran = project(exports("nan", broken))
+    ran.layer("evaluate", broken(), {"x": PIXELS})
+    ran.infer(PIXELS[:3])
+    outcome = ran.agree()
+    assert outcome.status == 1
+    assert "its outputs, and those of the network, hold nan" in lines(outcome)["network"]
+    assert "24 of 24 numbers of an output are nan" in lines(outcome)["engine infer"]
+
+
+def test_files_of_another_folder(ran, model, tmp_path):
+    copies = [tmp_path / file.name for file in model.files]
+    for file, copy in zip(model.files, copies):
+        shutil.copy(file, copy)
+    ran.infer(PIXELS[:3], setting="elsewhere", files=copies)
+    outcome = ran.agree()
+    assert outcome.status == 0, outcome.out
+    assert f"infer loaded {copies[0]}, which is not in the model's folder: agrees" in lines(outcome)["engine elsewhere"]
+
+
+def test_an_engine_with_another_model(ran, exports, network):  # noqa: F811
+    def other():
+        return zoo.filled(zoo.Classifier(), seed=5)
+
+    ran.infer(PIXELS[:3], setting="other", model=exports("seed5", other))
+    outcome = ran.agree(folder=ran.model.files[0].parent)
+    assert_only(outcome, "engine other", "the largest difference is")
+    assert "which is not in the model's folder" in lines(outcome)["engine other"]
+
+
+def test_nothing_was_observed(ran):
+    ran.recorder("empty")
+    ran.settings.append("empty")
+    outcome = ran.agree()
+    assert outcome.status == 77
+    assert lines(outcome)["engine empty"] == "not compared (nothing was observed of infer)"
+    assert outcome.out.splitlines()[-1].endswith("the engine empty was not compared: nothing was observed of infer")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The weights that a training leaves and the model that an export leaves: where they lie, and whether they are this run's.
+# The weights that a training leaves, and the model that an export leaves: where they are, and whether they are new.
 # Sourced after train_infer.sh.
 
 declare -A RUN # see common_func.sh
@@ -32,7 +32,8 @@ find_weights() { # set RUN[weights] to what train_model_name names, with or with
         fill_in "$folder"
         [[ -n $expected && ! -e $expected ]] || folders=("${RUN[training_dir]}/$REPLY" "${folders[@]}")
     fi
-    for name in "$pattern${DIALECT[weights_file]:+/${DIALECT[weights_file]}}" ${DIALECT[weights_else]:+"${DIALECT[weights_else]}"}; do
+    pattern+=${DIALECT[weights_file]:+/${DIALECT[weights_file]}}
+    for name in "$pattern" ${DIALECT[weights_else]:+"${DIALECT[weights_else]}"}; do
         for folder in "${folders[@]}"; do
             ! newest_weights "$folder/" "$name" || return 0
         done
@@ -42,17 +43,17 @@ find_weights() { # set RUN[weights] to what train_model_name names, with or with
     return 1
 }
 
-newest_weights() { # FOLDER/ NAME: set RUN[weights] to the newest that the name, which may be a pattern, fits; / means there
-    local path newest=''
+newest_weights() { # FOLDER/ NAME: set RUN[weights] to the newest that fits the name or pattern; or fail
+    local path newest='' found=''
     local -a paths
     expand_weights "$1" "$2"
     for path in "${paths[@]}"; do
         RUN[weights]=$path
         see_weights_file
         [[ -e $REPLY ]] || continue
-        [[ -n $newest && ! $REPLY -nt $newest ]] || { newest=$REPLY && RUN[found]=$path; }
+        [[ -n $newest && ! $REPLY -nt $newest ]] || { newest=$REPLY && found=$path; }
     done
-    [[ -n $newest ]] && RUN[weights]=${RUN[found]}
+    [[ -n $newest ]] && RUN[weights]=$found
 }
 
 expand_weights() { # FOLDER/ NAME: sets `paths`: the words themselves where they are no patterns
@@ -144,7 +145,7 @@ holds_model() { # FOLDER
     return 1
 }
 
-search_model() { # FOLDER of the export: sets MODEL to it, or to a folder in it; the command may use the config's instead
+search_model() { # FOLDER of the export: sets MODEL to the folder in it that holds a model, or else to the config's
     local path
     MODEL=$1
     for path in "$1" "$1"/*/ "$1"/*/*/; do
@@ -162,7 +163,7 @@ add_model() { # the options of the inference command that name the model
     local field folder
     find_model
     folder=${MODEL#./}
-    if exports_model && is_set inference_dir; then folder+=/${VALUE[inference_dir]}; fi
+    if exports_model && is_set inference_dir; then folder=${RUN[training_dir]}/inference/${VALUE[inference_dir]}; fi
     [[ ${RUN[infer_folder]} == . || $folder == /* ]] || folder=../$folder
     for field in model_dir params_file; do
         [[ -n ${KEY[$field]:-} ]] || continue

@@ -73,7 +73,7 @@ check_text_file() { # FILE: exit with an error unless it is a readable UTF-8 tex
     fi
 }
 
-is_plain_text() { # FILE: whether all is ASCII, without zero bytes and carriage returns; most files are, and no process is needed
+is_plain_text() { # FILE: whether all is ASCII, without zero bytes and carriage returns; as most files are
     local LC_ALL=C text
     ! IFS= read -r -d '' text <"$1" && [[ $text != *[$'\x80'-$'\xff'$'\r']* ]]
 }

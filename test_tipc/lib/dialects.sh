@@ -11,7 +11,7 @@ declare -A TABLE_BEGIN=() TABLE_END=() # by name: where its rows begin and end
 declare -A SETTINGS=()     # by name: the lines `setting words`
 declare -A DIALECT=()      # the settings of the dialect of the config, and its `name`
 declare -A ROW_FLAG=()     # by field of the config: words
-declare -A FIT=()          # how the last table fitted: keys, extra lines; or where it did not: line and reason
+declare -A FIT=()          # how the last table fitted: keys, extra lines and the first of them; or where not: line, reason
 declare -a FIT_FIELDS=() FIT_LINES=() # of the last table: its fields, and which elements of LINE_TEXT they are
 declare -a PARTS=()        # see config_parts
 declare -a LINES_FOUND=()  # see split_lines
@@ -54,12 +54,12 @@ load_table() { # PATH NAME
 }
 
 choose_dialect() { # of the config that read_config has read: sets DIALECT; exits where none fits
-    local name best='' far=-1 line=1 reason='' rank top=-1
+    local name best='' far=-1 line=1 reason='' rank top=0
     load_dialects
     for name in "${DIALECTS[@]}"; do
         if fit_table "$name" ''; then
             rank=$((1000 * (100 - FIT[extra]) + FIT[keys]))
-            ((rank <= top)) || best=$name top=$rank
+            [[ -n $best ]] && ((rank <= top)) || best=$name top=$rank
         elif ((${#FIT_FIELDS[@]} > far)); then
             far=${#FIT_FIELDS[@]} line=${FIT[line]} reason=${FIT[reason]}
         fi
@@ -116,7 +116,8 @@ fit_table() { # NAME TITLE: whether the config has the table's sections, lines a
                 [[ -z $left_out ]] || continue
                 key=${ROW_KEY[row]}
                 # shellcheck disable=SC2053 # key is a pattern
-                if ((FIT_AT < FIT_END)) && [[ ${LINE_TEXT[FIT_AT]} == *:* && (-z $key || ${LINE_KEY[FIT_AT]} == $key) ]]; then
+                if ((FIT_AT < FIT_END)) &&
+                    [[ ${LINE_TEXT[FIT_AT]} == *:* && (-z $key || ${LINE_KEY[FIT_AT]} == $key) ]]; then
                     FIT_FIELDS+=("${ROW_FIELD[row]%'?'}") FIT_LINES+=("$FIT_AT") # the usual case
                     FIT_AT=$((FIT_AT + 1))
                 else
@@ -146,8 +147,10 @@ enter_block() { # NUMBER
     FIT_BLOCK=$1 FIT_AT=${BLOCK_FIRST[$1]} FIT_END=$((BLOCK_FIRST[$1] + BLOCK_LINES[$1]))
 }
 
-close_block() { # lines that no row is for
-    ((FIT_AT >= FIT_END)) || FIT[extra]=$((FIT[extra] + FIT_END - FIT_AT))
+close_block() { # count the lines that no row is for
+    ((FIT_AT < FIT_END)) || return 0
+    FIT[extra]=$((FIT[extra] + FIT_END - FIT_AT))
+    FIT[first_extra]=${FIT[first_extra]:-${LINE_NUMBER[FIT_AT]}}
 }
 
 fit_row() { # FIELD KEY FLAG: the next line of the block is that row's
@@ -190,6 +193,8 @@ name_lines() { # [TITLE]: KEY, VALUE and LINE of every field of the dialect; TIT
     local i field at text
     FIELDS=() KEY=() VALUE=() LINE=() ROW_FLAG=()
     fit_table "${DIALECT[name]}" "${1:-}" || die "$CONFIG_FILE:${FIT[line]}: ${FIT[reason]}"
+    ((FIT[extra] == 0)) ||
+        CONFIG_NOTES+=("$CONFIG_FILE:${FIT[first_extra]}: ${FIT[extra]} more lines than the dialect ${DIALECT[name]} has: not used")
     for i in "${!FIT_FIELDS[@]}"; do
         field=${FIT_FIELDS[i]} at=${FIT_LINES[i]}
         KEY[$field]=${LINE_KEY[at]} VALUE[$field]=${LINE_VALUE[at]} LINE[$field]=${LINE_NUMBER[at]}
@@ -244,12 +249,13 @@ fill_in() { # TEXT: sets REPLY: {field} replaced by its value, {model} by MODEL,
 
 # ------------------------------------------------------------------------------------------------- provided weights
 
-weights_for_whole_infer() { # print the path of the weights that the config provides, from the root; nothing if it needs none
+weights_for_whole_infer() { # print the path of the provided weights, from the root; nothing if none are needed
     local value
     # files of serving, too, may have such a line
-    if value=$(choose_dialect && name_lines && copy_same_lines && { ! needs_weights || printf '%s\n' "${VALUE[provided_weights]:-}"; }) \
-        2>/dev/null; then
-        [[ -n $value ]] || return 0
+    if value=$(choose_dialect && name_lines && copy_same_lines && { needs_weights || echo none; }) 2>/dev/null; then
+        [[ $value != none ]] || return 0
+        choose_dialect && name_lines && copy_same_lines
+        value=${VALUE[provided_weights]:-}
     else
         value=$(value_of pretrained_model_url train_model)
     fi

@@ -25,7 +25,7 @@ plan_only() { # from now on nothing is run, written, or looked for
         printf '%q ' "${@:4:$#-4}"
         printf '%q\n' "${!#}"
         PLANNED+=("${RUN[tag]}"$'\t'"$1"$'\t'"$2")
-        [[ -z ${EXPECT:-} ]] || STEP=([facts]='' [reason]='') "$EXPECT" || true
+        [[ ${EXPECT:-} != new_weights ]] || find_weights # the later steps name them
     }
 
     prepare_project() {
@@ -64,9 +64,6 @@ plan_only() { # from now on nothing is run, written, or looked for
     }
 
     find_trained_weights() { find_weights; }
-    new_weights() { find_weights; }
-    new_model() { :; }
-    note_what_agreed() { :; }
     is_there() { :; }
     holds_model() { :; }
     note_inputs() { :; }

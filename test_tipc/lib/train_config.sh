@@ -59,7 +59,7 @@ take_values_for_mode() { # of every value that is a `mode=value|mode=value` list
     fi
 }
 
-take_predict_command() { # the free line of eval_params may be `predict:command`, for predicting with the training engine
+take_predict_command() { # the free line of eval_params may be `predict:command`
     [[ ${KEY[eval_free]:-} == predict ]] || return 0
     KEY["predict"]=predict VALUE["predict"]=${VALUE[eval_free]} LINE["predict"]=${LINE[eval_free]}
     KEY[eval_free]=null VALUE[eval_free]=null
@@ -114,17 +114,18 @@ check_values() {
     check_model_name
     check_quotes
     if quantises; then
-        trains && die "$CONFIG_FILE:${LINE[quantise]}: a post-training quantisation has nothing to train: its mode is whole_infer"
+        trains && die "$CONFIG_FILE:${LINE[quantise]}: a quantisation after training has only the mode whole_infer"
         check_needed quantise inference
     elif trains; then
         check_needed gpu_list trainer
         check_trainers
-        [[ -z ${KEY[inference]:-} ]] || is_set inference || trains_something || check_needed inference
     else
         [[ -n ${KEY[inference]:-} ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: the config has trainings only: it has nothing for the mode ${RUN[mode]}"
         check_needed inference
-        ! needs_weights || check_needed provided_weights
+        ! needs_weights || is_set provided_weights ||
+            die "$CONFIG_FILE:${LINE[provided_weights]}: '${KEY[provided_weights]}' has no value;" \
+                "it names the weights for whole_infer"
     fi
     ! trains || [[ "|${VALUE[gpu_list]//[[:space:]]/}|" != *'||'* ]] ||
         die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"
@@ -151,18 +152,10 @@ check_trainers() { # each entry of the list is the key of one of the lines that 
     done
     split_bars "${VALUE[trainer]}"
     for trainer in "${ENTRIES[@]}"; do
-        [[ $trainer == null ]] || is_trainer "$trainer" || [[ -n $trainer && " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
+        [[ $trainer == null ]] || is_trainer "$trainer" && continue
+        [[ -n $trainer && " ${DIALECT[trainers]:-} " == *" $trainer "* ]] ||
             die "$CONFIG_FILE:${LINE[trainer]}: 'trainer': no line '$trainer:…' follows; there are:$known"
     done
-}
-
-trains_something() { # whether the config has a command for one of its trainers
-    local trainer
-    local -a trainers
-    split_bars "${VALUE[trainer]}"
-    trainers=("${ENTRIES[@]}")
-    for trainer in "${trainers[@]}"; do ! choose_trainer "$trainer" || return 0; done
-    return 1
 }
 
 check_infer_modes() { # each entry of infer_mode is the name of an export

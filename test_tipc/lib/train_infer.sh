@@ -23,10 +23,6 @@ for_each_training() { # COMMAND: run it for each of gpu_list x autocast x traine
     split_bars "${VALUE[gpu_list]}" && gpus=("${ENTRIES[@]}")
     split_bars "${VALUE[autocast]:-null}" && autocasts=("${ENTRIES[@]}")
     split_bars "${VALUE[trainer]}" && trainers=("${ENTRIES[@]}")
-    if [[ ${trainers[*]} == null ]]; then
-        skip_step train "the config has no trainer (its trainer line is null)"
-        return
-    fi
     for gpu in "${gpus[@]}"; do
         for autocast in "${autocasts[@]}"; do
             for trainer in "${trainers[@]}"; do
@@ -118,9 +114,8 @@ add_device() { # the device option for RUN[gpu], which is -1 for the CPU
         add_field device "$value"
     fi
     # the command itself may have the device, and no line
-    if [[ ${RUN[gpu]} == -1 && " ${COMMAND[*]} " =~ ' --device'[\ =]gpu && " ${COMMAND[*]} " != *' --device=cpu '* ]]; then
-        COMMAND+=(--device=cpu)
-    fi
+    [[ ${RUN[gpu]} == -1 && "${COMMAND[*]}" != *' --device=cpu'* ]] || return 0
+    [[ ! "${COMMAND[*]}" =~ ' --device'[\ =]gpu ]] || COMMAND+=(--device=cpu)
 }
 
 training_log() { # print the path of log_train.txt, or of the training's output where it left none of its own
@@ -172,7 +167,7 @@ take_provided_weights() { # [EXPORT]: for whole_infer; EXPORT is an entry of inf
     [[ -z ${DIALECT[weights_without_suffix]:-} ]] || RUN[weights]=${RUN[weights]%.pdparams}
 }
 
-certify_quantised() { # post-training quantisation: its command, and inference with what it makes; fails where it is not here
+certify_quantised() { # quantise after training, and infer with the result; fails where the command is not here
     local script
     local field=quantise
     quantises || field=kl_quant
@@ -187,7 +182,7 @@ certify_quantised() { # post-training quantisation: its command, and inference w
     if quantise; then
         infer
         ! in_stage 6 ||
-            skip_step agree "the model is a quantised one, which does not give the network's numbers: the predictions were NOT compared"
+            skip_step agree "a quantised model does not give the network's numbers: the predictions were NOT compared"
     else
         not_run infer agree "the quantisation failed"
     fi
@@ -200,7 +195,8 @@ is_there() { # PATH of a script of the project
 quantise() {
     local field
     in_stage 4 || return 0
-    if [[ ${DIALECT[same]:-} == *'provided_weights export_weights'* ]]; then # it starts from the weights, not from a model
+    # it starts from the weights, or from an exported model
+    if [[ ${DIALECT[same]:-} == *'provided_weights export_weights'* ]]; then
         see_provided_weights "${VALUE[provided_weights]:-}"
         add_field export_weights "$REPLY"
         add_field save_inference_dir "${RUN[training_dir]}/inference"
@@ -261,7 +257,7 @@ names_path() { # PATH: whether a word of COMMAND is that path, or an option with
     return 1
 }
 
-see_images() { # sets REPLY: what the inference command predicts; after a training, it may be another line than in whole_infer
+see_images() { # sets REPLY: what the inference command predicts, which may be another line after a training
     local field=${DIALECT[train_images]:-image}
     if ! trains || ! is_set "$field"; then field=image; fi
     REPLY=${VALUE[$field]:-}
@@ -325,7 +321,7 @@ is_full_precision() { # PRECISION
     [[ $1 =~ ^(False|fp32|paddle|null)$ ]]
 }
 
-combine() { # FIELD...: sets COMBINATIONS: a tab-separated line per combination of their |-lists, each once: empty is null
+combine() { # FIELD...: sets COMBINATIONS: a tab-separated line for each combination of their lists; empty is null
     local field value line
     local -a grown
     local -A seen=()

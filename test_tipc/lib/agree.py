@@ -13,15 +13,16 @@ Exit code: 0 network and engines agree; 1 something disagrees, or cannot be read
 import argparse
 import json
 import os
+import warnings
 from pathlib import Path
 
-from agreement.engine import Engine, check_engine
+from agreement.engine import Engine, check_engine, setting_of
 from agreement.exported import Exported, find_structure
 from agreement.network import check_network
 from agreement.preprocessing import check_preprocessing
 from agreement.printed import compare_printed, score_pairs
 from agreement.recording import Recording
-from agreement.result import AGREES, DISAGREES, NOT_COMPARED
+from agreement.result import AGREES, DISAGREES, NOT_COMPARED, not_compared
 from script import UserError, atomic_write, run_main
 
 SKIPPED = 77
@@ -37,8 +38,11 @@ def main():
         if folder is not None
     }
     inferred = [Recording(folder) for folder in args.inferred]
-    exported = _open_model(args.model_dir, inferred)
-    results = _check(exported, recordings, inferred, args)
+    if any(recording.calls for recording in (*recordings.values(), *inferred)):
+        exported = _open_model(args.model_dir, inferred)
+        results = _check(exported, recordings, inferred, args)
+    else:
+        results = _nothing(inferred)
     for result in results:
         print(result.line)
     if args.save:
@@ -67,9 +71,17 @@ def _arguments():
     return args
 
 
+def _nothing(inferred):
+    """The results where no script called Paddle, or none that could be observed (`python -E`, a service, C++)."""
+    why = "nothing was observed: the scripts called no network of Paddle in Python"
+    names = ["preprocessing", "network", *(f"engine {setting_of(recording.folder)}" for recording in inferred)]
+    return [not_compared(name, why) for name in names]
+
+
 def _open_model(folder, inferred):
     loaded = [file for recording in inferred for network in recording.networks.values() for file in network.files]
     structure = find_structure(folder, loaded)
+    warnings.filterwarnings("ignore", module="paddle")  # it advises to install a compiler cache
     import paddle  # costs a second: only when the recordings and a model were found
 
     paddle.set_device("cpu")

@@ -5,10 +5,10 @@
 Tried in this order, until one succeeds:
   1. the list as it is, with the Paddle of lane.txt where the list names none, or leaves the version open;
   2. the list as it is, with the Paddle that pip chooses;
-  3. the rest of the list with the Paddle of lane.txt: the Paddle of the list has no wheel for this Python;
+  3. the list with the Paddle of lane.txt in place of its own, which has no wheel for this Python;
   4. each line of the rest by itself: old pins often have no wheel for a newer Python.
-What was not installed as the list has it is said on standard output, one `note: ` per line; pip's own words go to standard
-error. Without a requirements.txt, all of lane.txt is installed.
+What was not installed as the list has it is said on standard output, one `note: ` per line; pip's own words go to
+standard error. Without a requirements.txt, all of lane.txt is installed.
 Exit code: 0 installed, 1 not: Paddle itself, or nothing, could be installed.
 """
 
@@ -34,9 +34,8 @@ class Installer:
 
     def install(self, *words):
         """Whether pip could install these. UserError where there is no network: further attempts would fail too."""
-        done = subprocess.run(
-            [*self.command, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-        )
+        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        done = subprocess.run([*self.command, *map(str, words)], **both, text=True, errors="replace")
         print(done.stdout, file=sys.stderr, flush=True)
         if done.returncode and _NO_NETWORK.search(done.stdout):
             raise UserError("the packages cannot be downloaded: there is no network")

@@ -28,7 +28,8 @@ FIGURES = {
 }
 # the line of each check of the step "agree observed"
 OBSERVED = re.compile(
-    r"^(preprocessing|network|engine)\b[^:\n]*: (bitwise|not compared|largest difference (?P<number>[^\s,]+))", re.MULTILINE
+    r"^(preprocessing|network|engine)\b[^:\n]*: (bitwise|not compared|largest difference (?P<number>[^\s,]+))",
+    re.MULTILINE,
 )
 # what an engine says of itself, `engine onednn: oneDNN on (94 of 95 results); threads 4 -> 2 (why)`, in a record of the
 # log: errors and the names of images may have such words too

@@ -1,4 +1,4 @@
-"""Foreign projects, observed: their certificate is right, and each planted fault is found by the check that it is for."""
+"""Foreign projects, observed: sound ones agree, and each planted fault is found by the check that it is for."""
 
 import json
 import re
@@ -36,7 +36,8 @@ COMMANDS = {
     },
 }
 # the first step that a changed file takes part in; those before are as they were
-FIRST = {"deploy": "infer", "tools/export_model.py": "export", "tools/predict.py": "predict", "tools/infer.py": "predict"}
+FIRST = {"deploy": "infer", "tools/export_model.py": "export"}
+FIRST.update({"tools/predict.py": "predict", "tools/infer.py": "predict"})
 
 
 class Observed:

@@ -17,7 +17,12 @@ FILES = sorted(path.relative_to(LIB).as_posix() for path in LIB.rglob("*.py"))
 MODULES = [file[:-3] for file in FILES if "/" not in file and file != "agree.py"]
 PACKAGES = {file.partition("/")[0] for file in FILES if "/" in file}
 ALLOWED = {*MODULES, *PACKAGES, "numpy"} | {*getattr(sys, "stdlib_module_names", ())}
-MORE = {"curves.py": {"matplotlib"}, "agree.py": {"paddle"}, "agreement/": {"paddle"}, "observe/": {"paddle", "sitecustomize", "tipc_observe"}}
+MORE = {
+    "curves.py": {"matplotlib"},
+    "agree.py": {"paddle"},
+    "agreement/": {"paddle"},
+    "observe/": {"paddle", "sitecustomize", "tipc_observe"},
+}
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,7 +1,7 @@
 """Run many Paddle scripts quickly: a process that has imported Paddle forks once per script.
 
 Everything else is as for a script that is started by itself: its arguments, folder, environment, output and exit code;
-with TIPC_OBSERVE in the environment it is observed. Models are exported as `.pdmodel`, which is decided at Paddle's import.
+with TIPC_OBSERVE in the environment it is observed. Models are exported as `.pdmodel`: Paddle's import decides it.
 """
 
 import json

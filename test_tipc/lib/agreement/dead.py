@@ -57,7 +57,7 @@ def ignores_image(exported, calls):
 
 
 def _first_image(exported, call, order):
-    """(inputs of the first image of a call, whether each is cut along the batch), or of all where the batch is fixed."""
+    """(inputs of the first image of a call, whether each is cut along the batch); of all where the batch is fixed."""
     arrays, batched = model_inputs(call, order)
     if exported.fixed_batch in (None, 1):
         arrays = [array[:1] if cut else array for array, cut in zip(arrays, batched)]

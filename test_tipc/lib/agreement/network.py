@@ -119,7 +119,7 @@ def _dead(replay):
     if known and not words:
         # a detector's boxes depend on the size of the image, too: exchange the images, and leave the rest
         if ignores_image(replay.exported, [(call, orders[id(call)]) for call in calls]):
-            return "the exported model gives the same outputs when the images are exchanged: they do not depend on the image"
+            return "its outputs stay the same when the images are exchanged: they do not depend on the image"
         return ""
     probe = is_dead(replay.exported, *replay.first)
     if words and probe is not False:

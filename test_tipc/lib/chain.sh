@@ -138,7 +138,7 @@ keep_evidence() { # what could not be kept is a failure of the run
 
 prepare_project() { # with --project_prepare, the project's own official test_tipc/prepare.sh; what it cannot do is said
     local script=test_tipc/prepare.sh
-    if [[ -z ${RUN[project_prepare]} ]] || ! in_stage 0; then
+    if [[ -z ${RUN[project_prepare]:-} ]] || ! in_stage 0; then
         return
     elif [[ ! -f $script || $script -ef $TIPC/prepare.sh ]]; then
         skip_step project_prepare "the project has no test_tipc/prepare.sh of its own"

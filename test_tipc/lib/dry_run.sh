@@ -29,7 +29,7 @@ plan_only() { # from now on nothing is run, written, or looked for
     }
 
     prepare_project() {
-        [[ -z ${RUN[project_prepare]} ]] || ! in_stage 0 ||
+        [[ -z ${RUN[project_prepare]:-} ]] || ! in_stage 0 ||
             run_step project_prepare '' . bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}"
     }
 

@@ -47,8 +47,9 @@ hash_of() { # PATH...: the hash of the first that is there: of a file, or of all
     echo none
 }
 
-is_in_repository() { # FOLDER: whether a git repository has files there; an unrelated one may be around it
-    [[ -n $(git -C "$1" ls-files -- . 2>/dev/null | head -n 1) ]]
+is_in_repository() { # FOLDER: whether it is a git repository, or one has files there; an unrelated one may be around it
+    [[ -n $(git -C "$1" ls-files -- . 2>/dev/null | head -n 1) ]] ||
+        [[ $(git -C "$1" rev-parse --show-toplevel 2>/dev/null) == "$(cd "$1" && pwd -P)" ]]
 }
 
 hash_of_tool() { # of the scripts of test_tipc/, wherever they are

@@ -26,11 +26,9 @@ FIGURES = {
     "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
-# the line of each check of the step "agree observed"
-OBSERVED = re.compile(
-    r"^(preprocessing|network|engine)\b[^:\n]*: (bitwise|not compared|largest difference (?P<number>[^\s,]+))",
-    re.MULTILINE,
-)
+# the line of each check of the step "agree observed", and what it found
+OBSERVED = re.compile(r"^(preprocessing|network|engine)\b.*", re.MULTILINE)
+DIFFERENCE = re.compile(r"largest difference (?P<number>[^\s,]+)|[1-9][\d,]* of [\d,]+ (?:elements|integers)\b|not compared")
 # what an engine says of itself, `engine onednn: oneDNN on (94 of 95 results); threads 4 -> 2 (why)`, in a record of the
 # log: errors and the names of images may have such words too
 ENGINE = re.compile(
@@ -85,8 +83,11 @@ def figure(step):
         return observed(Path(step.log).read_text(encoding="utf-8", errors="replace"))
     pattern = FIGURES.get(step.kind)
     if step.result == PASSED and step.log and pattern and Path(step.log).is_file():
-        found = pattern.findall(Path(step.log).read_text(encoding="utf-8", errors="replace"))
-        found = found if step.kind == "agree" else found[-1:]
+        log = Path(step.log).read_text(encoding="utf-8", errors="replace")
+        lines = [pattern.findall(line) for line in log.splitlines()]
+        lines = [found for found in lines if found]
+        # of a line `Acc@1 0.5 Acc@5 0.9` the first figure
+        found = [first for first, *_ in (lines if step.kind == "agree" else lines[-1:])]
         label = LABELS.get(step.kind, "{}")
         return ", ".join(label.format(*(match if isinstance(match, tuple) else (match,))) for match in found)
     return step.reason or ("did not end" if step.result == BEGAN else "")
@@ -95,14 +96,18 @@ def figure(step):
 def observed(log):
     """`preprocessing bitwise, network bitwise, engine 1.37e-06`: of several engines, the largest difference."""
     found = {}
-    for match in OBSERVED.finditer(log):
-        found.setdefault(match[1], []).append(match["number"] or match[2])
+    for line in OBSERVED.finditer(log):
+        difference = DIFFERENCE.search(line[0])
+        words = (difference["number"] or difference[0]) if difference else "bitwise"
+        found.setdefault(line[1], []).append(words)
     return ", ".join(f"{check} {max(words, key=_size)}" for check, words in found.items())
 
 
 def _size(words):
-    """The order of a difference: equality bit by bit is the least, and what was not compared the worst."""
-    return {"bitwise": -1.0, "not compared": math.inf}.get(words) or float(words)
+    """The order of a difference: equality bit by bit is the least, and what has no number the worst."""
+    if words == "bitwise":
+        return -1.0
+    return float(words) if re.fullmatch(r"[\d.e+-]+", words) else math.inf
 
 
 def print_table(steps):

@@ -2,8 +2,8 @@
 
     python test_tipc/lib/unpack.py test_images/lite_data.tar lite_data
 
-The archive must hold the folder `lite_data`; other members are left out. A member with an absolute path or `..`, a link,
-or anything that is not a file or a folder is refused before anything is written.
+The archive must hold the folder `lite_data`; other members are left out. A member with an absolute path or `..`, a
+link, or anything but files and folders is refused before anything is written.
 Exit code: 0 unpacked, 1 not (one line says why).
 """
 

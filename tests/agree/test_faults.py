@@ -127,4 +127,5 @@ def test_a_planted_fault_is_found_by_its_check(sound, tmp_path, warm, name, faul
     assert status == 1, lines
     disagreeing = [check for check, line in lines.items() if "DISAGREES" in line]
     assert disagreeing[:1] == [planted.check], lines
-    assert f"the {planted.check}" in last and "disagrees: " in last
+    assert last.startswith(f"error: the {planted.check}")
+    assert "disagrees: " in last

@@ -66,7 +66,8 @@ def test_a_copy_of_the_folder_certifies_a_project(copied):
     assert results["agree observed"] == "passed"
     assert "agree" not in results  # a list is compared of scripts that declare how
     figure = next(step["figure"] for step in summary["steps"] if step["name"] == "agree observed")
-    assert figure.startswith("preprocessing ") and "network bitwise, engine " in figure
+    assert figure.startswith("preprocessing ")
+    assert "network bitwise, engine " in figure
     assert summary["commit"] == git(project, "rev-parse", "--short=12", "HEAD") + " (clean tree)"
     assert summary["tool"].startswith("test_tipc of the project, files ")
 

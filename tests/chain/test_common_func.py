@@ -240,7 +240,7 @@ def test_something_else_of_the_locks_name(tmp_path):
 # afterwards it says whether the process that the step named still lives
 STEP = """
 cd "$1"; open_output "$1/out"; start_record "$1/out/results.log"; shift
-RUN[model]=net RUN[versions]=v RUN[commit]=c RUN[python]=python3
+RUN[model]=net RUN[versions]=v RUN[commit]=c RUN[tool]=t RUN[python]=python3
 run_step train "${RUN[output_dir]}/x.log" . "$@"; echo "status $?"
 pid=$(sed -n 's/^pid //p' "${RUN[output_dir]}/x.log" | tail -n 1)
 [[ -z $pid ]] || process_identity "$pid" || echo "gone"
@@ -319,11 +319,12 @@ def test_odd_output(tmp_path):
 def test_the_log_begins_with_what_was_run_where_and_with_what(tmp_path):
     step(tmp_path, "echo", "a b")
     head = (tmp_path / "out" / "x.log").read_text().splitlines()
-    assert [line.split(":")[0] for line in head[:6]] == [
+    assert [line.split(":")[0] for line in head[:7]] == [
         "# command",
         "# folder",
         "# versions",
         "# commit",
+        "# tool",
         "# processor",
         "# started",
     ]

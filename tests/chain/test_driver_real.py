@@ -83,8 +83,9 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
     # a foreign program in the place of predict_cls.py: what it prints is not known to be a prediction
     chain.set("inference", f"{chain.programs}/infer.py -c configs/inference_cls.yaml")
     run = chain.run("--stage", "5")
-    reason = "the inference command is not deploy/python/predict_cls.py or predict_det.py, so the predictions were NOT "
-    assert run.steps[-1] == ("agree", "skipped", reason + "compared")
+    name, result, reason = run.steps[-1]
+    assert (name, result) == ("agree observed", "skipped")
+    assert reason.endswith("was not compared: nothing was observed of infer")
     chain.text = ours
     # another mean in the inference config: the comparison says no
     wrong = yaml.safe_load((ROOT / "deploy/configs/inference_cls.yaml").read_text())
@@ -97,7 +98,9 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
     chain.set("inference", f"python/predict_cls.py -c {chain.folder}/wrong.yaml")
     run = chain.run("--stage", "5")
     assert run.status == 1
-    assert run.steps[-1] == ("agree", "failed", "exit code 1")
+    assert run.steps[-2][:2] == ("agree observed", "failed")
+    assert "the preprocessing disagrees: " in run.steps[-2][2]
+    assert run.steps[-1][:2] == ("agree", "failed")
     assert "wrong.yaml: PreProcess.transform_ops[2].NormalizeImage.mean is [0.5, 0.5, 0.5], and Infer." in run.out
 
 

@@ -245,8 +245,9 @@ def test_evidence_of_an_earlier_run_does_not_stay_beside_that_of_this_one(tmp_pa
     shutil.rmtree(kept)
     (run.folder / "inputs.sha256").unlink()  # as if the config had not changed
     run = chain.run("--stage", "1", "--evidence")
-    assert "evidence: none of" in run.out or run.status == 1
-    assert not kept.exists()
+    assert run.status == 0
+    # its own output is the log of a training that writes no other
+    assert (kept / "log_train.txt").read_bytes() == (run.folder / f"{STEM}.log").read_bytes()
 
 
 def test_a_log_that_lost_lines_while_the_disk_was_full(chain):
@@ -287,5 +288,5 @@ def test_the_interpreter_is_seen_from_the_working_folder(chain):
     python = os.path.relpath(sys.executable, chain.folder)
     run = chain.run(TIPC_PYTHON=python, cwd=chain.folder)
     assert run.status == 0, run.out + run.err
-    assert run.results["agree"] == "skipped"
+    assert run.results["agree observed"] == "skipped"
     assert {result for name, result in run.results.items() if name.startswith("infer cpu")} == {"passed"}

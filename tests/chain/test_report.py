@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from report import observed
 from script import UserError
 from tests.helpers.scripts import assert_one_line
 from train_log import read_train_log
@@ -333,3 +334,34 @@ def test_an_error_or_an_image_is_no_setting_in_effect(report, line):
     _, summary, _ = report(steps, {**LOGS, "infer.log": line + "\n"})
     (step,) = [step for step in summary["steps"] if step["name"] == "infer cpu"]
     assert (step["engines"], step["figure"]) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("lines", "figure"),
+    [
+        (["preprocessing: bitwise equal for 8 of 8 images: agrees"], "preprocessing bitwise"),
+        (
+            ["preprocessing: bitwise equal for 0 of 1 image, largest difference 7.15e-07 for 1 (at most …): agrees"],
+            "preprocessing 7.15e-07",
+        ),
+        (
+            [
+                "preprocessing: not compared (nothing was observed of predict)",
+                "network: bitwise equal for 24 images of evaluate (softmax is behind the network in the export): agrees",
+                "engine a: largest difference 5.96e-08 (at most 0.0001 allowed), 7 images with the same top-5: agrees",
+                "engine b: largest difference 1.2e-06 (at most 0.0001 allowed), 7 images with the same top-5: agrees",
+                "engine c: bitwise equal …: agrees",
+            ],
+            "preprocessing not compared, network bitwise, engine 1.2e-06",
+        ),
+        (["engine: 0 of 8 elements of integer outputs differ, 5 images: agrees"], "engine bitwise"),
+        (["engine: 1 of 508,928 elements of integer outputs differ: agrees"], "engine 1 of 508,928 elements"),
+    ],
+)
+def test_the_figure_of_the_three_checks(lines, figure):
+    assert observed("\n".join(["# command: network", *lines])) == figure
+
+
+def test_the_first_figure_of_a_line_is_shown(report):
+    _, summary, _ = report([("a", "evaluate", "passed", 1, "eval.log", "")], {"eval.log": "Acc@1 0.25 Acc@5 0.75\n"})
+    assert summary["steps"][0]["figure"] == "Acc@1 0.25"

@@ -72,6 +72,10 @@ class Pairing:
         self.excused = 0
         if self.near and len(self.without) <= self.unseen:  # rounding changes hashes: their partners may be among them
             self.excused, self.without = len(self.without), []
+        self.alone = 0
+        matched = self.equal.keys() | {partner for partner, _ in self.near.values()}
+        if matched and matched >= inferred.places.keys():  # infer was given fewer images, and has a partner for each
+            self.alone, self.without = len(self.without), []
 
     def partner(self, key):
         """The key in infer of an image of predict, or None."""
@@ -173,7 +177,8 @@ def _result(own, pairings):
         most = max(difference for _, difference in worst.near.values())
         words += f", largest difference {most:.3g} for {near} (at most {limits.INPUTS:g} of the scale allowed)"
     hidden = worst.not_kept + worst.excused
-    result.words = words + (f", the arrays of {hidden} were not kept" if hidden else "")
+    words += f", the arrays of {hidden} were not kept" if hidden else ""
+    result.words = words + (f", {worst.alone} are not among those of infer" if worst.alone else "")
     if worst.without:
         where = f" ({name})" if len(pairings) > 1 else ""
         far = "" if result.largest is None else f", largest difference {result.largest:.3g}"

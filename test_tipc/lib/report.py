@@ -28,7 +28,9 @@ FIGURES = {
 }
 # the line of each check of the step "agree observed", and what it found
 OBSERVED = re.compile(r"^(preprocessing|network|engine)\b.*", re.MULTILINE)
-DIFFERENCE = re.compile(r"largest difference (?P<number>[^\s,]+)|[1-9][\d,]* of [\d,]+ (?:elements|integers)\b|not compared")
+DIFFERENCE = re.compile(
+    r"largest difference (?P<number>[^\s,]+)|[1-9][\d,]* of [\d,]+ (?:elements|integers)\b|not compared"
+)
 # what an engine says of itself, `engine onednn: oneDNN on (94 of 95 results); threads 4 -> 2 (why)`, in a record of the
 # log: errors and the names of images may have such words too
 ENGINE = re.compile(

@@ -40,12 +40,13 @@ def test_sums_in_another_order(steps, model, network):  # noqa: F811
 def test_infer_is_given_fewer_images(steps, model, network, shift):  # noqa: F811
     outcome = steps(model, network, predicted=PIXELS, inferred=PIXELS[1:3] + np.float32(shift)).agree()
     assert outcome.status == 0, outcome.out
-    assert "4 are not among those of infer: agrees" in lines(outcome)["preprocessing"]
+    assert ", 1 of predict not given to infer: agrees" in lines(outcome)["preprocessing"]
 
 
 def test_of_fewer_images_one_is_another(steps, model, network):  # noqa: F811
     inferred = np.concatenate([PIXELS[1:2], PIXELS[2:3, ::-1]])
-    assert_only(steps(model, network, predicted=PIXELS, inferred=inferred).agree(), "preprocessing", "no equal in infer")
+    outcome = steps(model, network, predicted=PIXELS, inferred=inferred).agree()
+    assert_only(outcome, "preprocessing", "2 have no equal in infer")
 
 
 @pytest.mark.parametrize(

@@ -329,7 +329,7 @@ def test_the_log_begins_with_what_was_run_where_and_with_what(tmp_path):
         "# started",
     ]
     assert head[0] == "# command: echo a\\ b"
-    assert head[6] == "a b"
+    assert head[7] == "a b"
 
 
 def test_steps_are_marked_apart_and_belong_to_the_step_that_started_them(tmp_path):

@@ -347,7 +347,7 @@ def test_an_error_or_an_image_is_no_setting_in_effect(report, line):
         (
             [
                 "preprocessing: not compared (nothing was observed of predict)",
-                "network: bitwise equal for 24 images of evaluate (softmax is behind the network in the export): agrees",
+                "network: bitwise equal for 24 images of evaluate (softmax is behind the network …): agrees",
                 "engine a: largest difference 5.96e-08 (at most 0.0001 allowed), 7 images with the same top-5: agrees",
                 "engine b: largest difference 1.2e-06 (at most 0.0001 allowed), 7 images with the same top-5: agrees",
                 "engine c: bitwise equal …: agrees",

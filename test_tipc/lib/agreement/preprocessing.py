@@ -178,7 +178,8 @@ def _result(own, pairings):
         words += f", largest difference {most:.3g} for {near} (at most {limits.INPUTS:g} of the scale allowed)"
     hidden = worst.not_kept + worst.excused
     words += f", the arrays of {hidden} were not kept" if hidden else ""
-    result.words = words + (f", {worst.alone} are not among those of infer" if worst.alone else "")
+    words += f", {worst.alone} of predict not given to infer" if worst.alone else ""
+    result.words = words
     if worst.without:
         where = f" ({name})" if len(pairings) > 1 else ""
         far = "" if result.largest is None else f", largest difference {result.largest:.3g}"

@@ -74,7 +74,7 @@ SERVING_MODULES=(grpc flask func_timeout six pytest paddle_serving_server paddle
 
 prepare_serving() { # Paddle Serving, in .venv, or looked for in the environment of TIPC_PYTHON
     if [[ -n ${TIPC_PYTHON:-} ]]; then
-        check_modules "bash test_tipc/install_serving.sh ${RUN[python]}" "${SERVING_MODULES[@]}"
+        check_modules "bash $(tool install_serving.sh) ${RUN[python]}" "${SERVING_MODULES[@]}"
     elif ! serving_is_ready; then
         lock_venv
         serving_is_ready || install_serving

@@ -32,12 +32,8 @@ main() {
     [[ -e $ROOT/dataset/ILSVRC2012 || ! -d $ROOT/lite_data ]] || replace_imagenet
 }
 
-is_for_this_script() { # whether a script of the config says that its data are made here, or the service is this repository's
-    if [[ ${RUN[mode]} == serving_infer ]]; then
-        mentions deploy/paddleserving && [[ -f tools/data/make_digits.py ]]
-    else
-        config_declares data | grep -qx test_tipc/prepare_data.sh
-    fi
+is_for_this_script() { # whether a script of the config says that its data are made here
+    config_declares data | grep -qx test_tipc/prepare_data.sh
 }
 
 make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is left alone

@@ -91,7 +91,8 @@ def reading(name):
     try:
         yield
     except UNREADABLE as error:
-        raise UserError(f"{name}: not an archive that can be read ({error})") from None
+        why = str(error) if "\n" not in str(error) else "neither tar, nor tar with gzip, bzip2 or xz"
+        raise UserError(f"{name}: not an archive that can be read ({why})") from None
     except OSError as error:
         if error.errno is not None:
             raise

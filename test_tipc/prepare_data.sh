@@ -8,6 +8,8 @@
 # dataset/ILSVRC2012. What is complete is kept.
 # Exit code: 0 ready, 1 not (one line says why).
 
+# test_tipc: says=errors
+
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh

@@ -9,6 +9,7 @@
 #   skips=77       its exit code 77 says that what is requested would not be in effect here
 #   modules=A,B    what must be installed
 #   data=FILE      FILE makes its data
+#   says=errors    of test_tipc/prepare_data.sh: where it fails, it says why in one line of its own
 
 script_of_command() { # [FOLDER]: print the first word of COMMAND that is a Python file there
     local word

@@ -2,7 +2,8 @@
 
     process    pid, argv, paddle (its version), images and megabytes (how much is kept)
     network    network (its name here), class, weights {name: shape, dtype, hash, trained}, loaded [{path, tensors,
-               found}]: files that paddle.load read before, and how many of their tensors are in the network
+               found, trained}]: files that paddle.load read before, how many of their tensors are in the network, and
+               how many of these are its parameters: tables and other constants are there without being loaded
     predictor  network, files of the model, optimised: an engine, a loaded layer or a loaded program
     call       number, kind (layer, predictor, translated, program), network, training, place, batch (the leading length
                that the inputs share, or null), inputs and outputs [{name, shape, dtype, hash, rows}], file or null

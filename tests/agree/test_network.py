@@ -316,6 +316,29 @@ def test_dead_network(project, exports, network, count):
     assert_only(ran.agree(), "network", "the same outputs" if count == 1 else "do not depend on the image")
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_one_list_of_words(project, exports, right):
+    """The order of the words does not matter to their mean, and that is no fault."""
+
+    class Words(paddle.nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.table, self.fc = paddle.nn.Embedding(20, 4), paddle.nn.Linear(4, 3)
+
+        def forward(self, ids):
+            return self.fc(self.table(ids).mean(1) if right else self.table(ids * 0).mean(1))
+
+    ran = project(exports(f"words_{right}", lambda: zoo.filled(Words()), ((None, 6), "int64", "ids")))
+    ids = np.arange(12, dtype=np.int64).reshape(2, 6)
+    ran.layer("evaluate", zoo.filled(Words()), {"ids": ids[: 1 if right else 2]})
+    ran.infer(ids[:1])
+    outcome = ran.agree()
+    if right:
+        assert outcome.status == 0, outcome.out
+    else:
+        assert_only(outcome, "network", "they do not depend on the image")
+
+
 def test_fixed_batch(steps, exports, network):
     class Baked(zoo.Classifier):
         def forward(self, x):

@@ -126,6 +126,9 @@ net(x)
 section("weights by hand")
 net.fc.bias.set_value(paddle.full([5], 2.0))
 net(x)
+section("the same weights by hand")
+net.fc.bias.set_value(paddle.full([5], 2.0))
+net(x + 1)
 section("kinds of numbers")
 class Kinds(nn.Layer):
     def __init__(self):
@@ -277,6 +280,7 @@ def test_weights(recording, sections):
     assert different == {"fc.bias"}
     bias = lines[one(sections["weights by hand"])["network"]]["weights"]["fc.bias"]
     assert bias["hash"] == hash_of(np.full(5, 2, np.float32))
+    assert one(sections["the same weights by hand"])["network"] == one(sections["weights by hand"])["network"]
 
 
 def test_loaded_files(recording, sections):

@@ -176,7 +176,7 @@ class Layers:
         """The script prepared a network."""
         self.hook(layer)
         if name not in ("train", "eval"):
-            self.store.networks.clear()  # it has other weights now
+            self.store.changes += 1
 
     def read(self, path, content):
         """The script read a file with paddle.load."""
@@ -218,7 +218,7 @@ def observe(paddle, store):
 
     def changed(_, tensor, *args, **kwargs):
         if isinstance(tensor, layers.parameter):
-            store.networks.clear()
+            store.changes += 1
 
     # what set_state_dict does, and averages of weights, is also done by hand
     layers.tensor.set_value = notes(layers.tensor.set_value, changed)

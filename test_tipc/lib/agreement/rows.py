@@ -40,4 +40,8 @@ def _flip(array, axis, batched):
 
 def negated(arrays):
     """Other inputs of the same kind: floats with the other sign, pixels of bytes from 255 downwards."""
-    return [-array if array.dtype.kind == "f" else 255 - array if array.dtype == np.uint8 else array for array in arrays]
+    return [-array if array.dtype.kind == "f" else _inverted(array) for array in arrays]
+
+
+def _inverted(array):
+    return 255 - array if array.dtype == np.uint8 else array

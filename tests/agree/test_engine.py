@@ -90,8 +90,30 @@ def test_an_engine_with_another_model(ran, exports, network):  # noqa: F811
 
     ran.infer(PIXELS[:3], setting="other", model=exports("seed5", other))
     outcome = ran.agree(folder=ran.model.files[0].parent)
-    assert_only(outcome, "engine other", "the largest difference is")
-    assert "which is not in the model's folder" in lines(outcome)["engine other"]
+    assert_only(outcome, "engine other", "infer loaded ", "whose weights are not the exported model's")
+    assert ran.saved["engine"][-1]["largest"] > 0.01
+
+
+def test_an_engine_with_nearly_the_same_model(ran, exports, network):  # noqa: F811
+    """Its outputs are within the limit, and the model of an earlier run proves nothing about this one."""
+
+    def other():
+        copy = copy_of(network)
+        copy.fc.weight.set_value(copy.fc.weight * 1.000001)
+        return copy
+
+    ran.infer(PIXELS[:3], setting="other", model=exports("other", other))
+    outcome = ran.agree(folder=ran.model.files[0].parent)
+    assert_only(outcome, "engine other", "infer loaded ", "whose weights are not the exported model's")
+
+
+def test_why_nothing_was_observed_is_one_line(ran):
+    ran.recorder("lost").write(event="lost", why="RuntimeError: no memory.\n  [Hint: a holder]\n")
+    ran.settings.append("lost")
+    outcome = ran.agree()
+    why = "nothing was observed of infer: RuntimeError: no memory. [Hint: a holder]"
+    assert lines(outcome)["engine lost"] == f"not compared ({why})"
+    assert outcome.out.splitlines()[-1].endswith(f"the engine lost was not compared: {why}")
 
 
 def test_nothing_was_observed(ran):

@@ -224,6 +224,42 @@ def test_two_threads(project, exports, network):
     assert "bitwise equal for 4 images of evaluate (with 2 threads, as they computed it): agrees" in outcome.out
 
 
+def test_other_weights_behind_argmax(project, exports, network):
+    """The same classes for a few images are no proof of the weights."""
+
+    def other():
+        copy = copy_of(network)
+        copy.fc.weight.set_value(copy.fc.weight * 1.000001)
+        return zoo.Behind(copy, lambda x: paddle.argmax(x, -1))
+
+    ran = project(exports("argmax_other", other))
+    ran.layer("evaluate", network, {"x": zoo.images(4)})
+    ran.infer(zoo.images(2))
+    assert_only(ran.agree(), "network", "1 of 7 weights of the exported model", "an export of other weights")
+
+
+def test_a_network_that_is_called_in_parts(project, exports, network):
+    """The backbone gets the image, and gives something that no output of the export is: nothing is proven by it."""
+    ran = project(exports("plain", lambda: copy_of(network)))
+    ran.layer("evaluate", network, {"x": zoo.images(4)})
+    backbone = zoo.filled(paddle.nn.Conv2D(3, 8, 3))
+    ran.layer("predict", backbone, {"x": zoo.images(2)})
+    ran.infer(zoo.images(2))
+    outcome = ran.agree()
+    assert outcome.status == 0, outcome.out
+    note = "no network of predict that gets the image has the outputs of the exported model"
+    assert lines(outcome)["network"] == f"bitwise equal for 4 images of evaluate ({note}): agrees"
+
+
+def test_only_constants_of_the_file_are_in_the_network(project, exports, network, tmp_path):
+    """A table of positions is in the file and in every network, whether its weights were loaded or not."""
+    ran = project(exports("plain", lambda: copy_of(network)))
+    file = tmp_path / "best.pdparams"
+    ran.layer("evaluate", network, {"x": zoo.images(4)}, loaded=[(file, 8, 1, 0)])
+    ran.infer(zoo.images(2))
+    assert_only(ran.agree("--weights", file), "network", "none of the 8 tensors of best.pdparams")
+
+
 def test_another_output(project, exports, network):
     class Features(zoo.Classifier):
         def forward(self, x):
@@ -278,6 +314,29 @@ def test_dead_network(project, exports, network, count):
     ran.layer("evaluate", dead(network), {"x": zoo.images(count)})
     ran.infer(zoo.images(1))
     assert_only(ran.agree(), "network", "the same outputs" if count == 1 else "do not depend on the image")
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_one_list_of_words(project, exports, right):
+    """The order of the words does not matter to their mean, and that is no fault."""
+
+    class Words(paddle.nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.table, self.fc = paddle.nn.Embedding(20, 4), paddle.nn.Linear(4, 3)
+
+        def forward(self, ids):
+            return self.fc(self.table(ids).mean(1) if right else self.table(ids * 0).mean(1))
+
+    ran = project(exports(f"words_{right}", lambda: zoo.filled(Words()), ((None, 6), "int64", "ids")))
+    ids = np.arange(12, dtype=np.int64).reshape(2, 6)
+    ran.layer("evaluate", zoo.filled(Words()), {"ids": ids[: 1 if right else 2]})
+    ran.infer(ids[:1])
+    outcome = ran.agree()
+    if right:
+        assert outcome.status == 0, outcome.out
+    else:
+        assert_only(outcome, "network", "they do not depend on the image")
 
 
 def test_fixed_batch(steps, exports, network):

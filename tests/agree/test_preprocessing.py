@@ -121,6 +121,24 @@ def test_near_images_whose_partners_were_not_kept(project, model, network):  # n
     )
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+def test_one_image_is_another_and_the_arrays_of_others_were_not_kept(project, model, network, in_order):  # noqa: F811
+    """Rounding hides which images are the same: where both steps take one list, its place shows it."""
+    ran = project(model)
+    ran.recorder("evaluate"), ran.recorder("predict", kept=4), ran.recorder("infer", kept=5)
+    ran.layer("evaluate", network, {"x": PIXELS})
+    ran.infer(np.ones((1, 3, 16, 16), np.float32))  # to warm up
+    for row in range(6):
+        ran.layer("predict", network, {"x": PIXELS[row : row + 1]})
+        image = PIXELS[row if in_order else (2, 4, 0, 5, 1, 3)[row]][None] + np.float32(5e-7)
+        ran.infer(image[:, ::-1].copy() if row == 2 and in_order else image)
+    outcome = ran.agree()
+    if in_order:
+        assert_only(outcome, "preprocessing", "1 has no equal in infer", "BGR")
+    else:
+        assert outcome.status == 0, outcome.out
+
+
 def test_several_inference_commands(steps, model, network):  # noqa: F811
     ran = steps(model, network)
     ran.infer(np.ascontiguousarray(PIXELS[:3, ::-1]), setting="cpu_usemkldnn_True_threads_1")

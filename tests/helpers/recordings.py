@@ -23,13 +23,14 @@ class Recorder:
             stream.write(json.dumps(line) + "\n")
 
     def network(self, layer, loaded=()):
-        """A line about a `paddle.nn.Layer`; returns its name. `loaded` are (path, tensors, found)."""
+        """A line about a `paddle.nn.Layer`; returns its name. `loaded` are (path, tensors, found[, trained])."""
         trained = {id(parameter) for parameter in layer.parameters()}
         weights = {
             name: {**_facts(tensor.numpy()), "trained": id(tensor) in trained}
             for name, tensor in layer.state_dict().items()
         }
-        files = [{"path": str(path), "tensors": tensors, "found": found} for path, tensors, found in loaded]
+        keys = ("path", "tensors", "found", "trained")
+        files = [dict(zip(keys, (str(path), *counts))) for path, *counts in loaded]
         name = self._name()
         self.write(event="network", network=name, **{"class": type(layer).__name__}, weights=weights, loaded=files)
         return name

@@ -50,6 +50,7 @@ def section(name):
 markers, x = [], paddle.arange(2 * 3 * 8 * 8, dtype="float32").reshape([2, 3, 8, 8]) / 128
 saved = Net()
 saved.bn._mean.set_value(paddle.arange(4, dtype="float32"))
+saved.bn._variance.set_value(paddle.arange(4, dtype="float32") + 0.5)
 paddle.save({"state_dict": saved.state_dict(), "epoch": 3}, "best.pdparams")
 paddle.save(nn.Linear(2, 2).state_dict(), "other.pdparams")
 paddle.load("other.pdparams")
@@ -122,6 +123,12 @@ section("other weights")
 net.fc.bias.set_value(paddle.ones([5]))
 net.set_state_dict(net.state_dict())
 net(x)
+section("weights by hand")
+net.fc.bias.set_value(paddle.full([5], 2.0))
+net(x)
+section("the same weights by hand")
+net.fc.bias.set_value(paddle.full([5], 2.0))
+net(x + 1)
 section("kinds of numbers")
 class Kinds(nn.Layer):
     def __init__(self):
@@ -271,13 +278,16 @@ def test_weights(recording, sections):
     other = lines[one(sections["other weights"])["network"]]
     different = {name for name in other["weights"] if other["weights"][name] != line["weights"][name]}
     assert different == {"fc.bias"}
+    bias = lines[one(sections["weights by hand"])["network"]]["weights"]["fc.bias"]
+    assert bias["hash"] == hash_of(np.full(5, 2, np.float32))
+    assert one(sections["the same weights by hand"])["network"] == one(sections["weights by hand"])["network"]
 
 
 def test_loaded_files(recording, sections):
     lines = {line["network"]: line for line in recording.of("network")}
     other, best = lines[one(sections["call"])["network"]]["loaded"]
     assert best["path"] == str(recording.folder.parent / "best.pdparams")
-    assert (best["tensors"], best["found"]) == (8, 8)
+    assert (best["tensors"], best["found"], best["trained"]) == (8, 8, 6)
     assert other["path"].endswith("other.pdparams")
     assert other["tensors"] == 2
     assert lines[one(sections["in place"])["network"]]["loaded"][1]["found"] < 8

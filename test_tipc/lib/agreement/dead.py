@@ -1,5 +1,7 @@
 """Do the outputs depend on the image? Where they do not, that two networks give the same ones means nothing."""
 
+import numpy as np
+
 from agreement.limits import Spread
 from agreement.rows import mirrored, model_inputs, negated, parts_of
 
@@ -33,9 +35,12 @@ def constant_words(spreads):
 def is_dead(exported, call, order):
     """Whether the exported model gives the same outputs for a recorded image, its mirror image and its negative.
 
-    None where that is not known: its outputs are integers, or of another size each time.
+    None where that is not known: its outputs are integers, or of another size each time; or its inputs are no images,
+    but numbers of words, whose order may not matter.
     """
     arrays, batched = _first_image(exported, call, order)
+    if not any(array.dtype.kind == "f" or array.dtype == np.uint8 for array in arrays):
+        return None
     return _are_the_same(exported, (arrays, mirrored(arrays, batched), negated(arrays)))
 
 

@@ -25,6 +25,7 @@ class Engine:
         own = [one for one in fittings if exported.is_one_of(one.network.files)]
         self.fittings = own or fittings
         self.is_elsewhere = not own and any(one.network.files for one in fittings)
+        self.is_other_model = self.is_elsewhere and exported.has_weights_of(self.files) is False
 
     @property
     def calls(self):
@@ -175,6 +176,7 @@ def _result(engine, comparison):
     }
     result.words = _words(engine, comparison, difference, limit)
     reasons = (
+        f"infer loaded {engine.files[0]}, whose weights are not the exported model's" if engine.is_other_model else "",
         comparison.shapes,
         constant_words(comparison.spreads),
         f"the largest difference is {difference:.3g}, of at most {limit:.3g}" if difference > limit else "",
@@ -210,6 +212,6 @@ def _words(engine, comparison, difference, limit):
         parts.append(f"{comparison.elements:,} of {comparison.total:,} elements of integer outputs differ")
     top = f" with the same top-{limits.TOP}" if comparison.rows and not comparison.tops else ""
     parts.append(f"{images}{top}")
-    if engine.is_elsewhere:
+    if engine.is_elsewhere and not engine.is_other_model:
         parts.append(f"infer loaded {engine.files[0]}, which is not in the model's folder")
     return ", ".join(parts)

@@ -6,6 +6,7 @@ In strict mode an export equals the network bit by bit on the CPU (measured with
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,6 +84,16 @@ class Exported:
         """Whether a predictor that loaded `files` loaded this model."""
         own = {self.structure.resolve(), self.params.resolve()}
         return not own.isdisjoint(Path(file).resolve() for file in files)
+
+    def has_weights_of(self, files):
+        """Whether the weights file among `files` holds this model's weights; None where none of them can be read."""
+        for file in map(Path, files):
+            if file.suffix not in _STRUCTURES and file.is_file():
+                try:
+                    return Counter(read_weights(file)) == Counter(self.weights)
+                except UserError:  # of another kind
+                    continue
+        return None
 
     def _predictor(self, threads):
         if threads not in self._predictors:

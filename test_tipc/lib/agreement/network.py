@@ -1,12 +1,13 @@
 """The second check: does the exported model compute what the network of evaluate (and predict) computed?"""
 
 from agreement import limits
+from agreement.behind import steps_for
 from agreement.dead import constant_words, ignores_image, is_dead, spreads_of
 from agreement.fitting import describe_inputs, fit
-from agreement.network_faults import explain
+from agreement.network_faults import explain, other_weights
 from agreement.replay import Replay
 from agreement.result import AGREES, DISAGREES, NOT_COMPARED, Result, not_compared
-from agreement.rows import keys_of
+from agreement.rows import keys_of, model_inputs
 from agreement.weights import EQUAL, OTHER, REWRITTEN, check_loaded, compare_weights
 
 NAME = "network"
@@ -27,6 +28,9 @@ def check_network(exported, recordings, weights_file=None):
             sources[step] = fittings[0]
     if not sources:
         return not_compared(NAME, _why_no_source(exported, recordings)), None
+    other = [step for step, source in sources.items() if not _may_give(exported, source)] if len(sources) > 1 else []
+    if len(other) < len(sources):
+        sources = {step: source for step, source in sources.items() if step not in other}
     replay = Replay(exported, sources)
     training = _training_fault(sources)
     if not training and not replay.kept:
@@ -44,14 +48,32 @@ def check_network(exported, recordings, weights_file=None):
     if result.result in (AGREES, DISAGREES) and any(faults):
         result.result, result.why = DISAGREES, next(filter(None, faults))
     notes = [one.words for one in loaded.values()]
-    notes += [_unused(step, recording) for step, recording in recordings.items() if step not in sources]
+    notes += [_unused(step, recording, step in other) for step, recording in recordings.items() if step not in sources]
     result.words = _words(result, replay, worst, notes)
     return result, replay
 
 
-def _unused(step, recording):
+def _may_give(exported, source):
+    """Whether an output of the exported model may be one of this network's; taken for granted where it cannot be tried.
+
+    Scripts that call a backbone and a head one after the other have networks that get the image and give features.
+    """
+    kept = [pair for pair in zip(source.calls, source.orders) if pair[0].file]
+    if not kept or exported.fixed_batch not in (None, kept[0][0].images):
+        return True
+    call, orders = kept[0]
+    try:
+        outputs = exported.run(model_inputs(call, orders[0])[0])
+    except RuntimeError:
+        return True
+    return any(steps_for(array, output) for array in call.arrays("out") for output in outputs)
+
+
+def _unused(step, recording, is_other):
     if not recording.calls:
         return f"nothing was observed of {step}"
+    if is_other:
+        return f"no network of {step} that gets the image has the outputs of the exported model"
     return f"no network of {step} has the inputs of the exported model"
 
 
@@ -100,6 +122,8 @@ def _judge(result, replay, state, step):
         result.why = explain(replay, state, step)
     elif any(match.nan for match in counted):
         result.why = "its outputs, and those of the network, hold nan"
+    elif state.state == OTHER and all(match.total for match in counted):
+        result.why = other_weights(state, step)  # the same class for a few images is no proof
     else:
         result.why = _dead(replay)
 

@@ -17,7 +17,7 @@ def explain(replay, state, step):
     reasons = (
         _changes(replay.exported, arrays),
         _missing_step(replay),
-        _weights(state, step),
+        other_weights(state, step),
         _depends_on_batch(replay.exported, arrays, batched),
         _rest(replay, state, step),
     )
@@ -65,7 +65,8 @@ def _is_near(expected, made):
     return limits.largest_difference(expected, made) <= limits.REWRITTEN * limits.scale(expected)
 
 
-def _weights(state, step):
+def other_weights(state, step):
+    """The reason in words; "" where the export has the network's weights."""
     if state.state == EQUAL:
         return ""
     cause = "an export of other weights" if state.state == OTHER else "other weights, or a fault in merging them"

@@ -9,6 +9,7 @@ from agreement.result import DISAGREES, Result, not_compared
 from agreement.rows import keys_of, row_of
 
 NAME = "preprocessing"
+_PAIRS = 3  # as many pairs in one order are no chance
 _LAYER, _ANY = ("layer",), ("layer", "predictor", "translated", "program")
 
 
@@ -71,11 +72,24 @@ class Pairing:
                 self.near[key] = (partner, self._difference(key, partner))
         self.excused = 0
         if self.near and len(self.without) <= self.unseen:  # rounding changes hashes: their partners may be among them
-            self.excused, self.without = len(self.without), []
+            certain = self._certainly_without()
+            self.excused, self.without = len(self.without) - len(certain), certain
         self.alone = 0
         matched = self.equal.keys() | {partner for partner, _ in self.near.values()}
         if matched and matched >= inferred.places.keys():  # infer was given fewer images, and has a partner for each
             self.alone, self.without = len(self.without), []
+
+    def _certainly_without(self):
+        """Those without a partner although the arrays of the image at its place of the list were kept: both steps take
+        the list in one order, as the pairs show, perhaps behind images that warm the engine up."""
+        lists = list(self.predicted.places), list(self.inferred.places)
+        own, others = ({key: place for place, key in enumerate(keys)} for keys in lists)
+        shifts = [others[self.partner(key)] - own[key] for key in (*self.equal, *self.near)]
+        if len(shifts) < _PAIRS or len(set(shifts)) > 1:
+            return []
+        places = [(key, own[key] + shifts[0]) for key in self.without]
+        kept = set(self.inferred.kept)
+        return [key for key, place in places if 0 <= place < len(lists[1]) and lists[1][place] in kept]
 
     def partner(self, key):
         """The key in infer of an image of predict, or None."""

@@ -41,7 +41,7 @@ class Network:
     name: str
     layer: str = ""  # its class
     weights: dict = field(default_factory=dict)  # {name: {"shape", "dtype", "hash", "trained"}}
-    loaded: list = field(default_factory=list)  # [{"path", "tensors", "found"}]
+    loaded: list = field(default_factory=list)  # [{"path", "tensors", "found", "trained"}]
     files: list = field(default_factory=list)
     calls: list = field(default_factory=list)
 
@@ -136,9 +136,10 @@ class _Reader:
         for entry in network.weights.values():
             entry.update(shape=tuple(entry["shape"]), dtype=str(entry["dtype"]), hash=str(entry["hash"]))
         network.loaded = [
-            {"path": str(one["path"]), "tensors": int(one["tensors"]), "found": int(one["found"])}
+            {"path": str(one["path"]), "tensors": int(one["tensors"]), "found": int(one["found"]),
+             "trained": int(one.get("trained", one["found"]))}
             for one in line.get("loaded") or ()
-        ]
+        ]  # fmt: skip
 
     def _predictor(self, line):
         self.recording.network_of(str(line["network"])).files = [str(path) for path in line.get("files") or ()]
@@ -163,7 +164,7 @@ class _Reader:
             self.files[line["file"]].file = None
 
     def _lost(self, line):
-        self.recording.lost = str(line["why"])
+        self.recording.lost = " ".join(str(line["why"]).split())  # errors of Paddle fill several lines
 
 
 _EVENTS = ("network", "predictor", "call", "dropped", "lost")  # `process` and `end` say nothing that is needed here

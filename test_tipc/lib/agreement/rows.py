@@ -39,5 +39,9 @@ def _flip(array, axis, batched):
 
 
 def negated(arrays):
-    """Other inputs of the same kind: floats with the other sign."""
-    return [-array if array.dtype.kind == "f" else array for array in arrays]
+    """Other inputs of the same kind: floats with the other sign, pixels of bytes from 255 downwards."""
+    return [-array if array.dtype.kind == "f" else _inverted(array) for array in arrays]
+
+
+def _inverted(array):
+    return 255 - array if array.dtype == np.uint8 else array

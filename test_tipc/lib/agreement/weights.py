@@ -56,7 +56,8 @@ def check_loaded(network, file, step, exported):
     best = max(found, key=lambda one: one["found"])
     total = best["tensors"]
     halved = any(one["dtype"] in ("float16", "bfloat16") for one in network.weights.values())
-    if best["found"] == 0 and not halved:
+    is_trained = any(one["trained"] for one in network.weights.values())
+    if best["trained" if is_trained else "found"] == 0 and not halved:
         return Loaded(
             fault=f"none of the {total} tensors of {Path(best['path']).name} is in the network that {step} used: "
             "the weights were read and not loaded into it"

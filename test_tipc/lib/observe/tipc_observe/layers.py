@@ -57,6 +57,7 @@ class Layers:
 
         self.paddle, self.store, self.local = paddle, store, store.local
         self.layer, self.tensor = paddle.nn.Layer, eager.Tensor
+        self.parameter = paddle.base.framework.EagerParamBase
         self.translated = tuple(kind for kind in map(_translated, ("", "pir_")) if kind)
         self.loaded = []  # (path, hashes) of the files that were read
         self.files = Known()  # of the layers that paddle.jit.load made
@@ -155,10 +156,12 @@ class Layers:
         weights = {name: self.store.attempt(weight, tensor) for name, tensor in layer.state_dict().items()}
         weights = {name: entry for name, entry in weights.items() if entry}
         held = {entry["hash"] for entry in weights.values()}
+        learnt = {entry["hash"] for entry in weights.values() if entry["trained"]}
         loaded = [
-            {"path": path, "tensors": len(hashes), "found": sum(value in held for value in hashes)}
+            {"path": path, "tensors": len(hashes), "found": sum(value in held for value in hashes),
+             "trained": sum(value in learnt for value in hashes)}
             for path, hashes in self.loaded
-        ]
+        ]  # fmt: skip
         return {"event": "network", "class": type(self.inner(layer)).__name__, "weights": weights, "loaded": loaded}
 
     def hook(self, layer):
@@ -173,7 +176,7 @@ class Layers:
         """The script prepared a network."""
         self.hook(layer)
         if name not in ("train", "eval"):
-            self.store.networks.clear()  # it has other weights now
+            self.store.changes += 1
 
     def read(self, path, content):
         """The script read a file with paddle.load."""
@@ -213,6 +216,12 @@ def observe(paddle, store):
     def prepared(name):
         return notes(getattr(layer, name), lambda _, network, *args, **kwargs: layers.touched(network, name))
 
+    def changed(_, tensor, *args, **kwargs):
+        if isinstance(tensor, layers.parameter):
+            store.changes += 1
+
+    # what set_state_dict does, and averages of weights, is also done by hand
+    layers.tensor.set_value = notes(layers.tensor.set_value, changed)
     for name in NAMED:
         setattr(layer, name, prepared(name))
     layer.__call__ = layers.method(layer.__call__)

@@ -2,7 +2,8 @@
 
     process    pid, argv, paddle (its version), images and megabytes (how much is kept)
     network    network (its name here), class, weights {name: shape, dtype, hash, trained}, loaded [{path, tensors,
-               found}]: files that paddle.load read before, and how many of their tensors are in the network
+               found, trained}]: files that paddle.load read before, how many of their tensors are in the network, and
+               how many of these are its parameters: tables and other constants are there without being loaded
     predictor  network, files of the model, optimised: an engine, a loaded layer or a loaded program
     call       number, kind (layer, predictor, translated, program), network, training, place, batch (the leading length
                that the inputs share, or null), inputs and outputs [{name, shape, dtype, hash, rows}], file or null
@@ -90,7 +91,8 @@ class Store:
         self.folder, self.paddle, self.local = folder, paddle, Local()
         self.images = _number("TIPC_OBSERVE_IMAGES", IMAGES)
         self.megabytes = _number("TIPC_OBSERVE_MEGABYTES", MEGABYTES)
-        self.networks = Known()
+        self.networks = Known()  # (name, the line about it, `changes` at that time)
+        self.changes = 0  # how often weights were set: a network may have others since then
         self._reset()
         self._begin()
         os.register_at_fork(after_in_child=self._reset)
@@ -166,16 +168,18 @@ class Store:
             self.written += len(line)
 
     def name_of(self, network, kind, event):
-        """The name of a network or an engine; `event()`, the line about it, is written when it is new."""
+        """The name of a network or an engine; `event()`, the line about it, is written when it is another one now."""
         with self.lock:
-            name = self.networks.get(network)
-            if name is None:
+            name, known, changes = self.networks.get(network) or (None, None, None)
+            if changes == self.changes:
+                return name
+            changes, line = self.changes, event()
+            if line != known:
                 if self.stem is None:
                     self._begin()
                 name, self.named = f"{self.stem}-{kind}{self.named}", self.named + 1
-                line = event()
-                self.write({"event": line.pop("event"), "network": name, **line})
-                self.networks.put(network, name)
+                self.write({"event": line["event"], "network": name, **line})
+            self.networks.put(network, (name, line, changes))
         return name
 
     def record(self, kind, network, inputs, outputs, **more):

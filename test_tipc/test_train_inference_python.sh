@@ -168,7 +168,7 @@ agree_observed() { # what went into the network and came out of it: in evaluate,
     mapfile -t predicted < <(passed_logs predict)
     mapfile -t inferred < <(passed_logs infer)
     if ((${#inferred[@]} == 0)); then
-        skip_step 'agree observed' "no inference was run, so the predictions were NOT compared"
+        skip_step 'agree observed' "no inference passed, so the predictions were NOT compared"
         return
     fi
     mapfile -t options < <(observation_options --evaluated evaluate && observation_options --predicted predict &&

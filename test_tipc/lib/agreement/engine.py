@@ -39,8 +39,9 @@ class Engine:
 
 
 def setting_of(folder):
-    """The setting in words: `cpu usemkldnn_True` of the folder `cpu_usemkldnn_True`, as the chain's steps have it."""
-    return re.sub(r"^(cpu|gpu)_", r"\1 ", folder.name.removesuffix("_observed"))
+    """The setting as the chain's step names it: `cpu usemkldnn_True`, of a folder
+    `python_infer_cpu_gpus_-1_usemkldnn_True_observed` or `<training>_infer_cpu_usemkldnn_True_observed`."""
+    return re.sub(r"^(?:.*_infer_)?(cpu|gpu)_(?:gpus_[^_]*_)?", r"\1 ", folder.name.removesuffix("_observed"))
 
 
 def check_engine(engine):

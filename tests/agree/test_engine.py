@@ -131,6 +131,15 @@ def test_why_nothing_was_observed_is_one_line(ran):
     assert outcome.out.splitlines()[-1].endswith(f"the engine lost was not compared: {why}")
 
 
+def test_why_no_arrays_were_kept(ran):
+    ran.recorder("full", kept=0).write(event="lost", why="OSError: the disk is nearly full: no more arrays")
+    ran.infer(PIXELS[:3], setting="full")
+    outcome = ran.agree()
+    assert outcome.status == 77
+    why = "the arrays of no call were kept: OSError: the disk is nearly full: no more arrays"
+    assert lines(outcome)["engine full"] == f"not compared ({why})"
+
+
 def test_nothing_was_observed(ran):
     ran.recorder("empty")
     ran.settings.append("empty")

@@ -23,6 +23,21 @@ def ran(steps, model, network):  # noqa: F811
     return made
 
 
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "cpu_usemkldnn_True_threads_6",
+        "python_infer_cpu_gpus_0,1_usemkldnn_True_threads_6_observed",
+        "norm_train_gpus_-1_autocast_null_nodes_1_infer_cpu_usemkldnn_True_threads_6_observed",
+    ],
+)
+def test_an_engine_has_the_name_of_its_step(tmp_path, run_here, folder):
+    for name in (folder, "inference"):
+        (tmp_path / name).mkdir()
+    outcome = run_here("test_tipc/lib/agree.py", tmp_path / "inference", "--inferred", tmp_path / folder)
+    assert "\nengine cpu usemkldnn_True_threads_6: not compared" in outcome.out
+
+
 def test_rounding(ran):
     ran.infer(PIXELS[:3], setting="one", outputs=lambda array: array + np.float32(2e-6))
     outcome = ran.agree()
@@ -114,6 +129,15 @@ def test_why_nothing_was_observed_is_one_line(ran):
     why = "nothing was observed of infer: RuntimeError: no memory. [Hint: a holder]"
     assert lines(outcome)["engine lost"] == f"not compared ({why})"
     assert outcome.out.splitlines()[-1].endswith(f"the engine lost was not compared: {why}")
+
+
+def test_why_no_arrays_were_kept(ran):
+    ran.recorder("full", kept=0).write(event="lost", why="OSError: the disk is nearly full: no more arrays")
+    ran.infer(PIXELS[:3], setting="full")
+    outcome = ran.agree()
+    assert outcome.status == 77
+    why = "the arrays of no call were kept: OSError: the disk is nearly full: no more arrays"
+    assert lines(outcome)["engine full"] == f"not compared ({why})"
 
 
 def test_nothing_was_observed(ran):

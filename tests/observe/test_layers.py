@@ -54,6 +54,7 @@ saved.bn._variance.set_value(paddle.arange(4, dtype="float32") + 0.5)
 paddle.save({"state_dict": saved.state_dict(), "epoch": 3}, "best.pdparams")
 paddle.save(nn.Linear(2, 2).state_dict(), "other.pdparams")
 paddle.load("other.pdparams")
+paddle.save({name: tensor.astype("float16") for name, tensor in saved.state_dict().items()}, "half.pdparams")
 
 section("before any preparation")
 Net().forward(x)
@@ -129,6 +130,10 @@ net(x)
 section("the same weights by hand")
 net.fc.bias.set_value(paddle.full([5], 2.0))
 net(x + 1)
+section("half precision")
+half = {name: tensor.astype("float32") for name, tensor in paddle.load("half.pdparams").items()}
+net.set_state_dict(half)
+net(x)
 section("kinds of numbers")
 class Kinds(nn.Layer):
     def __init__(self):
@@ -291,6 +296,12 @@ def test_loaded_files(recording, sections):
     assert other["path"].endswith("other.pdparams")
     assert other["tensors"] == 2
     assert lines[one(sections["in place"])["network"]]["loaded"][1]["found"] < 8
+
+
+def test_a_file_of_half_precision(recording, sections):
+    lines = {line["network"]: line for line in recording.of("network")}
+    half = lines[one(sections["half precision"])["network"]]["loaded"][-1]
+    assert (half["tensors"], half["found"]) == (8, 8)
 
 
 def test_kinds_of_numbers(recording, sections):

@@ -39,8 +39,9 @@ class Engine:
 
 
 def setting_of(folder):
-    """The setting in words: `cpu usemkldnn_True` of the folder `cpu_usemkldnn_True`, as the chain's steps have it."""
-    return re.sub(r"^(cpu|gpu)_", r"\1 ", folder.name.removesuffix("_observed"))
+    """The setting as the chain's step names it: `cpu usemkldnn_True`, of a folder
+    `python_infer_cpu_gpus_-1_usemkldnn_True_observed` or `<training>_infer_cpu_usemkldnn_True_observed`."""
+    return re.sub(r"^(?:.*_infer_)?(cpu|gpu)_(?:gpus_[^_]*_)?", r"\1 ", folder.name.removesuffix("_observed"))
 
 
 def check_engine(engine):
@@ -49,7 +50,7 @@ def check_engine(engine):
         return not_compared(engine.name, _why_no_call(engine))
     kept = [(call, order) for call, order in engine.calls if call.file]
     if not kept:
-        return not_compared(engine.name, "the arrays of no call were kept")
+        return not_compared(engine.name, "the arrays of no call were kept" + _lost(engine.recording))
     comparison = _Comparison(len(engine.exported.outputs))
     for call, order in kept:
         arrays, _ = model_inputs(call, order)
@@ -69,11 +70,15 @@ def check_engine(engine):
 def _why_no_call(engine):
     recording = engine.recording
     if not recording.calls:
-        return f"nothing was observed of infer{': ' + recording.lost if recording.lost else ''}"
+        return "nothing was observed of infer" + _lost(recording)
     if not recording.candidates(KINDS):
         return "infer ran no exported model, only networks in dynamic graph"
     takes = ", ".join(map(str, engine.exported.feeds))
     return f"no call in it has the inputs of the exported model, {takes}"
+
+
+def _lost(recording):
+    return f": {recording.lost}" if recording.lost else ""
 
 
 def _order_of_outputs(call, names):

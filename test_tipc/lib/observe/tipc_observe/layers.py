@@ -59,7 +59,7 @@ class Layers:
         self.layer, self.tensor = paddle.nn.Layer, eager.Tensor
         self.parameter = paddle.base.framework.EagerParamBase
         self.translated = tuple(kind for kind in map(_translated, ("", "pir_")) if kind)
-        self.loaded = []  # (path, hashes) of the files that were read
+        self.loaded = []  # (path, [hashes of a tensor]) of the files that were read
         self.files = Known()  # of the layers that paddle.jit.load made
 
     def plain(self):
@@ -158,9 +158,9 @@ class Layers:
         held = {entry["hash"] for entry in weights.values()}
         learnt = {entry["hash"] for entry in weights.values() if entry["trained"]}
         loaded = [
-            {"path": path, "tensors": len(hashes), "found": sum(value in held for value in hashes),
-             "trained": sum(value in learnt for value in hashes)}
-            for path, hashes in self.loaded
+            {"path": path, "tensors": len(tensors), "found": sum(not held.isdisjoint(hashes) for hashes in tensors),
+             "trained": sum(not learnt.isdisjoint(hashes) for hashes in tensors)}
+            for path, tensors in self.loaded
         ]  # fmt: skip
         return {"event": "network", "class": type(self.inner(layer)).__name__, "weights": weights, "loaded": loaded}
 
@@ -181,10 +181,15 @@ class Layers:
     def read(self, path, content):
         """The script read a file with paddle.load."""
         if isinstance(path, (str, os.PathLike)) and not str(path).endswith(".pdopt"):
-            kinds = (self.tensor, np.ndarray)
-            hashes = [hash_of(to_array(tensor)[0]) for _, tensor in leaves(content, kinds)]
-            if hashes:
-                self.loaded.append((os.path.abspath(path), hashes))
+            arrays = [to_array(tensor)[0] for _, tensor in leaves(content, (self.tensor, np.ndarray))]
+            if arrays:
+                self.loaded.append((os.path.abspath(path), list(map(_forms_of, arrays))))
+
+
+def _forms_of(array):
+    """The hashes that a tensor of a file may have in a network: half precision is often loaded as float32."""
+    wide = [hash_of(array.astype(np.float32))] if array.dtype == np.float16 else []
+    return [hash_of(array), *wide]
 
 
 def _stay_untranslated():

@@ -26,7 +26,7 @@ lines = {word: path.read_text().splitlines() for word, path in files.items()}
 with open(note / "lists", "a") as stream: print(json.dumps(lines), file=stream)
 if (note / "fail").exists(): sys.exit((note / "fail").read_text() or "no such package")
 refused = (note / "refused").read_text().splitlines() if (note / "refused").exists() else []
-wanted = [line for line in lines["-r"] if "python_version < '3'" not in line]
+wanted = [line for line in lines.get("-r", ()) if "python_version < '3'" not in line]
 for line in wanted:
     if line in refused or ("-c" in lines and line.startswith("paddlepaddle>=")):
         sys.exit("ERROR: No matching distribution found for " + line)

@@ -264,6 +264,11 @@ def test_the_environment_is_not_seen_by_git(project):
     assert not [line for line in status.splitlines() if ".venv/" in line]
 
 
+def test_a_setting_of_the_user_that_pip_refuses_in_an_environment(project):
+    run = project.run(PIP_USER="1")
+    assert (run.status, run.err) == (0, "")
+
+
 def test_a_log_that_cannot_be_written(project):
     (project.tree / ".venv.log").mkdir()
     assert_one_error(project.run(), ".venv.log: cannot be written")
@@ -342,7 +347,7 @@ def test_our_script_does_nothing_in_a_project_of_others(project):
 
 
 def test_two_at_once_run_the_script_one_after_the_other(project):
-    script(project, "echo began >>calls; while [[ -e wait ]]; do sleep 0.05; done; echo ended >>calls")
+    script(project, "echo began >>calls; for i in {1..600}; do [[ ! -e wait ]] || sleep 0.05; done; echo ended >>calls")
     (project.tree / "wait").touch()
     first = project.start(TIPC_PYTHON=sys.executable)
     assert wait_for((project.tree / "calls").exists)
@@ -366,7 +371,7 @@ def test_two_at_once_unpack_once(project):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_script_ends_with_the_preparation(project, number, status):
-    script(project, "echo $$ >new; mv new pid; while true; do sleep 0.05; done")
+    script(project, "echo $$ >new; mv new pid; for i in {1..600}; do sleep 0.05; done")
     process = project.start(TIPC_PYTHON=sys.executable)
     assert wait_for((project.tree / "pid").exists)
     os.kill(process.pid, number)

@@ -21,6 +21,7 @@ if (note / "wait").exists():
     (note / "new").write_text(str(os.getpid()))
     (note / "new").rename(note / "pid")
     while (note / "wait").exists(): time.sleep(0.05)
+if os.environ.get("PIP_USER") == "1": sys.exit("ERROR: Can not perform a '--user' install.")
 files = {word: Path(sys.argv[at + 1]) for at, word in enumerate(sys.argv) if word in ("-r", "-c")}
 lines = {word: path.read_text().splitlines() for word, path in files.items()}
 with open(note / "lists", "a") as stream: print(json.dumps(lines), file=stream)

@@ -8,6 +8,8 @@
 # dataset/ILSVRC2012. What is complete is kept.
 # Exit code: 0 ready, 1 not (one line says why).
 
+# test_tipc: says=errors
+
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh
@@ -32,12 +34,8 @@ main() {
     [[ -e $ROOT/dataset/ILSVRC2012 || ! -d $ROOT/lite_data ]] || replace_imagenet
 }
 
-is_for_this_script() { # whether a script of the config says that its data are made here, or the service is this repository's
-    if [[ ${RUN[mode]} == serving_infer ]]; then
-        mentions deploy/paddleserving && [[ -f tools/data/make_digits.py ]]
-    else
-        config_declares data | grep -qx test_tipc/prepare_data.sh
-    fi
+is_for_this_script() { # whether a script of the config says that its data are made here
+    config_declares data | grep -qx test_tipc/prepare_data.sh
 }
 
 make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is left alone

@@ -9,6 +9,8 @@ Everything is set in config.yml beside this file. Preprocessing, class names and
 Exit code: 0 stopped by a signal, 1 the config, the model or a port cannot be used.
 """
 
+# test_tipc: data=test_tipc/prepare_data.sh modules=paddle,cv2,numpy,yaml,PIL,matplotlib,tqdm
+
 import argparse
 import sys
 from pathlib import Path

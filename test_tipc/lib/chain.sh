@@ -143,7 +143,7 @@ prepare_project() { # with --project_prepare, the project's own official test_ti
     elif [[ ! -f $script || $script -ef $TIPC/prepare.sh ]]; then
         skip_step project_prepare "the project has no test_tipc/prepare.sh of its own"
     else
-        MAY_FAIL=1 run_step project_prepare "${RUN[output_dir]}/project_prepare.log" . \
-            env "PATH=${RUN[python]%/*}:$PATH" bash "$script" "${RUN[config]}" "${RUN[mode]}"
+        PATH=${RUN[python]%/*}:$PATH MAY_FAIL=1 run_step project_prepare "${RUN[output_dir]}/project_prepare.log" . \
+            bash "$script" "${RUN[config]}" "${RUN[mode]}"
     fi
 }

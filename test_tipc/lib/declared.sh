@@ -9,6 +9,7 @@
 #   skips=77       its exit code 77 says that what is requested would not be in effect here
 #   modules=A,B    what must be installed
 #   data=FILE      FILE makes its data
+#   says=errors    of test_tipc/prepare_data.sh: where it fails, it says why in one line of its own
 
 script_of_command() { # [FOLDER]: print the first word of COMMAND that is a Python file there
     local word
@@ -37,11 +38,14 @@ field_declares() { # FIELD NAME [FOLDER]: the same of the script in that command
 }
 
 config_declares() { # NAME: print what each script of the config declares under that name, a line per command; after read_config
-    local value script
-    local -a COMMAND
+    local value folder script
+    local -a COMMAND folders=(.)
+    ! folder=$(value_of serving_dir) || folders+=("$folder") # where a service and its clients are run
     for value in "${LINE_VALUE[@]}"; do
         if ! take_mode "$value" "${RUN[mode]}" || ! split_words "python $REPLY"; then continue; fi
         COMMAND=("${WORDS[@]}")
-        ! script=$(script_of_command) || declared "$1" "$script"
+        for folder in "${folders[@]}"; do
+            ! script=$(script_of_command "$folder") || declared "$1" "$folder/$script"
+        done
     done
 }

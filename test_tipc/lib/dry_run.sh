@@ -28,11 +28,6 @@ plan_only() { # from now on nothing is run, written, or looked for
         [[ ${EXPECT:-} != new_weights ]] || find_weights # the later steps name them
     }
 
-    prepare_project() {
-        [[ -z ${RUN[project_prepare]:-} ]] || ! in_stage 0 ||
-            run_step project_prepare '' . bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}"
-    }
-
     skip_step() { # NAME REASON
         tell_training
         printf '%s: skipped (%s)\n' "$1" "$2"

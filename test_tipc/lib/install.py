@@ -2,94 +2,141 @@
 
     python test_tipc/lib/install.py .venv/bin/python requirements.txt
 
-Tried in this order, until one succeeds:
-  1. the list as it is, with the Paddle of lane.txt where the list names none, or leaves the version open;
-  2. the list as it is, with the Paddle that pip chooses;
-  3. the list with the Paddle of lane.txt in place of its own, which has no wheel for this Python;
-  4. each line of the rest by itself: old pins often have no wheel for a newer Python.
-What was not installed as the list has it is said on standard output, one `note: ` per line; pip's own words go to
-standard error. Without a requirements.txt, all of lane.txt is installed.
-Exit code: 0 installed, 1 not: Paddle itself, or nothing, could be installed.
+One call of pip installs the list as it is, with the Paddle of lane.txt where the list names none, or leaves the
+version open. Where that fails, Paddle comes first: the one of the list or, if it cannot be installed (old ones have no
+wheel for a newer Python), that of lane.txt; then the others one by one. For a project without a list, lane.txt is it.
+What was not installed as the list has it is said on standard output, one `note: ` per line, and kept in the file
+`notes` of the environment; pip's own words go to standard error. Further lists that decided what was installed (with
+`-r` and `-c`, and lane.txt) are named in its file `lists`.
+Exit code: 0 installed, 1 not: Paddle itself cannot be, or nothing can (one line says why where it is not pip's to say).
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
+from requirements_list import RequirementsList
 from script import UserError, run_main
 
 LANE = Path(__file__).with_name("lane.txt")
-_PADDLE = re.compile(r"paddlepaddle(-gpu)?(?![\w-])[^#;]*", re.IGNORECASE)
-_NO_NETWORK = re.compile(r"Failed to establish a new connection|Temporary failure in name resolution|ProxyError")
+MODULES = ("paddle", "setuptools")  # Paddle 3 imports the second, and does not always bring it along
+# Faults of the machine, not of a package: further attempts would end in the same way. An index is asked for
+# /…/NAME/; a page of `--find-links` that cannot be reached is another matter.
+HOPELESS = {
+    r"Retry\(total=0.*after connection broken by .*: /(\S*/)?[\w.-]+/\s*$": (
+        "the packages cannot be downloaded: there is no connection to the package index; connect this machine, "
+        "or set TIPC_PYTHON to an interpreter that has Paddle"
+    ),
+    r"^(?!\s*WARNING).*(Read timed out|IncompleteRead|Connection aborted|Connection reset by peer)": (
+        "a download was cut off; run this again"
+    ),
+    r"No space left on device": "the disk is full",
+}
 
 
 class Installer:
-    """pip of one environment; `words` are options for every call."""
+    """pip of one environment."""
 
     def __init__(self, python):
-        self.command = [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        self.python = python
+        self.folder = Path(python).parents[1]
 
-    def install(self, *words):
-        """Whether pip could install these. UserError where there is no network: further attempts would fail too."""
-        both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        done = subprocess.run([*self.command, *map(str, words)], **both, text=True, errors="replace")
-        print(done.stdout, file=sys.stderr, flush=True)
-        if done.returncode and _NO_NETWORK.search(done.stdout):
-            raise UserError("the packages cannot be downloaded: there is no network")
-        return done.returncode == 0
+    def install(self, lines, constraints=()):
+        """Whether pip could install these lines of a list. UserError where further attempts would fail too."""
+        command = [self.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        command += ["-r", self._write("requirements.txt", lines)]
+        if constraints:
+            command += ["-c", self._write("constraints.txt", constraints)]
+        said = []
+        with subprocess.Popen(
+            command,
+            env={**os.environ, "PIP_USER": "0"},  # a user's setting that pip refuses in an environment
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as pip:
+            for line in pip.stdout:
+                print(line, end="", file=sys.stderr, flush=True)
+                said.append(line)
+        if pip.returncode:
+            for pattern, why in HOPELESS.items():
+                if re.search(pattern, "".join(said), re.MULTILINE):
+                    raise UserError(why)
+        return pip.returncode == 0
+
+    def missing(self):
+        """Those of MODULES that the environment does not have."""
+        code = "import importlib.util as u, sys; print(*(n for n in sys.argv[1:] if u.find_spec(n) is None))"
+        return subprocess.check_output([self.python, "-I", "-c", code, *MODULES], text=True).split()
+
+    def _write(self, name, lines):
+        path = self.folder / name
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        return str(path)
 
 
-def lines_of(path):
-    """The requirements in a list, without comments and blank lines."""
-    lines = (re.sub(r"(^|\s)#.*", "", line).strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line]
+def install_project(pip, wanted, lane):
+    """Install the list `wanted`, where need be with packages of the list `lane`; yield what is not as `wanted` has it.
 
-
-def paddle_in(lines):
-    """The first requirement that is Paddle, "" where there is none."""
-    return next((line for line in lines if _PADDLE.match(line)), "")
-
-
-def install_project(pip, path):
-    """Install the list at `path`; yield what could not be installed as it says."""
-    lines, lane = lines_of(path), paddle_in(lines_of(LANE))
-    wanted = paddle_in(lines)
-    if not wanted or "==" not in wanted:
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as constraint:
-            print(lane, file=constraint, flush=True)
-            if pip.install("-r", path, "-c", constraint.name, *([] if wanted else [lane])):
-                return
-    rest = [line for line in lines if not _PADDLE.match(line)]
-    if wanted:
-        if pip.install("-r", path):
+    Exits with 1 after pip's own words if no Paddle can be installed.
+    """
+    name, ours, kept = wanted.path.name, lane.paddle, lane.paddle
+    added = [] if wanted.paddle else ours + ([] if wanted.lines_of("setuptools") else lane.lines_of("setuptools"))
+    choice = ours if wanted.paddle and not wanted.has_pinned_paddle else []
+    if added:
+        print(f"{name} names no Paddle: {ours[0]} is added", flush=True)
+    if install_either(pip, [*wanted.lines, *added], choice):
+        return
+    if wanted.paddle and install_either(pip, [*wanted.options, *wanted.paddle], choice):
+        kept = []
+    elif wanted.paddle and wanted.paddle != ours:
+        yield f"{name} has {', '.join(wanted.paddle)}, which cannot be installed here: {ours[0]} is used instead"
+        if pip.install([*wanted.options, *wanted.others, *ours]):
             return
-        yield f"requirements.txt has {wanted}, which cannot be installed here: {lane} instead"
-        # beside the list, since `-r other.txt` in it means a file there
-        with tempfile.NamedTemporaryFile("w", suffix=".txt", prefix=".requirements.", dir=path.parent) as others:
-            print(*rest, sep="\n", file=others, flush=True)
-            if pip.install("-r", others.name, lane):
-                return
-    if not pip.install("-r", LANE):
-        raise UserError(f"{lane} cannot be installed here")
-    for line in rest:
-        if not pip.install(*line.split()):
-            yield f"requirements.txt has {line}, which cannot be installed here: what needs it will fail"
+    if kept and not pip.install([*wanted.options, *(added or ours)]):
+        sys.exit(1)
+    for line in wanted.others:
+        if not pip.install([*wanted.options, line], kept):
+            yield f"{name} has {line}, which cannot be installed here: what needs it will fail"
+
+
+def install_either(pip, lines, constraints):
+    """The same with the constraints, or else without: `paddlepaddle>=3.2` contradicts those of the lane."""
+    return pip.install(lines, constraints) or (bool(constraints) and pip.install(lines))
+
+
+def add_missing(pip, wanted, lane):
+    """What a list leaves out for this Python, by a marker or since its Paddle forgets it."""
+    missing = pip.missing()
+    if "paddle" in missing:
+        print(f"{wanted.path.name} has no Paddle for this Python: {lane.paddle[0]} is added", flush=True)
+    added = [*(lane.paddle if "paddle" in missing else []), *(lane.lines_of("setuptools") if missing else [])]
+    if added and not pip.install(added):
+        sys.exit(1)
+    return bool(added)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("python", help="of the environment")
-    parser.add_argument("requirements", type=Path, nargs="?", help="the project's list")
+    parser.add_argument("requirements", type=Path, help="the project's list, or lane.txt")
     args = parser.parse_args()
-    pip = Installer(args.python)
-    if args.requirements is not None:
-        for note in install_project(pip, args.requirements):
-            print("note:", note, flush=True)
-    elif not pip.install("-r", LANE):
-        raise UserError(f"{LANE.name}: its packages cannot be installed")
+    pip, lane = Installer(args.python), RequirementsList(LANE)
+    wanted = RequirementsList(args.requirements)
+    notes = []
+    for note in install_project(pip, wanted, lane):
+        print("note:", note, flush=True)
+        notes.append(f"note: {note}\n")
+    added = add_missing(pip, wanted, lane)
+    (pip.folder / "notes").write_text("".join(notes), encoding="utf-8")
+    used = [LANE] if added or notes or not wanted.has_pinned_paddle else []
+    (pip.folder / "lists").write_text("".join(f"{path.absolute()}\n" for path in [*wanted.further, *used]))
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The environment .venv of a project, made by install.py from its requirements.txt or from lane.txt. Sourced by prepare.sh.
+# The environment .venv of a project, from its requirements.txt or from lane.txt. Sourced by prepare.sh.
 
 declare -A RUN # see common_func.sh
 
@@ -10,31 +10,54 @@ venv_is_ready() { # the marker is written last, and names what was installed
     [[ -f $VENV/ready && $(<"$VENV/ready") == "$(venv_stamp)" ]] && "$VENV/bin/python" -c '' 2>/dev/null
 }
 
-venv_stamp() {
-    local list=$ROOT/requirements.txt
-    [[ -f $list ]] || list=$TIPC/lib/lane.txt
-    cksum <"$list"
+venv_stamp() { # of the lists that decide what is installed: install.py names those that requirements.txt leads to
+    local -a further=()
+    [[ ! -f $VENV/lists ]] || mapfile -t further <"$VENV/lists"
+    cat "$(list_of_packages)" "${further[@]}" 2>/dev/null | cksum
+}
+
+list_of_packages() { # print the path of the list from which an environment is made
+    if [[ -f $ROOT/requirements.txt ]]; then echo requirements.txt; else tool lib/lane.txt; fi
 }
 
 build_venv() {
     local base log=$VENV.log
     base=$(suitable_python) || exit 1
-    [[ ! -f $VENV/pyvenv.cfg || -f $VENV/ready || -f $VENV/made-by-test_tipc ]] ||
-        die "$VENV is not an environment of this script, and is left alone: use it with TIPC_PYTHON=$VENV/bin/python, or move it"
+    clear_venv
+    { : >"$log"; } 2>/dev/null || die "$log: cannot be written"
     echo "setting up .venv with $("$base" -V 2>&1): a few minutes the first time, log in .venv.log"
-    rm -rf "$VENV"
-    { mkdir "$VENV" && : >"$VENV/made-by-test_tipc"; } 2>/dev/null || die "$VENV: cannot be written"
-    if ! run_in_group 1 2 install_packages "$base" 2>"$log"; then
-        tail -n 5 "$log" >&2
-        die "setting up .venv failed; all of pip's output is in .venv.log"
-    fi
+    run_in_group 1 2 install_packages "$base" 2>"$log" || explain_failure "setting up .venv"
     { venv_stamp >"$VENV/ready.new" && mv "$VENV/ready.new" "$VENV/ready"; } || die "$VENV/ready: cannot be written"
 }
 
+clear_venv() { # make the folder, empty but for the mark of this script; what others have made is left alone
+    local mark=$VENV/made-by-test_tipc
+    if [[ -e $VENV && ! -f $mark && ! -f $VENV/ready ]] &&
+        [[ ! -d $VENV || -n $(find "$VENV/" -mindepth 1 -print -quit) ]]; then
+        die "$VENV was not made by this script, and is left alone: move it away, or use its interpreter with" \
+            "TIPC_PYTHON=$VENV/bin/python"
+    fi
+    [[ ! -L $VENV ]] || rm -f "$VENV" # a link, to one of this script's or to nothing; what it leads to stays
+    # the mark comes first and is never removed: a run that was killed here leaves what the next one may clear
+    { mkdir -p "$VENV" && : >"$mark" &&
+        find "$VENV" -mindepth 1 -maxdepth 1 ! -name made-by-test_tipc -exec rm -rf {} + &&
+        echo '*' >"$VENV/.gitignore"; } 2>/dev/null || die "$VENV: cannot be written"
+}
+
 install_packages() { # PYTHON: what could not be installed as the project wants it is said on standard output
-    local -a list=()
-    [[ ! -f $ROOT/requirements.txt ]] || list=("$ROOT/requirements.txt")
-    "$1" -m venv "$VENV" >&2 && "$1" "$TIPC/lib/install.py" "$VENV/bin/python" "${list[@]}"
+    "$1" -m venv "$VENV" >&2 && "$1" "$TIPC/lib/install.py" "$VENV/bin/python" "$(list_of_packages)"
+}
+
+explain_failure() { # WHAT: exit with the reason, which is the last line of the log, or else pip's own words before it
+    local reason
+    reason=$(tail -n 1 "$VENV.log")
+    [[ $reason != 'error: '* ]] || die "$1 failed: ${reason#error: } (all of pip's output is in .venv.log)"
+    tail -n 5 "$VENV.log" >&2
+    die "$1 failed; all of pip's output is in .venv.log"
+}
+
+print_venv_notes() { # in what the environment differs from the project's list
+    [[ ! -s $VENV/notes ]] || cat "$VENV/notes"
 }
 
 suitable_python() { # the first interpreter from 3.9 to 3.13 that can make environments
@@ -51,7 +74,8 @@ suitable_python() { # the first interpreter from 3.9 to 3.13 that can make envir
         command -v "$name"
         return
     done
-    [[ -z $usable ]] || die "Python $usable has no venv module; on Debian and Ubuntu: apt-get install python$usable-venv"
+    [[ -z $usable ]] ||
+        die "Python $usable has no venv module; on Debian and Ubuntu: apt-get install python$usable-venv"
     die "no Python from 3.9 to 3.13 found (the last one seen is ${found:-none}); install one, or set TIPC_PYTHON"
 }
 
@@ -74,9 +98,11 @@ SERVING_MODULES=(grpc flask func_timeout six pytest paddle_serving_server paddle
 
 prepare_serving() { # Paddle Serving, in .venv, or looked for in the environment of TIPC_PYTHON
     if [[ -n ${TIPC_PYTHON:-} ]]; then
-        check_modules "bash test_tipc/install_serving.sh ${RUN[python]}" "${SERVING_MODULES[@]}"
+        check_modules "bash $(tool install_serving.sh) ${RUN[python]}" "${SERVING_MODULES[@]}"
+    elif [[ ! -f $ROOT/requirements-serving.txt ]]; then
+        die "the project has no requirements-serving.txt: set TIPC_PYTHON to an interpreter that has Paddle Serving"
     elif ! serving_is_ready; then
-        lock_venv
+        lock_project "Paddle Serving is being installed"
         serving_is_ready || install_serving
     fi
 }

@@ -39,6 +39,7 @@ ENGINE = re.compile(
 SETTING = re.compile(r"(.+?) (on|off|\d+|unknown)(?: -> (on|off|\d+|unknown))?(?: \((.*)\))?")
 # characters that XML 1.0 cannot hold, not even escaped: a log's control codes and cut UTF-8
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+WIDEST = 110  # characters of a figure in the table; the files have all of it
 LABELS = {"train": "final loss {}", "agree": "{} {}"}
 
 
@@ -116,7 +117,8 @@ def print_table(steps):
     rows = [("step", "result", "seconds", "figure", "log")]
     for step in steps:
         log = Path(step["log"]).name if step["log"] else "-"
-        rows.append((step["title"], step["result"], f"{step['seconds']:.1f}", step["figure"] or "-", log))
+        figure = step["figure"] if len(step["figure"]) <= WIDEST else step["figure"][: WIDEST - 1] + "…"
+        rows.append((step["title"], step["result"], f"{step['seconds']:.1f}", figure or "-", log))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)) + "  " + row[4])

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from tests.chain.test_prepare import PIP, SetUp
-from tests.helpers.shell import CONFIGS, assert_one_error, is_running
+from tests.helpers.preparation import PIP, SetUp
+from tests.helpers.shell import CONFIGS, assert_one_error, copy_tree, is_running
 
 CONFIG = str(CONFIGS / "serving_paddleclas.txt")
 # This pip lists what a test says is installed, notes its constraints, and the wheels of Paddle Serving have one module
@@ -20,8 +20,7 @@ if sys.argv[1] == "list": sys.exit(print(open(os.environ["NOTES"] + "/installed"
 """
 PIP_INSTALLS = """
 import sysconfig
-files = [sys.argv[at + 1] for at, word in enumerate(sys.argv) if word == "-c"]
-if files: (note / "constraints").write_text("".join(open(path).read() for path in files))
+if "-c" in lines: (note / "constraints").write_text("\\n".join(lines["-c"]))
 for part in ("server", "app", "client"):
     if any(word.startswith("paddle-serving-" + part) for word in sys.argv):
         package = Path(sysconfig.get_path("purelib"), "paddle_serving_" + part)
@@ -41,7 +40,7 @@ PROTOBUF = {
 
 @pytest.fixture
 def setup(tmp_path):
-    made = SetUp(tmp_path)
+    made = SetUp(tmp_path, copy_tree(tmp_path))
     (made.notes / "pip.py").write_text(PIP_LISTS + PIP + PIP_INSTALLS)
     (made.notes / "installed").touch()
     made.run(CONFIG, "lite_train_lite_infer")  # the environment without Paddle Serving

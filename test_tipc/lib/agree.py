@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 
 from agreement.engine import Engine, check_engine, setting_of
-from agreement.exported import Exported, find_structure
+from agreement.exported import Exported, SeveralModels, find_structure
 from agreement.network import check_network
 from agreement.preprocessing import check_preprocessing
 from agreement.printed import compare_printed, score_pairs
@@ -39,10 +39,14 @@ def main():
     }
     inferred = [Recording(folder) for folder in args.inferred]
     if any(recording.calls for recording in (*recordings.values(), *inferred)):
-        exported = _open_model(args.model_dir, inferred)
-        results = _check(exported, recordings, inferred, args)
+        try:
+            exported = _open_model(args.model_dir, inferred)
+            results = _check(exported, recordings, inferred, args)
+        except SeveralModels as error:
+            results = _nothing(inferred, str(error))
     else:
-        results = _nothing(inferred)
+        # no script called Paddle, or none that could be observed (`python -E`, a service, C++)
+        results = _nothing(inferred, "nothing was observed: the scripts called no network of Paddle in Python")
     for result in results:
         print(result.line)
     if args.save:
@@ -71,9 +75,8 @@ def _arguments():
     return args
 
 
-def _nothing(inferred):
-    """The results where no script called Paddle, or none that could be observed (`python -E`, a service, C++)."""
-    why = "nothing was observed: the scripts called no network of Paddle in Python"
+def _nothing(inferred, why):
+    """The results where nothing can be compared."""
     names = ["preprocessing", "network", *(f"engine {setting_of(recording.folder)}" for recording in inferred)]
     return [not_compared(name, why) for name in names]
 

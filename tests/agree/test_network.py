@@ -251,6 +251,35 @@ def test_a_network_that_is_called_in_parts(project, exports, network):
     assert lines(outcome)["network"] == f"bitwise equal for 4 images of evaluate ({note}): agrees"
 
 
+@pytest.mark.parametrize("predicts", [True, False])
+def test_an_evaluation_with_another_size(project, exports, network, predicts):
+    """The export takes one size only; predict has it, and evaluate another one."""
+
+    class Sized(zoo.Classifier):
+        def forward(self, x):
+            return self.logits(x.reshape([-1, 3, 16, 16]))
+
+    def make():
+        copy = Sized()
+        copy.set_state_dict(network.state_dict())
+        copy.eval()
+        return copy
+
+    ran = project(exports("sized", make))
+    ran.layer("evaluate", network, {"x": zoo.images(4, size=20)})
+    if predicts:
+        ran.layer("predict", network, {"x": zoo.images(2)})
+    ran.infer(zoo.images(2))
+    outcome = ran.agree()
+    if predicts:
+        assert outcome.status == 0, outcome.out
+        note = "the exported model cannot take the images of evaluate, which have another size"
+        assert lines(outcome)["network"] == f"bitwise equal for 2 images of predict ({note}): agrees"
+    else:
+        assert outcome.status == 77
+        assert "not compared (the exported model cannot take the recorded inputs" in lines(outcome)["network"]
+
+
 def test_only_constants_of_the_file_are_in_the_network(project, exports, network, tmp_path):
     """A table of positions is in the file and in every network, whether its weights were loaded or not."""
     ran = project(exports("plain", lambda: copy_of(network)))

@@ -121,6 +121,19 @@ def test_near_images_whose_partners_were_not_kept(project, model, network):  # n
     )
 
 
+def test_a_batch_that_is_filled_up(project, model, network):  # noqa: F811
+    """Rows without an image are in no list, whether infer is warmed up or not."""
+    ran = project(model)
+    ran.layer("evaluate", network, {"x": PIXELS})
+    filled = np.concatenate([PIXELS[:3], np.broadcast_to(STDS, (1, 3, 16, 16))])
+    ran.layer("predict", network, {"x": filled})
+    ran.infer(zoo.images(1, seed=8))  # to warm up
+    ran.infer(PIXELS[:3])
+    outcome = ran.agree()
+    assert outcome.status == 0, outcome.out
+    assert ", 1 of predict not given to infer: agrees" in lines(outcome)["preprocessing"]
+
+
 @pytest.mark.parametrize("in_order", [True, False])
 def test_one_image_is_another_and_the_arrays_of_others_were_not_kept(project, model, network, in_order):  # noqa: F811
     """Rounding hides which images are the same: where both steps take one list, its place shows it."""

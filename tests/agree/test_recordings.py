@@ -104,6 +104,12 @@ def test_models(steps, exports, network, tmp_path):  # noqa: F811
     used = [both / "two" / file.name for file in model.files]
     ran.infer(zoo.images(6)[:3], setting="second", files=used)
     assert ran.agree(folder=both).status == 0
+    # a pipeline is no fault
+    ran.infer(zoo.images(1), setting="third", files=[both / "one" / file.name for file in model.files])
+    outcome = ran.agree(folder=both)
+    assert outcome.status == 77
+    why = "infer loaded 2 exported models (one/inference"
+    assert all(f": not compared ({why}" in line for line in outcome.out.splitlines()[:-1])
 
 
 def test_the_folder_stands_alone(ran, tmp_path):

@@ -21,6 +21,10 @@ _KINDS = {"f": "float", "fp": "float", "float": "float", "bf": "bfloat", "bfloat
           "ui": "uint", "uint": "uint", "bool": "bool"}  # fmt: skip
 
 
+class SeveralModels(UserError):
+    """The inference command loaded several exported models: a pipeline, of which no part can be compared alone."""
+
+
 class Feed(NamedTuple):
     """An input of the exported model: `shape` has -1 where a side may vary; "" and None where it is not known."""
 
@@ -116,7 +120,7 @@ class Exported:
 
 def find_structure(folder, loaded=()):
     """The structure file of the exported model in `folder` or below: the one among the files `loaded` by the inference
-    command, else the only one. UserError where there is none, or several."""
+    command, else the only one. UserError where there is none, or several; SeveralModels where it loaded several."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no folder of an exported model")
@@ -133,6 +137,8 @@ def find_structure(folder, loaded=()):
     if not chosen:
         raise UserError(f"{folder}: no exported model ({expected})")
     names = ", ".join(str(path.relative_to(folder)) for path in chosen[:5])
+    if used:
+        raise SeveralModels(f"infer loaded {len(used)} exported models ({names}), and one is expected")
     raise UserError(f"{folder}: {len(chosen)} exported models ({names}); {expected}, or one that the inference loaded")
 
 

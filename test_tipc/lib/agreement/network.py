@@ -28,9 +28,9 @@ def check_network(exported, recordings, weights_file=None):
             sources[step] = fittings[0]
     if not sources:
         return not_compared(NAME, _why_no_source(exported, recordings)), None
-    other = [step for step, source in sources.items() if not _may_give(exported, source)] if len(sources) > 1 else []
-    if len(other) < len(sources):
-        sources = {step: source for step, source in sources.items() if step not in other}
+    unused = {step: _why_unused(exported, step, source) for step, source in sources.items()} if len(sources) > 1 else {}
+    if not all(unused.values()):
+        sources = {step: source for step, source in sources.items() if not unused[step]}
     replay = Replay(exported, sources)
     training = _training_fault(sources)
     if not training and not replay.kept:
@@ -48,32 +48,35 @@ def check_network(exported, recordings, weights_file=None):
     if result.result in (AGREES, DISAGREES) and any(faults):
         result.result, result.why = DISAGREES, next(filter(None, faults))
     notes = [one.words for one in loaded.values()]
-    notes += [_unused(step, recording, step in other) for step, recording in recordings.items() if step not in sources]
+    left = [step for step in recordings if step not in sources]
+    notes += [unused.get(step) or _unused(step, recordings[step]) for step in left]
     result.words = _words(result, replay, worst, notes)
     return result, replay
 
 
-def _may_give(exported, source):
-    """Whether an output of the exported model may be one of this network's; taken for granted where it cannot be tried.
+def _why_unused(exported, step, source):
+    """Why the exported model cannot be compared with this network, as long as it can be with another step's; "" where
+    it can, or that cannot be tried.
 
     Scripts that call a backbone and a head one after the other have networks that get the image and give features.
     """
     kept = [pair for pair in zip(source.calls, source.orders) if pair[0].file]
     if not kept or exported.fixed_batch not in (None, kept[0][0].images):
-        return True
+        return ""
     call, orders = kept[0]
     try:
         outputs = exported.run(model_inputs(call, orders[0])[0])
     except RuntimeError:
-        return True
-    return any(steps_for(array, output) for array in call.arrays("out") for output in outputs)
+        why = f"the exported model cannot take the images of {step}, which have another size"
+        return "" if source.is_sized else why
+    if any(steps_for(array, output) for array in call.arrays("out") for output in outputs):
+        return ""
+    return f"no network of {step} that gets the image has the outputs of the exported model"
 
 
-def _unused(step, recording, is_other):
+def _unused(step, recording):
     if not recording.calls:
         return f"nothing was observed of {step}"
-    if is_other:
-        return f"no network of {step} that gets the image has the outputs of the exported model"
     return f"no network of {step} has the inputs of the exported model"
 
 

@@ -48,6 +48,13 @@ def is_close(first, second):
     return limits.largest_difference(first, second) <= limits.INPUTS * limits.scale(first)
 
 
+def is_blank(image):
+    """Whether every channel of an input has one value only: no image, but what fills a batch up."""
+    axis = _channel_axis(image.shape)
+    channels = [image] if axis is None else np.moveaxis(image, axis, 0)
+    return all(bool((channel == channel.flat[0]).all()) for channel in channels if channel.size)
+
+
 def nearest(image, others):
     """The position of the array in `others` that is nearest to `image`, judged by a sample of its numbers, or None."""
     alike = [number for number, other in enumerate(others) if other.shape == image.shape and other.dtype == image.dtype]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from agreement import limits
 from agreement.fitting import fit
-from agreement.pixels import is_close, nearest, why_different
+from agreement.pixels import is_blank, is_close, nearest, why_different
 from agreement.result import DISAGREES, Result, not_compared
 from agreement.rows import keys_of, row_of
 
@@ -74,10 +74,13 @@ class Pairing:
         if self.near and len(self.without) <= self.unseen:  # rounding changes hashes: their partners may be among them
             certain = self._certainly_without()
             self.excused, self.without = len(self.without) - len(certain), certain
+        blank = [key for key in self.without if is_blank(self.predicted.arrays(key)[self._main(key)])]
         self.alone = 0
+        if (self.equal or self.near) and blank:  # they fill a batch up, or warm the network up
+            self.alone, self.without = len(blank), [key for key in self.without if key not in blank]
         matched = self.equal.keys() | {partner for partner, _ in self.near.values()}
         if matched and matched >= inferred.places.keys():  # infer was given fewer images, and has a partner for each
-            self.alone, self.without = len(self.without), []
+            self.alone, self.without = self.alone + len(self.without), []
 
     def _certainly_without(self):
         """Those without a partner although the arrays of the image at its place of the list were kept: both steps take

@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 
 from agreement.engine import Engine, check_engine, setting_of
-from agreement.exported import Exported, SeveralModels, find_structure
+from agreement.exported import Exported, CannotReplay, find_structure
 from agreement.network import check_network
 from agreement.preprocessing import check_preprocessing
 from agreement.printed import compare_printed, score_pairs
@@ -42,7 +42,7 @@ def main():
         try:
             exported = _open_model(args.model_dir, inferred)
             results = _check(exported, recordings, inferred, args)
-        except SeveralModels as error:
+        except CannotReplay as error:
             results = _nothing(inferred, str(error))
     else:
         # no script called Paddle, or none that could be observed (`python -E`, a service, C++)

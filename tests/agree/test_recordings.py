@@ -97,6 +97,9 @@ def test_models(steps, exports, network, tmp_path):  # noqa: F811
     assert_error(ran.agree(folder=tmp_path / "none"), "none: no folder of an exported model")
     (tmp_path / "empty").mkdir()
     assert_error(ran.agree(folder=tmp_path / "empty"), "empty: no exported model")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/__model__").touch()
+    assert ran.agree(folder=tmp_path / "old").status == 77
     both = tmp_path / "both"
     for name in ("one", "two"):
         shutil.copytree(model.files[0].parent, both / name)

@@ -21,8 +21,8 @@ _KINDS = {"f": "float", "fp": "float", "float": "float", "bf": "bfloat", "bfloat
           "ui": "uint", "uint": "uint", "bool": "bool"}  # fmt: skip
 
 
-class SeveralModels(UserError):
-    """The inference command loaded several exported models: a pipeline, of which no part can be compared alone."""
+class CannotReplay(UserError):
+    """Nothing is wrong, and nothing can be compared: a pipeline of several models, or a model in an old format."""
 
 
 class Feed(NamedTuple):
@@ -120,7 +120,8 @@ class Exported:
 
 def find_structure(folder, loaded=()):
     """The structure file of the exported model in `folder` or below: the one among the files `loaded` by the inference
-    command, else the only one. UserError where there is none, or several; SeveralModels where it loaded several."""
+    command, else the only one. UserError where there is none, or several; CannotReplay where it loaded several, or the
+    format is an old one."""
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no folder of an exported model")
@@ -134,11 +135,13 @@ def find_structure(folder, loaded=()):
     if len(chosen) == 1:
         return chosen[0]
     expected = "expected one .pdmodel or .json with a .pdiparams of the same name"
+    if not chosen and any(folder.rglob("__model__")):
+        raise CannotReplay("the export wrote __model__, a format of Paddle before 2.0")
     if not chosen:
         raise UserError(f"{folder}: no exported model ({expected})")
     names = ", ".join(str(path.relative_to(folder)) for path in chosen[:5])
     if used:
-        raise SeveralModels(f"infer loaded {len(used)} exported models ({names}), and one is expected")
+        raise CannotReplay(f"infer loaded {len(used)} exported models ({names}), and one is expected")
     raise UserError(f"{folder}: {len(chosen)} exported models ({names}); {expected}, or one that the inference loaded")
 
 

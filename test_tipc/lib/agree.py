@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 
 from agreement.engine import Engine, check_engine, setting_of
-from agreement.exported import Exported, CannotReplay, find_structure
+from agreement.exported import CannotReplay, Exported, find_structure
 from agreement.network import check_network
 from agreement.preprocessing import check_preprocessing
 from agreement.printed import compare_printed, score_pairs

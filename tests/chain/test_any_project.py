@@ -83,16 +83,6 @@ def test_the_project_is_not_touched(copied):
 
 
 @needs_pdmodel
-def test_a_script_of_the_project_that_is_changed_is_a_change(copied, tmp_path):
-    project = tmp_path / "project"
-    shutil.copytree(copied[0], project)
-    ask = 'source "$0/test_tipc/common_func.sh"; commit_of "$0"'
-    assert subprocess.check_output(["bash", "-c", ask, project], text=True).endswith("(clean tree)\n")
-    (project / "test_tipc/prepare_data.sh").write_text("echo mine\n")
-    assert subprocess.check_output(["bash", "-c", ask, project], text=True).endswith("(with uncommitted changes)\n")
-
-
-@needs_pdmodel
 def test_a_foreign_export_is_told_to_write_the_old_format(copied):
     project, _ = copied
     log = next((project / OUTPUT["classifier"]).glob("*_export.log")).read_text()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up and run all tests: shellcheck, ruff, the chains on two other lanes, pytest.
 #
-#   bash tests/run.sh                                             everything: about 13 minutes on two cores
+#   bash tests/run.sh                                             everything: about 18 minutes on two cores
 #   bash tests/run.sh tests/utils/test_config.py -k override      only these tests, in one process: arguments of pytest
 #
 # Requires bash, git and a Python from 3.9 to 3.13. The compatibility lane runs the chains on Python 3.9 with Paddle

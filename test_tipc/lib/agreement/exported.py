@@ -51,8 +51,8 @@ class Exported:
         self.outputs = list(predictor.get_output_names())
 
     def run(self, inputs, threads=1):
-        """All outputs, in the model's order, for one array of each of `feeds`; RuntimeError or ValueError when it
-        cannot take them."""
+        """All outputs, in the model's order, for one array of each of `feeds`; RuntimeError when it cannot take
+        them."""
         predictor = self._predictor(threads)
         try:
             for feed, array in zip(self.feeds, inputs):

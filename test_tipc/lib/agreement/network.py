@@ -41,12 +41,11 @@ def check_network(exported, recordings, weights_file=None):
     if not training:
         replay.run(worst.state == EQUAL)
     result = Result(NAME, more=_figures(sources, worst, replay))
-    faults = [training, *(one.fault for one in loaded.values())]
-    if not any(faults):
+    result.why = training or next((one.fault for one in loaded.values() if one.fault), "")
+    if not result.why:
         _judge(result, replay, worst, step)
-        faults = [result.why]
-    if result.result in (AGREES, DISAGREES) and any(faults):
-        result.result, result.why = DISAGREES, next(filter(None, faults))
+    if result.why and result.result == AGREES:
+        result.result = DISAGREES
     notes = [one.words for one in loaded.values()]
     left = [step for step in recordings if step not in sources]
     notes += [unused.get(step) or _unused(step, recordings[step]) for step in left]
@@ -101,7 +100,7 @@ def _training_fault(sources):
 
 
 def _judge(result, replay, state, step):
-    """Fill in what the comparison of the outputs says."""
+    """Fill in what the comparison of the outputs says: why it disagrees, or that nothing could be compared."""
     if replay.fault:
         why = f"the exported model cannot take the recorded inputs: {replay.fault}"
         sized = all(source.is_sized for source in replay.sources.values())

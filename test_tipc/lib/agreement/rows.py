@@ -10,9 +10,9 @@ def row_of(array, tensor, row):
     return array if tensor.rows is None else array[row]
 
 
-def parts_of(array, call, batched=True):
+def parts_of(array, call):
     """[array of one image] of an output, or None where it cannot be split: a list of boxes of several images."""
-    if batched and call.batch is not None and array.ndim and array.shape[0] == call.batch:
+    if call.batch is not None and array.ndim and array.shape[0] == call.batch:
         return list(array)
     return [array] if call.images == 1 else None
 

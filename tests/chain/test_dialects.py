@@ -1,6 +1,5 @@
-"""The configs of the official suites: which are read, what is planned for them, and the dry run itself."""
+"""The configs of the official suites: which are read, and what is planned for them."""
 
-import os
 import re
 import shlex
 import shutil
@@ -10,10 +9,8 @@ import tarfile
 import pytest
 
 from tests.helpers.scripts import LIMIT, ROOT
-from tests.helpers.shell import CONFIGS, MODE, assert_one_error, bash
+from tests.helpers.shell import DRIVER, MODE, OFFICIAL, assert_one_error, bash, dry_run
 
-OFFICIAL = CONFIGS / "official"
-DRIVER = "test_tipc/test_train_inference_python.sh"
 CPU = "gpus_-1_autocast_null_nodes_1"
 MODES = (MODE, "lite_train_whole_infer", "whole_infer", "whole_train_whole_infer")
 PLANNED = ("train", "evaluate", "export", "quantise", "infer")  # what depends on the dialect
@@ -85,19 +82,6 @@ def official(tmp_path_factory):
         assert all(re.fullmatch(r"(\./)?[\w.+/-]+", name) and ".." not in name for name in archive.getnames())
         archive.extractall(folder)
     return folder
-
-
-def dry_run(config, mode=MODE, *options, tree=ROOT, **environment):
-    """What `--dry_run` prints, and how it ended."""
-    return bash(
-        f'bash "$0/{DRIVER}" "$@" --dry_run',
-        config,
-        mode,
-        *options,
-        tree=tree,
-        CUDA_VISIBLE_DEVICES=None,
-        **environment,
-    )
 
 
 def plan(config, mode=MODE):
@@ -351,72 +335,6 @@ def test_each_part_of_a_dy2static_file_is_trained_in_both_ways():
     assert ["-o AMP.level=O2" in words for words in commands] == [False, False, True, True]
 
 
-# ------------------------------------------------------------------------------------------------------ the dry run
-
-
-def test_a_dry_run_needs_nothing_and_leaves_nothing(tree, tmp_path):
-    before = sorted(path for path in tree.rglob("*"))
-    done = dry_run(OFFICIAL / "paddleseg_lpsnet.txt", tree=tree, TIPC_PYTHON="/no/such/python", TIPC_OUTPUT="/proc/no")
-    assert (done.status, done.err) == (0, "")
-    assert "--save_dir=/proc/no/lpsnet/lite_train_lite_infer/norm_train" in done.out
-    assert sorted(path for path in tree.rglob("*")) == before
-
-
-def test_a_dry_run_prints_what_the_run_runs(chain):
-    """Each command of the logs, letter for letter."""
-    plan_, run = chain.run("--dry_run"), chain.run()
-    assert (plan_.status, run.status) == (0, 0)
-    printed = [line.split(") ", 1)[1] for line in plan_.out.splitlines() if re.search(r"^\w.*: \(in \S+\) ", line)]
-    logs = [(run.folder / name).read_text() for name in run.logs if name != "results_python.log"]
-    commands = {line.removeprefix("# command: ") for log in logs for line in log.splitlines() if "# command: " in line}
-    folders = {line.removeprefix("# folder: ") for log in logs for line in log.splitlines() if "# folder: " in line}
-    assert len(commands) >= 5
-    assert commands <= set(printed)
-    assert len(printed) == len(commands) + 1  # and prepare, which has no log
-    assert folders == {".", "deploy"}
-
-
-def test_what_is_not_here_is_skipped_with_the_reason(chain):
-    chain.set("gpu_list", "0|-1").set("-o Global.auto_cast", "null|amp").set("-o Global.use_gpu", "True|False")
-    out = chain.run("--dry_run").out
-    for text in (
-        "train: skipped (gpu_list has GPU 0, and there is no GPU that this Paddle can use)",
-        "train: skipped (mixed precision (amp) needs a GPU)",
-        "infer gpu: skipped (no GPU that this Paddle can use)",
-    ):
-        assert text in out
-    assert chain.run("--dry_run", "--stage", "4", "--stop_stage", "4").out.count(": (in ") == 1
-
-
-def test_what_would_be_run_on_gpus(tmp_path):
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\necho 'GPU 0: Fake'\necho 'GPU 1: Fake'\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    out = dry_run(OFFICIAL / "paddledetection_ppyolo.txt", PATH=path).out
-    script = "tools/train.py -c configs/ppyolo/ppyolo_r50vd_dcn_1x_coco.yml -o use_gpu=True save_dir="
-    assert f"train: (in .) CUDA_VISIBLE_DEVICES=0 python {script}" in out
-    assert f"train: (in .) python -m paddle.distributed.launch --gpus=0\\,1 {script}" in out
-    assert len(re.findall(r"^infer gpu .*--device=gpu --run_mode=paddle ", out, re.M)) == 4
-    several = tmp_path / "several.txt"
-    several.write_text((OFFICIAL / "paddlerec_deepfm.txt").read_text().replace("gpu_list:0", "gpu_list:0,1"))
-    out = dry_run(several, PATH=path).out
-    assert "python -u -m paddle.distributed.launch --gpus=0\\,1 tools/trainer.py " in out
-
-
-def test_a_device_that_is_not_here_is_replaced_by_the_cpu(tmp_path):
-    config = tmp_path / "gpu.txt"
-    config.write_text((OFFICIAL / "paddlegan_pix2pix.txt").read_text().replace("--device:cpu", "--device:gpu"))
-    out = dry_run(config).out
-    assert "infer gpu: skipped (no GPU that this Paddle can use)" in out
-    assert "note: '--device' names the GPU only, and there is none: running on the CPU instead" in out
-    assert " --device=cpu --model_path=" in out
-
-
-def test_a_wrong_config_is_refused_in_a_dry_run_too(chain):
-    chain.set("-o Global.epochs", "many")
-    assert_one_error(chain.run("--dry_run"), ":7: '-o Global.epochs': expected a whole number")
-
-
 # -------------------------------------------------------------------------------------------------------- the tables
 
 
@@ -485,84 +403,7 @@ def test_every_field_of_a_table_is_known():
     }
 
 
-# --------------------------------------------------------------------------- what the project wrote, and where it lies
-
-FIND = """
-source "$0/test_tipc/lib/train_infer.sh"; source "$0/test_tipc/lib/artefacts.sh"
-RUN[training_dir]=$1 RUN[model]=net RUN[tag]=t RUN[export_field]=norm_export RUN[infer_folder]=.
-VALUE[train_model_name]=$2 VALUE[model_name]=net VALUE[norm_export]=x DIALECT=()
-[[ -z ${3:-} ]] || DIALECT[${3%%=*}]=${3#*=}
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "setting", "files", "expected"),
-    [
-        ("latest", "", ["latest.pdparams"], "latest"),
-        ("latest.pdparams", "", ["net/latest.pdparams"], 0),
-        ("latest", "", ["RecModel/latest.pdparams"], "RecModel/latest"),
-        ("model_final.pdparams", "weights_in={model_name}", ["net/model_final.pdparams", "model_final.pdparams"], 0),
-        ("best/model.pdparams", "", ["best/model.pdparams"], 0),
-        (
-            "best/model.pdparams",
-            "weights_else=iter_*/model.pdparams",
-            ["iter_20/model.pdparams", "iter_9/model.pdparams"],
-            0,
-        ),
-        ("best_model", "weights_file=model.pdparams", ["best_model/model.pdparams"], 0),
-        ("vox_256*/*checkpoint.pdparams", "", ["vox_256-2026/epoch_1_checkpoint.pdparams"], 0),
-        (
-            "vox_256*/*checkpoint.pdparams",
-            "",
-            ["vox_256-2/a_checkpoint.pdparams", "vox_256-1/z_checkpoint.pdparams"],
-            0,
-        ),
-        ("0", "", ["0/rec.pdparams", "1/rec.pdparams"], "0"),
-        ("MobileFaceNet_128/0", "", ["MobileFaceNet_128/0/x.pdparams"], "MobileFaceNet_128/0"),
-        ("null", "weights_name=*_epoch_*.pdparams", ["ppTSM_epoch_00002.pdparams", "ppTSM_epoch_00001.pdparams"], 0),
-        ("null", "", ["deep/er.pdparams"], 0),
-        ("latest", "", ["best.pdparams"], None),
-        ("*x*", "", ["best.pdparams"], None),
-    ],
-)
-def test_weights_are_found_by_name_or_pattern_the_newest_of_several(tmp_path, name, setting, files, expected):
-    """`files` from the newest to the oldest; 0 stands for the first of them."""
-    home = tmp_path / "a b*"
-    for age, file in enumerate(files):
-        (home / file).parent.mkdir(parents=True, exist_ok=True)
-        (home / file).write_text("")
-        os.utime(home / file, (1e9 - age, 1e9 - age))
-    run = bash(FIND + 'find_weights && echo "${RUN[weights]}"', home, name, setting)
-    assert run.err == ""
-    expected = files[0] if expected == 0 else expected
-    assert run.out == (f"{home}/{expected}\n" if expected else "")
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [
-        (["inference/inference.pdmodel"], "inference"),
-        (["inference/net/model.pdmodel", "inference/net/infer_cfg.yml"], "inference/net"),
-        (["inference/other/model.json"], "inference/other"),
-        (["inference/a/b/__model__"], "inference/a/b"),
-        (["inference/other/deploy.yaml"], "inference"),
-    ],
-)
-def test_the_folder_that_holds_the_exported_model(tmp_path, files, expected):
-    for file in files:
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text("")
-    run = bash(FIND + "exported_model", tmp_path, "latest", "export_in={model_name}")
-    assert (run.out, run.err) == (f"{tmp_path}/{expected}\n", "")
-
-
-def test_the_name_of_the_model_below_the_folder_of_the_export(tmp_path):
-    """As PaddleGAN's: the folder that holds the model may be that name itself."""
-    (tmp_path / "inference/fom").mkdir(parents=True)
-    (tmp_path / "inference/fom/generator.pdmodel").write_text("")
-    name = "VALUE[inference_dir]=fom KEY[model_dir]=--m VALUE[model_dir]='' COMMAND=(python); add_model"
-    run = bash(FIND + name + '; echo "${COMMAND[*]}"', tmp_path, "latest")
-    assert (run.out, run.err) == (f"python --m={tmp_path}/inference/fom\n", "")
+# ------------------------------------------------------------------------------------------------------- the weights
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from steps import read_steps
 from tests.helpers.scripts import FIXTURES, LIMIT, ROOT
 
 CONFIGS = FIXTURES / "tipc"
+OFFICIAL = CONFIGS / "official"  # of the official suites, with an archive of all
+DRIVER = "test_tipc/test_train_inference_python.sh"
 MODE = "lite_train_lite_infer"
 
 # Each program notes its arguments, folder and step mark, so that a test sees what it was really given.
@@ -169,6 +171,19 @@ def bash(text, *arguments, tree=ROOT, **environment):
         timeout=LIMIT,
     )
     return Run(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"), None)
+
+
+def dry_run(config, mode=MODE, *options, tree=ROOT, **environment):
+    """What `--dry_run` prints, and how it ended."""
+    return bash(
+        f'bash "$0/{DRIVER}" "$@" --dry_run',
+        config,
+        mode,
+        *options,
+        tree=tree,
+        CUDA_VISIBLE_DEVICES=None,
+        **environment,
+    )
 
 
 def wait_for(condition, seconds=LIMIT):

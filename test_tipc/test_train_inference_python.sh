@@ -109,7 +109,7 @@ evaluate() {
     local log=${RUN[training_dir]}_eval.log
     in_stage 2 || return 0
     if begin_evaluation; then
-        OBSERVE=$(observation_of "$log") FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
+        OBSERVE=1 FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
     else
         skip_step evaluate "the config has no eval command"
     fi
@@ -119,7 +119,7 @@ predict() { # with the training engine, the same images that the inference engin
     local log=${RUN[training_dir]}_predict.log
     in_stage 3 || return 0
     if begin_prediction; then
-        OBSERVE=$(observation_of "$log") FACTS=$(weights_fact) run_step predict "$log" . "${COMMAND[@]}"
+        OBSERVE=1 FACTS=$(weights_fact) run_step predict "$log" . "${COMMAND[@]}"
     else
         skip_step predict "the config has no predict command (a line predict:… below eval:… adds it)"
     fi
@@ -157,7 +157,7 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     add_field image "$REPLY"
     add_field results_dir "${log%.log}_results"
     add_fields benchmark infer_config infer_free infer_free2
-    OBSERVE=$(observation_of "$log") FACTS=$(model_fact) \
+    OBSERVE=1 FACTS=$(model_fact) \
         MAY_SKIP=$(field_declares inference skips "${RUN[infer_folder]}") in_old_format inference "${RUN[infer_folder]}" \
         run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
 }

@@ -7,20 +7,17 @@ declare -A RUN # see common_func.sh
 # Paddle 3 writes inference.json unless it is told otherwise, and the scripts that people have read inference.pdmodel:
 # on .json they end with "Not find predictor_id 0 and pass_name memory_optimize_pass", or look for another file.
 in_old_format() { # FIELD FOLDER COMMAND...: run the command so that the field's script uses .pdmodel, where Paddle has both
-    local field=$1 folder=$2
+    local field=$1 folder=$2 paddle
     shift 2
-    if field_declares "$field" formats "$folder" >/dev/null || [[ -n ${FLAGS_enable_pir_api:-} ]]; then
+    paddle=$(paddle_number)
+    if [[ -n ${FLAGS_enable_pir_api:-} || $paddle =~ ^([0-2]\..*)?$ ]] || field_declares "$field" formats "$folder" >/dev/null; then
         "$@"
+    elif [[ $paddle =~ ^3\.[01]$ ]]; then
+        FLAGS_enable_pir_api=0 "$@"
     else
-        case $(paddle_number) in
-            3.0 | 3.1) FLAGS_enable_pir_api=0 "$@" ;;
-            '' | [01].* | 2.*) "$@" ;;
-            *)
-                echo
-                echo "note: Paddle $(paddle_number) writes inference.json only; a script that needs inference.pdmodel needs Paddle 3.1 or older"
-                "$@"
-                ;;
-        esac
+        echo
+        echo "note: Paddle $paddle writes inference.json only; a script that needs inference.pdmodel needs Paddle 3.1 or older"
+        "$@"
     fi
 }
 
@@ -29,10 +26,6 @@ paddle_number() { # print the first two numbers of Paddle's version
 }
 
 # ------------------------------------------------------------------------------------------------------- the comparison
-
-observation_of() { # LOG: print the folder of what its step put through Paddle
-    echo "${1%.log}_observed"
-}
 
 observation_options() { # OPTION KIND: print that option of agree.py with the folders of the steps of the kind, a word per line
     local -a logs

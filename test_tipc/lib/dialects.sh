@@ -252,14 +252,16 @@ fill_in() { # TEXT: sets REPLY: {field} replaced by its value, {model} by MODEL,
 weights_for_whole_infer() { # print the path of the provided weights, from the root; nothing if none are needed
     local value
     # files of serving, too, may have such a line
-    if value=$(choose_dialect && name_lines && copy_same_lines && { needs_weights || echo none; }) 2>/dev/null; then
+    if value=$(choose_dialect && name_lines && copy_same_lines && needed_weights) 2>/dev/null; then
         [[ $value != none ]] || return 0
-        choose_dialect && name_lines && copy_same_lines
-        value=${VALUE[provided_weights]:-}
     else
         value=$(value_of pretrained_model_url train_model)
     fi
     provided_weights "$(for_mode "$value" whole_infer)"
+}
+
+needed_weights() { # print the value of the line that names the provided weights, or none where no command takes them
+    if needs_weights; then printf '%s' "${VALUE[provided_weights]:-}"; else echo none; fi
 }
 
 needs_weights() { # whether a command of whole_infer takes the provided weights

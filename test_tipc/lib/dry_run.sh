@@ -9,9 +9,9 @@ declare -a PLANNED=() # "tag<tab>name<tab>log" of the steps that would be run
 plan_only() { # from now on nothing is run, written, or looked for
     begin_chain() { # RECORD COMMAND...
         RUN[output_dir]=${RUN[output_root]}/${RUN[model]}/${RUN[mode]}
-        RUN[python]=python RUN[versions]='' RUN[commit]='' RUN[facts]='' RUN[gpus]=0 RUN[tag]='' RUN[told]=''
+        RUN[python]=python RUN[versions]='' RUN[commit]='' RUN[facts]='' RUN[tag]='' RUN[told]=''
         PLANNED=()
-        if command -v nvidia-smi >/dev/null; then RUN[gpus]=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU'); fi
+        RUN[gpus]=$(count_gpus)
         printf '# dialect %s, model %s, mode %s\n' "${DIALECT[name]}" "${RUN[model]}" "${RUN[mode]}"
         ! in_stage 0 || run_step prepare '' . "${@:2}"
         ((RUN[stop_stage] > 0)) || exit 0

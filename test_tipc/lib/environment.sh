@@ -25,10 +25,12 @@ describe_environment() { # sets RUN[versions], RUN[commit], RUN[tool] and RUN[gp
     RUN[commit]=$(commit_of "$ROOT")
     RUN[tool]=$(describe_tool)
     RUN[gpus]=0
-    if [[ ${RUN[versions]} == *paddlepaddle-gpu* ]] && command -v nvidia-smi >/dev/null; then
-        RUN[gpus]=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU')
-    fi
+    [[ ${RUN[versions]} != *paddlepaddle-gpu* ]] || RUN[gpus]=$(count_gpus)
     speed_up_mkl
+}
+
+count_gpus() { # print how many the machine has
+    if command -v nvidia-smi >/dev/null; then nvidia-smi -L 2>/dev/null | grep -c '^GPU'; else echo 0; fi
 }
 
 commit_of() { # FOLDER: the commit of the repository that it belongs to, and whether the files there are as committed

@@ -8,7 +8,7 @@
 #                                    it fails, STEP[reason] says why
 #   MAY_SKIP=1 run_step …            exit code 77 means skipped, with the last line that the step printed as the reason
 #   MAY_FAIL=1 run_step …            any failure means skipped, with its exit code as the reason
-#   OBSERVE=FOLDER run_step …        what goes through Paddle is recorded in the folder; see observe/
+#   OBSERVE=1 run_step …             what goes through Paddle is recorded in a folder beside the log; see observe/
 
 declare -A RUN # see common_func.sh
 
@@ -59,7 +59,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
     shift 3
     printf '\n==== %s ====\n' "${STEP[name]}"
     log_header "$folder" "$@" | tee "$log"
-    [[ -z ${OBSERVE:-} ]] || { rm -rf "$OBSERVE" && mkdir -p "$OBSERVE"; } || die "$OBSERVE: cannot be made"
+    [[ -z ${OBSERVE:-} ]] || make_observation "${log%.log}_observed"
     run_logged "$log" run_program "$folder" "$@"
     status=$?
     if ((status == 77)) && [[ -n ${MAY_SKIP:-} ]]; then
@@ -89,6 +89,11 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
         print_end "$log"
     fi
     return "$status"
+}
+
+make_observation() { # FOLDER: for what the step puts through Paddle
+    STEP[observed]=$1
+    { rm -rf "$1" && mkdir -p "$1"; } || die "$1: cannot be made"
 }
 
 begin_step() { # NAME LOG: note that it began, and the FACTS that it sees
@@ -152,8 +157,8 @@ run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of
 }
 
 run_program() { # FOLDER PROGRAM ARGUMENT...: `python` is the interpreter that prepare.sh chose
-    if [[ -n ${OBSERVE:-} ]]; then
-        TIPC_OBSERVE=$(realpath "$OBSERVE")
+    if [[ -n ${STEP[observed]:-} ]]; then
+        TIPC_OBSERVE=$(realpath "${STEP[observed]}")
         export TIPC_OBSERVE PYTHONPATH=$TIPC/lib/observe${PYTHONPATH:+:$PYTHONPATH}
     fi
     cd "$ROOT/$1" || return

@@ -246,7 +246,3 @@ see_from_root() { # PATH: sets REPLY as from_root prints it
         REPLY=${RUN[infer_folder]}/$1
     fi
 }
-
-from_infer_folder() { # PATH from the repository's root -> the same as the inference command sees it
-    if [[ ${RUN[infer_folder]} == . || $1 == /* ]]; then echo "$1"; else echo "../$1"; fi
-}

@@ -1,6 +1,6 @@
 """The figure of the benchmark: accuracy over latency, as in the document on PP-HGNetV2, and latency over FLOPs."""
 
-from ppcls_lite.benchmark.report import at_batch_one, verdicts
+from ppcls_lite.benchmark.report import at_batch_one, best_engines
 from ppcls_lite.utils.files import atomic_write
 
 _FAMILIES = ("MobileNetV1", "MobileNetV3", "ShuffleNetV2", "ResNet", "MixNet", "PPHGNetV2")
@@ -14,7 +14,7 @@ def draw(path, rows, conditions, flops, quoted, threads):
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(13, 5.2), layout="constrained")
-    _accuracy(left, verdicts(rows, threads), quoted)
+    _accuracy(left, best_engines(rows, threads), quoted)
     _flops(right, rows, flops, threads)
     figure.suptitle(f"{conditions['cpu']}, threads: {threads}, batch 1, FP32; medians", fontsize=11)
     with atomic_write(path, "wb") as stream:
@@ -25,8 +25,8 @@ def draw(path, rows, conditions, flops, quoted, threads):
 def _accuracy(axes, found, quoted):
     for family in _FAMILIES:
         points = sorted(
-            (verdict.ms, quoted["networks"][name]["top1"], name)
-            for name, verdict in found.items()
+            (best.ms, quoted["networks"][name]["top1"], name)
+            for name, best in found.items()
             if name.startswith(family) and quoted["networks"].get(name, {}).get("top1")
         )
         if points:

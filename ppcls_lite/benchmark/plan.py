@@ -77,9 +77,33 @@ def conditions(protocol):
         "runs": protocol.runs,
         "skip": protocol.skip,
         "seconds": None if math.isinf(protocol.seconds) else protocol.seconds,
+        "slow_runs": protocol.slow_runs,
         "commit": _commit(),
         "date": datetime.date.today().isoformat(),
     }
+
+
+def resume(path, conditions):
+    """What an earlier call has kept at `path`, to be continued under `conditions`; commits and dates are those of both.
+
+    Without that file there is nothing to continue. UserError where it was made on another machine or to another plan.
+    """
+    if not Path(path).exists():
+        return {"conditions": conditions, "rows": []}
+    kept = read_json(path)
+    for key, value in conditions.items():
+        found = kept["conditions"].get(key)
+        if key in ("commit", "date"):
+            conditions = {**conditions, key: found if value in str(found).split(", ") else f"{found}, {value}"}
+        elif found != value:
+            raise UserError(f"{path}: cannot go on: its rows were measured with {key} {found}, and now it is {value}")
+    return {"conditions": conditions, "rows": kept["rows"]}
+
+
+def case_of(row):
+    """What a row is of: (network, engine, batch size, threads, precision); a `Case` has the same fields."""
+    get = row.get if isinstance(row, dict) else lambda key: getattr(row, key)
+    return tuple(get(key) for key in ("network", "engine", "batch_size", "threads", "precision"))
 
 
 def _commit():

@@ -1,7 +1,7 @@
 """The process of one row: loads one engine, and times runs on request.
 
 Speaks JSON, one line per message. The first request is the case; the answer is {"version"} or {"absent": reason}. Each
-following request {"runs", "seconds"} is answered by {"ms": [...], "memory_mb", "others"}. It ends when its input does.
+following request {"runs"} is answered by {"ms": [...], "memory_mb", "others", "waited"}. It ends when its input does.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 
 from ppcls_lite.benchmark.rivals import RIVALS, create_rival
 from ppcls_lite.utils.errors import UserError, leave
-from ppcls_lite.utils.machine import OthersLoad, peak_memory_mb
+from ppcls_lite.utils.machine import OthersLoad, WaitForCores, peak_memory_mb
 
 
 def load(case):
@@ -39,11 +39,10 @@ def load(case):
     return create_engine(case["engine"], case["model"], options)
 
 
-def time_runs(engine, images, runs, seconds):
-    """Milliseconds of each run: `runs` of them, or fewer when `seconds` are over before, but at least one."""
+def time_runs(engine, images, runs):
+    """Milliseconds of each of `runs` runs."""
     times = []
-    began = time.perf_counter()
-    while len(times) < runs and (not times or time.perf_counter() - began < seconds):
+    for _ in range(runs):
         clock = time.perf_counter()
         engine.run(images)
         times.append(1000 * (time.perf_counter() - clock))
@@ -63,9 +62,9 @@ def serve(requests, answer):
     answer({"version": engine.version})
     for line in requests:
         request = json.loads(line)
-        with OthersLoad() as others:
-            times = time_runs(engine, images, request["runs"], request["seconds"])
-        answer({"ms": times, "memory_mb": peak_memory_mb(), "others": others.share})
+        with OthersLoad() as others, WaitForCores() as waited:
+            times = time_runs(engine, images, request["runs"])
+        answer({"ms": times, "memory_mb": peak_memory_mb(), "others": others.share, "waited": waited.share})
 
 
 def main():

@@ -95,6 +95,37 @@ class OthersLoad:
             self.share = min(max(spent / max(room, 1e-9), 0.0), 1.0)
 
 
+class WaitForCores:
+    """The share of time that a thread of this process was ready to run and had no core; None where Linux does not say.
+
+    `with WaitForCores() as wait: ...`, then `wait.share` (0 to 1), that of the thread that waited longest.
+    """
+
+    share = None
+
+    def __enter__(self):
+        self._began = (_delays(), time.perf_counter())
+        return self
+
+    def __exit__(self, *reason):
+        before, clock = self._began
+        after, passed = _delays(), time.perf_counter() - clock
+        if after:
+            longest = max(delay - before.get(thread, 0) for thread, delay in after.items())
+            self.share = min(max(longest / max(passed, 1e-9), 0.0), 1.0)
+
+
+def _delays():
+    """{thread of this process: seconds that it has waited for a core} since it started."""
+    found = {}
+    for path in Path("/proc/self/task").glob("*/schedstat"):
+        try:
+            found[path.parent.name] = int(path.read_text(encoding="ascii").split()[1]) / 1e9
+        except (OSError, ValueError, IndexError):  # a thread that has ended, or a kernel without the figures
+            continue
+    return found
+
+
 def _busy():
     """Seconds that all cores together have worked since the machine started."""
     try:

@@ -138,13 +138,12 @@ class Bare:
         from ppcls_lite.infer.engines import EngineOptions, create_engine
         from ppcls_lite.infer.images import stack_images
         from ppcls_lite.infer.model.config import build_processing
-        from ppcls_lite.serving.op import engine_name
 
         cv2.setNumThreads(1)
         transforms, _ = build_processing(model)
         self.cores = cores
         options = EngineOptions(cpu_num_threads=1)
-        engines = [create_engine(engine_name(None, options, model), model, options) for _ in range(cores)]
+        engines = [create_engine(None, model, options) for _ in range(cores)]
         batch = stack_images([transforms(data)] * BARE_BATCH)
         self.predict = lambda number: engines[number].run(batch)
         self.both = lambda number: engines[number].run(stack_images([transforms(data) for _ in range(BARE_BATCH)]))

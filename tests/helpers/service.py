@@ -96,7 +96,7 @@ def make_image(height=40, width=44, channels=3, dtype=np.uint8, seed=5):
 
 
 def paddle_inference(model):
-    """A function from an image file's bytes to the unrounded prediction, image by image, with predict_cls.py's engine."""
+    """A function from an image file's bytes to its unrounded prediction by the engine of predict_cls.py."""
     from ppcls_lite.infer.engines import create_engine  # imports Paddle, which most users of this file do not need
     from ppcls_lite.infer.images import stack_images
     from ppcls_lite.infer.model.config import build_processing

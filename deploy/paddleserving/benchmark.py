@@ -38,10 +38,11 @@ SERVICES = {
     "stock": ("benchmark_stock_service.py", []),
     "stock_ir": ("benchmark_stock_service.py", ["ir_optim=True"]),
     "stock_onednn": ("benchmark_stock_service.py", ["ir_optim=True", "use_mkldnn=True"]),
-    "ours_onednn": ("classification_web_service.py", [f"{LOCAL}.engine=onednn"]),
     "ours_one_engine": ("classification_web_service.py", ["op.imagenet.concurrency=1"]),
     "ours_no_batching": ("classification_web_service.py", ["op.imagenet.batch_size=1"]),
     "ours": ("classification_web_service.py", []),
+    "ours_two_threads": ("classification_web_service.py", [f"{LOCAL}.thread_num=2"]),
+    "ours_openvino": ("classification_web_service.py", [f"{LOCAL}.engine=openvino"]),
 }
 SECONDS_TO_START = 120
 BARE_SECONDS = 1.5

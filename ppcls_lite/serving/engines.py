@@ -11,13 +11,14 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 
 
-def options_of(local, settings=None):
+def options_of(local, settings=None, largest_batch=1):
     """(`EngineOptions`, threads of each engine or None) of a service.
 
     Args:
         local: what `local_service_conf` states, in Paddle Serving's names.
         settings: the `Global` section of the prediction config: it chooses the engine, as that of predict_cls.py,
             wherever `local` states nothing else.
+        largest_batch: images that are computed together, for which TensorRT has to plan.
     Raises UserError for a device that there is not.
     """
     device, devices = local.get("device_type", -1), local.get("devices", "")
@@ -30,12 +31,13 @@ def options_of(local, settings=None):
         raise UserError(f"local_service_conf.devices: expected the number of a GPU, found {devices!r:.80}")
     stated = {"engine": local.get("engine"), "ir_optim": local.get("ir_optim")}
     if "precision" in local:
-        stated["use_fp16"] = local["precision"] == "fp16"
+        stated.update(use_fp16=local["precision"] == "fp16", use_int8=local["precision"] == "int8")
     options = replace(
         EngineOptions.from_config(settings or {}),
         use_gpu=device > 0,
         gpu_id=int(identity),
         use_tensorrt=device == 2,
+        batch_size=largest_batch if device == 2 else 1,
         **{key: value for key, value in stated.items() if value is not None},
     )
     return options, local.get("thread_num")

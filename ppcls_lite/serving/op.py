@@ -41,7 +41,8 @@ class ImageOp(Op):
         path = conf.get("inference_config")
         config = load_config(path, schema=DEPLOY) if path else {}
         self.transforms, self.topk = build_processing(model_dir, config)
-        options, threads = options_of(conf.get(STATED, conf["local_service_conf"]), config.get("Global"))
+        local = conf.get(STATED, conf["local_service_conf"])
+        options, threads = options_of(local, config.get("Global"), self._batch_size)
         samples = [self.transforms(sample) for sample in _SAMPLES]
         if self._batch_size > 1 and samples[0].shape != samples[1].shape:
             raise UserError(

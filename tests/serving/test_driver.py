@@ -160,6 +160,19 @@ def test_a_service_with_another_engine_is_seen(chain):
     assert "error: the service computes with engine paddle, and predict_cls.py with onednn: Global of " in run.out
 
 
+def test_one_line_changes_the_engine_of_both(chain):
+    path = chain.tree / "deploy/configs/inference_cls.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("  engine: null ", "  engine: paddle "))
+    try:
+        run = chain.run()
+    finally:
+        path.write_text(text)
+    assert run.status == 0, run.out + run.err
+    assert "engine: paddle\n" in run.out
+    assert (run.folder / "agree_cpu.log").read_text().count("5 of 5 images identical") == 2
+
+
 def test_a_service_with_another_last_bit_is_seen(chain):
     """Of one score, in the answer to one image."""
     web = chain.script("classification_web_service.py", "def main():", "def main():\n    import plant_bit  # noqa")

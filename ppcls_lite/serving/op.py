@@ -8,6 +8,7 @@ import numpy as np
 
 from ppcls_lite.infer.images import stack_images
 from ppcls_lite.infer.model.config import build_processing
+from ppcls_lite.infer.model.postprocess import Topk
 from ppcls_lite.serving.answer import make_answer
 from ppcls_lite.serving.config import STATED
 from ppcls_lite.serving.engines import Engines, options_of
@@ -41,6 +42,8 @@ class ImageOp(Op):
         path = conf.get("inference_config")
         config = load_config(path, schema=DEPLOY) if path else {}
         self.transforms, self.topk = build_processing(model_dir, config)
+        if not isinstance(self.topk, Topk):
+            raise UserError(f"{model_dir}: expected a classifier, found a model with {type(self.topk).__name__}")
         local = conf.get(STATED, conf["local_service_conf"])
         options, threads = options_of(local, config.get("Global"), self._batch_size)
         samples = [self.transforms(sample) for sample in _SAMPLES]

@@ -240,6 +240,11 @@ def test_a_model_with_nan_in_it_is_not_served(tmp_path, converted):
     assert "holds numbers that are nan or infinite" in refused(tmp_path, f"{MODEL}={folder}")
 
 
+def test_a_detector_is_not_served(tmp_path, exported_detector):
+    _, model = exported_detector
+    assert f"{model}: expected a classifier, found a model with DetectionBoxes" in refused(tmp_path, f"{MODEL}={model}")
+
+
 def test_scores_of_no_numbers_are_an_error_and_the_service_goes_on(tmp_path, converted):
     script = tmp_path / "start.py"
     script.write_text(

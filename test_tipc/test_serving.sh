@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Certify a model as a service: convert it, start Paddle Serving, send images over HTTP and gRPC, and prove that every
-# answer is what Paddle Inference predicts.
+# answer is, bit by bit, what predict_cls.py predicts.
 #
 #   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
 #   bash test_tipc/test_serving.sh test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt serving_infer
@@ -126,18 +126,18 @@ ask() { # DEVICE CLIENT BATCH_SIZE: one client asks for all images; sets RUN[ans
         "${RUN[output_dir]}/python_client_${1}_${name}_batchsize_$3.log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
 }
 
-agree() { # DEVICE: every answer with what predict_cls.py predicts
-    local -a answers engine
+agree() { # DEVICE: every answer is, bit by bit, what predict_cls.py predicts
+    local -a answers options
     in_stage 4 || return 0
     mapfile -t answers < <(saved_answers "$1")
     if ((${#answers[@]} == 0)); then
         not_run "agree $1" "there are no answers"
         return
     fi
-    mapfile -t engine < <(engine_option "$1")
+    mapfile -t options < <(inference_options "$1")
     FACTS="$(model_fact) $(service_fact)" run_step "agree $1" "${RUN[output_dir]}/agree_$1.log" "${VALUE[serving_dir]}" python \
         "$(from_serving_dir tools/compare_serving.py)" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
-        "${engine[@]}" --save "${RUN[served_output]}/agree_$1.json" "${answers[@]}"
+        "${options[@]}" --save "${RUN[served_output]}/agree_$1.json" "${answers[@]}"
 }
 
 main "$@"

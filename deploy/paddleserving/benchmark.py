@@ -38,10 +38,11 @@ SERVICES = {
     "stock": ("benchmark_stock_service.py", []),
     "stock_ir": ("benchmark_stock_service.py", ["ir_optim=True"]),
     "stock_onednn": ("benchmark_stock_service.py", ["ir_optim=True", "use_mkldnn=True"]),
-    "ours_onednn": ("classification_web_service.py", [f"{LOCAL}.engine=onednn"]),
     "ours_one_engine": ("classification_web_service.py", ["op.imagenet.concurrency=1"]),
     "ours_no_batching": ("classification_web_service.py", ["op.imagenet.batch_size=1"]),
     "ours": ("classification_web_service.py", []),
+    "ours_two_threads": ("classification_web_service.py", [f"{LOCAL}.thread_num=2"]),
+    "ours_openvino": ("classification_web_service.py", [f"{LOCAL}.engine=openvino"]),
 }
 SECONDS_TO_START = 120
 BARE_SECONDS = 1.5
@@ -138,13 +139,12 @@ class Bare:
         from ppcls_lite.infer.engines import EngineOptions, create_engine
         from ppcls_lite.infer.images import stack_images
         from ppcls_lite.infer.model.config import build_processing
-        from ppcls_lite.serving.op import engine_name
 
         cv2.setNumThreads(1)
         transforms, _ = build_processing(model)
         self.cores = cores
         options = EngineOptions(cpu_num_threads=1)
-        engines = [create_engine(engine_name(None, options, model), model, options) for _ in range(cores)]
+        engines = [create_engine(None, model, options) for _ in range(cores)]
         batch = stack_images([transforms(data)] * BARE_BATCH)
         self.predict = lambda number: engines[number].run(batch)
         self.both = lambda number: engines[number].run(stack_images([transforms(data) for _ in range(BARE_BATCH)]))

@@ -1,7 +1,6 @@
 """What the scripts in `deploy/python/` do: predict images with an exported model, as a prediction config says."""
 
 import sys
-from dataclasses import replace
 from functools import partial
 
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
@@ -36,9 +35,7 @@ def _predict(config, config_path, overrides, create, build_predictor, line, reco
     model_dir = require(config, "Global.inference_model_dir", config_path)
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     settings = config["Global"]
-    options = EngineOptions.from_config(settings)
-    if options.engine_name == "onednn" and any(text.startswith("Global.enable_mkldnn=") for text in overrides):
-        options = replace(options, engine="onednn")  # requested by name: in effect, or refused
+    options = EngineOptions.from_config(settings, overrides)
     processing = build_processing(model_dir, config)
     paths = find_images(source)
     engine = create(None, model_dir, options)

@@ -5,47 +5,46 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed, is_constant, least_tolerance, verdict
+from ppcls_lite.infer.engines.agreement import allowed, is_constant, verdict
+from ppcls_lite.serving.answer import make_answer, read_answer
 from ppcls_lite.utils.errors import UserError
+
+_CLASSES = ("class_ids", "label_names", "label")
 
 
 @dataclass
 class AnswerAgreement:
-    """How far the answers of one client are from the predictions of `predict_cls.py`, over all its images."""
+    """Whether the answers of one client are the predictions of `predict_cls.py`, over all its images.
+
+    Identical is: the same classes in the same order, with the same names, and every score the very number: as text,
+    a score has all digits of its float32 number. Nothing less agrees; the other counts say what is wrong.
+    """
 
     client: str
-    tolerance: float = TOLERANCE
     images: int = 0
-    identical: int = 0  # every id, score (5 decimals) and name
+    identical: int = 0
     largest: float = 0.0  # difference of a score
-    topk_mismatches: int = 0  # images whose ids differ by more than a tie explains, or whose names differ
+    topk_mismatches: int = 0  # images with other classes, another order of them, or other names
 
     def __post_init__(self):
         self._answers = {}  # key of an image: {class: score}
 
-    def add(self, expected, found, key=None, scores=None):
-        """Count one image's two results, dicts as `Topk` makes them; `found` may be any JSON value.
+    def add(self, expected, found, key=None):
+        """Count one image: what `Topk` makes of it, unrounded, and what was answered, which may be any JSON value.
 
-        `key` is that of the image's input (`key_of`); without it, it is not seen that answers are constant. `scores`
-        are the expected ones of all classes [C]; without them, any class may be in a tie with the last one.
+        `key` is that of the image's input (`key_of`); without it, it is not seen that answers are constant.
         """
         self.images += 1
-        self.identical += expected == found
+        (expected,) = read_answer(make_answer([expected]))  # as it would be sent
         if not _has_form(found) or len(found["scores"]) != len(expected["scores"]):
             self.topk_mismatches += 1
             self.largest = float("inf")
             return
         if key is not None:
             self._answers[key] = dict(zip(found["class_ids"], found["scores"]))
-        near = [abs(a - b) for a, b in zip(expected["scores"], found["scores"])]
-        self.largest = max([self.largest, *near])
-        names = dict(zip(expected["class_ids"], expected["label_names"]))
-        their_names = dict(zip(found["class_ids"], found["label_names"]))
-        self.topk_mismatches += not (
-            _same_ids(expected, found, self.tolerance, scores)
-            and all(names.get(label, name) == name for label, name in their_names.items())
-            and len(found["label_names"]) == len(expected["label_names"])
-        )
+        self.identical += all(found.get(name, value) == value for name, value in expected.items())
+        self.largest = max([self.largest, *(abs(a - b) for a, b in zip(expected["scores"], found["scores"]))])
+        self.topk_mismatches += any(found.get(name, expected[name]) != expected[name] for name in _CLASSES)
 
     @property
     def different(self):
@@ -68,26 +67,20 @@ class AnswerAgreement:
 
     @property
     def share(self):
-        """The spread itself: of answers with 5 decimals, a unit of the last one is no difference."""
+        """As `spread`, where a difference that is a unit of the fifth decimal is none."""
         return None if self.spread is None else round(self.spread, 5)
 
     @property
-    def limit(self):
-        """The difference of a score that is allowed."""
-        return least_tolerance(self.tolerance, self.spread)
-
-    @property
     def agrees(self):
-        """Whether the client's answers pass: some images, close enough, the same classes and names, not all alike."""
-        close = self.images > 0 and self.largest <= self.limit and self.topk_mismatches == 0
-        return close and not is_constant(self.share)
+        """Whether the client's answers pass: some images, all identical, and not the same answer to all."""
+        return self.images == self.identical > 0 and not is_constant(self.share)
 
     def as_dict(self):
         return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
 
     def __str__(self):
         return (
-            f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
+            f"{self.client}: largest difference {self.largest:.3g} ({allowed(0)}), "
             f"{self.identical} of {self.images} images identical, "
             f"{self.images - self.topk_mismatches} of {self.images} with the same classes: "
             f"{verdict(self)}"
@@ -104,19 +97,6 @@ def _has_form(found):
     return all(type(score) in (int, float) and math.isfinite(score) for score in scores)  # JSON may have NaN
 
 
-def _same_ids(expected, found, tolerance, all_scores=None):
-    """Whether the ids have the same order; two ids may change places only where their scores are within tolerance."""
-    if all_scores is None:
-        scores = dict.fromkeys(found["class_ids"], expected["scores"][-1])
-        scores.update(zip(expected["class_ids"], expected["scores"]))
-    else:
-        scores = dict(enumerate(all_scores))
-    return all(
-        ours == theirs or abs(score - scores.get(theirs, math.inf)) <= tolerance
-        for ours, theirs, score in zip(expected["class_ids"], found["class_ids"], expected["scores"])
-    )
-
-
 def read_answers(path):
     """[(image path, result)] from the file that a client saved; UserError for anything else and for error answers."""
     try:
@@ -128,7 +108,7 @@ def read_answers(path):
                 raise UserError(
                     f"{path}: {entry['images'][0]}: answered with error {answer['err_no']}: {answer['err_msg']}"
                 )
-            results = json.loads(dict(zip(answer["key"], answer["value"]))["result"])
+            results = read_answer(dict(zip(answer["key"], answer["value"])))
             if len(results) != len(entry["images"]):
                 raise UserError(f"{path}: {len(entry['images'])} images were sent, and {len(results)} answered")
             pairs += zip(entry["images"], results)
@@ -144,8 +124,7 @@ def compare_answers(files, predict):
 
     Args:
         files: {client: path}.
-        predict: function from an image's path to the arguments of `AnswerAgreement.add` for Paddle Inference:
-            its result, and in a dict the key of its input and the scores of all classes.
+        predict: function from an image's path to Paddle Inference's unrounded result, and the key of its input.
     """
     expected = {}
     agreements = []
@@ -154,16 +133,7 @@ def compare_answers(files, predict):
         for image, found in read_answers(path):
             if image not in expected:
                 expected[image] = predict(image)
-            result, more = expected[image]
-            agreement.add(result, found, **more)
+            result, key = expected[image]
+            agreement.add(result, found, key)
         agreements.append(agreement)
     return agreements
-
-
-def compare_predictions(name, images, expected, found):
-    """The `AnswerAgreement` between two functions such as `predict` of `compare_answers`."""
-    agreement = AnswerAgreement(name)
-    for image in images:
-        (reference, more), (result, _) = expected(image), found(image)
-        agreement.add(reference, result, **more)
-    return agreement

@@ -59,6 +59,7 @@ _LOCAL = {
     "min_subgraph_size": int,
     "workdir": str,
 }
+STATED = "stated"  # added to an operator: its `local_service_conf` before Paddle Serving puts its own defaults there
 
 
 def load_service_config(path, overrides=()):
@@ -86,10 +87,15 @@ def load_service_config(path, overrides=()):
     _check_names(config, schema, path)
     for key, place in (("inference_config", ()), ("model_config", ("local_service_conf",))):
         _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
-    stated = {key: value for key, value in (config.get("limits") or {}).items() if value is not None}
+    config["op"][name][STATED] = _without_null(config["op"][name].get("local_service_conf"))
+    stated = _without_null(config.get("limits"))
     for key, value in stated.items():
         checks.whole(f"limits.{key}", value)
     return config, name, Limits(**stated)
+
+
+def _without_null(section):
+    return {key: value for key, value in (section or {}).items() if value is not None}
 
 
 def _check_names(config, schema, path):

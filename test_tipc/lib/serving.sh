@@ -154,7 +154,12 @@ saved_answers() { # DEVICE: print NAME=FILE per line, as tools/compare_serving.p
     done
 }
 
-engine_option() { # DEVICE: print the server's engine as an option for tools/compare_serving.py, a word per line
+inference_options() { # DEVICE: print what tools/compare_serving.py is told of both engines, a word per line
     local engine
+    if [[ $1 == gpu ]]; then
+        printf '%s\n' -o Global.use_gpu=True -o "Global.gpu_id=${RUN[gpu]}"
+    else
+        printf '%s\n' -o Global.use_gpu=False
+    fi
     ! engine=$(last_line_with "${RUN[output_dir]}/python_server_$1.log" 'engine: ') || printf '%s\n' --engine "$engine"
 }

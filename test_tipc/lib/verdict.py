@@ -15,6 +15,9 @@ _WHOLE = {"whole_infer": _TRAINED[2:], SERVING: ("convert", "server", "client", 
 # what must have passed before predictions may be called equal
 _COMPARED = {SERVING: ("client", "agree")}
 _COMPARED_OTHERS = ("infer", "agree")
+# what is said then: two engines agree, and the answers of a service are those of inference bit by bit
+_SAID = {SERVING: "all answers are identical to the predictions"}
+_SAID_OTHERS = "all predictions agree"
 # facts that are the same in all steps of a run, and those that are the same in all steps of one training
 _OF_RUN = {"inputs": "other code, config, data or versions", "commit": "another commit"}
 _OF_TAG = {"weights": "other weights", "model": "another exported model", "service": "another converted model"}
@@ -24,7 +27,7 @@ class Verdict(NamedTuple):
     """What a run is worth.
 
     passed: nothing failed, something was run, and all of it belongs together: exit code 0.
-    compared: every training's (or device's) predictions were made, and compared: "all predictions agree".
+    compared: every training's (or device's) predictions were made, and compared, and the sentence says so.
     whole: no step of the mode is missing; only then evidence and a certificate are made of a run that passed.
     """
 
@@ -50,7 +53,7 @@ def judge(steps, mode):
     elif len(compared) < len(tags):
         sentence += f"; the predictions of {', '.join(tag for tag in tags if tag not in compared)} were NOT compared"
     else:
-        sentence += ", and all predictions agree"
+        sentence += f", and {_SAID.get(mode, _SAID_OTHERS)}"
     if unprepared:
         sentence += "; the preprocessing was NOT compared"
         sentence += f" of {', '.join(unprepared)}" if len(unprepared) < len(tags) else ""

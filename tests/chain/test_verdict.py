@@ -99,7 +99,8 @@ def test_modes_without_a_training_and_services():
     )
     names = ("convert", "server cpu", "client cpu http", "stop cpu", "agree cpu")
     steps = [Step("" if name == "convert" else "cpu", name, PASSED) for name in names]
-    assert judge(steps, SERVING) == (True, True, True, "passed: 5 steps, and all predictions agree")
+    identical = "passed: 5 steps, and all answers are identical to the predictions"
+    assert judge(steps, SERVING) == (True, True, True, identical)
     assert judge(steps[:-1], SERVING).sentence == "passed: 4 steps; the predictions were NOT compared"
     found = judge([*steps, Step("gpu", "server gpu", SKIPPED)], SERVING)
     assert (found.compared, found.whole) == (True, True)

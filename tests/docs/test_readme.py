@@ -60,6 +60,12 @@ def test_the_summary_is_that_of_the_kept_run(kept, text):
     assert summary["verdict"] in text
 
 
+def test_the_answers_of_the_kept_service_are_identical():
+    counts = re.findall(r"(\d+) of (\d+) images identical", (SERVING.parent / "agree.log").read_text())
+    assert len(counts) >= 3  # over HTTP with one image and with several, and over gRPC
+    assert all(identical == images for identical, images in counts)
+
+
 @pytest.mark.parametrize("name", ["README.md", "README_ch.md"])
 def test_a_readme_is_two_screens(name):
     assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 120

@@ -95,11 +95,15 @@ def make_image(height=40, width=44, channels=3, dtype=np.uint8, seed=5):
     return (base * scale).astype(dtype)
 
 
-def default_engine():
-    """The name of the engine that a service takes when its config names none."""
-    from ppcls_lite.infer.engines import ENGINES  # imports Paddle, which most users of this file do not need
+def paddle_inference(model):
+    """A function from an image file's bytes to its unrounded prediction by the engine of predict_cls.py."""
+    from ppcls_lite.infer.engines import create_engine  # imports Paddle, which most users of this file do not need
+    from ppcls_lite.infer.images import stack_images
+    from ppcls_lite.infer.model.config import build_processing
 
-    return "onednn" if ENGINES.get("openvino").why_not() else "openvino"
+    transforms, topk = build_processing(model)
+    engine = create_engine(None, model)
+    return lambda data: topk(engine.run(stack_images([transforms(data)])), decimals=None)[0]
 
 
 def encoded(image, suffix=".jpg"):

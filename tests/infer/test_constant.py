@@ -168,13 +168,6 @@ def test_answers_of_a_service_must_differ(answers, agrees):
     assert (one.different, one.spread) == (1, None)
 
 
-@pytest.mark.parametrize(("score", "agrees"), [(0.09999, True), (0.0998, False)])
-def test_the_last_class_of_an_answer_may_change_only_in_a_tie(score, agrees):
-    agreement = AnswerAgreement("http")
-    agreement.add(answer((0, 0.8), (1, 0.1)), answer((0, 0.8), (2, 0.1)), scores=[0.8, 0.1, score])
-    assert agreement.agrees is agrees
-
-
 @pytest.mark.parametrize(
     "change",
     [

@@ -12,23 +12,17 @@ import cv2
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, create_engine
-from ppcls_lite.infer.images import stack_images
-from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.serving.compare import AnswerAgreement
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.scripts import LIMIT
-from tests.helpers.service import default_engine, encoded, make_image
+from tests.helpers.service import encoded, make_image, paddle_inference
 
 GOOD = encoded(make_image())
 
 
 @pytest.fixture(scope="module")
 def predict(exported):
-    """A function from an image file's bytes to Paddle Inference's prediction, with the service's engine."""
-    transforms, postprocess = build_processing(exported.model)
-    engine = create_engine(default_engine(), exported.model, EngineOptions())
-    return lambda data: postprocess(engine.run(stack_images([transforms(data)])))[0]
+    return paddle_inference(exported.model)
 
 
 @pytest.fixture(autouse=True)

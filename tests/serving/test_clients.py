@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import socket
 import urllib.request
 
@@ -12,7 +13,7 @@ import pytest
 from ppcls_lite.serving.program import load_proto
 from tests.helpers.configs import random_weights, save_arrays
 from tests.helpers.scripts import LIMIT, assert_one_line, run_process
-from tests.helpers.service import default_engine, encoded, make_image
+from tests.helpers.service import encoded, make_image
 
 CLIENTS = {
     "http": "deploy/paddleserving/pipeline_http_client.py",
@@ -62,45 +63,88 @@ def test_clients_and_comparison(service, exported, images, kind, tmp_path, run_h
     answer = json.loads(files[1].read_text())[0]["answer"]
     assert (answer["err_no"], answer["err_msg"], answer["key"]) == (0, "", ["label", "prob", "result"])
     named = [f"one={files[1]}", f"three={files[3]}"]
-    options = ["--inference_model_dir", exported.model, "--engine", default_engine(), "--save", tmp_path / "agree.json"]
+    options = ["--inference_model_dir", exported.model, "--engine", "onednn", "--save", tmp_path / "agree.json"]
     outcome = run_here("tools/compare_serving.py", *options, *named)
     assert outcome.status == 0, outcome.err
     for name in ("one", "three"):
-        assert f"{name}: largest difference 0 (at most 0.0001 allowed), 5 of 5 images identical" in outcome.out
-    assert [entry["agrees"] for entry in json.loads((tmp_path / "agree.json").read_text())] == [True, True, True]
+        assert f"{name}: largest difference 0 (bitwise equality required), 5 of 5 images identical" in outcome.out
+    assert [entry["agrees"] for entry in json.loads((tmp_path / "agree.json").read_text())] == [True, True]
 
 
-def change_score(result):
-    result["scores"][0] += 0.001
+def last_bit(values):
+    """The least change of a float32 number."""
+    score = values["result"][0]["scores"][1]
+    values["result"][0]["scores"][1] = float(np.nextafter(np.float32(score), np.float32(1)))
 
 
-def change_name(result):
-    result["label_names"][0] = "another"
+def round_scores(values):
+    values["result"][0]["scores"] = [round(score, 5) for score in values["result"][0]["scores"]]
 
 
-def change_order(result):
-    result["class_ids"].reverse()
+def swap_classes(values):
+    values["result"][0]["class_ids"][:2] = reversed(values["result"][0]["class_ids"][:2])
 
 
-def drop_scores(result):
-    del result["scores"]
+def change_name(values):
+    values["result"][0]["label_names"][0] = "another"
 
 
-@pytest.mark.parametrize("fault", [change_score, change_name, change_order, drop_scores])
-def test_the_comparison_sees_a_wrong_answer(service, exported, images, fault, tmp_path, run_here):
-    path = tmp_path / "answers.json"
+def change_label(values):
+    values["label"][0] = "another"
+
+
+def change_best_score(values):
+    values["prob"][0] = round(values["prob"][0], 6)
+
+
+def drop_scores(values):
+    del values["result"][0]["scores"]
+
+
+FAULTS = {
+    last_bit: r"largest difference [1-9.]+e-\d+ .*, 5 of 5 with the same classes",
+    round_scores: "5 of 5 with the same classes",
+    swap_classes: "largest difference 0 .*, 4 of 5 with the same classes",
+    change_name: "largest difference 0 .*, 4 of 5 with the same classes",
+    change_label: "largest difference 0 .*, 4 of 5 with the same classes",
+    change_best_score: "largest difference 0 .*, 5 of 5 with the same classes",
+    drop_scores: "largest difference inf .*, 4 of 5 with the same classes",
+}
+
+
+@pytest.fixture(scope="module")
+def answers(service, images, tmp_path_factory):
+    """What the service answered, as the client saved it."""
+    path = tmp_path_factory.mktemp("answers") / "answers.json"
     outcome = run_process(CLIENTS["http"], *where(service, "http"), "--image_dir", images, "--save", path)
     assert outcome.status == 0, outcome.err
-    saved = json.loads(path.read_text())
-    results = json.loads(saved[2]["answer"]["value"][2])
-    fault(results[0])
-    saved[2]["answer"]["value"][2] = json.dumps(results)
+    return path
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_comparison_sees_a_wrong_answer(answers, exported, fault, tmp_path, run_here):
+    """One answer of five, where the change is made in one number or word of it."""
+    saved = json.loads(answers.read_text())
+    answer = saved[2]["answer"]
+    values = {key: json.loads(text) for key, text in zip(answer["key"], answer["value"])}
+    fault(values)
+    answer["value"] = [json.dumps(value) for value in values.values()]
+    path = tmp_path / "answers.json"
     path.write_text(json.dumps(saved))
     outcome = run_here("tools/compare_serving.py", "--inference_model_dir", exported.model, f"http={path}")
     assert_one_line(outcome, "its predictions are not those of the service")
-    assert outcome.out.startswith("http: largest difference ")
     assert "4 of 5 images identical" in outcome.out
-    assert outcome.out.endswith("DISAGREES\n")
+    assert re.match(f"http: .*{FAULTS[fault]}: DISAGREES\n$", outcome.out)
+
+
+def test_another_engine_is_refused_even_where_its_answers_are_the_same(answers, exported, run_here):
+    named = ("tools/compare_serving.py", "--inference_model_dir", exported.model, f"http={answers}")
+    outcome = run_here(*named, "--engine", "openvino")
+    assert_one_line(outcome, "the service computes with engine openvino, and predict_cls.py with onednn: Global of ")
+    assert "5 of 5 images identical" in outcome.out
+    outcome = run_here(*named, "--engine", "onednn", "-o", "Global.enable_mkldnn=False")
+    assert_one_line(outcome, "the service computes with engine onednn, and predict_cls.py with paddle: Global of ")
+    assert "0 of 5 images identical" in outcome.out
 
 
 def test_answers_that_are_the_same_for_all_images_are_refused(exported, images, tmp_path, run_here):
@@ -112,7 +156,8 @@ def test_answers_that_are_the_same_for_all_images_are_refused(exported, images, 
     places = [f"Global.pretrained_model={weights}", f"Global.save_inference_dir={tmp_path / 'model'}"]
     made = run_process("tools/export_model.py", "-c", exported.config, *(w for place in places for w in ("-o", place)))
     assert made.status == 0, made.err
-    result = {"class_ids": [0, 1, 2], "scores": [0.33333] * 3, "label_names": ["red", "green", "blue"]}
+    third = float(np.float32(1 / 3))
+    result = {"class_ids": [0, 1, 2], "scores": [third] * 3, "label_names": ["red", "green", "blue"]}
     answer = {"err_no": 0, "err_msg": "", "key": ["result"], "value": [json.dumps([result])]}
     names = sorted(map(str, images.iterdir()))
     constant = "the scores of 5 different images differ by at most 0: the answers do not depend on the image\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -95,7 +96,7 @@ def test_official_configs_run_as_they_are(tree, tmp_path, dialect):
     run = chain.run(http_proxy="http://127.0.0.1:9", https_proxy="http://127.0.0.1:9")
     assert run.status == 0, run.out + run.err
     assert run.results == PASSED
-    assert "and all predictions agree" in run.out
+    assert "and all answers are identical to the predictions" in run.out
     assert wait_for(lambda: left_running(tmp_path) == [])
     kept = {"serving_paddleclas": "small_net_serving", "serving_models": "serving_server"}[f"serving_{dialect}"]
     assert (run.folder / kept / "serving_server_conf.prototxt").is_file()
@@ -107,7 +108,7 @@ def test_official_configs_run_as_they_are(tree, tmp_path, dialect):
     assert summary["passed"]
     assert "paddle-serving-server" in summary["versions"]
     (figure,) = [step["figure"] for step in summary["steps"] if step["name"] == "agree cpu"]
-    assert figure.startswith("http_1 0, http_4 0, predict_cls ")
+    assert figure == "http_1 0, http_4 0"
     assert ElementTree.parse(run.folder / "junit.xml").getroot().get("failures") == "0"
     for name in ("python_server_cpu.log", "python_client_cpu_pipeline_http_batchsize_1.log", "agree_cpu.log"):
         assert (run.folder / name).stat().st_size
@@ -149,6 +150,44 @@ def test_a_service_with_other_transforms_is_seen(chain, exported):
     assert [name for name, result, _ in run.steps if result == "failed"] == ["agree cpu"]
     assert "DISAGREES" in run.out
     assert "FAILED: 1 of " in run.out
+
+
+def test_a_service_with_another_engine_is_seen(chain):
+    option = "-o op.imagenet.local_service_conf.engine=paddle"
+    run = chain.set("web_service", f"classification_web_service.py {option}").run()
+    assert run.status == 1
+    assert [name for name, result, _ in run.steps if result == "failed"] == ["agree cpu"]
+    assert "error: the service computes with engine paddle, and predict_cls.py with onednn: Global of " in run.out
+
+
+def test_one_line_changes_the_engine_of_both(chain):
+    path = chain.tree / "deploy/configs/inference_cls.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("  engine: null ", "  engine: paddle "))
+    try:
+        run = chain.run()
+    finally:
+        path.write_text(text)
+    assert run.status == 0, run.out + run.err
+    assert "engine: paddle\n" in run.out
+    assert (run.folder / "agree_cpu.log").read_text().count("5 of 5 images identical") == 2
+
+
+def test_a_service_with_another_last_bit_is_seen(chain):
+    """Of one score, in the answer to one image."""
+    web = chain.script("classification_web_service.py", "def main():", "def main():\n    import plant_bit  # noqa")
+    (chain.tree / "deploy/paddleserving/plant_bit.py").write_text(
+        "import numpy as np\nfrom ppcls_lite.serving import engines\npredict, asked = engines.Engines.predict, []\n"
+        "def changed(self, images):\n    scores = predict(self, images)\n    asked.append(len(images))\n"
+        "    if len(asked) == 3:\n        scores[0, 0] = np.nextafter(scores[0, 0], np.float32(1))\n    return scores\n"
+        "engines.Engines.predict = changed\n"
+    )
+    run = chain.set("web_service", web).run()
+    assert run.status == 1
+    assert [name for name, result, _ in run.steps if result == "failed"] == ["agree cpu"]
+    assert re.search(r"^http_1: largest difference \S+e-\d+ .* 4 of 5 images identical, 5 of 5 with the", run.out, re.M)
+    assert "http_4: largest difference 0 (bitwise equality required), 5 of 5 images identical" in run.out
+    assert "FAILED: 1 of 7 steps failed: agree cpu" in run.out
 
 
 def test_the_answers_of_an_earlier_run_are_not_taken_for_those_of_this_one(chain):

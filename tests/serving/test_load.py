@@ -12,11 +12,8 @@ import time
 
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, create_engine
-from ppcls_lite.infer.images import stack_images
-from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.serving.load import Question, run_load
-from tests.helpers.service import Service, default_engine, encoded, make_image
+from tests.helpers.service import Service, encoded, make_image, paddle_inference
 
 SECONDS = float(os.environ.get("LOAD_SECONDS", 6))
 PATH = "/imagenet/prediction"
@@ -32,12 +29,12 @@ def busy(converted, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answer_of(exported):
-    """A function from an image file's bytes to the complete answer, made from Paddle Inference's prediction."""
-    transforms, postprocess = build_processing(exported.model)
-    engine = create_engine(default_engine(), exported.model, EngineOptions())
+    """A function from an image file's bytes to the complete answer, made from Paddle Inference's prediction: every bit
+    of it, whatever else is predicted at the same time."""
+    predict = paddle_inference(exported.model)
 
     def answer(data):
-        result = postprocess(engine.run(stack_images([transforms(data)])))[0]
+        result = predict(data)
         content = {"label": [result["label_names"][0]], "prob": [result["scores"][0]], "result": [result]}
         return {key: json.dumps(value) for key, value in content.items()}
 

@@ -77,8 +77,13 @@ class Engine:
             if effect.name == self.insists_on and effect.found == OFF:
                 raise NotInEffect(f"engine {self.name}: {effect.name} is requested, and not in effect: {effect.why}")
         self.effects = effects  # only now: an engine that was refused goes on refusing
-        if effects and say:
-            say_once(f"engine {self.name}: {listed(effects)}")
+        if say:
+            self.say_effects()
+
+    def say_effects(self):
+        """Log what is in effect; `prove` has found it out."""
+        if self.effects:
+            say_once(f"engine {self.name}: {listed(self.effects)}")
 
     def observe(self, inputs):
         """The `Effect`s of the options, in a fixed order."""

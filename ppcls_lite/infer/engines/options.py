@@ -29,13 +29,20 @@ class EngineOptions:
     batch_size: int = 1
 
     @classmethod
-    def from_config(cls, section):
-        """The options among a config's `Global` values; keys set to null keep their default."""
+    def from_config(cls, section, overrides=()):
+        """The options among a config's `Global` values; keys set to null keep their default.
+
+        With `create_engine`, this is what chooses the engine of a prediction config: for predict_cls.py, for the
+        service, and for what they are compared with. `overrides` are "Global.enable_mkldnn=True" texts of a command
+        line: oneDNN that is the choice and is requested there, is requested by name (in effect, or refused).
+        """
         known = cls.__dataclass_fields__
         options = cls(**{key: value for key, value in section.items() if key in known and value is not None})
         checks.whole("Global.cpu_num_threads", options.cpu_num_threads)
         if options.use_fp16 and options.use_int8:
             raise UserError("Global.use_fp16 and Global.use_int8: expected at most one of them to be True")
+        if any(text.startswith("Global.enable_mkldnn=") for text in overrides) and options.engine_name == "onednn":
+            options = replace(options, engine="onednn")
         return options
 
     def strict(self):

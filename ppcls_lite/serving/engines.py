@@ -1,0 +1,136 @@
+"""The engines of a service: the one of predict_cls.py, as many as there are workers, as fast as the same bits allow."""
+
+import queue
+from dataclasses import replace
+
+import numpy as np
+
+from ppcls_lite.infer.engines import create_engine
+from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
+
+
+def options_of(local, settings=None, largest_batch=1):
+    """(`EngineOptions`, threads of each engine or None) of a service.
+
+    Args:
+        local: what `local_service_conf` states, in Paddle Serving's names.
+        settings: the `Global` section of the prediction config: it chooses the engine, as that of predict_cls.py,
+            wherever `local` states nothing else.
+        largest_batch: images that are computed together, for which TensorRT has to plan.
+    Raises UserError for a device that there is not.
+    """
+    device, devices = local.get("device_type", -1), local.get("devices", "")
+    if device == -1:
+        device = 1 if devices else 0
+    if device not in (0, 1, 2):
+        raise UserError(f"local_service_conf.device_type: expected 0 (CPU), 1 (GPU) or 2 (TensorRT), found {device}")
+    identity = devices.split(",")[0].strip() if device else "0"
+    if not identity.isdecimal():
+        raise UserError(f"local_service_conf.devices: expected the number of a GPU, found {devices!r:.80}")
+    stated = {"engine": local.get("engine"), "ir_optim": local.get("ir_optim")}
+    if "precision" in local:
+        stated.update(use_fp16=local["precision"] == "fp16", use_int8=local["precision"] == "int8")
+    options = replace(
+        EngineOptions.from_config(settings or {}),
+        use_gpu=device > 0,
+        gpu_id=int(identity),
+        use_tensorrt=device == 2,
+        batch_size=largest_batch if device == 2 else 1,
+        **{key: value for key, value in stated.items() if value is not None},
+    )
+    return options, local.get("thread_num")
+
+
+class Engines:
+    """`count` engines for the threads of a service, whose scores are those of predict_cls.py bit by bit.
+
+    predict_cls.py has one engine with `options.cpu_num_threads` threads, and takes one image after the other. A service
+    is faster with one thread for each of its engines, and with images of several requests together. On some
+    processors, engines and networks, both change the order of additions, and with it the last bit of a score. So both
+    are tried when the service starts, with random images, and are left out where they change a bit.
+
+    Args:
+        model_dir: folder of the exported model.
+        options: `EngineOptions` of predict_cls.py.
+        count: engines, each for one thread of the service at a time.
+        together: images that may be computed together.
+        shape: [3, H, W] of an image.
+        threads: of each engine, whatever its bits; None: 1, or those of `options` where 1 changes a bit.
+    Attributes:
+        name, threads, together: what is in effect.
+    """
+
+    def __init__(self, model_dir, options, count, together, shape, threads=None):
+        self._probe = np.random.default_rng(0).standard_normal((max(together, 2), *shape), dtype=np.float32)
+        first, options = self._choose_threads(model_dir, options, threads)
+        first.say_effects()
+        self.name, self.threads = first.name, options.cpu_num_threads
+        self.together = together
+        self._free = queue.LifoQueue()  # the one used last has its data in the processor's cache
+        for number in range(count):
+            engine = create_engine(None, model_dir, options) if number else first
+            self.together = self._same_together(engine)
+            self._free.put(engine)
+        if self.together < together:
+            logger.info(f"{self.name}: more than {self.together} images together would have other last bits")
+
+    def predict(self, images):
+        """Scores [N, C] of images [N, 3, H, W]; waits for an engine that is free."""
+        engine = self._free.get()
+        try:
+            return _run(engine, images, self.together)
+        finally:
+            self._free.put(engine)
+
+    def _choose_threads(self, model_dir, options, stated):
+        """(the first engine, the options of the others); sets the scores that are expected of the random images."""
+        usual = self._create(model_dir, options)
+        if options.engine == "auto":  # what it took is for all of them
+            options = replace(options, engine=usual.name)
+        self._expected = _run(usual, self._probe, 1)
+        threads = stated or 1
+        if threads == options.cpu_num_threads or usual.device != "cpu":
+            return usual, options
+        fitted = replace(options, cpu_num_threads=threads)
+        engine = self._create(model_dir, fitted)
+        found = _run(engine, self._probe, 1)
+        same = _same_bits(found, self._expected)
+        if not same:
+            logger.warning(
+                f"{usual.name} with {threads} threads has other last bits than predict_cls.py with "
+                f"{options.cpu_num_threads}: thread_num {'is as stated' if stated else options.cpu_num_threads}"
+            )
+        if not (same or stated):
+            engine.close()
+            return usual, options
+        usual.close()
+        self._expected = found
+        return engine, fitted
+
+    def _create(self, model_dir, options):
+        """An engine whose settings are in effect, and which has not said so."""
+        engine = create_engine(None, model_dir, options)
+        engine.prove({engine.input_names[0]: self._probe[:1]}, say=False)
+        return engine
+
+    def _same_together(self, engine):
+        """The largest number of images, up to `self.together`, that have the expected bits together.
+
+        All numbers below it are run as well, so that the engine has compiled what it needs for each of them.
+        """
+        for size in range(1, self.together + 1):
+            if not _same_bits(engine.run(self._probe[:size]), self._expected[:size]):
+                return max(size - 1, 1)
+        return self.together
+
+
+def _run(engine, images, together):
+    """The engine's scores, with so many images at a time."""
+    parts = [engine.run(images[start : start + together]) for start in range(0, len(images), together)]
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+
+def _same_bits(found, expected):
+    return found.shape == expected.shape and found.tobytes() == expected.tobytes()

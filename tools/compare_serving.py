@@ -69,12 +69,13 @@ def predictor(model_dir, config, name=None):
     """A function from an image's path to its result, as predict_cls.py computes it or with the engine `name`, and what
     `AnswerAgreement.add` takes besides."""
     from ppcls_lite.infer.engines import EngineOptions, create_engine
+    from ppcls_lite.infer.engines.request import usable_options
     from ppcls_lite.infer.engines.spread import key_of
     from ppcls_lite.infer.images import read_image, stack_images
     from ppcls_lite.infer.model.config import build_processing
 
     transforms, postprocess = build_processing(model_dir, config)
-    engine = create_engine(name, model_dir, EngineOptions.from_config(config["Global"]))
+    engine = create_engine(name, model_dir, usable_options(EngineOptions.from_config(config["Global"])))
 
     def predict(path):
         image = read_image(path, transforms)

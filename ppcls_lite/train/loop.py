@@ -21,6 +21,7 @@ from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.device import choose_device
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.ignored import warn_of_ignored
 from ppcls_lite.utils.log import logger, setup_logging
 from ppcls_lite.utils.machine import describe_processor
 from ppcls_lite.utils.safe_load import check_finite, load_arrays, set_weights
@@ -37,6 +38,7 @@ def train(config, overrides=()):
     log_file = output_dir / LOG_NAME if rank == 0 else None
     setup_logging(log_file, append=bool(resume), quiet=rank > 0)
     logger.info(f"processor: {describe_processor()}")
+    warn_of_ignored(config)
     with History(output_dir / HISTORY_NAME if rank == 0 else None, append=bool(resume)) as history:
         trainer = Trainer(config, choose_device(config, overrides), rank, world)
         if trainer.done < trainer.epochs:
@@ -248,6 +250,7 @@ def evaluate(config, overrides=()):
     """
     rank, world = start_processes()
     setup_logging(quiet=rank > 0)
+    warn_of_ignored(config)
     choose_device(config, overrides)
     check_image_shape(config["Global"])
     if not (config.get("Metric") or {}).get("Eval"):

@@ -14,11 +14,17 @@ POSTPROCESS = Registry("post-processing")
 
 
 class Named:
-    """What gives predictions their class names; `names` is {class id: name}, empty without a `class_id_map_file`."""
+    """What gives predictions their class names; `names` is {class id: name}, empty where none are given.
 
-    def __init__(self, class_id_map_file):
-        self.source = class_id_map_file
-        self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
+    They come from lines `<id> <name>` of the `class_id_map_file`, with another `delimiter` where that is given, or from
+    a `label_list` in the order of the ids, as PaddleX writes it into an `inference.yml`.
+    """
+
+    def __init__(self, class_id_map_file=None, delimiter=None, label_list=None):
+        self.source = class_id_map_file or "PostProcess.label_list"
+        self.names = read_label_names(class_id_map_file, delimiter) if class_id_map_file else {}
+        if label_list and not class_id_map_file:
+            self.names = dict(enumerate(map(str, label_list)))
 
     def check_classes(self, count):
         """UserError unless the names, where there are any, are those of the classes 0 to `count` - 1."""
@@ -41,11 +47,11 @@ class Named:
 class Topk(Named):
     """The k best classes of each row of scores [N, C], best first; equal scores keep the order of their ids.
 
-    `class_id_map_file` has a line `<id> <name>` for each class; without it no names are given.
+    Without a `class_id_map_file` or a `label_list` (see `Named`) no names are given.
     """
 
-    def __init__(self, topk=5, class_id_map_file=None):
-        super().__init__(class_id_map_file)
+    def __init__(self, topk=5, class_id_map_file=None, delimiter=None, label_list=None):
+        super().__init__(class_id_map_file, delimiter, label_list)
         self.topk = checks.whole("PostProcess.topk", topk)
 
     def __call__(self, scores):
@@ -91,8 +97,9 @@ def build_postprocess(section):
     return builder(**{key: value for key, value in params.items() if value is not None})
 
 
-def read_label_names(path):
-    """{class id: name} from lines `<id> <name>`; UserError names the line that is not one."""
+def read_label_names(path, delimiter=None):
+    """{class id: name} from lines `<id> <name>`, with `delimiter` or a blank between the two; UserError names the line
+    that is not one."""
     path = find_file(Path(path))
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -101,7 +108,7 @@ def read_label_names(path):
     names = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
-            label, _, name = line.strip().partition(" ")
+            label, _, name = line.strip().partition(delimiter or " ")
             if not label.isdecimal():
                 raise UserError(f"{path}:{number}: expected '<id> <name>', found {line!r:.80}")
             if int(label) in names:

@@ -1,6 +1,7 @@
 """What the scripts in `deploy/python/` do: predict images with an exported model, as a prediction config says."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
@@ -10,6 +11,7 @@ from ppcls_lite.infer.engines.request import usable_options
 from ppcls_lite.infer.model.boxes import format_det_line, format_det_record
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.postprocess import format_line, format_record
+from ppcls_lite.infer.model.shape import shape_made_by
 from ppcls_lite.infer.predict import Predictor, find_images
 from ppcls_lite.infer.results import predict_and_print
 from ppcls_lite.utils.config import require
@@ -43,6 +45,8 @@ def _predict(config, config_path, overrides, create, build_predictor, line, reco
     options = EngineOptions.from_config(settings)
     processing = build_processing(model_dir, config)
     paths = find_images(source)
+    if options.engine == "auto":
+        options = replace(options, sample_shape=shape_made_by(processing[0]))
     engine = create(None, model_dir, usable_options(options, overrides))
     predictor = build_predictor(engine, *processing, settings.get("batch_size", 1), settings.get("num_workers"))
     return predict_and_print(predictor, paths, model_dir, settings, line, record)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import queue
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -55,6 +56,7 @@ class ImageOp(Op):
             )
         self.engines = queue.LifoQueue()  # the one used last has its data in the processor's cache
         name = engine_name(local.get("engine"), options, model_dir)
+        options = replace(options, sample_shape=list(samples[0].shape))
         for _ in range(self.concurrency):
             engine = create_engine(name, model_dir, options)
             name = engine.name if name == "auto" else name  # what it chose is for all of them

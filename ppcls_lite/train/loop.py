@@ -16,6 +16,8 @@ from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
 from ppcls_lite.train.progress import Judged, Progress
+from ppcls_lite.train.scalars import FOLDER as VDL_FOLDER
+from ppcls_lite.train.scalars import Scalars
 from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
@@ -39,7 +41,8 @@ def train(config, overrides=()):
     setup_logging(log_file, append=bool(resume), quiet=rank > 0)
     logger.info(f"processor: {describe_processor()}")
     warn_of_ignored(config)
-    with History(output_dir / HISTORY_NAME if rank == 0 else None, append=bool(resume)) as history:
+    scalars = Scalars(output_dir / VDL_FOLDER, bool(resume)) if options.get("use_visualdl") and rank == 0 else None
+    with History(output_dir / HISTORY_NAME if rank == 0 else None, bool(resume), scalars) as history:
         trainer = Trainer(config, choose_device(config, overrides), rank, world)
         if trainer.done < trainer.epochs:
             trainer.run(output_dir, history)

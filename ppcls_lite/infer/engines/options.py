@@ -14,6 +14,7 @@ class EngineOptions:
     `engine` is a registered name, or None: then `use_gpu`, `use_tensorrt` and `enable_mkldnn` (oneDNN, which Paddle 3
     turns on by default) choose, as in PaddleClas. gpu_mem is in MB. `use_fp16` and `use_int8` are for
     TensorRT. `batch_size` is the largest batch to expect: TensorRT plans for it, and `auto` is timed with it.
+    `sample_shape`, which no config states, is [C, H, W] of the images to expect, for `auto` and a model that takes any.
     """
 
     engine: Optional[str] = None
@@ -27,6 +28,7 @@ class EngineOptions:
     use_fp16: bool = False
     use_int8: bool = False
     batch_size: int = 1
+    sample_shape: Optional[list] = None
 
     @classmethod
     def from_config(cls, section):

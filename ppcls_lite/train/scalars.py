@@ -5,7 +5,7 @@ from pathlib import Path
 from ppcls_lite.utils.errors import UserError
 
 FOLDER = "vdl"  # in Global.output_dir: `visualdl --logdir output/vdl` shows it
-_FILE = "vdlrecords.training.log"  # VisualDL wants "vdlrecords" in the name; one name, so that a resumed training goes on
+_FILE = "vdlrecords.training.log"  # VisualDL requires the first word; always the same name, so that a training goes on
 _FLUSH = 10  # seconds
 _PLACES = ("epoch", "iteration")  # of an event, and no figures of it
 
@@ -22,8 +22,8 @@ class Scalars:
             from visualdl import LogWriter
         except ImportError as error:
             raise UserError(
-                f"Global.use_visualdl=True: the package visualdl cannot be imported ({error}): pip install visualdl, or "
-                "set Global.use_visualdl=False"
+                f"Global.use_visualdl=True: cannot import visualdl ({error}): pip install visualdl, or set "
+                "Global.use_visualdl=False"
             ) from None
         try:
             if not append:

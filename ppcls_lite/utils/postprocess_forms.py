@@ -1,7 +1,7 @@
 """The two forms of a prediction config's `PostProcess` in PaddleClas's releases, read as one.
 
 Until June 2021 it was flat, `{name: Topk, topk: 5}`. Since then it names functions, and the one whose result counts:
-`{main_indicator: Topk, Topk: {topk: 5}, SavePreLabel: {save_dir: ./pre_label/}}`. Everything here works on the flat form.
+`{main_indicator: Topk, Topk: {topk: 5}, SavePreLabel: {save_dir: ./pre_label/}}`. The library knows the flat form only.
 """
 
 from ppcls_lite.utils.errors import UserError, nearest
@@ -23,7 +23,8 @@ def flatten_postprocess(config, path):
         return []
     main = section.get("main_indicator") or section.get("name") or (functions[0] if len(functions) == 1 else None)
     if main not in functions:
-        raise UserError(f"{path}: {_MAIN}: expected one of {', '.join(functions)}, found {main}{nearest(main, functions)}")
+        hint = nearest(main, functions)
+        raise UserError(f"{path}: {_MAIN}: expected one of {', '.join(functions)}, found {main}{hint}")
     options = section[main] if section[main] is not None else {}
     if not isinstance(options, dict):
         raise UserError(f"{path}: {_SECTION}.{main}: expected a mapping of options, found {options!r:.80}")

@@ -72,9 +72,9 @@ def sources(folder, images):
     lines = [
         f"# Sources of {folder}",
         "",
-        "**Substitutes.** The names are those in PaddleClas's documents, so that the commands there run as printed. These",
-        "are not the images of ImageNet, which are not free: the predictions in the documents are of the originals,",
-        "and a network predicts something else here.",
+        "**Substitutes.** The names are those in PaddleClas's documents, so that the commands there run as printed.",
+        "These are not the images of ImageNet, which are not free: the predictions in the documents are of the",
+        "originals, and a network predicts something else here.",
         "",
         "Made by `tools/data/make_documented_images.py`: cut-outs of Debian's package `tuxpaint-stamps-default`",
         "(2022.06.04-1; below `/usr/share/tuxpaint/stamps`) on backgrounds of scikit-image's `skimage/data`, as in",

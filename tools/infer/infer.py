@@ -2,8 +2,9 @@
 
     python tools/infer/infer.py --i=test_images --m=ResNet50_vd --p=output/resnet50/best_model --use_gpu=False
 
---m (--model_file) is a network's name, whose ImageNet config gives the preprocessing, or a training config (.yaml). --p
-is a .pdparams file or a folder with one file per variable. A GPU is used where there is one; --use_gpu=True requires it.
+--m (--model_file) is a network's name, whose ImageNet config gives the preprocessing, or a training config (.yaml).
+--p is a .pdparams file or a folder with one file per variable. A GPU is used where there is one; --use_gpu=True
+requires it.
 Exit code: 0 all predicted, 1 an image, the weights or an option cannot be used, 77 a required GPU is not there, 130
 interrupted.
 """

@@ -51,7 +51,8 @@ class AutoEngine(Engine):
         self.trials, self.chosen = choose_engine(model, self.options, probe)
         best, *others = sorted(self.trials, key=lambda trial: trial.milliseconds)
         listed = "; ".join(map(str, others))
-        logger.info(f"engine auto: took {best}, the fastest that agrees at batch size {shape[0]} of {shape[1:]}; {listed}")
+        agrees = f"the fastest that agrees at batch size {shape[0]} of {shape[1:]}"
+        logger.info(f"engine auto: took {best}, {agrees}; {listed}")
         self.name, self.device = self.chosen.name, self.chosen.device
         self.input_names = self.chosen.input_names
 

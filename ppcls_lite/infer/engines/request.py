@@ -12,8 +12,8 @@ from ppcls_lite.utils.errors import quick_import
 def usable_options(options, overrides=()):
     """The `EngineOptions` with the engine that they request on this machine.
 
-    `options` are those of a prediction config, `overrides` the `-o` texts that are in them already. A switch that one of
-    these sets to True (`use_gpu`, `use_tensorrt`, `enable_mkldnn`) is in effect or refused with NotInEffect, as
+    `options` are those of a prediction config, `overrides` the `-o` texts that are in them already. A switch that one
+    of these sets to True (`use_gpu`, `use_tensorrt`, `enable_mkldnn`) is in effect or refused with NotInEffect, as
     `Global.engine` is, and goes before the config's own. Those are defaults: PaddleClas's configs say `use_gpu: True`
     and mean a GPU where there is one. Without one, the log says that the CPU is used.
     """

@@ -1,4 +1,4 @@
-"""Which images an exported model takes: what its structure file says, and a stated rule for the sides it leaves open."""
+"""Which images an exported model takes: what its structure file says, and a rule for the sides that it leaves open."""
 
 import numpy as np
 
@@ -15,8 +15,8 @@ _SAMPLE = (768, 1024)  # height and width of an image that is large enough for e
 def batch_shape(model, batch_size, made=None):
     """[N, C, H, W] of a batch for the exported model, its folder or its `ModelFiles`.
 
-    The sides that the structure file fixes are those. Of the others, N is `batch_size`; C, H and W are `made` (the shape
-    of what the transforms make of an image), or else `Global.image_shape` of the model's `inference.yml`, or else
+    The sides that the structure file fixes are those. Of the others, N is `batch_size`; C, H and W are `made` (the
+    shape of what the transforms make of an image), or else `Global.image_shape` of the model's `inference.yml`, or else
     [3, 224, 224], which the log then says. UserError for a model that takes something else than one batch of images.
     """
     files = find_model(model)

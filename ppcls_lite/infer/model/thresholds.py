@@ -5,13 +5,15 @@ import numpy as np
 from ppcls_lite.infer.model.postprocess import POSTPROCESS, Named, check_outputs
 from ppcls_lite.utils import checks
 
+_DEFAULT = "PostProcess.default_label_index"
+
 
 @POSTPROCESS.register
 class ThreshOutput(Named):
     """One class of each row of probabilities [N, C], as PaddleClas's post-processing of this name chooses it.
 
-    Of two classes, class 1 (called `label_1`) from `threshold` on, else class 0 (`label_0`). Of more, the best one if its
-    probability is above `threshold`, else `default_label_index`; these have the names of `class_id_map_file`.
+    Of two classes, class 1 (called `label_1`) from `threshold` on, else class 0 (`label_0`). Of more, the best one if
+    its probability is above `threshold`, else `default_label_index`; these have the names of `class_id_map_file`.
     """
 
     def __init__(
@@ -26,7 +28,7 @@ class ThreshOutput(Named):
     ):
         super().__init__(class_id_map_file, delimiter, label_list)
         self.threshold = checks.real("PostProcess.threshold", threshold, 0, 1)
-        self.default_label_index = checks.whole("PostProcess.default_label_index", default_label_index, low=0)
+        self.default_label_index = checks.whole(_DEFAULT, default_label_index, low=0)
         self.label_0, self.label_1 = str(label_0), str(label_1)
 
     def __call__(self, scores):
@@ -38,7 +40,7 @@ class ThreshOutput(Named):
         else:
             self.check_classes(count)
             if self.default_label_index >= count:
-                raise checks.wrong("PostProcess.default_label_index", f"a class below {count}", self.default_label_index)
+                raise checks.wrong(_DEFAULT, f"a class below {count}", self.default_label_index)
         return [self._result(row.astype(np.float64)) for row in scores]
 
     def _result(self, row):

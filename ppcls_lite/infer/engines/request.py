@@ -19,9 +19,8 @@ def usable_options(options, overrides=()):
     """
     if options.engine:
         return options
-    stated = {text.partition("=")[0].strip() for text in overrides}
-    demanded = {name for name in ("enable_mkldnn", "use_gpu", "use_tensorrt") if f"Global.{name}" in stated}
-    demanded = {name for name in demanded if getattr(options, name)}
+    stated = {key.strip(): value.strip().lower() for key, _, value in (text.partition("=") for text in overrides)}
+    demanded = {name for name in ("enable_mkldnn", "use_gpu", "use_tensorrt") if stated.get(f"Global.{name}") == "true"}
     if demanded == {"enable_mkldnn"}:
         return replace(options, engine="onednn", use_gpu=False, use_tensorrt=False)
     if not options.use_gpu:

@@ -11,6 +11,7 @@ from ppcls_lite.utils.files import find_file
 from ppcls_lite.utils.registry import Registry
 
 POSTPROCESS = Registry("post-processing")
+DECIMALS = 5  # of a printed score, as PaddleClas prints it
 
 
 class Named:
@@ -54,22 +55,25 @@ class Topk(Named):
         super().__init__(class_id_map_file, delimiter, label_list)
         self.topk = checks.whole("PostProcess.topk", topk)
 
-    def __call__(self, scores):
-        """One dict per row: class_ids, scores (5 decimals) and label_names.
+    def __call__(self, scores, decimals=DECIMALS):
+        """One dict per row: class_ids, scores and label_names.
 
+        Scores are rounded for people and their logs; with `decimals` None they are the float32 numbers themselves.
         UserError for scores that are not finite, and for names that are not those of the C classes.
         """
         check_outputs(scores, "scores")
         self.check_classes(scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, : self.topk]
-        return [
-            {
-                "class_ids": ids.tolist(),
-                "scores": np.around(row[ids].astype(np.float64), 5).tolist(),
-                "label_names": [self.names[i] for i in ids.tolist()] if self.names else [],
-            }
-            for row, ids in zip(scores, order)
-        ]
+        return [result(self, ids.tolist(), row[ids], decimals) for row, ids in zip(scores, order)]
+
+
+def result(named, ids, scores, decimals=DECIMALS):
+    """The prediction of one image: its classes, their float32 scores, rounded unless `decimals` is None, and names."""
+    return {
+        "class_ids": ids,
+        "scores": (scores if decimals is None else np.around(scores.astype(np.float64), decimals)).tolist(),
+        "label_names": [named.names[label] for label in ids] if named.names else [],
+    }
 
 
 def check_outputs(outputs, kind):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ppcls_lite.infer.model.postprocess import POSTPROCESS, Named, check_outputs
+from ppcls_lite.infer.model.postprocess import DECIMALS, POSTPROCESS, Named, check_outputs, result
 from ppcls_lite.utils import checks
 
 _DEFAULT = "PostProcess.default_label_index"
@@ -31,7 +31,7 @@ class ThreshOutput(Named):
         self.default_label_index = checks.whole(_DEFAULT, default_label_index, low=0)
         self.label_0, self.label_1 = str(label_0), str(label_1)
 
-    def __call__(self, scores):
+    def __call__(self, scores, decimals=DECIMALS):
         """One dict per row, as `Topk` returns them, with one class each."""
         check_outputs(scores, "scores")
         count = scores.shape[1]
@@ -41,18 +41,16 @@ class ThreshOutput(Named):
             self.check_classes(count)
             if self.default_label_index >= count:
                 raise checks.wrong(_DEFAULT, f"a class below {count}", self.default_label_index)
-        return [self._result(row.astype(np.float64)) for row in scores]
+        return [result(self, *self._chosen(row), decimals) for row in scores]
 
-    def _result(self, row):
+    def _chosen(self, row):
+        """(class ids, their scores), one of each."""
         if len(row) == 2:
             label = int(row[1] >= self.threshold)
-            score = row[1] if label else 1 - row[1]
-        else:
-            best = int(np.argsort(-row, kind="stable")[0])
-            label = best if row[best] > self.threshold else self.default_label_index
-            score = row[label]
-        names = [self.names[label]] if self.names else []
-        return {"class_ids": [label], "scores": [round(float(score), 5)], "label_names": names}
+            return [label], row[1:] if label else 1 - row[1:]
+        best = int(np.argsort(-row, kind="stable")[0])
+        label = best if row[best] > self.threshold else self.default_label_index
+        return [label], row[[label]]
 
 
 @POSTPROCESS.register
@@ -66,16 +64,9 @@ class MultiLabelThreshOutput(Named):
         super().__init__(class_id_map_file, delimiter, label_list)
         self.threshold = checks.real("PostProcess.threshold", threshold, 0, 1)
 
-    def __call__(self, scores):
+    def __call__(self, scores, decimals=DECIMALS):
         """One dict per row, as `Topk` returns them."""
         check_outputs(scores, "scores")
         self.check_classes(scores.shape[1])
         chosen = [(row, np.flatnonzero(row >= self.threshold)) for row in scores]
-        return [
-            {
-                "class_ids": ids.tolist(),
-                "scores": np.around(row[ids].astype(np.float64), 5).tolist(),
-                "label_names": [self.names[label] for label in ids.tolist()] if self.names else [],
-            }
-            for row, ids in chosen
-        ]
+        return [result(self, ids.tolist(), row[ids], decimals) for row, ids in chosen]

@@ -14,7 +14,7 @@ With the logs of a chain, what was evaluated, predicted and printed must be what
     --evaluated LOG --predicted LOG --printed LOG LOG --inference_folder deploy \\
         --inference_command -c configs/inference_cls.yaml -o PostProcess.topk=5
 --inference_command takes all words after it, as they follow the script in the command that runs in --inference_folder.
-Exit code: 0 all agree, 1 they do not, or something cannot be used, 130 interrupted.
+Exit code: 0 all agree, 1 they do not, or something cannot be used, 77 a named engine cannot run here, 130 interrupted.
 """
 
 import argparse

@@ -77,12 +77,14 @@ def predictor(model_dir, config, overrides):
     import numpy as np
 
     from ppcls_lite.infer.engines import EngineOptions, create_engine
+    from ppcls_lite.infer.engines.request import usable_options
     from ppcls_lite.infer.engines.spread import key_of
     from ppcls_lite.infer.images import read_image, stack_images
     from ppcls_lite.infer.model.config import build_processing
 
     transforms, topk = build_processing(model_dir, config)
-    engine = create_engine(None, model_dir, EngineOptions.from_config(config["Global"], overrides))
+    options = usable_options(EngineOptions.from_config(config["Global"]), overrides)
+    engine = create_engine(None, model_dir, options)
 
     def predict(path):
         image = np.ascontiguousarray(read_image(path, transforms))

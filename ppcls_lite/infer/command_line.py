@@ -1,5 +1,6 @@
 """Shared by the commands of `tools/infer/`: switches that may be `auto`, the choice of a GPU, printed predictions."""
 
+from ppcls_lite.infer.engines.effects import NotInEffect
 from ppcls_lite.infer.model.postprocess import format_line
 from ppcls_lite.infer.named_config import imagenet_transforms
 from ppcls_lite.utils.errors import UserError, nearest
@@ -22,15 +23,15 @@ def switch(text, option, auto=False):
 def switched_on(text, option, why_not):
     """Whether to use what `option` switches on; the default (`text` is None) is True, as the documents print it.
 
-    `why_not()` is the reason why this machine cannot, or an empty string. With a reason, True on the command line is a
-    UserError, while the default and `auto` go on without, and the log says so.
+    `why_not()` is the reason why this machine cannot, or an empty string. With a reason, True on the command line is
+    refused with NotInEffect, while the default and `auto` go on without, and the log says so.
     """
     value = AUTO if text is None else switch(text, option, auto=True)
     if value is False:
         return False
     reason = why_not()
     if reason and value is True:
-        raise UserError(f"{option}={text}: {reason}; use {option}=False or {option}=auto")
+        raise NotInEffect(f"{option}={text}: {reason}; use {option}=False or {option}=auto")
     if reason:
         logger.info(f"{option} is {'True by default' if text is None else text}, but {reason}: continuing without it")
     return not reason

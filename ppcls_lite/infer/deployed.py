@@ -6,12 +6,15 @@ from functools import partial
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.infer.engines.request import usable_options
 from ppcls_lite.infer.model.boxes import format_det_line, format_det_record
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.postprocess import format_line, format_record
+from ppcls_lite.infer.model.shape import shape_made_by
 from ppcls_lite.infer.predict import Predictor, find_images
 from ppcls_lite.infer.results import predict_and_print
 from ppcls_lite.utils.config import require
+from ppcls_lite.utils.ignored import warn_of_ignored
 from ppcls_lite.utils.log import setup_logging
 
 
@@ -34,10 +37,15 @@ def _predict(config, config_path, overrides, create, build_predictor, line, reco
     source = require(config, "Global.infer_imgs", config_path)
     model_dir = require(config, "Global.inference_model_dir", config_path)
     setup_logging(stream=sys.stderr)  # standard output is for predictions
-    settings = config["Global"]
-    options = EngineOptions.from_config(settings, overrides)
+    warn_of_ignored(config)
+    settings = dict(config["Global"])
+    if any(text.startswith("Global.enable_benchmark=") for text in overrides):
+        settings["benchmark"] = settings["enable_benchmark"]  # PaddleClas's configs have it at True, to no effect
+    options = EngineOptions.from_config(settings)
     processing = build_processing(model_dir, config)
     paths = find_images(source)
-    engine = create(None, model_dir, options)
+    if options.engine == "auto":
+        options = replace(options, sample_shape=shape_made_by(processing[0]))
+    engine = create(None, model_dir, usable_options(options, overrides))
     predictor = build_predictor(engine, *processing, settings.get("batch_size", 1), settings.get("num_workers"))
     return predict_and_print(predictor, paths, model_dir, settings, line, record)

@@ -24,7 +24,7 @@ def predict_and_print(predictor, paths, model_dir, settings, line, record=format
                     print(line(result, path), flush=True)  # whole, beside what standard error gets
             save(batch)
             advance(len(batch))
-    if settings.get("benchmark") or settings.get("enable_benchmark"):
+    if settings.get("benchmark"):
         print(benchmark_summary(predictor, model_dir))
         print(predictor.timing())
     return 1 if predictor.failed else 0

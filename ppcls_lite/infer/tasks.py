@@ -25,12 +25,12 @@ class Task:
     """What both tasks do alike; a subclass has the rest.
 
     Class attributes:
-        postprocess: name of the post-processing that belongs to the task.
+        postprocess: names of the post-processings that belong to the task, the usual one first.
         build_transforms: from a list of transforms and its place in the config to a callable.
         record: a prediction and its path to what tools/infer.py prints.
     """
 
-    postprocess = ""
+    postprocess = ()
     build_transforms = record = None
 
     def read_shape(self, ops, probe):
@@ -65,9 +65,9 @@ class Task:
 
 
 class Classification(Task):
-    """Top-k classes of whole images."""
+    """Classes of whole images."""
 
-    postprocess = "Topk"
+    postprocess = ("Topk", "ThreshOutput")
     build_transforms = staticmethod(build_transforms)
     record = staticmethod(format_record)
 
@@ -96,7 +96,7 @@ class Classification(Task):
 class Detection(Task):
     """Boxes of objects."""
 
-    postprocess = "DetectionBoxes"
+    postprocess = ("DetectionBoxes",)
     build_transforms = staticmethod(build_det_transforms)
     record = staticmethod(format_det_record)
 
@@ -118,9 +118,10 @@ def task_of(config):
     name = require(config, "Arch.name")
     task = Detection() if name in DETECTORS else Classification()
     post = (config.get("Infer") or {}).get("PostProcess") or {}
-    stated = post.get("name", Classification.postprocess)
-    if stated != task.postprocess:
-        raise UserError(f"Infer.PostProcess.name: expected {task.postprocess} for {name}, found {stated!r}")
+    stated = post.get("name", Classification.postprocess[0])
+    if stated not in task.postprocess:
+        expected = " or ".join(task.postprocess)
+        raise UserError(f"Infer.PostProcess.name: expected {expected} for {name}, found {stated!r}")
     build_postprocess(post).check_classes(class_count(config))
     return task
 

@@ -64,6 +64,7 @@ class Engines:
 
     def __init__(self, model_dir, options, count, together, shape, threads=None):
         self._probe = np.random.default_rng(0).standard_normal((max(together, 2), *shape), dtype=np.float32)
+        options = replace(options, sample_shape=list(shape))
         first, options = self._choose_threads(model_dir, options, threads)
         first.say_effects()
         self.name, self.threads = first.name, options.cpu_num_threads

@@ -30,11 +30,12 @@ NAME = "history.jsonl"
 class History:
     """Writes the file at `path`, each line at once; without a path (processes of a rank above 0) it writes nothing.
 
-    Raises UserError when the file cannot be written, now or later (a full disk).
+    `scalars`, if it is given, gets the same events, and is closed with this. Raises UserError when the file cannot be
+    written, now or later (a full disk).
     """
 
-    def __init__(self, path=None, append=False):
-        self._path, self._handle = path, None
+    def __init__(self, path=None, append=False, scalars=None):
+        self._path, self._handle, self._scalars = path, None, scalars
         if path is None:
             return
         try:
@@ -48,6 +49,8 @@ class History:
 
     def add(self, event, **figures):
         """Append one line: {"event": event, **figures}."""
+        if self._scalars:
+            self._scalars.add(event, **figures)
         if self._handle is None:
             return
         line = (json.dumps({"event": event, **_finite(figures)}, allow_nan=False, ensure_ascii=False) + "\n").encode()
@@ -58,6 +61,8 @@ class History:
             raise self._unwritable(error) from error
 
     def close(self):
+        if self._scalars:
+            self._scalars.close()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

@@ -16,11 +16,14 @@ from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
 from ppcls_lite.train.progress import Judged, Progress
+from ppcls_lite.train.scalars import FOLDER as VDL_FOLDER
+from ppcls_lite.train.scalars import Scalars
 from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.device import choose_device
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.ignored import warn_of_ignored
 from ppcls_lite.utils.log import logger, setup_logging
 from ppcls_lite.utils.machine import describe_processor
 from ppcls_lite.utils.safe_load import check_finite, load_arrays, set_weights
@@ -37,7 +40,9 @@ def train(config, overrides=()):
     log_file = output_dir / LOG_NAME if rank == 0 else None
     setup_logging(log_file, append=bool(resume), quiet=rank > 0)
     logger.info(f"processor: {describe_processor()}")
-    with History(output_dir / HISTORY_NAME if rank == 0 else None, append=bool(resume)) as history:
+    warn_of_ignored(config)
+    scalars = Scalars(output_dir / VDL_FOLDER, bool(resume)) if options.get("use_visualdl") and rank == 0 else None
+    with History(output_dir / HISTORY_NAME if rank == 0 else None, bool(resume), scalars) as history:
         trainer = Trainer(config, choose_device(config, overrides), rank, world)
         if trainer.done < trainer.epochs:
             trainer.run(output_dir, history)
@@ -248,6 +253,7 @@ def evaluate(config, overrides=()):
     """
     rank, world = start_processes()
     setup_logging(quiet=rank > 0)
+    warn_of_ignored(config)
     choose_device(config, overrides)
     check_image_shape(config["Global"])
     if not (config.get("Metric") or {}).get("Eval"):

@@ -8,12 +8,24 @@ import numpy as np
 import paddle
 
 from ppcls_lite.utils import checks
+from ppcls_lite.utils.device import why_no_gpu
+from ppcls_lite.utils.errors import UserError
 
 
 def start_processes():
-    """(rank, world size), after joining the others when paddle.distributed.launch started this process."""
+    """(rank, world size), after joining the others when paddle.distributed.launch started this process.
+
+    UserError where it started several for GPUs (`--gpus=0,1`) that this one does not see: Paddle's own error, if any,
+    would be about groups of processes.
+    """
     world = int(os.environ.get("PADDLE_TRAINERS_NUM", "1"))
     if world > 1:
+        reason = "" if os.environ.get("PADDLE_DISTRI_BACKEND") == "gloo" else why_no_gpu(paddle)
+        if reason:
+            raise UserError(
+                f"paddle.distributed.launch started {world} processes, each for a GPU, but {reason}: start the script "
+                f"without it, or on CPUs with `-m paddle.distributed.launch --nproc_per_node={world} --backend gloo`"
+            )
         paddle.distributed.init_parallel_env()
     return paddle.distributed.get_rank(), world
 

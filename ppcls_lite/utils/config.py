@@ -8,6 +8,7 @@ import yaml
 from ppcls_lite.utils import schema as schemas
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.files import find_file
+from ppcls_lite.utils.postprocess_forms import flatten_overrides, flatten_postprocess
 
 _NAMES = {
     bool: "True or False",
@@ -70,6 +71,8 @@ def load_config(path, overrides=(), schema=schemas.TRAIN):
     for section in config:
         if section not in schema[""]:
             raise UserError(f"{path}: unknown section '{section}'{nearest(section, schema[''])}")
+    if "PostProcess" in schema[""]:
+        overrides = flatten_overrides(overrides, config, flatten_postprocess(config, path))
     check_types(config, schema, path)
     for text in overrides:
         _override(config, text, schema, path)

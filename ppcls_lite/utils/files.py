@@ -13,20 +13,20 @@ REPO = Path(__file__).resolve().parents[2]
 def find_file(path):
     """`path` itself, or its twin under `ppcls_lite/` when an official config says `ppcls/…` and that is missing.
 
-    PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here.
+    PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here, and are
+    found from every working folder.
     """
     path = Path(path)
     if path.exists():
         return path
     parts = path.parts
-    if "ppcls" in parts:
-        at = parts.index("ppcls")
-        twin = Path(*parts[:at], "ppcls_lite", *parts[at + 1 :])
-        if twin.exists():
-            return twin
-        inside = REPO / Path("ppcls_lite", *parts[at + 1 :])
-        if inside.exists():
-            return inside
+    for name in ("ppcls", "ppcls_lite"):
+        if name in parts:
+            at = parts.index(name)
+            inside = Path("ppcls_lite", *parts[at + 1 :])
+            for twin in (Path(*parts[:at], inside), REPO / inside):
+                if twin.exists():
+                    return twin
     return path
 
 

@@ -11,6 +11,18 @@ _LOADER = {
     "loader": dict,
 }
 
+_POSTPROCESS = {
+    "name": str,
+    "topk": int,
+    "class_id_map_file": PATH,
+    "delimiter": str,
+    "label_list": list,
+    "threshold": float,
+    "default_label_index": int,
+    "label_0": str,
+    "label_1": str,
+}
+
 TRAIN = {
     "": {
         "Global": dict,
@@ -92,7 +104,7 @@ TRAIN = {
     "DataLoader.Train": _LOADER,
     "DataLoader.Eval": _LOADER,
     "Infer": {"infer_imgs": PATH, "batch_size": int, "transforms": list, "PostProcess": dict, "output_dir": PATH},
-    "Infer.PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH, "threshold": float},
+    "Infer.PostProcess": _POSTPROCESS,
     "Metric": {"Train": list, "Eval": list},
 }
 for _mode in ("Train", "Eval"):
@@ -137,11 +149,12 @@ DEPLOY = {
         "use_fp16": bool,
         "use_int8": bool,
         "enable_benchmark": bool,
+        "enable_profile": bool,
         "benchmark": bool,
         "output_dir": PATH,
     },
     "PreProcess": {"transform_ops": list},
-    "PostProcess": {"name": str, "topk": int, "class_id_map_file": PATH, "threshold": float},
+    "PostProcess": _POSTPROCESS,
 }
 
 MODEL = {  # inference.yml beside an exported model

@@ -11,6 +11,7 @@ from ppcls_lite.utils.errors import UserError
 from tests.helpers.data_sets import contents, layout_problems, read_list, run_tool, table_rows
 from tests.helpers.scripts import ROOT
 from tools.data import collect_det_materials as materials
+from tools.data import make_documented_images as documented
 from tools.data import make_lite_data as lite
 from tools.data.sources.image_folder import replace_folder
 
@@ -238,6 +239,55 @@ def test_test_images_can_be_made(inputs, tmp_path):
     lite.make_test_images(inputs[1], tmp_path / "out")
     assert image_folder_problems(tmp_path / "out") == []
     assert contents(tmp_path / "out")["SOURCES.md"] == (ROOT / "test_images/SOURCES.md").read_bytes()
+
+
+# ---- the images that PaddleClas's documents name
+
+
+def documented_image_problems(root):
+    """Everything that is wrong with the images and their sources below `root`, as a list of lines."""
+    problems = []
+    for folder, images in documented.FOLDERS.items():
+        rows = {row[0]: row for row in table_rows(root / folder / "SOURCES.md")}
+        found = {path.name for path in (root / folder).iterdir()} - {"SOURCES.md"}
+        problems += [f"{name}: image and source differ" for name in sorted(found ^ rows.keys())]
+        problems += [f"{name}: as no document names it" for name in sorted(found ^ images.keys())]
+        for name in sorted(found):
+            content = (root / folder / name).read_bytes()
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+            if not content.startswith(b"\xff\xd8") or image is None or len(content) > 60_000:
+                problems.append(f"{name}: no small JPEG")
+            if len(rows.get(name, ())) != 6 or not all(rows[name]):
+                problems.append(f"{name}: no source or licence")
+        if "**Substitutes.**" not in (root / folder / "SOURCES.md").read_text():
+            problems.append(f"{folder}: it is not said that they are substitutes")
+    return problems
+
+
+def test_documented_images_are_there_with_their_sources(tmp_path):
+    assert documented_image_problems(ROOT) == []
+    for folder in documented.FOLDERS:
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    first, *_ = sorted((tmp_path / "deploy/images/ImageNet").glob("*.jpeg"))
+    first.write_bytes(cv2.imencode(".png", np.zeros((9, 9, 3), np.uint8))[1].tobytes())
+    (tmp_path / "docs/images/inference_deployment/whl_demo.jpg").rename(first.parent / "ILSVRC2012_val_1.jpeg")
+    assert len(documented_image_problems(tmp_path)) == 6
+
+
+def test_documented_images_can_be_made(inputs, tmp_path):
+    stamps, skimage = inputs
+    for images in documented.FOLDERS.values():
+        for image in images.values():
+            target = stamps / f"{image.stamp}.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(stamps / "a/red.png", target)
+    assert documented.make_images(stamps, skimage, tmp_path / "out") == 5
+    assert documented_image_problems(tmp_path / "out") == []
+    for folder in documented.FOLDERS:
+        made = contents(tmp_path / "out" / folder)
+        assert made["SOURCES.md"] == (ROOT / folder / "SOURCES.md").read_bytes()
+    with pytest.raises(UserError, match="no such folder; expected the stamps folder"):
+        documented.make_images(tmp_path / "none", skimage, tmp_path / "out")
 
 
 # ---- ImageNet-1k names

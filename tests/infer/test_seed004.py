@@ -188,8 +188,6 @@ def test_no_summary_of_nothing(converted, run_here, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--use_gpu=1", "--use_tensorrt=True"], "--use_gpu=1: this Paddle is the CPU build; use --use_gpu=False"),
-        (["--use_tensorrt=True"], "--use_tensorrt=True: no GPU is used; use --use_tensorrt=False"),
         (["--use_gpu=Fasle"], "--use_gpu: expected True or False or auto, found 'Fasle' (did you mean 'False'?)"),
         (["--ir_optim=perhaps"], "--ir_optim: expected True or False, found 'perhaps'"),
         (["--enable_benchmark=2"], "--enable_benchmark: expected True or False, found '2'"),
@@ -208,6 +206,21 @@ def test_wrong_prediction(converted, run_here, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--use_gpu=1", "--use_tensorrt=True"], "--use_gpu=1: this Paddle is the CPU build; use --use_gpu=False"),
+        (["--use_tensorrt=True"], "--use_tensorrt=True: no GPU is used; use --use_tensorrt=False"),
+        (["--engine=gpu"], "engine gpu: this Paddle is the CPU build"),
+    ],
+    ids=str,
+)
+def test_what_is_required_and_not_there(converted, run_here, options, message):
+    """77, as everywhere: nothing was done in its place."""
+    outcome = run_here(PREDICT, f"-i={IMAGE}", *model_options(converted), *options)
+    assert_one_line(outcome, message, status=77)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
         (["--use_gpu=True"], "--use_gpu=True: this Paddle is the CPU build"),
         (["--m=MobileNetV3_smal_x0_35"], "--m: unknown network 'MobileNetV3_smal_x0_35' (did you mean"),
         (["--m=none.yaml"], "none.yaml: no such config file"),
@@ -218,13 +231,14 @@ def test_wrong_prediction(converted, run_here, options, message):
     ids=str,
 )
 def test_wrong_weights(exported, run_here, options, message):
+    status = 77 if options == ["--use_gpu=True"] else 1
     options = [f"--i={IMAGE}", f"--m={NETWORK}", f"--p={exported.weights}", *options]
-    assert_one_line(run_here(INFER, *options), message)
+    assert_one_line(run_here(INFER, *options), message, status=status)
 
 
 def test_wrong_model_of_py_infer(converted, run_here):
     given = [f"--i={IMAGE}", f"--d={converted}"]
-    assert_one_line(run_here(PY_INFER, *given, "--use_gpu=1"), "--use_gpu=1: this Paddle is the CPU build")
+    assert_one_line(run_here(PY_INFER, *given, "--use_gpu=1"), "--use_gpu=1: this Paddle is the CPU build", status=77)
     assert_one_line(run_here(PY_INFER, *given, "--m=none"), "none: no such model file")
     assert_one_line(run_here(PY_INFER, *given, "--m=params"), "params is not a Paddle program, or damaged")
 

@@ -2,10 +2,11 @@
 
     python tools/infer/infer.py --i=test_images --m=ResNet50_vd --p=output/resnet50/best_model --use_gpu=False
 
---m is a network's name, whose ImageNet config gives the preprocessing, or a training config (.yaml). --p is a
-.pdparams file or a folder with one file per variable. A GPU is used where there is one; --use_gpu=True requires
-it.
-Exit code: 0 all predicted, 1 an image, the weights or an option cannot be used, 130 interrupted.
+--m (--model_file) is a network's name, whose ImageNet config gives the preprocessing, or a training config (.yaml).
+--p is a .pdparams file or a folder with one file per variable. A GPU is used where there is one; --use_gpu=True
+requires it.
+Exit code: 0 all predicted, 1 an image, the weights or an option cannot be used, 77 a required GPU is not there, 130
+interrupted.
 """
 
 # test_tipc: compare=tools/compare_engines.py formats=any skips=77
@@ -24,7 +25,7 @@ from ppcls_lite.utils.log import setup_logging
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_image(parser)
-    parser.add_argument("-m", "--m", "--model", dest="model", required=True, help="e.g. ResNet50_vd")
+    parser.add_argument("-m", "--m", "--model", "--model_file", dest="model", required=True, help="e.g. ResNet50_vd")
     parser.add_argument("-p", "--p", "--params_file", dest="params_file", required=True, help="trained weights")
     parser.add_argument("-b", "--b", "--batch_size", dest="batch_size", type=int, default=1, help="default: 1")
     parser.add_argument("--class_num", type=int, help="default: as the weights have it")

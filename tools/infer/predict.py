@@ -5,7 +5,8 @@
 
 The preprocessing and the class names are those beside the model (inference.yml), or else ImageNet's. Without -p, each
 variable has a file beside the model file. A GPU and TensorRT are used where they exist; =True requires them.
-Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 130 interrupted.
+Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 77 something that is required (a GPU, an
+engine) would not be in effect, 130 interrupted.
 """
 
 # test_tipc: compare=tools/compare_engines.py formats=any skips=77
@@ -45,6 +46,7 @@ def main():
     from ppcls_lite.infer.command_line import print_predictions, processing_of
     from ppcls_lite.infer.engines import EngineOptions, create_engine
     from ppcls_lite.infer.model.files import given_files
+    from ppcls_lite.infer.model.shape import shape_made_by
     from ppcls_lite.infer.predict import Predictor
 
     files = given_files(args.model_file, args.params_file)
@@ -60,6 +62,7 @@ def main():
         ir_optim=ir_optim,
         gpu_mem=args.gpu_mem,
         batch_size=args.batch_size,
+        sample_shape=shape_made_by(transforms) if args.engine == "auto" else None,
     )
     with create_engine(None, files, options) as engine:
         predictor = Predictor(engine, transforms, postprocess, args.batch_size)

@@ -5,7 +5,8 @@
 --m and --p are files in the folder --d, or paths. Without --p, each variable has a file beside the model file. The
 preprocessing and the class names are those beside the model (inference.yml), or else ImageNet's. A GPU is used where
 there is one; --use_gpu=True requires it.
-Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 130 interrupted.
+Exit code: 0 all predicted, 1 an image, the model or an option cannot be used, 77 something that is required (a GPU, an
+engine) would not be in effect, 130 interrupted.
 """
 
 # test_tipc: compare=tools/compare_engines.py formats=any skips=77

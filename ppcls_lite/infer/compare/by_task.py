@@ -31,7 +31,7 @@ def predict_records(task, model_dir, inference_config, batch_size, paths):
     """
     create, build = _PREDICTORS[type(task)]
     transforms, postprocess = build_processing(model_dir, inference_config)
-    if isinstance(task, Classification):
+    if hasattr(postprocess, "topk"):
         postprocess.topk += _MORE
     with create(None, model_dir, EngineOptions.from_config(inference_config["Global"]).strict()) as engine:
         predictor = build(engine, transforms, postprocess, batch_size)

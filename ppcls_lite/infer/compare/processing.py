@@ -59,7 +59,7 @@ def _check_postprocess(expected, found, place_of):
     ours, theirs = build_postprocess(expected), build_postprocess(found)
     names = type(theirs).__name__, "Infer.PostProcess.name", type(ours).__name__
     _check(place_of("name"), "PostProcess.name", *names)
-    for key in ("topk", "threshold"):
+    for key in ("topk", "threshold", "default_label_index", "label_0", "label_1"):
         if hasattr(ours, key):
             there = f"Infer.PostProcess.{key}"
             _check(place_of(key), f"PostProcess.{key}", getattr(theirs, key), there, getattr(ours, key))

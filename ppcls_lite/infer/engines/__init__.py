@@ -15,6 +15,7 @@ from ppcls_lite.infer.engines import (  # noqa: F401
     training_export,
 )
 from ppcls_lite.infer.engines.base import ENGINES
+from ppcls_lite.infer.engines.effects import NotInEffect
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.utils.errors import UserError, quick_import
@@ -29,7 +30,8 @@ def create_engine(name, model, options=None):
         model: folder of an exported model (or its `ModelFiles`); for `training`, a training config.
         options: `EngineOptions`; options that the engine does not have are ignored.
     What a switch of the options asks for, and this Paddle is known to fail with, is left out, and the log says so.
-    Raises UserError for an unknown name, a machine that cannot run the engine, or a model that cannot be loaded.
+    Raises UserError for an unknown name or a model that cannot be loaded, and NotInEffect for a machine that cannot run
+    the named engine.
     """
     options = replace(options or EngineOptions(), **({"engine": name} if name else {}))
     builder = ENGINES.get(options.engine_name, "Global.engine")
@@ -40,7 +42,7 @@ def create_engine(name, model, options=None):
     if reason and not options.engine:
         raise UserError(f"Global.use_gpu=True: {reason}; set Global.use_gpu=False")
     if reason:
-        raise UserError(f"engine {builder.name}: {reason}")
+        raise NotInEffect(f"engine {builder.name}: {reason}")
     fault = why_no_onednn(model.is_json) if builder.name == "onednn" and not options.engine else ""
     if fault:
         return ENGINES.get("paddle")(model, options, f"{fault}, engine=onednn tries it")

@@ -8,7 +8,7 @@ import numpy as np
 
 from ppcls_lite.infer.engines.agreement import TOLERANCE, Agreement
 from ppcls_lite.infer.engines.base import ENGINES, Engine, register_engine
-from ppcls_lite.infer.model.config import image_shape
+from ppcls_lite.infer.model.shape import batch_shape
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 
@@ -38,18 +38,21 @@ class Trial(NamedTuple):
 class AutoEngine(Engine):
     """Tries every engine for exported models on one probe batch of `options.batch_size` random images.
 
+    Their size is the one that the model takes (`batch_shape`).
+
     An engine that differs from the plain engine by more than 1e-4 in any probability, or in its top-5, is left out.
     The choice is logged with every engine's time; nothing is remembered for the next start.
     """
 
     def __init__(self, model, options=None):
         super().__init__(model, options)
-        shape = (self.options.batch_size, *image_shape(model.folder))
+        shape = batch_shape(model, self.options.batch_size, self.options.sample_shape)
         probe = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
         self.trials, self.chosen = choose_engine(model, self.options, probe)
         best, *others = sorted(self.trials, key=lambda trial: trial.milliseconds)
         listed = "; ".join(map(str, others))
-        logger.info(f"engine auto: took {best}, the fastest that agrees at batch size {shape[0]}; {listed}")
+        agrees = f"the fastest that agrees at batch size {shape[0]} of {shape[1:]}"
+        logger.info(f"engine auto: took {best}, {agrees}; {listed}")
         self.name, self.device = self.chosen.name, self.chosen.device
         self.input_names = self.chosen.input_names
 

@@ -14,6 +14,7 @@ class EngineOptions:
     `engine` is a registered name, or None: then `use_gpu`, `use_tensorrt` and `enable_mkldnn` (oneDNN, which Paddle 3
     turns on by default) choose, as in PaddleClas. gpu_mem is in MB. `use_fp16` and `use_int8` are for
     TensorRT. `batch_size` is the largest batch to expect: TensorRT plans for it, and `auto` is timed with it.
+    `sample_shape`, which no config states, is [C, H, W] of the images to expect, for `auto` and a model that takes any.
     """
 
     engine: Optional[str] = None
@@ -27,22 +28,20 @@ class EngineOptions:
     use_fp16: bool = False
     use_int8: bool = False
     batch_size: int = 1
+    sample_shape: Optional[list] = None
 
     @classmethod
-    def from_config(cls, section, overrides=()):
+    def from_config(cls, section):
         """The options among a config's `Global` values; keys set to null keep their default.
 
-        With `create_engine`, this is what chooses the engine of a prediction config: for predict_cls.py, for the
-        service, and for what they are compared with. `overrides` are "Global.enable_mkldnn=True" texts of a command
-        line: oneDNN that is the choice and is requested there, is requested by name (in effect, or refused).
+        With `usable_options` and `create_engine`, this is what chooses the engine of a prediction config: for
+        predict_cls.py, for the service, and for what they are compared with.
         """
         known = cls.__dataclass_fields__
         options = cls(**{key: value for key, value in section.items() if key in known and value is not None})
         checks.whole("Global.cpu_num_threads", options.cpu_num_threads)
         if options.use_fp16 and options.use_int8:
             raise UserError("Global.use_fp16 and Global.use_int8: expected at most one of them to be True")
-        if any(text.startswith("Global.enable_mkldnn=") for text in overrides) and options.engine_name == "onednn":
-            options = replace(options, engine="onednn")
         return options
 
     def strict(self):

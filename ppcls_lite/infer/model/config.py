@@ -14,10 +14,13 @@ from ppcls_lite.utils.config import check_types, read_yaml
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write, find_file
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.postprocess_forms import flatten_postprocess
 from ppcls_lite.utils.schema import MODEL
 
 NAME = "inference.yml"
 LABELS = "label_list.txt"
+_DETECTION = "DetectionBoxes"
+_CLASS_NAMES = ("class_id_map_file", "label_list")  # two ways to give them
 
 
 def write_model_config(folder, config, paddle_version, files):
@@ -53,7 +56,7 @@ def build_processing(model, config=None):
     Raises UserError when there is no model, when neither has them, and when a file of the model is cut.
     """
     ops, post = choose_processing(model, config)
-    build = build_det_transforms if post.get("name") == "DetectionBoxes" else build_transforms
+    build = build_det_transforms if post.get("name") == _DETECTION else build_transforms
     return build(ops, "PreProcess.transform_ops"), build_postprocess(post)
 
 
@@ -66,7 +69,7 @@ def choose_processing(model, config=None):
     stated = config or {}
     _check_task(model_dir, own, stated)
     ops = _choose("PreProcess", own, stated, own_path)
-    post = dict(_choose("PostProcess", own, stated, own_path))
+    post = _choose_post(own, stated, own_path)
     labels = post.get("class_id_map_file")
     if labels and not (stated.get("PostProcess") or {}).get("class_id_map_file"):
         post["class_id_map_file"] = str(Path(model_dir) / labels)
@@ -92,6 +95,7 @@ def read_model_config(model_dir):
     """The content of the model's `inference.yml`, {} where there is none; UserError for a value of a wrong type."""
     path = Path(model_dir) / NAME
     content = read_yaml(path) if path.is_file() else {}
+    flatten_postprocess(content, path)
     check_types(content, MODEL, path)
     sizes = (content.get("Global") or {}).get("bytes") or {}
     for name, size in sizes.items():
@@ -114,16 +118,32 @@ def _check_sizes(model_dir, own):
 
 def _check_task(model_dir, own, stated):
     mine, theirs = ((config.get("PostProcess") or {}).get("name") for config in (own, stated))
-    if mine and theirs and mine != theirs:
+    if mine and theirs and mine != theirs and _DETECTION in (mine, theirs):
         raise UserError(
             f"{model_dir}: its predictions need {mine}, but the prediction config has {theirs}: predict_cls.py is for "
             "classifiers, predict_det.py for detectors"
         )
 
 
+def _choose_post(own, stated, own_path):
+    """The `PostProcess` section in force; another post-processing than the model's takes none of its options."""
+    mine, theirs = own.get("PostProcess") or {}, _without_nulls(stated.get("PostProcess"))
+    if mine and theirs.keys() <= {"name"}:  # no more than predict_cls.py's default
+        return dict(mine)
+    chosen = _choose("PostProcess", own, stated, own_path)
+    if mine.get("name", chosen.get("name")) != chosen.get("name"):
+        chosen = {**{key: mine[key] for key in _CLASS_NAMES if key in mine}, **theirs}
+    if not theirs.keys().isdisjoint(_CLASS_NAMES):
+        chosen = {key: value for key, value in chosen.items() if key not in _CLASS_NAMES or key in theirs}
+    return chosen
+
+
+def _without_nulls(section):
+    return {key: value for key, value in (section or {}).items() if value is not None}
+
+
 def _choose(section, own, stated, own_path):
-    mine, theirs = own.get(section) or {}, stated.get(section) or {}
-    theirs = {key: value for key, value in theirs.items() if value is not None}
+    mine, theirs = own.get(section) or {}, _without_nulls(stated.get(section))
     for key, value in theirs.items():
         if key in mine and mine[key] != value and key not in ("topk", "threshold"):
             logger.warning(f"{section}.{key} of the prediction config is used; {own_path} has another")

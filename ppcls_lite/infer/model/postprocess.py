@@ -15,11 +15,17 @@ DECIMALS = 5  # of a printed score, as PaddleClas prints it
 
 
 class Named:
-    """What gives predictions their class names; `names` is {class id: name}, empty without a `class_id_map_file`."""
+    """What gives predictions their class names; `names` is {class id: name}, empty where none are given.
 
-    def __init__(self, class_id_map_file):
-        self.source = class_id_map_file
-        self.names = read_label_names(class_id_map_file) if class_id_map_file else {}
+    They come from lines `<id> <name>` of the `class_id_map_file`, with another `delimiter` where that is given, or from
+    a `label_list` in the order of the ids, as PaddleX writes it into an `inference.yml`.
+    """
+
+    def __init__(self, class_id_map_file=None, delimiter=None, label_list=None):
+        self.source = class_id_map_file or "PostProcess.label_list"
+        self.names = read_label_names(class_id_map_file, delimiter) if class_id_map_file else {}
+        if label_list and not class_id_map_file:
+            self.names = dict(enumerate(map(str, label_list)))
 
     def check_classes(self, count):
         """UserError unless the names, where there are any, are those of the classes 0 to `count` - 1."""
@@ -42,11 +48,11 @@ class Named:
 class Topk(Named):
     """The k best classes of each row of scores [N, C], best first; equal scores keep the order of their ids.
 
-    `class_id_map_file` has a line `<id> <name>` for each class; without it no names are given.
+    Without a `class_id_map_file` or a `label_list` (see `Named`) no names are given.
     """
 
-    def __init__(self, topk=5, class_id_map_file=None):
-        super().__init__(class_id_map_file)
+    def __init__(self, topk=5, class_id_map_file=None, delimiter=None, label_list=None):
+        super().__init__(class_id_map_file, delimiter, label_list)
         self.topk = checks.whole("PostProcess.topk", topk)
 
     def __call__(self, scores, decimals=DECIMALS):
@@ -58,14 +64,16 @@ class Topk(Named):
         check_outputs(scores, "scores")
         self.check_classes(scores.shape[1])
         order = np.argsort(-scores, axis=1, kind="stable")[:, : self.topk]
-        return [
-            {
-                "class_ids": ids.tolist(),
-                "scores": (row[ids] if decimals is None else np.around(row[ids].astype(np.float64), decimals)).tolist(),
-                "label_names": [self.names[i] for i in ids.tolist()] if self.names else [],
-            }
-            for row, ids in zip(scores, order)
-        ]
+        return [result(self, ids.tolist(), row[ids], decimals) for row, ids in zip(scores, order)]
+
+
+def result(named, ids, scores, decimals=DECIMALS):
+    """The prediction of one image: its classes, their float32 scores, rounded unless `decimals` is None, and names."""
+    return {
+        "class_ids": ids,
+        "scores": (scores if decimals is None else np.around(scores.astype(np.float64), decimals)).tolist(),
+        "label_names": [named.names[label] for label in ids] if named.names else [],
+    }
 
 
 def check_outputs(outputs, kind):
@@ -93,8 +101,9 @@ def build_postprocess(section):
     return builder(**{key: value for key, value in params.items() if value is not None})
 
 
-def read_label_names(path):
-    """{class id: name} from lines `<id> <name>`; UserError names the line that is not one."""
+def read_label_names(path, delimiter=None):
+    """{class id: name} from lines `<id> <name>`, with `delimiter` or a blank between the two; UserError names the line
+    that is not one."""
     path = find_file(Path(path))
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -103,7 +112,7 @@ def read_label_names(path):
     names = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
-            label, _, name = line.strip().partition(" ")
+            label, _, name = line.strip().partition(delimiter or " ")
             if not label.isdecimal():
                 raise UserError(f"{path}:{number}: expected '<id> <name>', found {line!r:.80}")
             if int(label) in names:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppcls_lite.infer.model.files import ModelFiles
-from ppcls_lite.infer.model.pir import read_pir
+from ppcls_lite.infer.model.pir import PirTensor, read_pir
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import check_finite
 from ppcls_lite.utils.scratch import ScratchFolder
@@ -35,6 +35,17 @@ def variables(structure):
     program = _program(structure)
     found = [var for var in program.block(0).all_vars() if var.persistable() and var.name() not in ("feed", "fetch")]
     return dict(sorted((var.name(), list(var.shape())) for var in found))
+
+
+def inputs(structure):
+    """The inputs of the structure file, a `PirTensor` each, in the order in which they are fed."""
+    if structure.suffix == ".json":
+        return read_pir(structure).inputs
+    program = _program(structure)
+    block = program.block(0)
+    feeds = [block.op(number) for number in range(block.op_size()) if block.op(number).type() == "feed"]
+    fed = [block.find_var(op.output("Out")[0].encode()) for op in sorted(feeds, key=lambda op: op.attr("col"))]
+    return [PirTensor(var.name(), str(var.dtype()).rpartition(".")[2], list(var.shape())) for var in fed]
 
 
 def operators(structure):

@@ -1,0 +1,43 @@
+"""What a prediction config requests: its own switches are defaults, those of the command line are demands."""
+
+from dataclasses import replace
+
+from ppcls_lite.infer.engines.base import say_once
+from ppcls_lite.infer.engines.effects import NotInEffect
+from ppcls_lite.infer.engines.tensorrt import TensorRTEngine
+from ppcls_lite.utils.device import why_no_gpu
+from ppcls_lite.utils.errors import quick_import
+
+
+def usable_options(options, overrides=()):
+    """The `EngineOptions` with the engine that they request on this machine.
+
+    `options` are those of a prediction config, `overrides` the `-o` texts that are in them already. A switch that one
+    of these sets to True (`use_gpu`, `use_tensorrt`, `enable_mkldnn`) is in effect or refused with NotInEffect, as
+    `Global.engine` is, and goes before the config's own. Those are defaults: PaddleClas's configs say `use_gpu: True`
+    and mean a GPU where there is one. Without one, the log says that the CPU is used.
+    """
+    if options.engine:
+        return options
+    stated = {key.strip(): value.strip().lower() for key, _, value in (text.partition("=") for text in overrides)}
+    demanded = {name for name in ("enable_mkldnn", "use_gpu", "use_tensorrt") if stated.get(f"Global.{name}") == "true"}
+    if demanded == {"enable_mkldnn"}:
+        return replace(options, engine="onednn", use_gpu=False, use_tensorrt=False)
+    if not options.use_gpu:
+        return options
+    for switch, why_not in (("use_tensorrt", TensorRTEngine.why_not), ("use_gpu", _why_no_gpu)):
+        with quick_import():
+            reason = why_not() if getattr(options, switch) else ""
+        if reason and switch in demanded:
+            raise NotInEffect(f"Global.{switch}=True: {reason}; set Global.{switch}=False")
+        if reason:
+            instead = "the CPU is used" if switch == "use_gpu" else "predicting without TensorRT"
+            say_once(f"Global.{switch} is True in the config, but {reason}: {instead}")
+            options = replace(options, **{switch: False})
+    return replace(options, engine=options.engine_name) if "use_gpu" in demanded else options
+
+
+def _why_no_gpu():
+    import paddle
+
+    return why_no_gpu(paddle)

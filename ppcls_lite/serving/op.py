@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import queue
+import threading
+from collections import Counter
 
 import cv2
 import numpy as np
@@ -45,7 +47,7 @@ class ImageOp(Op):
         model_dir = local["model_config"]
         stated = conf.get("inference_config")
         self.transforms, self.topk = build_processing(model_dir, load_config(stated, schema=DEPLOY) if stated else None)
-        options = engine_options(local)
+        options = engine_options(local, self._batch_size * self.limits.max_images)
         cv2.setNumThreads(options.cpu_num_threads)  # as many as an engine: parallel work is on images
         samples = [self.transforms(sample) for sample in _SAMPLES]
         if self._batch_size > 1 and samples[0].shape != samples[1].shape:
@@ -62,6 +64,8 @@ class ImageOp(Op):
                 self.topk(engine.run(stack_images(samples[:1] * size)))
             self.engines.put(engine)
         self.engine_name = engine.name
+        self.precision = options.precision if engine.name == "tensorrt" else "fp32"
+        self.batches, self._counting = Counter(), threading.Lock()  # {images: how many batches of so many}
         logger.info(f"{self.name}: {self.concurrency} x {engine.name} with {model_dir}")
 
     def init_client(self, client_config, server_endpoints):
@@ -85,9 +89,12 @@ class ImageOp(Op):
         """({"scores": [N, C]}, 0, "") for the images of one request, or of several that are predicted together."""
         engine = self.engines.get()
         try:
-            return {"scores": engine.run(np.stack(feed_batch[0][_FEED]))}, 0, ""
+            scores = engine.run(np.stack(feed_batch[0][_FEED]))
         finally:
             self.engines.put(engine)
+        with self._counting:
+            self.batches[len(scores)] += 1
+        return {"scores": scores}, 0, ""
 
     def _auto_batching_generator(self, input_channel, op_name, batch_size, timeout, op_info_prefix):
         """Lists of requests to predict together; without a timeout, the requests that are waiting already.
@@ -140,8 +147,11 @@ def engine_name(stated, options, model_dir):
     return None if ENGINES.get("openvino").why_not(options, find_model(model_dir)) else "openvino"
 
 
-def engine_options(local):
-    """`EngineOptions` from `local_service_conf`, in Paddle Serving's names; raises UserError for another device."""
+def engine_options(local, largest_batch=1):
+    """`EngineOptions` from `local_service_conf`, in Paddle Serving's names; raises UserError for another device.
+
+    `largest_batch` is what TensorRT has to plan for, in images.
+    """
     device = local["device_type"]
     if device == -1:
         device = 1 if local["devices"] else 0
@@ -155,6 +165,8 @@ def engine_options(local):
         gpu_id=int(identity),
         use_tensorrt=device == 2,
         use_fp16=local["precision"] == "fp16",
+        use_int8=local["precision"] == "int8",
+        batch_size=largest_batch if device == 2 else 1,
         ir_optim=local["ir_optim"],
         cpu_num_threads=local["thread_num"],
     )

@@ -103,9 +103,9 @@ class Server(PipelineServer):
             signal.signal(number, lambda *_: ended.set())
         self._grpc.start()
         gateway.start()
-        for op in self._used_op:
-            if isinstance(op, ImageOp):
-                print(f"engine: {op.engine_name}")
+        operators = [op for op in self._used_op if isinstance(op, ImageOp)]
+        for op in operators:
+            print(f"engine: {op.engine_name}\nprecision: {op.precision}")
         http = f"http://{self._host}:{self._conf['http_port']}/{self._name}/prediction"
         print(f"listening: {http} and grpc {self._host}:{self._conf['rpc_port']}", flush=True)
         executor = servicer._dag_executor
@@ -116,6 +116,17 @@ class Server(PipelineServer):
         print("stopping", flush=True)
         gateway.shutdown()
         self._grpc.stop(GRACE_SECONDS).wait()
+        for op in operators:
+            print(f"predicted: {listed(op.batches)}", flush=True)
+
+
+def listed(batches):
+    """`2 batches of 1 image, 6 batches of 6 images` of {1: 2, 6: 6}; test_tipc/lib/serving_effect.py reads it."""
+    parts = (
+        f"{count} {'batch' if count == 1 else 'batches'} of {size} {'image' if size == 1 else 'images'}"
+        for size, count in sorted(batches.items())
+    )
+    return ", ".join(parts) or "nothing"
 
 
 def return_memory():

@@ -36,13 +36,21 @@ def main():
     parser.add_argument("answers", nargs="+", type=named_file, metavar="NAME=FILE")
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
     parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
+    parser.add_argument(
+        "-o",
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="as for predict_cls.py, such as Global.enable_mkldnn=False",
+    )
     parser.add_argument("--engine", help="of the service, as printed when it starts; default: that of predict_cls.py")
     parser.add_argument("--save", help="write the result as JSON to this file")
     args = parser.parse_args()
     for name, _ in args.answers:
         if [other for other, _ in args.answers].count(name) > 1:
             raise UserError(f"{name}=: expected a name once, found it again with another file")
-    config = load_config(args.inference_config, schema=DEPLOY)
+    config = load_config(args.inference_config, args.override, DEPLOY)
     setup_logging(stream=sys.stderr)
     model_dir = args.inference_model_dir
     usual = predictor(model_dir, config)

@@ -7,6 +7,7 @@ from ppcls_lite.serving.request import Limits
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import load_config, read_yaml
 from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.schema import PATH
 
 _TOP = {
@@ -86,9 +87,9 @@ def load_service_config(path, overrides=()):
     written = load_config(path, (), schema)
     config = load_config(path, overrides, schema)
     _check_names(config, schema, path)
+    _apply_switches(config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf")
     for key, place in (("inference_config", ()), ("model_config", ("local_service_conf",))):
         _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
-    _apply_switches(config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf")
     stated = {key: value for key, value in (config.get("limits") or {}).items() if value is not None}
     for key, value in stated.items():
         checks.whole(f"limits.{key}", value)
@@ -104,6 +105,8 @@ def _apply_switches(local, where):
         checks.whole(f"{where}.thread_num", local["thread_num"])
     device, tensorrt, onednn = local.get("device_type"), local.get("use_trt"), local.get("use_mkldnn")
     gpu = bool(local.get("devices")) if device in (None, -1) else device > 0
+    if local.get("devices") and not gpu:
+        logger.warning(f"{where}.devices: {local['devices']} is not used, since device_type: 0 is the CPU")
     if tensorrt and not gpu:
         raise UserError(f'{where}.use_trt: True needs a GPU: devices: "0", and no device_type of a CPU')
     if tensorrt is False and device == 2:

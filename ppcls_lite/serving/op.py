@@ -4,8 +4,6 @@ import contextlib
 import io
 import json
 import queue
-import threading
-from collections import Counter
 
 import cv2
 import numpy as np
@@ -64,8 +62,6 @@ class ImageOp(Op):
                 self.topk(engine.run(stack_images(samples[:1] * size)))
             self.engines.put(engine)
         self.engine_name = engine.name
-        self.precision = options.precision if engine.name == "tensorrt" else "fp32"
-        self.batches, self._counting = Counter(), threading.Lock()  # {images: how many batches of so many}
         logger.info(f"{self.name}: {self.concurrency} x {engine.name} with {model_dir}")
 
     def init_client(self, client_config, server_endpoints):
@@ -89,12 +85,9 @@ class ImageOp(Op):
         """({"scores": [N, C]}, 0, "") for the images of one request, or of several that are predicted together."""
         engine = self.engines.get()
         try:
-            scores = engine.run(np.stack(feed_batch[0][_FEED]))
+            return {"scores": engine.run(np.stack(feed_batch[0][_FEED]))}, 0, ""
         finally:
             self.engines.put(engine)
-        with self._counting:
-            self.batches[len(scores)] += 1
-        return {"scores": scores}, 0, ""
 
     def _auto_batching_generator(self, input_channel, op_name, batch_size, timeout, op_info_prefix):
         """Lists of requests to predict together; without a timeout, the requests that are waiting already.

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# What --dry_run replaces of the serving chain, besides what dry_run.sh does: nothing is started, and no model is needed.
+# Sourced after serving.sh and dry_run.sh.
+
+declare -A RUN VALUE VARIANT # see common_func.sh, config.sh and serving_config.sh
+declare -a COMMAND           # see command.sh
+
+plan_service() { # after plan_only
+    local model notes=''
+    find_model() { RUN[model_dir]=${VALUE[dirname]%/}; }
+    structure_in() { echo "${VALUE[model_filename]}"; }
+    is_quantised() { :; } # the model may not be there
+    service_fact() { :; }
+    end_server() { :; }
+
+    start_server() {
+        server_command
+        RUN[http]=http://127.0.0.1:HTTP_PORT/${RUN[op]}/prediction RUN[grpc]=127.0.0.1:RPC_PORT
+        run_step "server ${VARIANT[name]}" "${RUN[output_dir]}/python_server_${VARIANT[name]}.log" \
+            "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    }
+
+    saved_answers() { # of the steps that are planned
+        local client name
+        while IFS= read -r client; do
+            name=${client%%_client*}
+            name=${name##*/}_${VARIANT[batch_size]:-1}
+            name=${name#pipeline_}
+            printf '%s\n' "$name=${RUN[served_output]}/answers_${VARIANT[name]}_$name.json"
+        done < <(split_list "${VALUE[pipeline]}")
+    }
+
+    for model in "${MODELS[@]}"; do
+        [[ -z $model || $model == "${RUN[op]}_" ]] || notes+=" ${model%_}"
+    done
+    [[ -z $notes ]] || echo "note: the lines op.${RUN[op]}.… do not set$notes: it runs as the service's own config says"
+    if ((${#MODELS[@]} > 1)); then
+        agree() { skip_step "agree ${VARIANT[name]}" "a system of ${#MODELS[@]} models (${MODELS[*]%_}) is not compared"; }
+    elif [[ ! -f tools/compare_serving.py ]]; then
+        agree() { skip_step "agree ${VARIANT[name]}" "this project has no tools/compare_serving.py"; }
+    fi
+}

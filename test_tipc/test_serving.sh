@@ -38,10 +38,13 @@ main() {
     ((${#ARGUMENTS[@]} <= 2)) || die "usage: bash test_tipc/test_serving.sh [CONFIG] [MODE] (see --help)"
     RUN[mode]=${ARGUMENTS[1]:-serving_infer}
     [[ ${RUN[mode]} == serving_infer ]] || die "unknown mode '${RUN[mode]}'; expected serving_infer"
+    [[ -z ${RUN[project]} || -n ${RUN[dry_run]} ]] ||
+        die "--project needs --dry_run: the service of another project is planned from here, and run with a copy of" \
+            "test_tipc in that project"
     read_serving_environment
     find_config "${ARGUMENTS[0]:-$ROOT/test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt}"
     read_serving_config
-    if [[ -n ${RUN[dry_run]} ]]; then plan_only && plan_service; else check_it_can_be_served; fi
+    [[ -z ${RUN[dry_run]} ]] || { plan_only && plan_service; }
 
     begin_chain results_serving.log bash "$(tool prepare.sh)" "${RUN[config]}" "${RUN[mode]}" \
         ${RUN[project]:+--project "$ROOT"} # stage 0
@@ -105,20 +108,21 @@ convert() { # each model of the config
 
 convert_model() { # STEP: that in RUN[model_dir]
     local structure
+    local -a names=(--fetch_alias_names prediction) # as our service reads it
     structure=$(structure_in "${RUN[model_dir]}")
     [[ $structure == "${VALUE[model_filename]}" ]] ||
         echo "note: ${RUN[model_dir]} has $structure, Paddle 3's format of ${VALUE[model_filename]}; converting that"
     begin_command trans_model
-    # Paddle Serving's own converter works with no Paddle since 2.5
-    [[ "${COMMAND[*]:1}" != '-m paddle_serving_client.convert' || ! -f deploy/paddleserving/convert.py ]] ||
-        COMMAND=(python deploy/paddleserving/convert.py)
+    if [[ "${COMMAND[*]:1}" == '-m paddle_serving_client.convert' ]]; then # which works with no Paddle since 2.5
+        if [[ -f deploy/paddleserving/convert.py ]]; then COMMAND=(python deploy/paddleserving/convert.py); else names=(); fi
+    fi
     add_field dirname "${RUN[model_dir]}"
     add_field model_filename "$structure"
     add_field params_filename
     add_field serving_server "${RUN[server_dir]}"
     add_field serving_client "${RUN[client_dir]}"
     FACTS=$(model_fact) EXPECT=new_service_model run_step "$1" "${RUN[output_dir]}/${1// /_}.log" . \
-        "${COMMAND[@]}" --fetch_alias_names prediction
+        "${COMMAND[@]}" "${names[@]}"
 }
 
 serve_and_ask() { # every client's answers in answers_<variant>_<client>_<batch size>.json; fails when nothing was served
@@ -146,9 +150,7 @@ ask() { # CLIENT BATCH_SIZE: one client asks for all images; sets RUN[answers], 
     COMMAND+=(--batch_size "$2" --save "${RUN[served_output]}/$answers"
         --save_request "${RUN[served_output]}/${answers/answers/request}")
     [[ -z ${VARIANT[batch_size]} ]] || size='' # it is in the variant's name
-    PROTOCOL=$protocol FACTS=$(service_fact) EXPECT=new_answers run_step "client ${VARIANT[name]} $name$size" \
-        "$(client_log "$name" "$2")" "${VALUE[serving_dir]}" "${COMMAND[@]}"
-    [[ ! -f ${RUN[answers]} ]] || ASKED+=("${RUN[answers]}")
+    run_client "client ${VARIANT[name]} $name$size" "$name" "$2" "$protocol"
 }
 
 agree() { # every answer with what predict_cls.py predicts, with the same settings
@@ -157,7 +159,7 @@ agree() { # every answer with what predict_cls.py predicts, with the same settin
     in_stage 4 || return 0
     mapfile -t answers < <(saved_answers)
     if ((${#answers[@]} == 0)); then
-        not_run "agree $name" "there are no answers"
+        was_left_out "server $name" || not_run "agree $name" "there are no answers"
         return
     fi
     mapfile -t options < <(inference_options)

@@ -78,6 +78,12 @@ new_service_model() { # EXPECT of convert
     return 1
 }
 
+run_client() { # STEP CLIENT BATCH_SIZE PROTOCOL: run COMMAND; adds its answers to ASKED
+    PROTOCOL=$4 FACTS=$(service_fact) EXPECT=new_answers run_step "$1" \
+        "$(client_log "$2" "$3")" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    [[ ! -f ${RUN[answers]} ]] || ASKED+=("${RUN[answers]}")
+}
+
 new_answers() { # EXPECT of a client; where the config has settings, the log ends with what is in effect, in AutoLog's form
     local said
     if ! is_new "${RUN[answers]}"; then
@@ -168,6 +174,11 @@ effect() { # WHAT OPTION...: what serving_effect.py prints about the service's l
 leave_out_server() { # REASON: the step is skipped, and so are those that need the server
     printf '\n==== %s: skipped (%s) ====\n' "${STEP[name]}" "$1"
     end_step skipped "$1"
+}
+
+was_left_out() { # STEP: whether the record says that it was skipped
+    STEP_NAME=$1 awk -F '\t' '$2 == ENVIRON["STEP_NAME"] { result = $3 } END { exit result != "skipped" }' \
+        "${RUN[output_dir]}/steps.tsv"
 }
 
 fail_server() { # REASON

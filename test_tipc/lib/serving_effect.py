@@ -6,9 +6,9 @@
         --model_name MobileNetV3_small_x1_0 --data test_images --protocol HTTP --versions "paddlepaddle 3.1.1"
 
 `settings` compares each expected NAME=VALUE with the engine's line in the log, `engine onednn: oneDNN on (94 of 95
-results); …; threads 6`, and with the line `precision: fp32`. `batches` compares the requests that the service says it
-got, when it ends (`asked: 6 requests of 6 images`), with the batch size. `summary` prints what is in effect in AutoLog's
-form.
+results); …; threads 6`, and with the line `precision: fp32`. `batches` compares the requests that the service got by
+its own account, when it ends (`asked: 6 requests of 6 images`), with the batch size. `summary` prints what is in
+effect, in the form of AutoLog.
 Exit code: 0 in effect, 1 it is not, or nothing says so, 77 the service was told, and cannot have it here.
 """
 

@@ -6,9 +6,9 @@
 # SETTING is devices, use_mkldnn and thread_num (of the CPU), use_trt and precision (of a GPU), or model_config, which the
 # chain fills in. A system of two models has lines --det_dirname, --rec_dirname and so on.
 
-declare -A RUN KEY VALUE LINE # see common_func.sh and config.sh
-declare -a VARIANTS=() MODELS=() # see serving_config.sh; the prefixes of the models, such as det_
-declare -A VARIANT=()         # see serving_config.sh
+declare -A RUN KEY VALUE LINE DIALECT # see common_func.sh, config.sh and dialects.sh
+declare -a VARIANTS MODELS            # see serving_config.sh
+declare -A VARIANT
 
 OP_KEY='^op\.([A-Za-z0-9_-]+)\.local_service_conf\.([A-Za-z0-9_]+)$'
 MODEL_KEY='^--(([a-z][a-z0-9]*)_)?(dirname|serving_server|serving_client)$'
@@ -38,6 +38,7 @@ read_op_config() { # BLOCK: sets KEY, VALUE and LINE by field, RUN[op], MODELS a
     done
     take_models
     need_op_lines
+    [[ -n ${RUN[dry_run]:-} ]] || check_it_can_be_compared
     check_serving_keys
     RUN[model]=${VALUE[model_name]}
     check_operators
@@ -207,11 +208,12 @@ leave_out_cpp() { # python:python3.7|cpp names a second server, which answers wi
     skip_step "server cpp" "python:…|cpp is the C++ (brpc) server, which this chain does not run"
 }
 
-check_it_can_be_served() { # exits with the reason where only the plan can be had
+check_it_can_be_compared() { # exits with the reason where only the plan can be had
+    local model=${MODELS[0]}
     ((${#MODELS[@]} == 1)) ||
-        die "$CONFIG_FILE:${LINE[${MODELS[1]}dirname]}: a system of ${#MODELS[@]} models (${MODELS[*]%_}), and the answers of" \
-            "one model can be compared; --dry_run prints the plan"
-    [[ -z ${RUN[project]} ]] ||
-        die "--project $ROOT: the service of another project can be planned (--dry_run), and not run from here: it is" \
-            "compared by tools/compare_serving.py; see test_tipc/docs/test_serving.md"
+        die "$CONFIG_FILE:${LINE[${MODELS[1]}dirname]}: a system of ${#MODELS[@]} models (${MODELS[*]%_}), whose answers" \
+            "this chain cannot compare; --dry_run prints the plan"
+    [[ -z $model || $model == "${RUN[op]}_" ]] ||
+        die "$CONFIG_FILE:${LINE[devices]}: the lines op.${RUN[op]}.… would have no effect: the model is that of" \
+            "op.${model%_} (--${model}dirname); --dry_run prints the plan"
 }

@@ -11,6 +11,7 @@ plan_service() { # after plan_only
     structure_in() { echo "${VALUE[model_filename]}"; }
     is_quantised() { :; } # the model may not be there
     service_fact() { :; }
+    last_line_with() { return 1; } # the engine is said by the running service
     end_server() { :; }
 
     start_server() {
@@ -21,13 +22,13 @@ plan_service() { # after plan_only
     }
 
     saved_answers() { # of the steps that are planned
-        local client name
-        while IFS= read -r client; do
-            name=${client%%_client*}
-            name=${name##*/}_${VARIANT[batch_size]:-1}
-            name=${name#pipeline_}
-            printf '%s\n' "$name=${RUN[served_output]}/answers_${VARIANT[name]}_$name.json"
-        done < <(split_list "${VALUE[pipeline]}")
+        local name
+        for name in "${ASKED[@]}"; do printf '%s\n' "$name=${RUN[served_output]}/answers_${VARIANT[name]}_$name.json"; done
+    }
+
+    run_client() { # STEP CLIENT BATCH_SIZE PROTOCOL
+        run_step "$1" "$(client_log "$2" "$3")" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+        ASKED+=("${2#pipeline_}_$3")
     }
 
     for model in "${MODELS[@]}"; do

@@ -30,6 +30,7 @@ source "$TIPC/lib/dry_run.sh"
 # shellcheck source=test_tipc/lib/serving_plan.sh
 source "$TIPC/lib/serving_plan.sh"
 
+COMPARE=tools/compare_serving.py
 STAGES=(prepare model convert 'server|client|stop' agree)
 
 main() {
@@ -164,7 +165,7 @@ agree() { # every answer with what predict_cls.py predicts, with the same settin
     fi
     mapfile -t options < <(inference_options)
     FACTS="$(model_fact) $(service_fact)" run_step "agree $name" "${RUN[output_dir]}/agree_$name.log" "${VALUE[serving_dir]}" python \
-        "$(from_serving_dir tools/compare_serving.py)" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
+        "$(from_serving_dir "$COMPARE")" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
         "${options[@]}" --save "${RUN[served_output]}/agree_$name.json" "${answers[@]}"
 }
 

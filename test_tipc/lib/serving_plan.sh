@@ -5,7 +5,7 @@
 declare -A RUN VALUE VARIANT # see common_func.sh, config.sh and serving_config.sh
 declare -a COMMAND           # see command.sh
 
-plan_service() { # after plan_only
+plan_service() { # after plan_only; COMPARE is the script of the step agree
     local model notes=''
     find_model() { RUN[model_dir]=${VALUE[dirname]%/}; }
     structure_in() { echo "${VALUE[model_filename]}"; }
@@ -37,7 +37,7 @@ plan_service() { # after plan_only
     [[ -z $notes ]] || echo "note: the lines op.${RUN[op]}.… do not set$notes: it runs as the service's own config says"
     if ((${#MODELS[@]} > 1)); then
         agree() { skip_step "agree ${VARIANT[name]}" "a system of ${#MODELS[@]} models (${MODELS[*]%_}) is not compared"; }
-    elif [[ ! -f tools/compare_serving.py ]]; then
-        agree() { skip_step "agree ${VARIANT[name]}" "this project has no tools/compare_serving.py"; }
+    elif [[ ! -f $COMPARE ]]; then
+        agree() { skip_step "agree ${VARIANT[name]}" "this project has no $COMPARE"; }
     fi
 }

@@ -35,7 +35,8 @@ def test_the_tables_have_the_values_of_the_config(language):
 
 
 def test_the_command_of_the_document_runs_every_combination():
-    (command,) = set(re.findall(r"```bash\n(bash test_tipc/test_serving.sh \\\n.*_options.txt serving_infer)\n```", DOCUMENT))
+    pattern = r"```bash\n(bash test_tipc/test_serving.sh \\\n.*_options.txt serving_infer)\n```"
+    (command,) = re.findall(pattern, DOCUMENT)
     run = bash(f'cd "$0" && {command} --dry_run')
     assert run.status == 0, run.err
     planned = re.findall(r"^server (cpu_\S+): \(in ", run.out, re.MULTILINE)

@@ -87,9 +87,13 @@ take_models() { # sets MODELS; the fields of an only model get the names that th
         MODELS+=("${field%dirname}")
     done
     ((${#MODELS[@]} > 0)) || die "$CONFIG_FILE:$(last_line): the line '--dirname:FOLDER' is missing"
+    for model in "${MODELS[@]}"; do
+        for part in dirname serving_server serving_client; do
+            [[ -n ${LINE[$model$part]:-} ]] || die "$CONFIG_FILE:$(last_line): the line '--$model$part:FOLDER' is missing"
+        done
+    done
     model=${MODELS[0]}
     for part in dirname serving_server serving_client; do
-        [[ -n ${LINE[$model$part]:-} ]] || die "$CONFIG_FILE:$(last_line): the line '--$model$part:FOLDER' is missing"
         KEY[$part]=--$part VALUE[$part]=${VALUE[$model$part]} LINE[$part]=${LINE[$model$part]}
     done
 }

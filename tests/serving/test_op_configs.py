@@ -114,6 +114,13 @@ def test_a_system_of_two_models_is_planned_and_not_run():
     assert_one_error(refused, f"{config.name}:10: a system of 2 models (det rec)", "--dry_run prints the plan")
 
 
+def test_a_system_without_a_folder_of_its_second_model(tmp_path):
+    text = (OFFICIAL / "paddleocr_2.6_system.txt").read_text()
+    path = tmp_path / "serving.txt"
+    path.write_text(text.replace("--rec_serving_client:./deploy/pdserving/ppocr_rec_v2_client/\n", ""))
+    assert_one_error(plan(path), f"{path}:22: the line '--rec_serving_client:FOLDER' is missing")
+
+
 def test_settings_of_an_operator_that_is_not_served():
     config = OFFICIAL / "paddleocr_2.6_rec.txt"
     refused = bash('bash "$0/test_tipc/test_serving.sh" "$1"', config)

@@ -62,6 +62,7 @@ class ImageOp(Op):
                 self.topk(engine.run(stack_images(samples[:1] * size)))
             self.engines.put(engine)
         self.engine_name = engine.name
+        self.precision = options.precision if self.engine_name == "tensorrt" else "fp32"
         logger.info(f"{self.name}: {self.concurrency} x {engine.name} with {model_dir}")
 
     def init_client(self, client_config, server_endpoints):

@@ -111,8 +111,7 @@ class Server(PipelineServer):
         gateway.start()
         for op in self._used_op:
             if isinstance(op, ImageOp):
-                precision = self._conf["op"][op.name]["local_service_conf"]["precision"]  # config.py has checked it
-                print(f"engine: {op.engine_name}\nprecision: {precision}")
+                print(f"engine: {op.engine_name}\nprecision: {op.precision}")
         http = f"http://{self._host}:{self._conf['http_port']}/{self._name}/prediction"
         print(f"listening: {http} and grpc {self._host}:{self._conf['rpc_port']}", flush=True)
         executor = servicer._dag_executor

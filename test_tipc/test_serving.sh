@@ -2,7 +2,7 @@
 # Certify a model as a service: convert it, start Paddle Serving, send images over HTTP and gRPC, and prove that every
 # answer is, bit by bit, what predict_cls.py predicts.
 #
-#   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
+#   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence] [--project FOLDER] [--dry_run]
 #   bash test_tipc/test_serving.sh test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt serving_infer
 #
 # CONFIG: that file by default. MODE: serving_infer, the only one.
@@ -11,6 +11,7 @@
 # TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is
 # kept with --evidence only); TIPC_SERVING_PORTS=18080,9993 fixes the ports for HTTP and gRPC, which are free ones
 # otherwise; TIPC_SERVING_SECONDS=120 is how long the server may take to start.
+# --dry_run prints what would be run, and runs and writes nothing; with --project, for a config of another project.
 # Leaves logs, results_serving.log, summary.json and junit.xml in test_tipc/output/<model>/serving_infer/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 
@@ -20,22 +21,34 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$TIPC/lib/service.sh"
 # shellcheck source=test_tipc/lib/serving_config.sh
 source "$TIPC/lib/serving_config.sh"
+# shellcheck source=test_tipc/lib/serving_ops.sh
+source "$TIPC/lib/serving_ops.sh"
 # shellcheck source=test_tipc/lib/serving.sh
 source "$TIPC/lib/serving.sh"
+# shellcheck source=test_tipc/lib/dry_run.sh
+source "$TIPC/lib/dry_run.sh"
+# shellcheck source=test_tipc/lib/serving_plan.sh
+source "$TIPC/lib/serving_plan.sh"
 
+COMPARE=tools/compare_serving.py
 STAGES=(prepare model convert 'server|client|stop' agree)
 
 main() {
-    local device
-    parse_chain_options -- "$@"
+    local name
+    parse_chain_options '--project=.+=a folder' --dry_run -- "$@"
     ((${#ARGUMENTS[@]} <= 2)) || die "usage: bash test_tipc/test_serving.sh [CONFIG] [MODE] (see --help)"
     RUN[mode]=${ARGUMENTS[1]:-serving_infer}
     [[ ${RUN[mode]} == serving_infer ]] || die "unknown mode '${RUN[mode]}'; expected serving_infer"
+    [[ -z ${RUN[project]} || -n ${RUN[dry_run]} ]] ||
+        die "--project needs --dry_run: the service of another project is planned from here, and run with a copy of" \
+            "test_tipc in that project"
     read_serving_environment
     find_config "${ARGUMENTS[0]:-$ROOT/test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt}"
     read_serving_config
+    [[ -z ${RUN[dry_run]} ]] || { plan_only && plan_service; }
 
-    begin_chain results_serving.log bash test_tipc/prepare.sh "${RUN[config]}" "${RUN[mode]}" # stage 0
+    begin_chain results_serving.log bash "$(tool prepare.sh)" "${RUN[config]}" "${RUN[mode]}" \
+        ${RUN[project]:+--project "$ROOT"} # stage 0
     note_inputs
     name_serving_folders
     if ! find_model; then
@@ -43,19 +56,22 @@ main() {
     elif ! convert; then
         not_run server client agree "the conversion failed"
     else
-        for device in "${DEVICES[@]}"; do certify_service "$device"; done
+        for name in "${VARIANTS[@]}"; do certify_service "$name"; done
+        leave_out_cpp
         ARTEFACTS=("${RUN[model_dir]}" "${RUN[server_dir]}")
     fi
     finish
 }
 
-certify_service() { # DEVICE
+certify_service() { # NAME of VARIANTS
     RUN[tag]=$1
-    if [[ $1 == gpu ]] && ((RUN[gpus] == 0)); then
-        ! in_stage 3 || skip_step "server gpu" "no GPU that this Paddle can use"
-    elif serve_and_ask "$1"; then
-        agree "$1"
+    choose_variant "$1"
+    if [[ -n ${VARIANT[skip]} ]]; then
+        ! in_stage 3 || skip_step "server $1" "${VARIANT[skip]}"
+    elif serve_and_ask; then
+        agree
     fi
+    RUN[tag]=''
 }
 
 find_model() { # sets RUN[model_dir]: the config's folder; else what the base chain has exported; else a new export
@@ -81,63 +97,76 @@ export_model() { # CONFIG: by the base chain, of the provided weights, or of a s
         bash test_tipc/test_train_inference_python.sh "$1" "$mode" "${stages[@]}"
 }
 
-convert() {
-    local structure
+convert() { # each model of the config
+    local model
     in_stage 2 || return 0
+    for model in "${MODELS[@]}"; do
+        name_serving_folders "$model"
+        ((${#MODELS[@]} == 1)) || RUN[model_dir]=${VALUE[${model}dirname]%/}
+        convert_model "convert${model:+ ${model%_}}" || return
+    done
+}
+
+convert_model() { # STEP: that in RUN[model_dir]
+    local structure
+    local -a names=(--fetch_alias_names prediction) # as our service reads it
     structure=$(structure_in "${RUN[model_dir]}")
     [[ $structure == "${VALUE[model_filename]}" ]] ||
         echo "note: ${RUN[model_dir]} has $structure, Paddle 3's format of ${VALUE[model_filename]}; converting that"
     begin_command trans_model
-    # Paddle Serving's own converter works with no Paddle since 2.5
-    [[ "${COMMAND[*]:1}" != '-m paddle_serving_client.convert' ]] || COMMAND=(python deploy/paddleserving/convert.py)
+    if [[ "${COMMAND[*]:1}" == '-m paddle_serving_client.convert' ]]; then # which works with no Paddle since 2.5
+        if [[ -f deploy/paddleserving/convert.py ]]; then COMMAND=(python deploy/paddleserving/convert.py); else names=(); fi
+    fi
     add_field dirname "${RUN[model_dir]}"
     add_field model_filename "$structure"
     add_field params_filename
     add_field serving_server "${RUN[server_dir]}"
     add_field serving_client "${RUN[client_dir]}"
-    FACTS=$(model_fact) EXPECT=new_service_model run_step convert "${RUN[output_dir]}/convert.log" . \
-        "${COMMAND[@]}" --fetch_alias_names prediction
+    FACTS=$(model_fact) EXPECT=new_service_model run_step "$1" "${RUN[output_dir]}/${1// /_}.log" . \
+        "${COMMAND[@]}" "${names[@]}"
 }
 
-serve_and_ask() { # DEVICE: every client's answers in answers_<device>_<client>.json; fails when nothing was served
+serve_and_ask() { # every client's answers in answers_<variant>_<client>_<batch size>.json; fails when nothing was served
     local client
     in_stage 3 || return 0
-    start_server "$1" || return
+    ASKED=()
+    start_server || return
     while IFS= read -r client; do
-        ask "$1" "$client" 1
+        ask "$client" "${VARIANT[batch_size]:-1}"
     done < <(split_list "${VALUE[pipeline]}")
-    ask "$1" "$(split_list "${VALUE[pipeline]}" | head -n 1)" 4
-    end_server "$1"
+    [[ -n ${VARIANT[batch_size]} ]] || ask "$(split_list "${VALUE[pipeline]}" | head -n 1)" 4
+    end_server
 }
 
-ask() { # DEVICE CLIENT BATCH_SIZE: one client asks for all images; sets RUN[answers], the file of its answers
-    local name where=(--url "${RUN[http]}") answers
-    split_words "$2"
+ask() { # CLIENT BATCH_SIZE: one client asks for all images; sets RUN[answers], the file of its answers
+    local name where=(--url "${RUN[http]}") answers protocol=HTTP size=" batchsize $2"
+    split_words "$1"
     name=$(basename -- "${WORDS[0]}" .py)
     name=${name%_client}
-    answers=answers_${1}_${name#pipeline_}_$3.json
+    answers=answers_${VARIANT[name]}_${name#pipeline_}_$2.json
     RUN[answers]=${RUN[output_dir]}/$answers
-    [[ $name != *rpc* ]] || where=(--endpoint "${RUN[grpc]}")
+    [[ $name != *rpc* ]] || protocol=gRPC where=(--endpoint "${RUN[grpc]}")
     COMMAND=(python "${WORDS[@]}" "${where[@]}")
     add_image
-    COMMAND+=(--batch_size "$3" --save "${RUN[served_output]}/$answers"
+    COMMAND+=(--batch_size "$2" --save "${RUN[served_output]}/$answers"
         --save_request "${RUN[served_output]}/${answers/answers/request}")
-    FACTS=$(service_fact) EXPECT=new_answers run_step "client $1 $name batchsize $3" \
-        "${RUN[output_dir]}/python_client_${1}_${name}_batchsize_$3.log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    [[ -z ${VARIANT[batch_size]} ]] || size='' # it is in the variant's name
+    run_client "client ${VARIANT[name]} $name$size" "$name" "$2" "$protocol"
 }
 
-agree() { # DEVICE: every answer is, bit by bit, what predict_cls.py predicts
+agree() { # every answer is, bit by bit, what predict_cls.py predicts with the same settings
+    local name=${VARIANT[name]}
     local -a answers options
     in_stage 4 || return 0
-    mapfile -t answers < <(saved_answers "$1")
+    mapfile -t answers < <(saved_answers)
     if ((${#answers[@]} == 0)); then
-        not_run "agree $1" "there are no answers"
+        was_left_out "server $name" || not_run "agree $name" "there are no answers"
         return
     fi
-    mapfile -t options < <(inference_options "$1")
-    FACTS="$(model_fact) $(service_fact)" run_step "agree $1" "${RUN[output_dir]}/agree_$1.log" "${VALUE[serving_dir]}" python \
-        "$(from_serving_dir tools/compare_serving.py)" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
-        "${options[@]}" --save "${RUN[served_output]}/agree_$1.json" "${answers[@]}"
+    mapfile -t options < <(inference_options)
+    FACTS="$(model_fact) $(service_fact)" run_step "agree $name" "${RUN[output_dir]}/agree_$name.log" "${VALUE[serving_dir]}" python \
+        "$(from_serving_dir "$COMPARE")" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
+        "${options[@]}" --save "${RUN[served_output]}/agree_$name.json" "${answers[@]}"
 }
 
 main "$@"

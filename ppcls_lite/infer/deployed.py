@@ -1,6 +1,7 @@
 """What the scripts in `deploy/python/` do: predict images with an exported model, as a prediction config says."""
 
 import sys
+from dataclasses import replace
 from functools import partial
 
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector

@@ -7,6 +7,7 @@ from ppcls_lite.serving.request import Limits
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import load_config, read_yaml
 from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.schema import PATH
 
 _TOP = {
@@ -52,6 +53,7 @@ _LOCAL = {
     "mem_optim": bool,
     "precision": str,
     "use_mkldnn": bool,
+    "use_trt": bool,
     "use_calib": bool,
     "mkldnn_cache_capacity": int,
     "mkldnn_op_list": list,
@@ -60,6 +62,7 @@ _LOCAL = {
     "workdir": str,
 }
 STATED = "stated"  # added to an operator: its `local_service_conf` before Paddle Serving puts its own defaults there
+_PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def load_service_config(path, overrides=()):
@@ -85,6 +88,7 @@ def load_service_config(path, overrides=()):
     written = load_config(path, (), schema)
     config = load_config(path, overrides, schema)
     _check_names(config, schema, path)
+    _apply_switches(config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf")
     for key, place in (("inference_config", ()), ("model_config", ("local_service_conf",))):
         _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
     config["op"][name][STATED] = _without_null(config["op"][name].get("local_service_conf"))
@@ -96,6 +100,41 @@ def load_service_config(path, overrides=()):
 
 def _without_null(section):
     return {key: value for key, value in (section or {}).items() if value is not None}
+
+
+def _apply_switches(local, where):
+    """Write what `use_trt` and `use_mkldnn` mean into `device_type` and `engine`; UserError where they contradict.
+
+    A switch that is not set, or null, changes nothing; Paddle Serving itself would take it for False.
+    """
+    if local.get("thread_num") is not None:
+        checks.whole(f"{where}.thread_num", local["thread_num"])
+    device, tensorrt, onednn = local.get("device_type"), local.get("use_trt"), local.get("use_mkldnn")
+    gpu = bool(local.get("devices")) if device in (None, -1) else device > 0
+    if local.get("devices") and not gpu:
+        logger.warning(f"{where}.devices: {local['devices']} is not used, since device_type: 0 is the CPU")
+    if tensorrt and not gpu:
+        raise UserError(f'{where}.use_trt: True needs a GPU: devices: "0", and no device_type of a CPU')
+    if tensorrt is False and device == 2:
+        raise UserError(f"{where}.use_trt: False, and device_type: 2 is TensorRT; set one of them")
+    if tensorrt:
+        local["device_type"] = 2
+    _check_precision(local, where)
+    engine = local.get("engine")
+    if onednn and gpu:
+        raise UserError(f"{where}.use_mkldnn: True, and oneDNN computes on a CPU only")
+    if engine and onednn is not None and onednn != (engine == "onednn"):
+        raise UserError(f"{where}.use_mkldnn: {onednn}, and engine: {engine}; set one of them")
+    if onednn is not None and not gpu:
+        local["engine"] = "onednn" if onednn else engine or "paddle"
+
+
+def _check_precision(local, where):
+    precision = local.get("precision") or "fp32"
+    if precision not in _PRECISIONS:
+        raise UserError(f"{where}.precision: expected {', '.join(_PRECISIONS)}, found {precision!r:.80}")
+    if precision != "fp32" and local.get("device_type") != 2:
+        raise UserError(f"{where}.precision: {precision} needs TensorRT (use_trt: True, or device_type: 2)")
 
 
 def _check_names(config, schema, path):

@@ -56,6 +56,7 @@ class ImageOp(Op):
         cv2.setNumThreads(self.engines.threads)  # as many as an engine: parallel work is on images
         self.topk(self.engines.predict(stack_images(samples[:1])))  # checks transforms and scores
         self.engine_name = self.engines.name
+        self.precision = options.precision if self.engine_name == "tensorrt" else "fp32"
         logger.info(
             f"{self.name}: {self.concurrency} x {self.engine_name} with {model_dir}: threads {self.engines.threads} "
             f"(predict_cls.py {options.cpu_num_threads}), at most {self.engines.together} images together"

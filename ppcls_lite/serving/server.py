@@ -4,6 +4,7 @@ import ctypes
 import signal
 import socket
 import threading
+from collections import Counter
 from concurrent import futures
 
 import grpc
@@ -35,13 +36,17 @@ class CheckedRequestOp(RequestOp):
     def __init__(self, limits):
         super().__init__()
         self.limits = limits
+        self.requests, self._counting = Counter(), threading.Lock()  # {images: how many requests of so many}
 
     def unpack_request_package(self, request):
         """({key: value}, logid, None, "") or ({}, logid, err_no, err_msg)."""
         try:
             if request.tensors:
                 raise RequestError(Code.FORM, 'tensors are not accepted; expected key ["image"] and value [base64]')
-            return check_form(list(request.key), list(request.value), self.limits), request.logid, None, ""
+            texts = check_form(list(request.key), list(request.value), self.limits)
+            with self._counting:
+                self.requests[len(texts)] += 1
+            return texts, request.logid, None, ""
         except RequestError as error:
             return {}, request.logid, error.code, str(error)
 
@@ -58,7 +63,8 @@ class Service(WebService):
         """Bind the ports, and load the models of the config's operators; UserError names what cannot be used."""
         quiet_logs()
         ImageOp.limits = self.limits
-        last = self.get_pipeline_response(CheckedRequestOp(self.limits))
+        self._server.request_op = CheckedRequestOp(self.limits)
+        last = self.get_pipeline_response(self._server.request_op)
         self._server.set_response_op(ResponseOp(input_ops=[last]))
         self._server.prepare_server(yml_file=yml_file, yml_dict=yml_dict)
 
@@ -105,7 +111,7 @@ class Server(PipelineServer):
         gateway.start()
         for op in self._used_op:
             if isinstance(op, ImageOp):
-                print(f"engine: {op.engine_name}")
+                print(f"engine: {op.engine_name}\nprecision: {op.precision}")
         http = f"http://{self._host}:{self._conf['http_port']}/{self._name}/prediction"
         print(f"listening: {http} and grpc {self._host}:{self._conf['rpc_port']}", flush=True)
         executor = servicer._dag_executor
@@ -116,6 +122,17 @@ class Server(PipelineServer):
         print("stopping", flush=True)
         gateway.shutdown()
         self._grpc.stop(GRACE_SECONDS).wait()
+        print(f"asked: {listed(self.request_op.requests)}", flush=True)
+
+
+def listed(requests):
+    """`2 requests of 1 image, 6 requests of 6 images` of {1: 2, 6: 6}; test_tipc/lib/serving_effect.py reads it."""
+
+    def counted(number, noun):
+        return f"{number} {noun}{'' if number == 1 else 's'}"
+
+    parts = (f"{counted(count, 'request')} of {counted(size, 'image')}" for size, count in sorted(requests.items()))
+    return ", ".join(parts) or "nothing"
 
 
 def return_memory():

@@ -5,7 +5,8 @@
 
 Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and
 accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients, a request and its
-answers. All files in a folder are of one training (or device): those of further ones are in folders of their own.
+answers; of one that was tried with several settings, the log of a client for each, in the folder serving_options. All
+files in a folder are of one training (or device): those of further ones are in folders of their own.
 Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
 there are no curves of a log without a loss, which was not judged.
 Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Only a training, or a service, is
@@ -42,6 +43,7 @@ SERVING_LOGS = {
     "answers.json": "answers_{tag}_*http_1.json",
     "agree.log": "agree_{tag}.log",
 }
+OPTIONS_LOGS = "server_infer_*.log"  # of a service that was tried with several settings
 MAIN_MODE = "lite_train_lite_infer"
 
 
@@ -57,6 +59,14 @@ def files_of(folder, steps, tag, mode):
         found["log_train.txt"] = [path for path in trained if path.is_file()]
     found["summary.json"] = [folder / "summary.json"]
     return {name: paths[0] for name, paths in found.items() if paths}
+
+
+def files_of_options(folder, steps):
+    """{name: file} of a service that was tried with several settings: a client's log for each, whose end says them."""
+    logs = [Path(step.log) for step in steps if step.kind == "client" and step.log]
+    logs = [path for path in logs if path.match(OPTIONS_LOGS) and path.is_file()]
+    record = [folder / "results_serving.log", folder / "summary.json"] if logs else []
+    return {path.name: path for path in [*logs, *record]}
 
 
 def read_curves(files, is_judged):
@@ -83,11 +93,22 @@ def keep(files, target, title, is_judged):
         elif curves:
             draw_curves(curves, fresh / "curves.png", title)
         # what this run has not is of another one; a folder that a kill left half renewed has no summary
-        for name in ("summary.json", *sorted({*LOGS, *SERVING_LOGS, "predict_inference_engine.log", "curves.png"})):
+        stale = {*LOGS, *SERVING_LOGS, "predict_inference_engine.log", "curves.png"}
+        stale |= {path.name for path in target.glob(OPTIONS_LOGS)}
+        for name in ("summary.json", *sorted(stale)):
             if name == "summary.json" or not (fresh / name).exists():
                 (target / name).unlink(missing_ok=True)
         for path in sorted(fresh.iterdir(), key=lambda path: path.name == "summary.json"):
             path.replace(target / path.name)
+
+
+def keep_options(files, target, renew):
+    """The logs of `files_of_options`, in one folder."""
+    if (target / "summary.json").is_file() and not renew:
+        print(f"evidence: {target} is kept as it is; --evidence renews it")
+    else:
+        keep(files, target, target.name, is_judged=False)
+        print(f"evidence: {target}")
 
 
 def main():
@@ -108,6 +129,9 @@ def main():
     elif args.mode != MAIN_MODE or (target / "training.json").is_file():  # the folder holds a whole training already
         target = target / args.mode
     if args.mode == "whole_infer":
+        return
+    if args.mode == SERVING and (files := files_of_options(args.folder, steps)):
+        keep_options(files, args.to / args.model / "serving_options", args.renew)
         return
     needed = "python_server.log" if args.mode == SERVING else "log_train.txt"
     for number, tag in enumerate(tags_that_ran(steps)):

@@ -44,17 +44,23 @@ LABELS = {"train": "final loss {}", "agree": "{} {}"}
 
 
 def titles(steps):
-    """A title for each step: its name, with the training's tag where there are several trainings."""
+    """A title for each step: its name, with the training's tag where there are several, and it is not in the name."""
     several = len(tags_that_ran(steps)) > 1
-    return [f"{step.name} ({step.tag})" if several and step.tag else step.name for step in steps]
+    return [
+        f"{step.name} ({step.tag})" if several and step.tag not in step.name.split(" ") and step.tag else step.name
+        for step in steps
+    ]
 
 
 def engines(step):
     """[{"engine", "settings": [{"name", "requested", "in_effect", "why"}]}] of the engines that its log tells of."""
-    if not step.log or not Path(step.log).is_file():
-        return []
+    return engines_in(step.log) if step.log and Path(step.log).is_file() else []
+
+
+def engines_in(log):
+    """The same of the file `log`."""
     found = []
-    for name, listed in ENGINE.findall(Path(step.log).read_text(encoding="utf-8", errors="replace")):
+    for name, listed in ENGINE.findall(Path(log).read_text(encoding="utf-8", errors="replace")):
         matches = list(map(SETTING.fullmatch, listed.split("; ")))
         if all(matches):
             found.append({"engine": name, "settings": [_setting(*match.groups()) for match in matches]})
@@ -80,7 +86,7 @@ def _is_as_requested(setting):
 
 def figure(step):
     """What the step achieved, read from its log; its reason where it has none."""
-    if step.kind == "infer" and step.result == PASSED:
+    if step.kind in ("infer", "server") and step.result == PASSED:
         return "; ".join(in_effect(one["settings"]) for one in engines(step))
     if step.name == "agree observed" and step.result == PASSED and Path(step.log).is_file():
         return observed(Path(step.log).read_text(encoding="utf-8", errors="replace"))

@@ -2,11 +2,14 @@
 # What the steps of test_serving.sh need: folders, the model to serve, and starting and stopping the server.
 # Sourced after service.sh and serving_config.sh. More names of RUN:
 #   http_port rpc_port seconds     the server's ports and how long it may take to start
+#   model_dir                      the exported model
 #   served_output server_dir client_dir    the output folder as the server sees it, and the converted model
 #   http grpc                      where the server listens
 #   answers                        the file of a client's answers
 
-declare -A RUN # see common_func.sh
+declare -A RUN VARIANT # see common_func.sh and serving_config.sh
+declare -a MODELS      # see serving_config.sh
+declare -a ASKED=()    # the files of the answers of the current variant's clients
 
 read_serving_environment() {
     RUN[seconds]=${TIPC_SERVING_SECONDS:-120} RUN[http_port]=0 RUN[rpc_port]=0
@@ -17,10 +20,11 @@ read_serving_environment() {
     RUN[http_port]=${BASH_REMATCH[1]} RUN[rpc_port]=${BASH_REMATCH[2]}
 }
 
-name_serving_folders() { # RUN[served_output] is the output folder as seen from serving_dir, where server and clients run
+name_serving_folders() { # [PREFIX of a model]: RUN[served_output] is the output folder as seen from serving_dir, where
+    # server and clients run
     RUN[served_output]=$(from_serving_dir "${RUN[output_dir]}")
-    RUN[server_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[serving_server]}")
-    RUN[client_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[serving_client]}")
+    RUN[server_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[${1:-}serving_server]}")
+    RUN[client_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[${1:-}serving_client]}")
 }
 
 # -------------------------------------------------------------------------------------------------------- the model
@@ -74,10 +78,26 @@ new_service_model() { # EXPECT of convert
     return 1
 }
 
-new_answers() { # EXPECT of a client
-    is_new "${RUN[answers]}" && return
-    STEP[reason]="it left no answers in ${RUN[answers]}"
-    return 1
+run_client() { # STEP CLIENT BATCH_SIZE PROTOCOL: run COMMAND; adds its answers to ASKED
+    PROTOCOL=$4 FACTS=$(service_fact) EXPECT=new_answers run_step "$1" \
+        "$(client_log "$2" "$3")" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    [[ ! -f ${RUN[answers]} ]] || ASKED+=("${RUN[answers]}")
+}
+
+new_answers() { # EXPECT of a client; where the config has settings, the log ends with what is in effect, in AutoLog's form
+    local said
+    if ! is_new "${RUN[answers]}"; then
+        STEP[reason]="it left no answers in ${RUN[answers]}"
+        return 1
+    fi
+    [[ -n ${VARIANT[expected]} ]] || return 0
+    if said=$(effect summary --answers "${RUN[answers]}" --model_name "${RUN[model]}" --data "$(images_asked)" \
+        --protocol "${PROTOCOL:-HTTP}" --versions "${RUN[versions]}"); then
+        printf '%s\n' "$said" | tee -a "${STEP[log]}"
+    else
+        STEP[reason]=${said#error: }
+        return 1
+    fi
 }
 
 model_fact() { # print what a step that reads the exported model notes
@@ -90,19 +110,32 @@ service_fact() { # print what a step that uses the converted model notes
 
 # ------------------------------------------------------------------------------------------------------- the server
 
-start_server() { # DEVICE: start it and wait until it is ready; sets RUN[http] and RUN[grpc], where it listens
-    local device=$1 type=0 identity='' log=${RUN[output_dir]}/python_server_$1.log reason
-    local conf=op.${RUN[op]}.local_service_conf
-    [[ $device == cpu ]] || type=1 identity=${RUN[gpu]}
+server_command() { # sets COMMAND: the web service of VARIANT
+    local model word conf=local_service_conf
     begin_command web_service
-    COMMAND+=(-o "http_port=${RUN[http_port]}" "rpc_port=${RUN[rpc_port]}"
-        "$conf.model_config=$(from_serving_dir "${RUN[server_dir]}")" "$conf.device_type=$type" "$conf.devices=$identity")
-    FACTS=$(service_fact) begin_step "server $device" "$log"
+    find_open_option
+    [[ -n $OPEN_OPTION ]] || COMMAND+=(-o)
+    add_words "http_port=${RUN[http_port]}" "rpc_port=${RUN[rpc_port]}"
+    for model in "${MODELS[@]}"; do
+        name_serving_folders "$model"
+        model=${model%_}
+        add_words "op.${model:-${RUN[op]}}.$conf.model_config=$(from_serving_dir "${RUN[server_dir]}")"
+    done
+    split_words "${VARIANT[options]}"
+    for word in "${WORDS[@]}"; do add_words "op.${RUN[op]}.$conf.$word"; done
+}
+
+start_server() { # start that of VARIANT, and wait until it is ready; sets RUN[http] and RUN[grpc], where it listens. Fails
+    # where it does not start, and where what it was told is not in effect
+    local log=${RUN[output_dir]}/python_server_${VARIANT[name]}.log reason
+    server_command
+    FACTS=$(service_fact) begin_step "server ${VARIANT[name]}" "$log"
     printf '\n==== %s ====\n' "${STEP[name]}"
     SERVING_LOG_PATH=${RUN[served_output]} SERVING_HOME=${RUN[served_output]} start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
     if wait_for_service "${RUN[seconds]}" service_is_ready; then
         grep -a '^# ' "$log"
-        grep -a -E '^(engine|listening): ' "$log"
+        grep -a -E '^(engine|precision|listening): ' "$log"
+        settings_in_effect || return
         report_status 0 "$log" "${COMMAND[@]}"
         end_step passed ''
         return
@@ -110,12 +143,50 @@ start_server() { # DEVICE: start it and wait until it is ready; sets RUN[http] a
     reason="not ready after ${RUN[seconds]} seconds"
     service_runs || reason="ended before it was ready"
     stop_service
-    report_status 1 "$log" "${COMMAND[@]}"
-    end_step failed "$reason"
-    echo "the server: $reason"
-    print_end "$log"
-    not_run "client $device" "agree $device" "the server was not ready"
+    if ((SERVICE[status] == 77)) && [[ -n ${VARIANT[expected]} ]]; then
+        leave_out_server "$(last_words "$log")"
+    else
+        fail_server "$reason"
+    fi
     return 1
+}
+
+settings_in_effect() { # whether what the config sets is in effect in the running service, as its log says; else it is ended
+    local said status
+    local -a expected
+    [[ -n ${VARIANT[expected]} ]] || return 0
+    read -r -a expected <<<"${VARIANT[expected]}"
+    said=$(effect settings --expected "${expected[@]}")
+    status=$?
+    printf '%s\n' "$said"
+    ((status)) || return 0
+    stop_service
+    said=${said##*$'\n'}
+    if ((status == 77)); then leave_out_server "$said"; else fail_server "${said#error: }"; fi
+    return 1
+}
+
+effect() { # WHAT OPTION...: what serving_effect.py prints about the service's log, errors included; its exit status
+    "${RUN[python]}" "$TIPC/lib/serving_effect.py" "$1" --log "${SERVICE[log]}" \
+        --batch_size "${VARIANT[batch_size]}" "${@:2}" 2>&1
+}
+
+leave_out_server() { # REASON: the step is skipped, and so are those that need the server
+    printf '\n==== %s: skipped (%s) ====\n' "${STEP[name]}" "$1"
+    end_step skipped "$1"
+}
+
+was_left_out() { # STEP: whether the record says that it was skipped
+    STEP_NAME=$1 awk -F '\t' '$2 == ENVIRON["STEP_NAME"] { result = $3 } END { exit result != "skipped" }' \
+        "${RUN[output_dir]}/steps.tsv"
+}
+
+fail_server() { # REASON
+    report_status 1 "${STEP[log]}" "${COMMAND[@]}"
+    printf 'the server: %s\n' "$1"
+    print_end "${STEP[log]}"
+    end_step failed "$1"
+    not_run "client ${VARIANT[name]}" "agree ${VARIANT[name]}" "the server was not ready"
 }
 
 service_is_ready() { # ask it at the address that its log names
@@ -125,41 +196,70 @@ service_is_ready() { # ask it at the address that its log names
     answers_http "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}" "/${RUN[op]}/ready"
 }
 
-end_server() { # DEVICE: stop it, and record whether it had ended before
-    local lived=1
-    begin_step "stop $1" "${SERVICE[log]}"
+end_server() { # stop it; it fails where it had ended before, or was not asked in the batches that the config says
+    local lived=1 reason=''
+    begin_step "stop ${VARIANT[name]}" "${SERVICE[log]}"
     service_runs || lived=0
     stop_service
     if ((!lived)); then
-        end_step failed "the server ended by itself, exit code ${SERVICE[status]}"
+        reason="the server ended by itself, exit code ${SERVICE[status]}"
     elif ((SERVICE[status])); then
-        end_step failed "exit code ${SERVICE[status]}"
-    else
-        end_step passed ''
+        reason="exit code ${SERVICE[status]}"
+    elif [[ -n ${VARIANT[expected]} ]] && ((${#ASKED[@]} > 0)); then
+        reason=$(effect batches --answers "${ASKED[@]}") && echo "$reason" && reason=''
     fi
+    if [[ -z $reason ]]; then end_step passed ''; else end_step failed "${reason#error: }"; fi
     printf '\n# ended: exit code %d\n' "${SERVICE[status]}" >>"${SERVICE[log]}"
 }
 
 # ------------------------------------------------------------------------------------------------------ the answers
 
 add_image() { # the images that the config names, or else test_images
-    if is_set image; then add_field image; else COMMAND+=(--image_dir "$(from_serving_dir test_images)"); fi
+    if is_set image; then
+        add_field image
+    elif [[ " ${COMMAND[*]} " != *' --im'* ]]; then
+        COMMAND+=(--image_dir "$(from_serving_dir test_images)")
+    fi
 }
 
-saved_answers() { # DEVICE: print NAME=FILE per line, as tools/compare_serving.py takes them
+images_asked() { # print what add_image gave to the client
+    local word
+    if is_set image; then
+        echo "${VALUE[image]}"
+        return
+    fi
+    for word in "${COMMAND[@]}"; do [[ $word != --im*=* ]] || { echo "${word#*=}" && return; }; done
+    from_serving_dir test_images
+}
+
+client_log() { # CLIENT BATCH_SIZE: print the path of its log
+    local name=${VARIANT[name]} client=''
+    if [[ -z ${VARIANT[expected]} ]]; then
+        echo "${RUN[output_dir]}/python_client_${name}_${1}_batchsize_$2.log"
+        return
+    fi
+    # PaddleOCR's document has no client in this name, its script has, between the device and the settings
+    [[ ${VALUE[pipeline]} != *'|'* ]] || client=_$1
+    echo "${RUN[output_dir]}/server_infer_${VARIANT[device]}${client}_${name#*_}.log"
+}
+
+saved_answers() { # print NAME=FILE per line, as tools/compare_serving.py takes them
     local path name
-    for path in "${RUN[output_dir]}/answers_$1"_*.json; do
-        name=${path##*/answers_"$1"_}
+    for path in "${RUN[output_dir]}/answers_${VARIANT[name]}"_*.json; do
+        name=${path##*/answers_"${VARIANT[name]}"_}
         [[ ! -f $path ]] || printf '%s\n' "${name%.json}=${RUN[served_output]}/${path##*/}"
     done
 }
 
-inference_options() { # DEVICE: print what tools/compare_serving.py is told of both engines, a word per line
-    local engine
-    if [[ $1 == gpu ]]; then
+inference_options() { # print what tools/compare_serving.py is told of both engines, a word per line
+    local engine word
+    if [[ -n ${VARIANT[reference]} ]]; then
+        for word in ${VARIANT[reference]}; do printf '%s\n' -o "Global.$word"; done
+    elif [[ ${VARIANT[device]} == gpu ]]; then
         printf '%s\n' -o Global.use_gpu=True -o "Global.gpu_id=${RUN[gpu]}"
     else
         printf '%s\n' -o Global.use_gpu=False
     fi
-    ! engine=$(last_line_with "${RUN[output_dir]}/python_server_$1.log" 'engine: ') || printf '%s\n' --engine "$engine"
+    ! engine=$(last_line_with "${RUN[output_dir]}/python_server_${VARIANT[name]}.log" 'engine: ') ||
+        printf '%s\n' --engine "$engine"
 }

@@ -1,17 +1,38 @@
 #!/usr/bin/env bash
-# The meaning of each line of a serving config, in the dialects of PaddleClas and of PaddlePaddle/models.
-# Sourced after common_func.sh.
+# The meaning of each line of a serving config, in the dialects of PaddleClas and of PaddlePaddle/models; that of
+# PaddleOCR is in serving_ops.sh. Sourced after common_func.sh.
+#
+# Each variant of the service is started, asked, compared and stopped on its own. VARIANT is the current one:
+#   name device          its name in logs and in the record; cpu or gpu
+#   skip                 why it cannot be run here, or empty
+#   options              words for the web service, behind op.NAME.local_service_conf.
+#   expected             what has to be in effect then, as serving_effect.py takes it; nothing where the config sets nothing
+#   reference            the same settings for predict_cls.py, behind Global.; with `expected` only
+#   batch_size           images per request, where the config says it
 
-declare -A RUN # see common_func.sh
+declare -A RUN DIALECT # see common_func.sh and dialects.sh
 
-declare -a DEVICES=() # cpu or gpu, in the order of the config
+declare -a DEVICES=()  # cpu or gpu, in the order of the config
+declare -a VARIANTS=() # the names of all variants; in the dialects of this file, the devices
+declare -a MODELS=('') # the models that the service has, by the prefix of their lines
+declare -A VARIANT=()
 
-read_serving_config() { # read and check RUN[config]; sets RUN[model], RUN[op], RUN[gpu] and DEVICES
+read_serving_config() { # read and check RUN[config]; sets RUN[model], RUN[op], RUN[gpu] and VARIANTS
     local block
     read_config "${RUN[config]}"
     print_notes
-    local -a names=(model_name python)
     block=$(find_block serving_params) || exit 1
+    RUN[op]=''
+    if sets_operators "$block"; then
+        read_op_config "$block"
+    else
+        read_device_config "$block"
+    fi
+}
+
+read_device_config() { # BLOCK: a config whose lines are known by their places
+    local block=$1
+    local -a names=(model_name python)
     [[ $(key_at "$block" 2) != inference_model_url ]] || names+=(inference_model_url) # PaddleClas has it
     names+=(trans_model dirname model_filename params_filename serving_server serving_client serving_dir web_service)
     name_fields "$block" "${names[@]}" pipeline # at least so many lines
@@ -30,6 +51,8 @@ read_serving_config() { # read and check RUN[config]; sets RUN[model], RUN[op], 
     name_fields "$block" "${names[@]}"
     check_serving_keys
     RUN[model]=${VALUE[model_name]}
+    DIALECT=([name]=paddleclas)
+    [[ ${KEY[device]:-} != *local_service_conf* ]] || DIALECT[name]=models
     read_devices
 }
 
@@ -50,7 +73,7 @@ check_serving_keys() {
             die "$CONFIG_FILE:${LINE[$field]}: '${KEY[$field]}' has a quote that is not closed"
     done
     check_model_name
-    [[ -d ${VALUE[serving_dir]} ]] ||
+    [[ -d ${VALUE[serving_dir]} || -n ${RUN[dry_run]:-} ]] ||
         die "$CONFIG_FILE:${LINE[serving_dir]}: serving_dir: there is no folder ${VALUE[serving_dir]:0:200}"
     for field in serving_server serving_client; do
         [[ $(basename -- "${VALUE[$field]}") =~ ^[A-Za-z0-9_] ]] ||
@@ -60,9 +83,8 @@ check_serving_keys() {
         die "$CONFIG_FILE:${LINE[serving_client]}: serving_server and serving_client need folders of different names"
 }
 
-read_devices() { # sets DEVICES, the number of the GPU, and the operator's name
-    local value config
-    DEVICES=() RUN[gpu]=0
+read_devices() { # sets VARIANTS, the number of the GPU, and the operator's name
+    local config
     split_words "${KEY[device]:-}"
     if [[ ${WORDS[*]: -1} =~ ^op\.([A-Za-z0-9_.-]+)\.local_service_conf\.devices$ ]]; then
         RUN[op]=${BASH_REMATCH[1]}
@@ -70,6 +92,13 @@ read_devices() { # sets DEVICES, the number of the GPU, and the operator's name
         config=$(service_config) && RUN[op]=$(first_operator "$config") && [[ -n ${RUN[op]} ]] ||
             die "${VALUE[serving_dir]}/config.yml: expected an operator under op:"
     fi
+    take_devices
+    VARIANTS=("${DEVICES[@]}")
+}
+
+take_devices() { # sets DEVICES and the number of the GPU from the line of the devices
+    local value
+    DEVICES=() RUN[gpu]=0
     while IFS= read -r value; do
         value=${value//[\"\']/}
         case $value in
@@ -86,6 +115,17 @@ read_devices() { # sets DEVICES, the number of the GPU, and the operator's name
     [[ " ${DEVICES[*]} " == *' cpu '* ]] || DEVICES+=(cpu)
 }
 
+choose_variant() { # NAME of VARIANTS: sets VARIANT
+    local options="device_type=0 devices="
+    if [[ ${DIALECT[name]} == paddleocr ]]; then
+        choose_op_variant "$1"
+        return
+    fi
+    [[ $1 == cpu ]] || options="device_type=1 devices=${RUN[gpu]}"
+    VARIANT=([name]=$1 [device]=$1 [skip]='' [options]=$options [expected]='' [reference]='' [batch_size]='')
+    [[ $1 == cpu ]] || ((RUN[gpus] > 0)) || VARIANT[skip]="no GPU that this Paddle can use"
+}
+
 service_config() { # the config file that the web service reads
     local i
     split_words "${VALUE[web_service]}"
@@ -98,18 +138,23 @@ service_config() { # the config file that the web service reads
     echo "${VALUE[serving_dir]}/config.yml"
 }
 
-first_operator() { # FILE: the first key under `op:`
-    local line inside=''
+operators() { # FILE: print the keys directly under `op:`, a line each
+    local line inside='' indent=''
     [[ -r $1 ]] || return
     while IFS= read -r line; do
         if [[ $line =~ ^op: ]]; then
             inside=1
-        elif [[ -n $inside && $line =~ ^[[:space:]]+([A-Za-z0-9_.-]+): ]]; then
-            echo "${BASH_REMATCH[1]}"
-            return
+        elif [[ $line =~ ^[A-Za-z_] ]]; then
+            inside=''
+        elif [[ -n $inside && $line =~ ^([[:space:]]+)[\"\']?([A-Za-z0-9_.-]+)[\"\']?: ]]; then
+            indent=${indent:-${BASH_REMATCH[1]}}
+            [[ ${BASH_REMATCH[1]} != "$indent" ]] || printf '%s\n' "${BASH_REMATCH[2]}"
         fi
     done <"$1"
-    return 1
+}
+
+first_operator() { # FILE
+    operators "$1" | head -n 1
 }
 
 from_serving_dir() { # PATH from the repository's root -> the same as the service and its clients see it

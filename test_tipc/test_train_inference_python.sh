@@ -186,7 +186,7 @@ agree_observed() { # what went into the network and came out of it: in evaluate,
 }
 
 agree() { # of scripts that declare how: evaluation, predictions, printed lines, and a whole list through both engines
-    local -a printed options
+    local -a printed options sizes
     in_stage 6 || return 0
     if ! can_compare_list; then
         return
@@ -195,13 +195,14 @@ agree() { # of scripts that declare how: evaluation, predictions, printed lines,
     else
         mapfile -t printed < <(passed_logs infer)
         mapfile -t options < <(inference_options)
+        mapfile -t sizes < <(batch_sizes)
         begin_evaluation compare
         # bit by bit is possible on one and the same processor only
         [[ ${RUN[gpu]} == -1 ]] || COMMAND+=(-o Global.device=cpu)
         FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
             --inference_model_dir "$(exported_model)" --save "${RUN[training_dir]}_agree.json" \
             --evaluated "$(passed_logs evaluate)" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \
-            --inference_folder "${RUN[infer_folder]}" --inference_command "${options[@]}"
+            --batch_size "${sizes[@]}" --inference_folder "${RUN[infer_folder]}" --inference_command "${options[@]}"
     fi
 }
 

@@ -93,7 +93,9 @@ check_rule() { # NAME RULE PLACE
 keep_expectation() { # NAME RULE PLACE: for this mode, where the config can have it
     case $1 in
         predictions)
-            [[ -f $2 ]] || die "$3: 'predictions': no such file: ${2:0:200}"
+            [[ -f $2 ]] || ((${RUN[stop_stage]:-6} < 6)) || # it is made from the predictions of a run that ends earlier
+                die "$3: 'predictions': no such file: ${2:0:200}; to make it, run with --stop_stage 3 and then" \
+                    "compare_results.py --update"
             EXPECTED_PREDICTIONS=$2
             ;;
         speedup* | *'(MB)')

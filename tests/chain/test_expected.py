@@ -123,11 +123,11 @@ def read(paths):
     """What is said of each of these configs; one bash reads them all."""
     text = (
         'source "$0/test_tipc/lib/expected.sh"\n'
-        'for path in "$@"; do (read_config "$path"; choose_dialect; take_parts; take_expected) 2>&1; echo ==; done'
+        'for path in "$@"; do (read_config "$path"; choose_dialect; take_parts; take_expected) 2>&1; echo ----; done'
     )
     run = bash(text, *paths, MODE=MODE)
     assert isinstance(run, Run)
-    return run.out.split("==\n")[:-1]
+    return run.out.split("----\n")[:-1]
 
 
 def test_wrong_lines(chain, tmp_path):
@@ -145,7 +145,9 @@ def test_wrong_lines(chain, tmp_path):
         path.write_text("\n".join(kept) + "\n")
         paths.append(path)
         expected.append((f"error: {path}:{len(kept)}: ", words))
-    for said, (start, words) in zip(read(paths), expected):
+    told = read(paths)
+    assert len(told) == len(expected)
+    for said, (start, words) in zip(told, expected):
         assert said.startswith(start), said
         assert words in said
         assert said.count("\n") == 1

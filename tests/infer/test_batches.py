@@ -91,7 +91,7 @@ def test_an_export_that_mixes_the_rows_of_a_batch(exported, planted, run_here):
 
 
 def test_an_export_for_one_size_of_batch(exported, planted):
-    with pytest.raises(UserError, match="engine paddle cannot run it with this batch: InvalidArgumentError: The 'shape'"):
+    with pytest.raises(UserError, match="engine paddle cannot run it with this batch: InvalidArgumentError: "):
         rows_of(exported, planted(Fixed))
 
 

@@ -18,6 +18,7 @@
 # kept with --evidence only).
 # --dry_run prints what would be run, and runs and writes nothing: no environment is needed. A line is `STEP: (in FOLDER)
 # COMMAND`, quoted for a shell, or `STEP: skipped (REASON)`; lines with # in front say which training follows. Exit code 0.
+# What the config expects (its optional section ===expected_params===; see lib/expected.sh) is checked in stages 2, 5 and 6.
 # Leaves logs, results_python.log, summary.json and junit.xml in test_tipc/output/<model>/<mode>/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 
@@ -31,10 +32,12 @@ source "$TIPC/lib/train_infer.sh"
 source "$TIPC/lib/artefacts.sh"
 # shellcheck source=test_tipc/lib/agree.sh
 source "$TIPC/lib/agree.sh"
+# shellcheck source=test_tipc/lib/expected.sh
+source "$TIPC/lib/expected.sh"
 # shellcheck source=test_tipc/lib/dry_run.sh
 source "$TIPC/lib/dry_run.sh"
 
-STAGES=('prepare|project_prepare' 'train|converge|weights' evaluate predict 'export|quantise' infer agree)
+STAGES=('prepare|project_prepare' 'train|converge|weights' evaluate predict 'export|quantise' infer 'agree|expected')
 
 main() {
     parse_chain_options '--project=.+=a folder' --project_prepare --dry_run -- "$@"
@@ -43,6 +46,7 @@ main() {
     is_mode "${RUN[mode]}" || die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]}"
     find_config "${ARGUMENTS[0]}"
     read_train_config
+    take_expected
     [[ -z ${RUN[dry_run]} ]] || plan_only
     certify_config
 }
@@ -84,6 +88,7 @@ certify_weights() { # of RUN[weights]
     infer
     agree_observed
     agree
+    expected
     ARTEFACTS+=("$(weights_file)" "$(exported_model)")
 }
 
@@ -109,7 +114,7 @@ evaluate() {
     local log=${RUN[training_dir]}_eval.log
     in_stage 2 || return 0
     if begin_evaluation; then
-        OBSERVE=1 FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
+        EXPECT=evaluated_as_expected OBSERVE=1 FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
     else
         skip_step evaluate "the config has no eval command"
     fi
@@ -157,7 +162,7 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     add_field image "$REPLY"
     add_field results_dir "${log%.log}_results"
     add_fields benchmark infer_config infer_free infer_free2
-    OBSERVE=1 FACTS=$(model_fact) \
+    EXPECT=inferred_as_expected OBSERVE=1 FACTS=$(model_fact) \
         MAY_SKIP=$(field_declares inference skips "${RUN[infer_folder]}") in_old_format inference "${RUN[infer_folder]}" \
         run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
 }
@@ -181,7 +186,7 @@ agree_observed() { # what went into the network and came out of it: in evaluate,
 }
 
 agree() { # of scripts that declare how: evaluation, predictions, printed lines, and a whole list through both engines
-    local -a printed options
+    local -a printed options sizes
     in_stage 6 || return 0
     if ! can_compare_list; then
         return
@@ -190,13 +195,14 @@ agree() { # of scripts that declare how: evaluation, predictions, printed lines,
     else
         mapfile -t printed < <(passed_logs infer)
         mapfile -t options < <(inference_options)
+        mapfile -t sizes < <(batch_sizes)
         begin_evaluation compare
         # bit by bit is possible on one and the same processor only
         [[ ${RUN[gpu]} == -1 ]] || COMMAND+=(-o Global.device=cpu)
         FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
             --inference_model_dir "$(exported_model)" --save "${RUN[training_dir]}_agree.json" \
             --evaluated "$(passed_logs evaluate)" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \
-            --inference_folder "${RUN[infer_folder]}" --inference_command "${options[@]}"
+            --batch_size "${sizes[@]}" --inference_folder "${RUN[infer_folder]}" --inference_command "${options[@]}"
     fi
 }
 

@@ -8,7 +8,8 @@ Inference with those of predict_cls.py, and the two must be the same. Without op
 the probabilities must be equal bit by bit; with the usual settings, within 1e-4 and with the same top-5. Answers that
 are the same for all images do not pass. `--engines all` compares every engine of this machine with that plain one, and
 prints the accuracy of each. Of a detector, the raw maps and all boxes must be equal bit by bit, and with the usual
-settings the boxes within 1e-4.
+settings the boxes within 1e-4. `--batch_size 1 8` compares batches of each of these sizes, and then the images of one
+batch with the same images alone, so that an export that mixes the rows of a batch is seen.
 
 With the logs of a chain, what was evaluated, predicted and printed must be what the exported model gives:
     --evaluated LOG --predicted LOG --printed LOG LOG --inference_folder deploy \\
@@ -31,6 +32,7 @@ from ppcls_lite.utils.files import REPO, atomic_write
 from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.schema import DEPLOY
 
+USUAL_BATCH = 8
 
 def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -38,7 +40,8 @@ def parse(argv=None):
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
     parser.add_argument("--inference_config", help="of predict_cls.py; default: deploy/configs/inference_cls.yaml")
     parser.add_argument("--images", help="image, folder or list; default: the config's validation list")
-    parser.add_argument("--batch_size", type=int, default=8)
+    parser.add_argument("--batch_size", type=int, nargs="+", metavar="N",
+                        help="default: 8; each size is compared, and then a batch with its images alone")  # fmt: skip
     parser.add_argument(
         "--engines", default="usual", help="usual (default), all, or names such as openvino,onnxruntime"
     )
@@ -116,7 +119,7 @@ def main():
 
 def compare(args, task, config, inference, engines):
     """Yield every agreement: of the engines, of the evaluation, of the predictions, and of the printed ones."""
-    from ppcls_lite.infer.compare.by_task import compare_task, predict_records
+    from ppcls_lite.infer.compare.by_task import compare_batches, compare_task, predict_records
     from ppcls_lite.infer.compare.printed import compare_predicted, compare_printed
     from ppcls_lite.infer.model.postprocess import build_postprocess
 
@@ -126,15 +129,16 @@ def compare(args, task, config, inference, engines):
     images, labels = task.labelled_images(config, args.images)
     evaluation = evaluation_of(args.evaluated, config, images, labels) if args.evaluated else None
     model = args.inference_model_dir, inference
-    given = config, *model, images, args.batch_size, engines, labels
-    for number, agreement in enumerate(compare_task(task, *given, watch=evaluation and evaluation.add)):
+    compare_with, sizes = (compare_batches, args.batch_size) if args.batch_size else (compare_task, USUAL_BATCH)
+    given = task, config, *model, images, sizes, engines, labels
+    for number, agreement in enumerate(compare_with(*given, watch=evaluation and evaluation.add)):
         if number == 0:
             check_images(args, config, agreement)
         yield agreement
     if evaluation:
         yield from evaluation.agreements()
     if args.predicted:
-        predict = partial(predict_records, task, *model, args.batch_size)
+        predict = partial(predict_records, task, *model, args.batch_size[0] if args.batch_size else USUAL_BATCH)
         predicted, known = compare_predicted(args.predicted, predict, postprocess)
         yield predicted
         for log in args.printed:

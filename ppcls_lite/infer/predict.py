@@ -30,7 +30,7 @@ def find_images(source):
 
 
 class Predictor:
-    """An engine with its transforms and post-processing; counts images and times for the timing summary.
+    """An engine with its transforms and post-processing; counts images, batches and times for the timing summary.
 
     `workers` threads read and transform images while the engine computes (None: as many as there are CPU cores); 0
     reads each batch when its turn comes. The predictions are the same bit by bit. At most two batches and one image
@@ -44,7 +44,7 @@ class Predictor:
         self.engine, self.transforms, self.postprocess = engine, transforms, postprocess
         self.batch_size = checks.whole("batch_size", batch_size)
         self.workers = usable_cores() if workers is None else checks.whole("num_workers", workers, 0)
-        self.images = 0
+        self.images = self.batches = 0
         self.failed = []
         self.seconds = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0}
         self.elapsed = 0.0
@@ -116,6 +116,7 @@ class Predictor:
                 results[number] = result
             self._lap("postprocess", clock)
             self.images += len(good)
+            self.batches += 1
         return [(path, result) for (path, _), result in zip(batch, results)]
 
     def _warm_up(self, inputs):

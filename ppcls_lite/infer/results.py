@@ -13,7 +13,8 @@ from ppcls_lite.utils.files import atomic_write
 def predict_and_print(predictor, paths, model_dir, settings, line, record=format_record):
     """Predict the images `paths`, one line each on the screen; returns the exit code, 1 when some could not be read.
 
-    `settings` is the `Global` section of a prediction config: `save_file` and `benchmark` are used here.
+    `settings` is the `Global` section of a prediction config: `save_file`, `benchmark` and `save_log_path`, a file that
+    gets the summary too, are used here.
     `line(result, path)` is printed for an image, `record(result, path)` is saved. The predictor reports the files that
     it cannot predict.
     """
@@ -25,9 +26,21 @@ def predict_and_print(predictor, paths, model_dir, settings, line, record=format
             save(batch)
             advance(len(batch))
     if settings.get("benchmark"):
-        print(benchmark_summary(predictor, model_dir))
+        summary = benchmark_summary(predictor, model_dir)
+        print(summary)
         print(predictor.timing())
+        save_summary(settings.get("save_log_path"), summary)
     return 1 if predictor.failed else 0
+
+
+def save_summary(path, summary):
+    """Write the summary to the file `path`, which may be None; UserError where it cannot be written."""
+    if path:
+        try:
+            with atomic_write(path) as stream:
+                stream.write(f"{summary}\n")
+        except OSError as error:
+            raise UserError(f"Global.save_log_path={path}: cannot be written ({error.strerror})") from error
 
 
 @contextmanager

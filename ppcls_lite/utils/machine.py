@@ -5,6 +5,7 @@ import platform
 import subprocess
 import time
 from pathlib import Path
+from typing import NamedTuple, Optional
 
 
 def describe():
@@ -53,12 +54,43 @@ def speed_up_mkl(environ=os.environ, cpuinfo="/proc/cpuinfo"):
 
 
 def _gpu():
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return _ask_gpu("name") or "none"
+
+
+def _ask_gpu(field, gpu_id=0):
+    """What nvidia-smi says of a graphics card; None where there is none."""
+    command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
-        return "none"
-    return done.stdout.strip().splitlines()[0]
+        return None
+    lines = done.stdout.strip().splitlines()
+    return lines[gpu_id].strip() if gpu_id < len(lines) else None
+
+
+class GpuFacts(NamedTuple):
+    """The version of the driver, and how busy the card is now, in percent; None where there is no card."""
+
+    driver: Optional[str]
+    used: Optional[float]
+
+
+def gpu_facts(gpu_id=0):
+    """The `GpuFacts` of a graphics card."""
+    driver, _, used = (_ask_gpu("driver_version,utilization.gpu", gpu_id) or "").partition(",")
+    used = used.strip()
+    return GpuFacts(driver.strip() or None, float(used) if used.replace(".", "", 1).isdecimal() else None)
+
+
+def system_name():
+    """The system as its makers name it: `Debian GNU/Linux 12`; the kernel's name where they do not say."""
+    try:
+        lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        lines = []
+    facts = {name: value.strip("\"'") for name, _, value in (line.partition("=") for line in lines)}
+    name = f"{facts.get('NAME', '')} {facts.get('VERSION_ID', '')}".strip()
+    return name or f"{platform.system()} {platform.release()}"
 
 
 def usable_cores():

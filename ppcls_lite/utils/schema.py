@@ -138,6 +138,7 @@ DEPLOY = {
         "batch_size": int,
         "num_workers": int,
         "save_file": PATH,
+        "save_log_path": PATH,
         "engine": str,
         "use_gpu": bool,
         "gpu_mem": int,

@@ -47,3 +47,9 @@ inference_options() { # print the words of the inference command behind its scri
     add_field infer_free
     ((${#COMMAND[@]} < 3)) || printf '%s\n' "${COMMAND[@]:2}"
 }
+
+batch_sizes() { # print those of the inferences, a line each
+    split_bars "${VALUE[infer_batch_size]:-}"
+    [[ ${ENTRIES[*]} =~ [0-9] ]] || ENTRIES=(1)
+    printf '%s\n' "${ENTRIES[@]}" | grep -x '[0-9]*'
+}

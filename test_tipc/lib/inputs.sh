@@ -5,8 +5,8 @@ declare -A RUN # see common_func.sh
 
 # Files that no result depends on: documents, evidence, tests, and what runs leave; and files that count only if the
 # model's own config names them. All other files count, so that a new or moved file cannot be forgotten here.
-NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/output ppcls_lite/configs pretrain_models
-    tools/tables test_tipc/lib/certified_versions.tsv deploy/models dataset output inference log)
+NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/results test_tipc/output ppcls_lite/configs
+    pretrain_models tools/tables test_tipc/lib/certified_versions.tsv deploy/models dataset output inference log)
 # What counts of the files that git does not know: not what programs and people write while a run goes on
 PROGRAM_FILES='*.@(py|so|sh|c|cc|cpp|cu|h)'
 SETTING_FILES='*.@(yaml|yml|toml|cfg|ini)'
@@ -53,7 +53,7 @@ is_in_repository() { # FOLDER: whether it is a git repository, or one has files 
 }
 
 hash_of_tool() { # of the scripts of test_tipc/, wherever they are
-    (cd "$TIPC" && find ./*.sh lib \( -name __pycache__ -o -name certified_versions.tsv \) -prune -o -type f -print0 |
+    (cd "$TIPC" && find ./*.sh ./*.py lib \( -name __pycache__ -o -name certified_versions.tsv \) -prune -o -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
 }
 

@@ -286,19 +286,23 @@ for_each_device() { # COMMAND: run it as COMMAND DEVICE SETTINGS (FIELD VALUE)..
 }
 
 for_each_gpu_setting() { # COMMAND
-    local trt precision batch line
-    if ((RUN[gpus] == 0)); then
-        skip_step "infer gpu" "no GPU that this Paddle can use"
-        return
-    fi
+    local trt precision batch line left_out=0
     combine use_tensorrt use_fp16 infer_batch_size
     for line in "${COMBINATIONS[@]}"; do
         IFS=$'\t' read -r trt precision batch <<<"$line"
         # lower precision is a setting of TensorRT
         is_full_precision "$precision" || [[ $trt == True || $precision == trt_* ]] || continue
+        if ((RUN[gpus] == 0)); then
+            left_out=$((left_out + 1))
+            continue
+        fi
         "$1" gpu "usetrt_${trt}_precision_${precision}_batchsize_${batch}" \
             use_tensorrt "$trt" use_fp16 "$precision" infer_batch_size "$batch"
     done
+    ((left_out)) || return 0
+    line='' # official files have one combination
+    ((left_out == 1)) || line=": $left_out combinations of TensorRT, precision and batch size"
+    skip_step "infer gpu" "no GPU that this Paddle can use$line"
 }
 
 for_each_cpu_setting() { # COMMAND

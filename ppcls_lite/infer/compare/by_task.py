@@ -3,8 +3,9 @@
 Not a method of the task, because comparisons import tasks and never the reverse.
 """
 
-from ppcls_lite.infer.compare.detections import compare_detectors
-from ppcls_lite.infer.compare.scores import compare_classifiers
+from ppcls_lite.infer.compare.detections import DetectionComparison, compare_detectors
+from ppcls_lite.infer.compare.engines import compare_rows
+from ppcls_lite.infer.compare.scores import ScoreComparison, compare_classifiers
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
@@ -14,14 +15,31 @@ from ppcls_lite.infer.tasks import Classification, Detection
 from ppcls_lite.utils.errors import UserError
 
 _COMPARISONS = {Classification: compare_classifiers, Detection: compare_detectors}
+_KINDS = {Classification: ScoreComparison, Detection: DetectionComparison}
 _PREDICTORS = {Classification: (create_engine, Predictor), Detection: (create_detector, DetectionPredictor)}
 
 _MORE = 10  # classes
+_LEAST_BATCH = 8  # of the comparison of a batch with its images alone
 
 
 def compare_task(task, *arguments, watch=None):
     """Agreements of the inference engines with the training engine, one after the other; see `compare_classifiers`."""
     return _COMPARISONS[type(task)](*arguments, watch=watch)
+
+
+def compare_batches(task, config, model_dir, inference_config, images, sizes, engines, labels=None, watch=None):
+    """Yield the agreements of `compare_task` for each of the batch sizes, and then that of `compare_rows`.
+
+    Where there are several sizes, an agreement's name says which is its own. `watch` sees the first size only.
+    """
+    for number, size in enumerate(sizes):
+        given = task, config, model_dir, inference_config, images, size, engines, labels
+        for agreement in compare_task(*given, watch=watch if number == 0 else None):
+            agreement.engine += f"_batchsize_{size}" if len(sizes) > 1 else ""
+            yield agreement
+    rows = compare_rows(_KINDS[type(task)](images), model_dir, inference_config, max(_LEAST_BATCH, *sizes))
+    if rows:
+        yield rows
 
 
 def predict_records(task, model_dir, inference_config, batch_size, paths):

@@ -175,6 +175,11 @@ class DetectionComparison:
             [key_of(image.image) for image in images],
         )
 
+    def rows(self, outputs):
+        arrays, inputs = outputs
+        places = [slice(number, number + 1) for number in range(len(inputs.keys))]
+        return [([array[one] for array in arrays], DetectorInputs(*(part[one] for part in inputs))) for one in places]
+
     def add(self, agreement, expected, found, batch):
         (reference, _), (outputs, inputs) = expected, found
         agreement.add(reference, outputs, inputs.sides, inputs.keys)

@@ -88,6 +88,27 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
         engine.close()
 
 
+def compare_rows(kind, model_dir, inference_config, batch_size):
+    """The agreement `rows_batchsize_<n>`: the first images in one batch against the same images alone.
+
+    The plain engine computes both: an export that mixes the images of a batch, or is made for a batch of one size,
+    gives the training engine's answers for equal batches, and other ones in practice. Arguments as `compare_all`; None
+    where there is one image only.
+    """
+    count = min(batch_size, len(kind.images))
+    if count < 2:
+        return None
+    deployed, _ = build_processing(model_dir, inference_config)
+    result = kind.agreement(f"rows_batchsize_{count}", TOLERANCE)
+    options = EngineOptions.from_config(inference_config["Global"]).strict()
+    with kind.create_engine(None, model_dir, replace(options, batch_size=count)) as plain:
+        together = kind.rows(kind.outputs(plain, deployed, slice(0, count)))
+        for number, found in enumerate(together):
+            one = slice(number, number + 1)
+            kind.add(result, kind.outputs(plain, deployed, one), found, one)
+    return result
+
+
 def comparison(name, options, strict):
     """(title, tolerance, options) of one comparison with the plain engine."""
     if name == USUAL:

@@ -37,6 +37,11 @@ class ScoreComparison:
         images = [read_image(path, transforms) for path in self.images[batch]]
         return engine.run(stack_images(images)), [key_of(image) for image in images]
 
+    def rows(self, outputs):
+        """What `outputs` returned, image by image."""
+        scores, keys = outputs
+        return [(scores[number : number + 1], keys[number : number + 1]) for number in range(len(keys))]
+
     def add(self, agreement, expected, found, batch):
         """Count one batch of outputs."""
         (reference, _), (scores, keys) = expected, found

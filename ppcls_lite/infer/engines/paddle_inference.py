@@ -78,15 +78,23 @@ class PaddleEngine(Engine):
 
     def compute(self, images):
         self._input.copy_from_cpu(images)
-        self._predictor.run()
+        self._run()
         return self._output.copy_to_cpu()
 
     def compute_all(self, inputs):
         for name, array in inputs.items():
             self._predictor.get_input_handle(name).copy_from_cpu(array)
-        self._predictor.run()
+        self._run()
         names = self._predictor.get_output_names()
         return [self._predictor.get_output_handle(name).copy_to_cpu() for name in names]
+
+    def _run(self):
+        """UserError for a batch that it cannot take: a model may be exported for batches of one size."""
+        try:
+            self._predictor.run()
+        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+            reason = f"engine {self.name} cannot run it with this batch: {_reason(error)}"
+            raise UserError(f"{self.model.folder}: {reason}") from error
 
     def close(self):
         self._predictor = self._clone = self._input = self._output = self._observed = None

@@ -5,6 +5,7 @@ import re
 import numpy as np
 
 from agreement import limits
+from agreement.batch import why_not_alone
 from agreement.boxes import Pairs, is_boxes, split
 from agreement.dead import constant_words
 from agreement.fitting import fit
@@ -63,7 +64,11 @@ def check_engine(engine):
         if places is None:
             shapes = [[list(one.shape) for one in side] for side in (found, expected)]
             return Result(engine.name, DISAGREES, why=f"outputs {shapes[0]}, in strict mode {shapes[1]}")
-        comparison.add(call, keys_of(call, order), expected, [found[place] for place in places])
+        found = [found[place] for place in places]
+        comparison.add(call, keys_of(call, order), expected, found)
+        if call.images > 1 and not comparison.batch:  # one batch is enough: the others go the same way
+            comparison.batch = call.images
+            comparison.mixed = why_not_alone(engine.exported, call, order, found)
     return _result(engine, comparison)
 
 
@@ -100,7 +105,8 @@ class _Comparison:
         self.scales = [0.0] * outputs
         self.rows = []  # (output, expected row, found row) of scores
         self.elements = self.total = 0
-        self.shapes = self.nan = ""
+        self.shapes = self.nan = self.mixed = ""
+        self.batch = 0  # images of the batch that was compared with its images alone
         self.numbers = self.has_boxes = False
 
     def add(self, call, keys, expected, found):
@@ -177,6 +183,7 @@ def _result(engine, comparison):
         "top_mismatches": comparison.tops,
         "integers": {"different": comparison.elements, "compared": comparison.total},
         "boxes": {"compared": pairs.boxes, "unmatched": pairs.unmatched, "ties": pairs.ties},
+        "batch": comparison.batch,
         "files": engine.files,
     }
     result.words = _words(engine, comparison, difference, limit)
@@ -189,6 +196,7 @@ def _result(engine, comparison):
         _too_many(comparison),
         f"{pairs.unmatched} boxes without a partner" if pairs.unmatched else "",
         comparison.nan,
+        comparison.mixed,
     )
     result.why = next(filter(None, reasons), "")
     if result.why:

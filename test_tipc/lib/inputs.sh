@@ -128,7 +128,7 @@ paths_of() { # WORD...: print the files and folders that they name, seen from th
     local word path
     local -a there=()
     for word in "$@"; do
-        [[ $word != //* ]] || word=pretrain_models/${word##*/} # the weights of an address
+        if [[ $word == //* ]]; then see_place "$word" && word=$REPLY; fi # of an address
         for path in "$word" "$word.pdparams" "deploy/$word" "${word/#ppcls\//ppcls_lite/}"; do
             [[ -z $word || ! -e $path ]] || there+=("$path")
         done

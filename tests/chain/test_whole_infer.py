@@ -6,10 +6,10 @@ from pathlib import Path
 import paddle
 import pytest
 import yaml
-from steps import read_steps
 
 from ppcls_lite.arch import build_model, pretrained
 from ppcls_lite.utils.safe_load import load_arrays
+from steps import read_steps
 from tests.chain.test_driver_real import tiny  # noqa: F401
 from tests.helpers.configs import random_weights, save_arrays
 from tests.helpers.file_server import FileServer
@@ -106,8 +106,8 @@ def test_weights_that_were_exchanged_between_two_stages_are_seen(chain, infer):
     run = infer("--stage", "4", pretrained_model_url="pretrain_models/folder_net")
     assert run.status == 1
     assert "changed: pretrain_models/folder_net/fc.weight" in run.out
-    facts = {step.name: step.facts["weights"] for step in read_steps(run.folder / "steps.tsv") if "weights" in step.facts}
-    assert facts["export"] != facts["evaluate"]
+    seen = {step.name: step.facts.get("weights") for step in read_steps(run.folder / "steps.tsv")}
+    assert seen["export"] not in (seen["evaluate"], None)
 
 
 # ---- what is evaluated

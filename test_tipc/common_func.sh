@@ -43,6 +43,8 @@ die() { # MESSAGE: print one line on standard error and exit
 
 # shellcheck source=test_tipc/lib/config.sh
 source "$TIPC/lib/config.sh"
+# shellcheck source=test_tipc/lib/addresses.sh
+source "$TIPC/lib/addresses.sh"
 # shellcheck source=test_tipc/lib/dialects.sh
 source "$TIPC/lib/dialects.sh"
 # shellcheck source=test_tipc/lib/command.sh

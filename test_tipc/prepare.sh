@@ -10,6 +10,9 @@
 # `note: ` each. TIPC_PYTHON=/path/to/python uses that interpreter's environment unchanged.
 # Data: the folder lite_data from lite_data.tar (or the one in test_images/ or test_tipc/), where only the archive is
 # there; then the project's own test_tipc/prepare_data.sh CONFIG MODE, where there is one, with TIPC_PYTHON set.
+# Weights, for whole_infer: where the config has an address, the file is fetched into pretrain_models/ (an archive of an
+# exported model is unpacked), continued after a cut, and checked; TIPC_MIRROR=ADDRESS replaces the servers of all
+# addresses. A file that you have put there yourself is taken.
 # What is complete is kept; what was interrupted is made again.
 # Exit code: 0 everything is ready, 1 something could not be set up (one line says what).
 
@@ -33,7 +36,10 @@ main() {
     prepare_python
     [[ ${RUN[mode]} != serving_infer ]] || prepare_serving
     find_python
-    [[ ${RUN[mode]} != whole_infer ]] || prepare_weights
+    case ${RUN[mode]} in
+        whole_infer) prepare_weights ;;
+        serving_infer) prepare_served_model ;;
+    esac
     prepare_data
 }
 
@@ -79,10 +85,35 @@ run_data_script() { # SCRIPT
     exit 1
 }
 
-prepare_weights() { # the weights for whole_infer must be present: nothing is downloaded
-    local weights
+prepare_weights() { # what whole_infer starts from: weights, and exported models; where the config has an address, fetch it
+    local weights value
+    local -a archives
     weights=$(weights_for_whole_infer) || exit 1
-    [[ -z $weights || -f $weights ]] || die "${RUN[config]}: the provided weights are not there; put them at $weights"
+    value=$(value_for_whole_infer)
+    if is_address "$value"; then
+        fetch "$value" "$weights" || exit 1
+    elif [[ -n $weights && ! -e $weights && ! -e $weights.pdparams ]]; then
+        die "${RUN[config]}: the provided weights are not there; put them at $weights"
+    fi
+    mapfile -t archives < <(archives_for_whole_infer 2>/dev/null)
+    for value in "${archives[@]}"; do
+        see_place "$value"
+        fetch "$value" "$REPLY" || exit 1
+    done
+}
+
+prepare_served_model() { # the exported model of a config of serving, if it has the address
+    local address folder
+    address=$(value_of inference_model_url) && is_address "$address" && folder=$(value_of --dirname) || return 0
+    [[ -n $folder && ! -e $folder ]] || return 0
+    fetch "$address" "$folder" || echo "note: ${folder} could not be fetched; what the base chain exports is served instead"
+}
+
+fetch() { # ADDRESS PLACE: bring its file there, or the folder of its archive; what is there is kept
+    local -a unpacked=()
+    [[ $2 == pretrain_models/* ]] || unpacked=(--unpack "${2%/}")
+    lock_project "what ${RUN[config]} names is being fetched"
+    run_in_group 1 2 "${RUN[python]}" "$TIPC/lib/fetch.py" "$1" pretrain_models "${unpacked[@]}"
 }
 
 main "$@"

@@ -5,7 +5,7 @@
 #   bash test_tipc/prepare_data.sh CONFIG MODE
 #
 # whole_* makes dataset/digits, or dataset/det_stamps for detectors; official configs get lite_data under the name
-# dataset/ILSVRC2012. What is complete is kept.
+# dataset/ILSVRC2012, with a file test_tipc_replaced.txt in it that says so. What is complete is kept.
 # Exit code: 0 ready, 1 not (one line says why).
 
 # test_tipc: says=errors
@@ -14,6 +14,8 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh
 source "$TIPC/lib/packages.sh"
+
+IMAGENET=$ROOT/dataset/ILSVRC2012
 
 main() {
     parse_options -- "$@"
@@ -31,7 +33,12 @@ main() {
     elif [[ ${RUN[mode]} == whole_* ]] || { [[ ${RUN[mode]} == serving_infer ]] && mentions dataset/digits; }; then
         make_data make_digits.py digits
     fi
-    [[ -e $ROOT/dataset/ILSVRC2012 || ! -d $ROOT/lite_data ]] || replace_imagenet
+    [[ -e $IMAGENET || ! -d $ROOT/lite_data ]] || replace_imagenet
+    if [[ ! $IMAGENET/train -ef $ROOT/lite_data/train ]]; then
+        rm -f "$IMAGENET/$REPLACED" # the real images have come
+    elif [[ ! -e $IMAGENET/$REPLACED ]]; then
+        say_replaced "$IMAGENET" || die "$IMAGENET: cannot be written"
+    fi
 }
 
 is_for_this_script() { # whether a script of the config says that its data are made here
@@ -43,18 +50,23 @@ make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is l
 }
 
 replace_imagenet() { # official configs read ImageNet from dataset/ILSVRC2012; where that is missing, lite_data replaces it
-    local fresh=$ROOT/dataset/.ILSVRC2012.$$
+    local fresh=${IMAGENET%/*}/.ILSVRC2012.$$
     if ! { mkdir -p "$fresh" && link_lite_data "$fresh"; } 2>/dev/null; then
         rm -rf "$fresh"
         die "$ROOT/dataset: cannot be written"
     fi
     # -T: if another run was faster, keep its folder
-    mv -T "$fresh" "$ROOT/dataset/ILSVRC2012" 2>/dev/null || rm -rf "$fresh"
+    mv -T "$fresh" "$IMAGENET" 2>/dev/null || rm -rf "$fresh"
+}
+
+say_replaced() { # FOLDER: of provided weights, the chain then evaluates nothing
+    echo "the images in dataset/ILSVRC2012 are those of lite_data: an accuracy on ImageNet cannot be measured" \
+        2>/dev/null >"$1/$REPLACED"
 }
 
 link_lite_data() { # FOLDER: lite_data under the names that official configs use
     local lite=$ROOT/lite_data path
-    mkdir "$1/val" && ln -s ../../lite_data/train ../../lite_data/val_list.txt "$1/" || return
+    mkdir "$1/val" && ln -s ../../lite_data/train ../../lite_data/val_list.txt "$1/" && say_replaced "$1" || return
     mixed_list "$lite/train_list.txt" >"$1/train_list.txt" || return # official configs do not shuffle
     for path in "$lite"/val/*; do ln -s "../../../lite_data/val/${path##*/}" "$1/val/" || return; done
     path=$(find "$lite/val" -name '*.jpg' | LC_ALL=C sort | head -n 1)

@@ -91,7 +91,7 @@ export_model() { # CONFIG: by the base chain, of the provided weights, or of a s
         record model failed 0 "${RUN[facts]}" '' "no $1"
         return 1
     fi
-    [[ ! -f $(weights_of "$1") ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
+    [[ -z $(weights_of "$1") ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
     EXPECT=new_base_model run_step model "${RUN[output_dir]}/model.log" . \
         env TIPC_OUTPUT="${RUN[output_dir]}/base" TIPC_PYTHON="${RUN[python]}" \
         bash test_tipc/test_train_inference_python.sh "$1" "$mode" "${stages[@]}"

@@ -113,7 +113,9 @@ converge() { # did the loss fall?
 evaluate() {
     local log=${RUN[training_dir]}_eval.log
     in_stage 2 || return 0
-    if begin_evaluation; then
+    if begin_evaluation && ! trains && see_replaced_data "${COMMAND[@]}"; then
+        skip_step evaluate "$REPLY"
+    elif begin_evaluation; then
         EXPECT=evaluated_as_expected OBSERVE=1 FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
     else
         skip_step evaluate "the config has no eval command"
@@ -186,14 +188,15 @@ agree_observed() { # what went into the network and came out of it: in evaluate,
 }
 
 agree() { # of scripts that declare how: evaluation, predictions, printed lines, and a whole list through both engines
-    local -a printed options sizes
+    local -a printed evaluated=() options sizes
     in_stage 6 || return 0
     if ! can_compare_list; then
         return
-    elif [[ -z $(passed_logs evaluate) || -z $(passed_logs predict) ]]; then
+    elif [[ -z $(passed_logs predict) ]] || { [[ -z $(passed_logs evaluate) ]] && ! was_skipped evaluate; }; then
         not_run agree "there is nothing to compare: no evaluation or prediction that passed is on record"
     else
         mapfile -t printed < <(passed_logs infer)
+        was_skipped evaluate || evaluated=(--evaluated "$(passed_logs evaluate)")
         mapfile -t options < <(inference_options)
         mapfile -t sizes < <(batch_sizes)
         begin_evaluation compare
@@ -201,7 +204,7 @@ agree() { # of scripts that declare how: evaluation, predictions, printed lines,
         [[ ${RUN[gpu]} == -1 ]] || COMMAND+=(-o Global.device=cpu)
         FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
             --inference_model_dir "$(exported_model)" --save "${RUN[training_dir]}_agree.json" \
-            --evaluated "$(passed_logs evaluate)" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \
+            "${evaluated[@]}" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \
             --batch_size "${sizes[@]}" --inference_folder "${RUN[infer_folder]}" --inference_command "${options[@]}"
     fi
 }

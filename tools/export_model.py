@@ -9,7 +9,8 @@ The first form writes inference.pdmodel and inference.pdiparams; the second, for
 config has them, model and params. --names chooses other names, --separate_params one file for each variable.
 From Paddle 3.2 on, all forms write inference.json and inference.pdiparams, since there is no other format any more;
 -o Global.export_format=json or pdmodel chooses where there is a choice.
---persistable writes the weights alone, which every command reads as Global.pretrained_model.
+--persistable writes the weights alone, which every command reads as Global.pretrained_model; with --float16 they take
+half the space, rounded to 11 bits.
 Exit code: 0 exported, 1 the config or the weights cannot be used, 130 interrupted.
 """
 
@@ -39,9 +40,12 @@ def parse():
     parser.add_argument("--names", choices=STRUCTURES, help="of the files; default: inference, with --m model")
     parser.add_argument("--separate_params", action="store_true", help="one file for each variable")
     parser.add_argument("--persistable", action="store_true", help="write the weights alone, to --o")
+    parser.add_argument("--float16", action="store_true", help="with --persistable: store them as float16")
     args = parser.parse_args()
     if bool(args.config) == bool(args.model):
         parser.error("expected -c with a config, or --m with a network's name")
+    if args.float16 and not args.persistable:
+        parser.error("--float16 is for --persistable: exported models compute in the numbers that they store")
     if args.model and not (args.weights and args.output):
         parser.error("--m needs --p, its trained weights, and --o, the folder to write")
     return args
@@ -63,7 +67,7 @@ def main():
     if args.output:
         config["Global"]["save_inference_dir"] = args.output
     if args.persistable:
-        save_persistable(config, require(config, "Global.save_inference_dir"), args.separate_params)
+        save_persistable(config, require(config, "Global.save_inference_dir"), args.separate_params, args.float16)
     else:
         # the short form's names are of the old format: without a word about names, they are left where there is none
         names = args.names or ("inference" if args.config or chosen.name == "json" else "model")

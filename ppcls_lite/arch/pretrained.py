@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ppcls_lite.arch.download import fetch
+from ppcls_lite.utils.download import DownloadError, download
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.safe_load import load_arrays
@@ -36,6 +36,14 @@ def cache_folder():
     return Path(home) / "weights"
 
 
+def fetch(url):
+    """The path in `cache_folder()` of the file at `url`; downloaded once. UserError when it cannot be had."""
+    try:
+        return download(url, cache_folder(), logger.info)
+    except DownloadError as error:
+        raise UserError(str(error)) from error
+
+
 def load_pretrained(model, name, pretrained, use_ssld=False):
     """Fill `model`, the network `name`, with weights.
 
@@ -46,11 +54,11 @@ def load_pretrained(model, name, pretrained, use_ssld=False):
     Raises UserError when they cannot be fetched, read or fitted.
     """
     if pretrained is True:
-        path = fetch(weights_url(model, name, use_ssld), cache_folder())
+        path = fetch(weights_url(model, name, use_ssld))
     elif not isinstance(pretrained, (str, os.PathLike)):
         raise UserError(f"Arch.pretrained: expected true, false, a path or an address, found {pretrained!r}")
     elif str(pretrained).startswith(("http://", "https://")):
-        path = fetch(str(pretrained), cache_folder())
+        path = fetch(str(pretrained))
     else:
         path = pretrained
     load_weights(model, path)

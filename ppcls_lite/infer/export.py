@@ -21,7 +21,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.paddle_version import NO_PDMODEL, export_format, number
-from ppcls_lite.utils.safe_load import with_suffix
+from ppcls_lite.utils.safe_load import as_float16, with_suffix
 from ppcls_lite.utils.tensor_files import write_tensor
 
 
@@ -137,13 +137,16 @@ def _check_shape(shape, ops, task):
         raise UserError(f"Global.image_shape is {shape}, but Infer.transforms make images of {made}")
 
 
-def save_persistable(config, path, separate=False):
+def save_persistable(config, path, separate=False, float16=False):
     """Write the weights of the config's network alone: one `.pdparams` file, or a folder with a file per variable.
 
     Every command reads either as `Global.pretrained_model`. The folder appears when it is complete, and must not
-    exist before. Returns the path written; raises UserError when it cannot be.
+    exist before. `float16` halves the size (see `as_float16`); the commands compute in float32 all the same. Returns
+    the path written; raises UserError when it cannot be.
     """
     arrays = {name: tensor.numpy() for name, tensor in load_network(config).state_dict().items()}
+    if float16:
+        arrays = as_float16(arrays)
     try:
         if separate:
             target = Path(path)

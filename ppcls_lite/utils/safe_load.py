@@ -112,8 +112,8 @@ def load_arrays(path):
     """The state dict at `path`: {entry name: ndarray}, in the file's order.
 
     `path` may leave `.pdparams` off, as PaddleClas's options do, or be a folder with one file per variable, named as
-    the entry. Raises UserError as `load_plain` does, and when the file holds anything but named arrays of finite
-    numbers.
+    the entry. What is stored as float16 (see `as_float16`) comes as float32, which every network here computes in.
+    Raises UserError as `load_plain` does, and when the file holds anything but named arrays of finite numbers.
     """
     if Path(path).is_dir() and not with_suffix(path, ".pdparams").is_file():
         arrays = read_folder(path)
@@ -121,7 +121,24 @@ def load_arrays(path):
         path = with_suffix(path, ".pdparams")
         arrays = _named_arrays(path)
     check_finite(arrays, path)
-    return arrays
+    return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in arrays.items()}
+
+
+def as_float16(arrays):
+    """{name: ndarray} to store in half the space: float32 of two or more dimensions as float16, the rest as it is.
+
+    BatchNorm's statistics and biases have one dimension: they take little room, and their range is wider. Raises
+    UserError, with the entry's name, for a number that float16 cannot hold.
+    """
+    halves = {}
+    for name, array in arrays.items():
+        is_large = array.ndim > 1 and array.dtype == np.float32
+        with np.errstate(over="ignore"):
+            halves[name] = array.astype(np.float16) if is_large else array
+        if is_large and not np.isfinite(halves[name]).all():
+            largest = np.abs(array).max()
+            raise UserError(f"{name}: float16 holds numbers up to {np.finfo(np.float16).max:g}, found {largest:g}")
+    return halves
 
 
 def check_finite(arrays, source):

@@ -202,20 +202,6 @@ mentions() { # TEXT: whether any value contains it
     return 1
 }
 
-provided_weights() { # VALUE of a pretrained_model_url or train_model line: print the path of the weights, from the root
-    see_provided_weights "$1" && echo "$REPLY"
-}
-
-see_provided_weights() { # VALUE: sets REPLY as provided_weights prints it
-    case $1 in
-        '' | null)
-            die "$CONFIG_FILE: no pretrained_model_url or train_model line names the weights for whole_infer"
-            ;;
-        *://*) REPLY=pretrain_models/${1##*/} ;;
-        *) REPLY=${1#./} ;;
-    esac
-}
-
 # ------------------------------------------------------------------------------- checks of lines that have their names
 
 check_fixed_keys() { # FIELD...: their key is the same in every config, unless a line is missing or added

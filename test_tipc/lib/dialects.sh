@@ -251,13 +251,28 @@ fill_in() { # TEXT: sets REPLY: {field} replaced by its value, {model} by MODEL,
 
 weights_for_whole_infer() { # print the path of the provided weights, from the root; nothing if none are needed
     local value
+    value=$(value_for_whole_infer)
+    [[ $value != none ]] || return 0
+    see_provided_weights "$value" && echo "$REPLY"
+}
+
+value_for_whole_infer() { # print the value of the line that names the provided weights, or none where no command takes them
+    local value
     # files of serving, too, may have such a line
-    if value=$(choose_dialect && name_lines && copy_same_lines && needed_weights) 2>/dev/null; then
-        [[ $value != none ]] || return 0
-    else
+    value=$(choose_dialect && name_lines && copy_same_lines && needed_weights) 2>/dev/null ||
         value=$(value_of pretrained_model_url train_model)
-    fi
-    provided_weights "$(for_mode "$value" whole_infer)"
+    for_mode "$value" whole_infer
+}
+
+archives_for_whole_infer() { # print the addresses of exported models that the lines of weights and of a model have
+    local field value
+    choose_dialect && name_lines && copy_same_lines || return
+    for field in provided_weights infer_model; do
+        value=$(for_mode "${VALUE[$field]:-}" whole_infer)
+        is_address "$value" || continue
+        see_place "$value"
+        [[ $REPLY == pretrain_models/* ]] || printf '%s\n' "$value"
+    done
 }
 
 needed_weights() { # print the value of the line that names the provided weights, or none where no command takes them

@@ -59,6 +59,8 @@ plan_only() { # from now on nothing is run, written, or looked for
     }
 
     find_trained_weights() { find_weights; }
+    see_replaced_data() { return 1; }
+    was_skipped() { return 1; }
     is_there() { :; }
     holds_model() { :; }
     note_inputs() { :; }

@@ -10,6 +10,7 @@ NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/results
 # What counts of the files that git does not know: not what programs and people write while a run goes on
 PROGRAM_FILES='*.@(py|so|sh|c|cc|cpp|cu|h)'
 SETTING_FILES='*.@(yaml|yml|toml|cfg|ini)'
+REPLACED=test_tipc_replaced.txt # in a folder of data: its line says in place of which data they are
 MANY_FILES=2000 # a folder of data with more files counts by their names, sizes and times
 
 list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the files as sha256sum prints them
@@ -108,6 +109,21 @@ named_paths() { # CONFIG: print what its words name, and the words of the YAML f
     paths_of "${words[@]}"
 }
 
+see_replaced_data() { # WORD... of a command: sets REPLY to what the file in a folder of theirs, or of their YAML files, says
+    local path
+    local -a paths yaml=() words
+    mapfile -d '' -t paths < <(paths_of "$@")
+    for path in "${paths[@]}"; do [[ $path != *.y*ml ]] || yaml+=("$path"); done
+    if ((${#yaml[@]} > 0)); then
+        mapfile -t words < <(yaml_words "${yaml[@]}" | LC_ALL=C sort -u)
+        mapfile -d '' -t -O "${#paths[@]}" paths < <(paths_of "${words[@]}")
+    fi
+    for path in "${paths[@]}"; do
+        [[ -f $path/$REPLACED ]] && IFS= read -r REPLY <"$path/$REPLACED" && return
+    done
+    return 1
+}
+
 config_words() { # CONFIG: the words of its values, and their parts between bars, equals signs, colons and commas
     local text
     (read_config "$1" 2>/dev/null && printf '%s\n' "${LINE_TEXT[@]}") | while IFS= read -r text; do
@@ -128,7 +144,7 @@ paths_of() { # WORD...: print the files and folders that they name, seen from th
     local word path
     local -a there=()
     for word in "$@"; do
-        [[ $word != //* ]] || word=pretrain_models/${word##*/} # the weights of an address
+        if is_address "$word"; then see_place "$word" && word=$REPLY; fi
         for path in "$word" "$word.pdparams" "deploy/$word" "${word/#ppcls\//ppcls_lite/}"; do
             [[ -z $word || ! -e $path ]] || there+=("$path")
         done

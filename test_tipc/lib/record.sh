@@ -208,6 +208,11 @@ passed_logs() { # KIND: print the logs of the steps of that kind that passed for
         "${RUN[output_dir]}/steps.tsv"
 }
 
+was_skipped() { # NAME: whether the step was skipped for the current training
+    TAG=${RUN[tag]} NAME=$1 awk -F '\t' '$1 == ENVIRON["TAG"] && $2 == ENVIRON["NAME"] { result = $3 }
+        END { exit result != "skipped" }' "${RUN[output_dir]}/steps.tsv"
+}
+
 skip_step() { # NAME REASON
     printf '\n==== %s: skipped (%s) ====\n' "$1" "$2"
     record "$1" skipped 0 '' '' "$2"

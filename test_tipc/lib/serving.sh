@@ -29,13 +29,16 @@ name_serving_folders() { # [PREFIX of a model]: RUN[served_output] is the output
 
 # -------------------------------------------------------------------------------------------------------- the model
 
-weights_of() { # CONFIG of the base chain: print the path of its provided weights; fail when it names none
-    [[ -f $1 ]] && (read_config "$1" && weights_for_whole_infer) 2>/dev/null
+weights_of() { # CONFIG of the base chain: print the path of its provided weights, if they are there
+    local path
+    [[ -f $1 ]] && path=$( (read_config "$1" && weights_for_whole_infer) 2>/dev/null) && [[ -n $path ]] || return 0
+    [[ -e $path ]] || path+=.pdparams
+    [[ ! -e $path ]] || echo "$path"
 }
 
 find_trained_model() { # CONFIG: a model that the base chain has trained before, where no weights are provided
     local run=${RUN[output_root]}/${RUN[model]}/lite_train_lite_infer
-    [[ ! -f $(weights_of "$1") ]] && "${RUN[python]}" test_tipc/lib/certificate.py "$run" >/dev/null &&
+    [[ -z $(weights_of "$1") ]] && "${RUN[python]}" test_tipc/lib/certificate.py "$run" >/dev/null &&
         take_model "$run/*/inference"
 }
 

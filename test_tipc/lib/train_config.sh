@@ -25,6 +25,7 @@ take_part() { # TITLE, or '' where the config has one part: name and check its f
     name_lines "$1"
     take_values_for_mode
     copy_same_lines
+    place_exported_model
     take_predict_command
     add_trainers
     check_values

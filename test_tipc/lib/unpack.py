@@ -74,15 +74,15 @@ def check_tree(kept, folder, name):
                 raise UserError(f"{name}: {str(parent)!r:.200} is a file and a folder")
 
 
-def unpack(name, folder):
-    """Unpack the folder `folder` of the archive `name` into the working folder, in one move at the end."""
-    fresh = Path(f".{folder}.unpacking")
+def unpack(name, folder, where="."):
+    """Unpack the folder `folder` of the archive `name` into the folder `where`, in one move at the end."""
+    fresh = Path(where, f".{folder}.unpacking")
     with reading(name), tarfile.open(name) as archive:
         members = members_of(archive, folder, name)
         with new_folder(fresh, folder):
             for path, member in members.items():
                 _write(archive, member, fresh / path)
-            os.rename(fresh / folder, folder)
+            os.rename(fresh / folder, Path(where, folder))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from steps import read_steps
 from tests.helpers.scripts import LIMIT
 from tests.helpers.shell import ROOT, assert_one_error, bash, is_running, wait_for
 
-PROVIDED = 'read_config "$1"; provided_weights "$(value_of pretrained_model_url train_model)"'
+PROVIDED = 'read_config "$1"; see_provided_weights "$(value_of pretrained_model_url train_model)"; echo "$REPLY"'
 SHOW = 'split_words "$1"; status=$?; printf "%s\\0" "${WORDS[@]}"; exit $status'
 
 
@@ -118,6 +118,9 @@ def test_elapsed(start, end, expected):
     ("line", "expected"),
     [
         ("pretrained_model_url:https://a.b/c/d.pdparams ", "pretrain_models/d.pdparams"),
+        ("pretrained_model_url:https://a.b/d.pdparams?x=y/z#sha256=0", "pretrain_models/d.pdparams"),
+        ("pretrained_model_url:https://a.b/c/d_infer.tar", "./d_infer"),
+        ("pretrained_model_url:https://a.b/c/d_v1.0_infer.tar.gz", "./d_v1.0_infer"),
         ("pretrained_model_url: ./weights/d.pdparams", "weights/d.pdparams"),
         ("train_model:log/best.pdparams", "log/best.pdparams"),
     ],

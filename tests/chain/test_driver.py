@@ -157,7 +157,8 @@ def test_the_cpu_stands_in_where_no_gpu_can_be_used_even_with_nvidia_smi(chain):
 
 
 def test_provided_weights_need_no_training(chain):
-    chain.set("pretrained_model_url", "https://a.b:80/c/net.pdparams").set("norm_train", "null").set("gpu_list", "null")
+    chain.set("pretrained_model_url", "./pretrain_models/net.pdparams")
+    chain.set("norm_train", "null").set("gpu_list", "null")
     chain.set("-o Global.infer_imgs", "lite_train=../test_images|whole_infer=../lite_data/val")
     missing = chain.run(mode="whole_infer")
     assert_one_error(missing, "put them at pretrain_models/net.pdparams", str(chain.path))

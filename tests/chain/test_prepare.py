@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.helpers.file_server import FileServer
 from tests.helpers.preparation import OFFICIAL, SetUp
 from tests.helpers.shell import CONFIGS, MODE, ROOT, assert_one_error, copy_tree, is_running
 
@@ -175,6 +176,15 @@ def test_lite_data_stands_in_for_imagenet(setup):
     assert sorted(train) == sorted((setup.tree / "lite_data/train_list.txt").read_text().splitlines())
     assert [line.split()[1] for line in train[:8]] == ["0", "1", "2", "3", "4", "5", "0", "1"]
     assert [path.name for path in (setup.tree / "dataset").iterdir()] == ["ILSVRC2012"]
+    marker = imagenet / "test_tipc_replaced.txt"
+    assert "are those of lite_data" in marker.read_text()
+    marker.unlink()  # as an older version made the folder
+    assert setup.run(TIPC_PYTHON=sys.executable).status == 0
+    assert marker.exists()
+    (imagenet / "train").unlink()  # the real images have come
+    (imagenet / "train").mkdir()
+    assert setup.run(TIPC_PYTHON=sys.executable).status == 0
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "broken link"])
@@ -202,11 +212,14 @@ def test_a_data_folder_that_cannot_be_made(setup):
 def test_provided_weights_must_be_there(setup):
     (setup.tree / "dataset").mkdir()
     name = "pretrain_models/MobileNetV3_small_x1_0_pretrained.pdparams"
-    run = setup.run(str(OFFICIAL), "whole_infer", TIPC_PYTHON=sys.executable)
-    assert_one_error(run, f"{OFFICIAL}: the provided weights are not there; put them at {name}")
-    (setup.tree / name).parent.mkdir()
+    with FileServer(b"").running() as server:
+        offline = {"TIPC_PYTHON": sys.executable, "TIPC_MIRROR": f"{server.address}/absent?"}
+    run = setup.run(str(OFFICIAL), "whole_infer", **offline)
+    assert run.status == 1
+    assert run.err.splitlines()[0].startswith("downloading http://127.0.0.1:")
+    assert re.fullmatch(rf"error: cannot download .*; you can also .* put it at {name}", run.err.splitlines()[1])
     (setup.tree / name).touch()
-    assert setup.run(str(OFFICIAL), "whole_infer", TIPC_PYTHON=sys.executable).status == 0
+    assert setup.run(str(OFFICIAL), "whole_infer", **offline).status == 0
     assert (setup.tree / "dataset/digits/train_list.txt").is_file()
 
 

@@ -105,6 +105,7 @@ def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
     weights = trainings / f"CenterNet_{name}/best_model.pdparams"
     assert row["file_mb"] == round(weights.stat().st_size / 1e6, 2)
     assert (tmp_path / f"weights/CenterNet_{name}.pdparams").read_bytes() == weights.read_bytes()
+    assert os.listdir(tmp_path / "weights") == [f"CenterNet_{name}.pdparams"]
     assert row["params_m"] * 4 == pytest.approx(row["file_mb"], rel=0.1)
     evidence = tmp_path / f"log/CenterNet_{name}"
     assert json.loads((evidence / "training.json").read_text()) == row

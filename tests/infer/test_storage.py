@@ -15,7 +15,7 @@ from ppcls_lite.infer.model import storage
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.files import ModelFiles, find_model, given_files
 from ppcls_lite.utils.errors import UserError
-from ppcls_lite.utils.safe_load import load_arrays
+from ppcls_lite.utils.safe_load import as_float16, load_arrays
 from ppcls_lite.utils.tensor_files import read_folder, read_tensors, tensor_bytes, write_tensor
 from tests.helpers.configs import NETWORK, random_weights
 from tests.helpers.scripts import assert_one_line, run_process
@@ -288,6 +288,39 @@ def test_persistable_in_one_file(exported, run_here, tmp_path):
     assert f"wrote the weights of {NETWORK} to {tmp_path}/new/w.pdparams" in outcome.out
     arrays, expected = load_arrays(tmp_path / "new/w"), random_weights()
     assert all((arrays[name] == expected[name]).all() for name in expected)
+
+
+@pytest.mark.parametrize("separate", [[], ["--separate_params"]])
+def test_weights_in_half_the_space(exported, run_here, tmp_path, separate):
+    options = ["--o", tmp_path / "w", "--persistable", "--float16", *separate]
+    outcome = run_here("tools/export_model.py", "-c", exported.config, *options)
+    assert outcome.status == 0, outcome
+    arrays, expected = load_arrays(tmp_path / "w"), random_weights()
+    assert {array.dtype for array in arrays.values()} == {np.dtype("float32")}
+    for name, array in expected.items():
+        rounded = array.astype("float16").astype("float32") if array.ndim > 1 else array
+        assert (arrays[name] == rounded).all(), name
+    stored = sum(path.stat().st_size for path in [*tmp_path.glob("w/*"), *tmp_path.glob("w.pdparams")])
+    assert stored < 0.6 * exported.weights.stat().st_size
+    predicted = run_here(
+        "tools/infer.py", "-c", exported.config, "-o", f"Global.pretrained_model={tmp_path / 'w'}", "Global.device=cpu"
+    )
+    assert predicted.status == 0, predicted
+
+
+def test_what_float16_cannot_hold_is_named():
+    arrays = {"conv": np.full((2, 2), 1e5, "float32"), "variance": np.full(2, 1e5, "float32")}
+    with pytest.raises(UserError, match=r"conv: float16 holds numbers up to 65504, found 100000"):
+        as_float16(arrays)
+    arrays["conv"][:] = 1
+    halves = as_float16(arrays)
+    assert (halves["conv"].dtype, halves["variance"].dtype) == (np.float16, np.float32)
+
+
+def test_float16_is_not_for_an_exported_model(exported, run_here, tmp_path):
+    outcome = run_here("tools/export_model.py", "-c", exported.config, "--o", tmp_path / "m", "--float16")
+    assert outcome.status == 2
+    assert "--float16 is for --persistable" in outcome.err
 
 
 def test_variables_are_written_to_a_new_folder(exported, run_here, tmp_path):

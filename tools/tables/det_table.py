@@ -7,7 +7,8 @@
 it), exports them, times them on this CPU, writes log, history, curves and an image of predictions to
 test_log/CenterNet_<Backbone>/, and keeps the figures in docs/measured/backbones.json. Without it, the table is made
 from the kept figures.
---weights keeps the weights too, if they have at most 5 MB.
+--weights FOLDER keeps the weights too, and evaluates what was kept: a file that is larger than 25 MB becomes a folder
+with one file per variable, stored as float16.
 --update FILE puts the table between its two markers in FILE; otherwise it is printed.
 Exit code: 0, or 1 for a training or a file that cannot be used.
 """
@@ -29,7 +30,7 @@ from ppcls_lite.utils.log import setup_logging
 KEPT = REPO / "docs/measured/backbones.json"
 CONFIG = REPO / "ppcls_lite/configs/detection/centernet_stamps.yaml"
 EVIDENCE = REPO / "test_log"
-MOST_MB = 5.0  # of weights that are kept
+MOST_MB = 25.0  # of one file of weights
 BEGIN, END = "<!-- backbone table: begin -->", "<!-- backbone table: end -->"
 # key, heading, format
 COLUMNS = (
@@ -78,23 +79,44 @@ def measure(folder, config_path=CONFIG, kept_path=KEPT, evidence=EVIDENCE, weigh
         options = [f"Arch.Backbone.name={name}", f"Global.pretrained_model={path / 'best_model'}"]
         config = load_config(config_path, options)
         print(f"measuring {path.name}", file=sys.stderr)
-        row = kept["backbones"][name] = measure_training(config, path, Path(evidence) / path.name)
-        if weights and row["file_mb"] <= MOST_MB:
-            keep_weights(path / "best_model.pdparams", weights_path(name, weights))
+        if weights:
+            kept_weights = weights_path(name, weights)
+            keep_weights(config, kept_weights)
+            config["Global"]["pretrained_model"] = str(kept_weights)
+        kept["backbones"][name] = measure_training(config, path, Path(evidence) / path.name)
         kept["backbones"] = dict(sorted(kept["backbones"].items(), key=lambda item: item[1]["flops_m"]))
         with atomic_write(kept_path) as stream:
             json.dump(kept, stream, indent=1)
             stream.write("\n")
 
 
-def keep_weights(source, target):
-    with open(source, "rb") as weights, atomic_write(target, "wb") as stream:
-        shutil.copyfileobj(weights, stream)
+def keep_weights(config, target):
+    """Write the weights of the config to `target`.pdparams as they are, or, if too large, to the folder `target`.
+
+    What was kept there before is replaced.
+    """
+    from ppcls_lite.infer.export import save_persistable
+
+    source, file = Path(f"{config['Global']['pretrained_model']}.pdparams"), Path(f"{target}.pdparams")
+    shutil.rmtree(target, ignore_errors=True)
+    if source.stat().st_size <= MOST_MB * 1e6:
+        with open(source, "rb") as weights, atomic_write(file, "wb") as stream:
+            shutil.copyfileobj(weights, stream)
+    else:
+        save_persistable(config, target, separate=True, float16=True)
+        file.unlink(missing_ok=True)
 
 
 def weights_path(name, folder="pretrain_models"):
-    """Where the weights of a training are kept; the test configs name the same place."""
-    return Path(folder, f"CenterNet_{name}.pdparams")
+    """Where the weights of a training are kept, less `.pdparams` where it is one file; the test configs name it so."""
+    return Path(folder, f"CenterNet_{name}")
+
+
+def find_weights(name):
+    """Where they are from the root of the repository, None where none were kept."""
+    path = weights_path(name)
+    found = [place for place in (Path(f"{path}.pdparams"), path) if (REPO / place).exists()]
+    return found[0] if found else None
 
 
 def as_markdown(kept):
@@ -106,8 +128,8 @@ def as_markdown(kept):
     for name, row in kept["backbones"].items():
         log = f"../test_log/CenterNet_{name}"
         links = f"[log]({log}/log_train.txt), [curves]({log}/curves.png), [images]({log}/predictions.jpg)"
-        if (REPO / weights_path(name)).is_file():
-            links += f", [weights](../{weights_path(name)})"
+        if find_weights(name):
+            links += f", [weights](../{find_weights(name)})"
         table.append([name, *(form.format(row[key]) for key, _, form in COLUMNS), links])
     lines = ["| " + " | ".join(line) + " |" for line in table]
     note = (
@@ -125,7 +147,7 @@ def main():
     parser.add_argument("--kept", metavar="FILE", type=Path, default=KEPT, help="where the figures are kept")
     parser.add_argument("--config", metavar="FILE", default=CONFIG, help="of the trainings")
     parser.add_argument("--evidence", metavar="FOLDER", default=EVIDENCE, help="where the evidence goes, test_log")
-    parser.add_argument("--weights", metavar="FOLDER", help="where small weights are kept, pretrain_models")
+    parser.add_argument("--weights", metavar="FOLDER", help="where the weights are kept, pretrain_models")
     args = parser.parse_args()
     setup_logging(stream=sys.stderr)
     if args.measure:

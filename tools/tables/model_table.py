@@ -39,7 +39,6 @@ _NO_STRUCTURE = (
     "__init__.py",
     "backbone.py",
     "centernet.py",  # a detector
-    "download.py",
     "from_config.py",
     "pretrained.py",
     "registry.py",

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The one file that every script of test_tipc/ sources: what they share is in lib/, one file per subject.
-# Needs bash 4.4 and Linux.
+# The one file that every script of test_tipc/ sources: what they share is in lib/, one file per subject; the functions
+# that official scripts expect here are in lib/official.sh. Shell options and traps stay those of the script that sources
+# it, which may be an official one: our own say `set -uo pipefail` themselves. Needs bash 4.4 and Linux.
 #
 # The facts of a run are in one array, RUN, under these names; reading a name that was not set ends the script:
 #   config mode model              the config's path, the mode, and the model that the config names
@@ -14,7 +15,6 @@
 #   gpu autocast tag training_dir  the current training, the name of its logs, and its folder
 #   train_field train_options export_field weights    the fields of its commands, and its weights
 
-set -uo pipefail
 unset CDPATH # it makes `cd` go elsewhere and print the folder
 
 if ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 404)); then
@@ -43,8 +43,13 @@ die() { # MESSAGE: print one line on standard error and exit
 
 # shellcheck source=test_tipc/lib/config.sh
 source "$TIPC/lib/config.sh"
+<<<<<<< HEAD
 # shellcheck source=test_tipc/lib/addresses.sh
 source "$TIPC/lib/addresses.sh"
+=======
+# shellcheck source=test_tipc/lib/official.sh
+source "$TIPC/lib/official.sh"
+>>>>>>> gpu
 # shellcheck source=test_tipc/lib/dialects.sh
 source "$TIPC/lib/dialects.sh"
 # shellcheck source=test_tipc/lib/command.sh

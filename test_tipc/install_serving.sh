@@ -10,6 +10,7 @@
 # SERVING_SERVER=paddle-serving-server-gpu==0.9.0.post112 installs that server instead.
 # Exit code: 0 installed, 1 not installed (the last lines say why).
 
+set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 

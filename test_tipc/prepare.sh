@@ -16,6 +16,7 @@
 # What is complete is kept; what was interrupted is made again.
 # Exit code: 0 everything is ready, 1 something could not be set up (one line says what).
 
+set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh

@@ -12,6 +12,7 @@
 # Leaves matrix.txt, matrix.json and matrix.md in test_tipc/output/, and each model's screen in .run_all/<model>.log.
 # Exit code: 0 all passed, 1 one did not, 130 or 143 interrupted.
 
+set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 

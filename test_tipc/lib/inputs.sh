@@ -17,6 +17,7 @@ list_inputs() { # CONFIG: print mode, versions and GPUs as comments, then the fi
     printf '# %s\n' "mode: ${RUN[mode]}" "versions: ${RUN[versions]}" "gpus: ${RUN[gpus]}" "test_tipc: $(hash_of_tool)"
     named_paths "$1" | LC_ALL=C sort -zu | {
         local path
+        # shellcheck disable=SC2030 # add_code_of and add_folder, called below, add to it
         local -a files=("$1")
         while IFS= read -r -d '' path; do
             if [[ -d $path ]]; then add_folder "$path"; else files+=("$path"); fi
@@ -167,6 +168,7 @@ add_code_of() { # FOLDER: a link, or a repository inside this one: add its progr
     local -a contents
     mapfile -d '' -t contents < <(find -L "$1" \( -name .git -o -samefile "${RUN[output_root]}" \) -prune \
         -o -type f -print0 2>/dev/null | keep_code "$PROGRAM_FILES" "$SETTING_FILES")
+    # shellcheck disable=SC2031 # of list_inputs, which calls this
     files+=("${contents[@]}")
 }
 

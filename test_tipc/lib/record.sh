@@ -174,10 +174,8 @@ log_header() { # FOLDER COMMAND...
 }
 
 report_status() { # STATUS LOG COMMAND...: the line that official checkers look for
-    local word=failed log=$2 line
-    (($1 == 0)) && word=successfully
-    shift 2
-    printf -v line '\033[33m Run %s with command - %s - %s - %s ! \033[0m' "$word" "${RUN[model]}" "$(quoted "$@")" "$log"
+    local line
+    line=$(official_line "$1" "${RUN[model]} - $(quoted "${@:3}") - $2")
     printf '%s\n' "$line"
     printf '%s\n' "$line" >>"${RUN[results]}" || die "${RUN[results]}: cannot be written; is the disk full?"
 }

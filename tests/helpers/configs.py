@@ -83,7 +83,8 @@ class Exported(NamedTuple):
 def read_in_every_mode(name):
     """A chain's config as the driver's own functions read it: one line `<mode> <model> <export command>` per mode."""
     script = (
-        'source test_tipc/common_func.sh; source test_tipc/lib/train_config.sh; for mode in "${MODES[@]}"; do '
+        "set -uo pipefail; source test_tipc/common_func.sh; source test_tipc/lib/train_config.sh; "
+        'for mode in "${MODES[@]}"; do '
         f"(RUN[mode]=$mode RUN[config]=test_tipc/configs/{name}/train_infer_python.txt; read_train_config && "
         "{ choose_trainer norm_train || [[ $mode == whole_infer ]]; } && "
         'echo "$mode ${RUN[model]} ${VALUE[norm_export]}") || exit 1; done'

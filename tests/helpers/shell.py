@@ -161,7 +161,7 @@ class Chain:
 
 def bash(text, *arguments, tree=ROOT, **environment):
     """Run text in a bash that has sourced common_func.sh and train_config.sh; arguments are its $1, $2, …"""
-    source = 'source "$0/test_tipc/common_func.sh"; source "$0/test_tipc/lib/train_config.sh"\n'
+    source = 'set -uo pipefail; source "$0/test_tipc/common_func.sh"; source "$0/test_tipc/lib/train_config.sh"\n'
     source += "RUN[mode]=${MODE:-none}\n"
     done = subprocess.run(
         ["bash", "-c", source + text, str(tree), *map(str, arguments)],

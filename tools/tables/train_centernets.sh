@@ -11,6 +11,7 @@
 # A second call waits until the first has ended.
 # Exit code: 0 all trained, 1 one failed, 130 or 143 interrupted.
 
+set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../test_tipc/common_func.sh"
 

@@ -17,6 +17,7 @@
 # Exit code: 0 all was tried, however it ended, and the tables are made; 1 a Python or the network is missing, or
 # something cannot be used; 130 or 143 interrupted.
 
+set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../test_tipc/common_func.sh"
 # shellcheck source=tools/tables/pair.sh

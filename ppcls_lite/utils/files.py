@@ -11,23 +11,19 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def find_file(path):
-    """`path` itself, or its twin under `ppcls_lite/` when an official config says `ppcls/…` and that is missing.
+    """`path` itself, or where it is missing, its twin in the library.
 
-    PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here.
+    PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here. Both
+    names are found from any folder, also where the library is installed as a package.
     """
     path = Path(path)
     if path.exists():
         return path
-    parts = path.parts
-    if "ppcls" in parts:
-        at = parts.index("ppcls")
-        twin = Path(*parts[:at], "ppcls_lite", *parts[at + 1 :])
-        if twin.exists():
-            return twin
-        inside = REPO / Path("ppcls_lite", *parts[at + 1 :])
-        if inside.exists():
-            return inside
-    return path
+    at = next((number for number, part in enumerate(path.parts) if part in ("ppcls", "ppcls_lite")), None)
+    if at is None:
+        return path
+    twin = Path("ppcls_lite", *path.parts[at + 1 :])
+    return next((found for found in (Path(*path.parts[:at], twin), REPO / twin) if found.exists()), path)
 
 
 @contextmanager

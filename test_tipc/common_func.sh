@@ -43,13 +43,10 @@ die() { # MESSAGE: print one line on standard error and exit
 
 # shellcheck source=test_tipc/lib/config.sh
 source "$TIPC/lib/config.sh"
-<<<<<<< HEAD
 # shellcheck source=test_tipc/lib/addresses.sh
 source "$TIPC/lib/addresses.sh"
-=======
 # shellcheck source=test_tipc/lib/official.sh
 source "$TIPC/lib/official.sh"
->>>>>>> gpu
 # shellcheck source=test_tipc/lib/dialects.sh
 source "$TIPC/lib/dialects.sh"
 # shellcheck source=test_tipc/lib/command.sh

@@ -7,6 +7,7 @@ from ppcls_lite.arch import (  # noqa: F401
     mobilenet_v1,
     mobilenet_v3,
     pphgnet_v2,
+    resnet,
     resnet_vd,
     shufflenet_v2,
 )

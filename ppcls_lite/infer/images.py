@@ -24,6 +24,15 @@ def read_image(path, transforms):
     return image
 
 
+def prepare_array(array, transforms):
+    """An image [H, W, 3] (uint8, RGB) as a classifier's input [3, H, W] float32; UserError for another array."""
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
+        raise UserError(f"expected an image [H, W, 3] of uint8 (RGB), found {list(array.shape)} of {array.dtype}")
+    image = transforms(np.ascontiguousarray(array))
+    _check_input("an array", image)
+    return np.ascontiguousarray(image)
+
+
 def read_detector_image(path, transforms):
     """The file at `path` as a `DetectorImage`; UserError for a file that is not an image."""
 

@@ -6,6 +6,7 @@ from ppcls_lite.utils.files import REPO
 from ppcls_lite.utils.safe_load import load_arrays
 
 _CONFIGS = REPO / "ppcls_lite/configs/ImageNet"
+IMAGENET_LABELS = REPO / "ppcls_lite/utils/imagenet1k_label_list.txt"
 _COMMON = "ResNet50_vd"  # its preprocessing is what nearly all networks were trained with
 
 
@@ -23,7 +24,7 @@ def named_config(model, weights, class_num=None):
         config = load_config(model)
         config["Arch"]["class_num"] = class_num or config["Arch"].get("class_num")
     else:
-        config = _imagenet_config(model)
+        config = imagenet_config(model)
         config["Arch"]["class_num"] = class_num or count_classes(load_arrays(weights), weights)
         if config["Arch"]["class_num"] != 1000:  # ImageNet's names would be wrong
             config["Infer"]["PostProcess"].pop("class_id_map_file", None)
@@ -45,7 +46,11 @@ def imagenet_transforms():
     return load_config(_config_file(_COMMON))["Infer"]["transforms"]
 
 
-def _imagenet_config(name):
+def imagenet_config(name):
+    """The config of the network `name` for ImageNet, or one with the usual preprocessing where it has none of its own.
+
+    UserError for an unknown network.
+    """
     from ppcls_lite.arch import ARCH
     from ppcls_lite.arch.registry import canonical_name
 

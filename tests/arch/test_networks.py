@@ -1,7 +1,7 @@
 """Networks against the official facts (names, shapes, counts, FLOPs, logits), feature maps, and export.
 
 The facts in `fixtures/arch/` were measured on the official implementation with the weights of
-`ppcls_lite/benchmark/filled.py`.
+`ppcls_lite/benchmark/filled.py`; those of ResNet50 on PaddleClas d178931fc, which gave ResNet50_vd's bit by bit too.
 """
 
 import gzip
@@ -16,6 +16,8 @@ import pytest
 
 from ppcls_lite.arch import ARCH, build_backbone, build_model
 from ppcls_lite.arch.backbone import Backbone, default_indices
+from ppcls_lite.arch.resnet import ResNet
+from ppcls_lite.arch.resnet_vd import PooledConvBN
 from ppcls_lite.arch.summary import count_flops, count_parameters, summarize
 from ppcls_lite.benchmark import filled
 from ppcls_lite.utils.errors import UserError
@@ -81,7 +83,7 @@ def network(request):
 
 def test_every_official_network_is_registered():
     assert set(OFFICIAL) <= set(ARCH.names())
-    assert len(OFFICIAL) == 15
+    assert len(OFFICIAL) == 16
 
 
 def test_state_dict_is_the_official_one(network):
@@ -163,6 +165,18 @@ def test_wrong_details_change_the_logits(fault, monkeypatch):
     else:
         model.hardswish = paddle.nn.ReLU()
     assert relative_error(logits_of(model, filled.image(224))[0], GOLDEN[name]) > 1e-4
+
+
+@pytest.mark.parametrize("fault", ["a pool in the shortcut", "the stride in the first convolution"])
+def test_wrong_blocks_change_the_logits(fault, monkeypatch):
+    """Both leave all names and shapes as they are: the first is the vd form, the second the paper's."""
+    if fault == "a pool in the shortcut":
+        monkeypatch.setattr(ResNet, "downsample", PooledConvBN)
+    model = filled.fill(build_model("ResNet50"))
+    if fault == "the stride in the first convolution":
+        for block in (model.blocks[number] for number in (3, 7, 13)):
+            block.conv0.conv._stride, block.conv1.conv._stride = block.conv1.conv._stride, block.conv0.conv._stride
+    assert relative_error(logits_of(model, filled.image(224))[0], GOLDEN["ResNet50"]) > 1e-4
 
 
 # ---- the registry
@@ -280,7 +294,7 @@ for name in sys.argv[2:]:
 
 def test_exported_networks_agree_bitwise(tmp_path):
     """In a process of its own: the format of the export is chosen before Paddle is imported."""
-    names = ["MobileNetV3_small_x0_35", "ShuffleNetV2_x0_25", "MixNet_S", "PPHGNetV2_B0", "ResNet18_vd"]
+    names = ["MobileNetV3_small_x0_35", "ShuffleNetV2_x0_25", "MixNet_S", "PPHGNetV2_B0", "ResNet18_vd", "ResNet18"]
     environ = {**os.environ, "FLAGS_enable_pir_api": "0", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", EXPORT, str(tmp_path), *names]
     done = subprocess.run(command, env=environ, capture_output=True, text=True)

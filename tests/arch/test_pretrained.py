@@ -72,6 +72,7 @@ def test_no_weights():
     [
         ("MobileNetV1_x1_0", False, "dygraph/legendary_models/MobileNetV1_pretrained.pdparams"),
         ("MobileNetV3_small_x1_0", True, "dygraph/legendary_models/MobileNetV3_small_x1_0_ssld_pretrained.pdparams"),
+        ("ResNet50", False, "dygraph/legendary_models/ResNet50_pretrained.pdparams"),
         ("ShuffleNetV2_x1_0", False, "dygraph/ShuffleNetV2_x1_0_pretrained.pdparams"),
         ("PPHGNetV2_B0", False, "dygraph/legendary_models/PPHGNetV2_B0_ssld_stage1_pretrained.pdparams"),
         ("PPHGNetV2_B0", True, "dygraph/legendary_models/PPHGNetV2_B0_ssld_stage1_pretrained.pdparams"),

@@ -38,6 +38,7 @@ OFFICIAL = {
     "MixNet/MixNet_S": (120, "Piecewise", 0.1, 0, 64, 1e-4, 0, PLAIN, 256),
     "MixNet/MixNet_M": (120, "Piecewise", 0.1, 0, 64, 1e-4, 0, PLAIN, 256),
     "MixNet/MixNet_L": (120, "Piecewise", 0.1, 0, 64, 1e-4, 0, PLAIN, 256),
+    "ResNet/ResNet50": (120, "Piecewise", 0.1, 0, 64, 1e-4, 0, PLAIN, 256),
     "ResNet/ResNet50_vd": (200, "Cosine", 0.1, 0, 64, 7e-5, 0.1, [*PLAIN, "MixupOperator"], 256),
     **{f"PPHGNetV2/PPHGNetV2_B{n}": (200, "Cosine", 0.5, 5, 128, 2e-5, 0.1, HGNET, 232) for n in range(7)},
 }
@@ -75,7 +76,7 @@ def build_everything(config):
 
 def test_there_is_a_recipe_for_every_network_of_the_documents():
     assert sorted(OFFICIAL) == RECIPES
-    assert len(NETWORKS) == 15
+    assert len(NETWORKS) == 16
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

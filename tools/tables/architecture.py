@@ -51,6 +51,8 @@ FOLDERS = {
         "tools tools/data deploy test_tipc test_tipc/lib docs",
     ),
     "deploy": Folder("commands for prediction and serving", f"data {_INFER} serving benchmark utils", "docs"),
+    "ppcls_lite": Folder("settings that must be made before Paddle is imported; the package's command", "quick utils"),
+    "ppcls_lite/quick": Folder("the command `ppcls_lite` and the class `PaddleClas`", f"arch data {_INFER} utils"),
     "ppcls_lite/serving": Folder("Paddle Serving's pipeline", f"data {_INFER} utils"),
     "ppcls_lite/benchmark": Folder("latency of the engines, and its report", f"arch {_INFER} utils"),
     "ppcls_lite/train": Folder("training loop, checkpoints, losses, metrics, optimizers", "arch data utils"),
@@ -61,7 +63,6 @@ FOLDERS = {
     "ppcls_lite/arch": Folder("the networks, one file per paper", "utils"),
     "ppcls_lite/data": Folder("image lists, transforms, loaders", "utils"),
     "ppcls_lite/utils": Folder("configs, log, safe loading, checks"),
-    "ppcls_lite": Folder("settings that must be made before Paddle is imported"),
 }
 # Folders that belong to another one although that one's other subfolders do not.
 PART_OF = {"tools/infer": "tools", "test_tipc/configs": "test_tipc"}

@@ -124,7 +124,8 @@ def main():
     if args.measure:
         measured = measure_all(args.names or NETWORKS)
         if MEASURED.is_file():
-            measured["networks"] = {**kept()["networks"], **measured["networks"]}
+            merged = {**kept()["networks"], **measured["networks"]}
+            measured["networks"] = {name: merged[name] for name in (*NETWORKS, *merged) if name in merged}
         with atomic_write(MEASURED) as stream:
             stream.write(json.dumps(measured, indent=2) + "\n")
     measured = kept()

@@ -4,7 +4,7 @@
     python tools/tables/model_table.py MixNet_S MixNet_M --markdown
     python tools/tables/model_table.py --update docs/models.md
 
-Without names, the fifteen networks of the documents. The stated figures come from docs/measured/quoted.yaml. Measuring
+Without names, the sixteen networks of the documents. The stated figures come from docs/measured/quoted.yaml. Measuring
 all takes half a minute, so --measure keeps the results in docs/measured/models.json; they are used again as long as the
 sources of the networks are the same, and measured again where not.
 Exit code: 0, or 1 for an unknown network or a file that cannot be used.
@@ -30,6 +30,7 @@ NETWORKS = (
     "MobileNetV3_large_x1_0",
     "MobileNetV3_small_x1_0",
     "ShuffleNetV2_x1_0",
+    "ResNet50",
     "ResNet50_vd",
     *(f"MixNet_{size}" for size in "SML"),
     *(f"PPHGNetV2_B{number}" for number in range(7)),

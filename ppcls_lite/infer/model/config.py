@@ -26,7 +26,8 @@ _CLASS_NAMES = ("class_id_map_file", "label_list")  # two ways to give them
 def write_model_config(folder, config, paddle_version, files):
     """Write `inference.yml` and the label names beside a model, from the `Infer` section of its training config.
 
-    `files` are the names of the model's files whose sizes are recorded, so that a cut file is noticed.
+    `paddle_version` is None where it is not known. `files` are the names of the model's files whose sizes are recorded,
+    so that a cut file is noticed.
     """
     infer = config["Infer"]
     post = dict(infer.get("PostProcess") or {"name": "Topk", "topk": 5})
@@ -38,7 +39,7 @@ def write_model_config(folder, config, paddle_version, files):
         "Global": {
             "model_name": config["Arch"]["name"],
             "image_shape": config["Global"]["image_shape"],
-            "exported_with": f"paddlepaddle {paddle_version}",
+            **({"exported_with": f"paddlepaddle {paddle_version}"} if paddle_version else {}),
             "bytes": {name: Path(folder, name).stat().st_size for name in files},
         },
         "PreProcess": {"transform_ops": infer["transforms"]},

@@ -140,3 +140,8 @@ def format_line(result, path):
         f"{Path(path).name}: class id(s): {result['class_ids']}, score(s): [{scores}], "
         f"label_name(s): {result['label_names']}"
     )
+
+
+def format_fields(result):
+    """A prediction as the command `ppcls_lite` prints it, one line per image: `class_ids: […], scores: […], …`."""
+    return ", ".join(f"{key}: {value}" for key, value in result.items())

@@ -12,19 +12,22 @@ Exit code: 0, or 1 when a config, a summary or a file cannot be used.
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_lite.utils.errors import UserError, run_main
-from ppcls_lite.utils.files import REPO, replace_block
+from ppcls_lite.utils.errors import run_main
+from ppcls_lite.utils.files import REPO
+from tools.tables.bilingual import Writer, find_blocks, unique, update_blocks
 from tools.tables.tipc_facts import CLAIMED, CPU, FAILED, FLEET, MULTIPLE, PROVEN, SINGLE, figure, read_models
 
+KIND = "tipc"
 MARKS = {PROVEN: "✓", FAILED: "✗", CLAIMED: "○"}
+# how the values of options are shown
+VALUES = {None: "-", "null": "default", "False": "off", "True": "on"}
+PRECISIONS = {"null": "fp32", "False": "fp32", "paddle": "fp32", "True": "fp16"}
 BACKBONES = REPO / "docs/measured/backbones.json"
-LANGUAGES = ("zh", "en")
 # (Chinese, English) of the words of the tables
 WORDS = {
     "paper": ("论文", "paper"),
@@ -67,39 +70,18 @@ WORDS = {
 }
 
 
-class Writer:
-    """Texts of one language, with links that lead from the folder of one document."""
+def claim_text(name, claim, write):
+    """A thing with its mark, and a link to the run that shows it."""
+    text = write.word(name)
+    return f"{MARKS[claim.state]} {write.link(text, claim.folders[0]) if claim.folders else text}"
 
-    def __init__(self, language, folder):
-        self.number = LANGUAGES.index(language)
-        self.folder = folder
 
-    def word(self, name):
-        return WORDS[name][self.number] if name in WORDS else name
-
-    def link(self, text, target):
-        if not target.startswith("https://"):
-            target = Path(os.path.relpath(REPO / target, self.folder)).as_posix()
-        return f"[{text}]({target})"
-
-    def claim(self, name, claim):
-        """A thing with its mark, and a link to the run that shows it."""
-        text = self.word(name)
-        return f"{MARKS[claim.state]} {self.link(text, claim.folders[0]) if claim.folders else text}"
-
-    def names(self, model):
-        """The cells of the paper and of the model."""
-        series = model.series
-        page = f"docs/models/{series.page}.md" if series.page else "docs/lightweight_backbone.md"
-        return [
-            self.link(series.name, series.paper["url"] if series.paper else series.official),
-            self.link(model.name, page),
-        ]
-
-    def table(self, heading, lines):
-        head = [self.word(name) for name in heading]
-        rows = [head, ["---"] * len(head), *lines]
-        return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+def names(model, write):
+    """The cells of the paper and of the model."""
+    series = model.series
+    page = f"docs/models/{series.page}.md" if series.page else "docs/lightweight_backbone.md"
+    address = series.paper["url"] if series.paper else series.official
+    return [write.link(series.name, address), write.link(model.name, page)]
 
 
 def matrix(models, write):
@@ -110,17 +92,17 @@ def matrix(models, write):
         for claim in model.training:
             place, kind = claim.what
             if kind not in ("normal", "amp"):
-                compression.append(write.claim(kind, claim))
+                compression.append(claim_text(kind, claim, write))
             elif place in (MULTIPLE, FLEET) or kind == "amp":
-                more.append(write.claim(place if kind == "normal" else kind, claim))
-        services = [write.claim(claim.what[0].upper(), claim) for claim in sorted(model.serving)]
+                more.append(claim_text(place if kind == "normal" else kind, claim, write))
+        services = [claim_text(claim.what[0].upper(), claim, write) for claim in sorted(model.serving)]
         deployment = f"{write.word('serving')}: {', '.join(services)}" if services else ""
         cells = [
             write.word(model.series.type),
             "<br>".join(base(model, write)),
             *map("<br>".join, (unique(more), unique(compression))),
         ]
-        lines.append([*write.names(model), *cells, deployment])
+        lines.append([*names(model, write), *cells, deployment])
     return write.table(("paper", "model", "type", "base", "more", "compression", "deployment"), lines)
 
 
@@ -134,7 +116,7 @@ def base(model, write):
                 if claim.state == PROVEN:
                     both = tuple(folder for folder in claim.folders if folder in inferred)
                     claim = claim._replace(state=PROVEN if both else CLAIMED, folders=both)
-                cells.append(write.claim(device.upper(), claim))
+                cells.append(claim_text(device.upper(), claim, write))
     return cells
 
 
@@ -145,13 +127,13 @@ def training(models, write):
         cells = []
         for place in (CPU, SINGLE, MULTIPLE, FLEET):
             found = [claim for claim in model.training if claim.what[0] == place and claim.what[1] in ("normal", "amp")]
-            cells.append("<br>".join(write.claim(claim.what[1], claim) for claim in found))
+            cells.append("<br>".join(claim_text(claim.what[1], claim, write) for claim in found))
         compressed = (claim for claim in model.training if claim.what[1] not in ("normal", "amp"))
-        cells.append("<br>".join(unique(write.claim(claim.what[1], claim) for claim in compressed)))
+        cells.append("<br>".join(unique(claim_text(claim.what[1], claim, write) for claim in compressed)))
         proven = {folder for claim in model.training for folder in claim.folders if claim.state == PROVEN}
         modes = {run.mode: run.folder for run in reversed(model.runs) if run.folder in proven}
         cells.append("<br>".join(write.link(mode, modes[mode]) for mode in sorted(modes)))
-        lines.append([*write.names(model), *cells])
+        lines.append([*names(model, write), *cells])
     return write.table(("paper", "model", CPU, SINGLE, MULTIPLE, FLEET, "compression", "evidence"), lines)
 
 
@@ -162,20 +144,22 @@ def inference(models, write):
         for device in ("cpu", "gpu"):
             claims = [claim for claim in model.inference if claim.what[0] == device]
             if claims:
-                columns = zip(*(claim.what[1:] for claim in claims))
-                options = ["/".join(sorted(map(_shown, dict.fromkeys(column)))) for column in columns]
+                _, library, threads, precision, batch = zip(*(claim.what for claim in claims))
+                options = (joined(library), joined(threads), joined(precision, PRECISIONS), joined(batch))
                 proven = sum(claim.state == PROVEN for claim in claims)
                 groups.setdefault((device, *options, proven, len(claims)), []).append(model.name)
     lines = []
-    for (device, library, threads, precision, batch, proven, count), names in sorted(groups.items()):
+    for (device, library, threads, precision, batch, proven, count), members in sorted(groups.items()):
         trt, mkldnn = ("-", library) if device == "cpu" else (library, "-")
         mark = f"{MARKS[PROVEN if proven == count else CLAIMED]} {proven}/{count}"
-        lines.append([device.upper(), batch, trt, mkldnn, threads, precision, mark, ", ".join(names)])
+        lines.append([device.upper(), batch, trt, mkldnn, threads, precision, mark, ", ".join(members)])
     return write.table(("device", "batch", "trt", "mkldnn", "threads", "precision", "passed", "models"), lines)
 
 
-def _shown(value):
-    return {None: "-", "null": "default", "False": "off", "True": "on"}.get(value, value)
+def joined(values, texts=None):
+    """The different values of a list, as a table shows them."""
+    texts = texts or VALUES
+    return "/".join(unique(texts.get(value, value) for value in values))
 
 
 def accuracy(models, write):
@@ -199,39 +183,19 @@ def accuracy(models, write):
 TABLES = {"matrix": matrix, "training": training, "inference": inference, "accuracy": accuracy}
 
 
-def unique(texts):
-    return list(dict.fromkeys(texts))
-
-
-def blocks(path):
-    """[(begin, end, table, language)] of the blocks in a file; UserError when it has none."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    found = []
-    for name, table in TABLES.items():
-        for language in LANGUAGES:
-            begin, end = (f"<!-- tipc {name} {language}: {which} -->" for which in ("begin", "end"))
-            if begin in text:
-                found.append((begin, end, table, language))
-    if not found:
-        raise UserError(f"{path}: expected a line such as '<!-- tipc matrix zh: begin -->'")
-    return found
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--update", type=Path, nargs="+", default=[], metavar="FILE", help="renew the blocks in each FILE"
     )
     args = parser.parse_args()
-    work = [(path, block) for path in args.update for block in blocks(path)]
+    for path in args.update:  # before the work: a wrong path need not wait for it
+        find_blocks(path, KIND, TABLES)
     models = read_models()
-    for path, (begin, end, table, language) in work:
-        replace_block(path, begin, end, table(models, Writer(language, path.resolve().parent)))
+    for path in args.update:
+        update_blocks(path, KIND, TABLES, WORDS, models)
     if not args.update:
-        print(matrix(models, Writer("en", REPO)), end="")
+        print(matrix(models, Writer(WORDS, "en", REPO)), end="")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def project(tmp_path):
 
 
 def test_without_evidence_nothing_is_passed(project):
-    assert project.row() == ["○ CPU<br>○ GPU", "", "", "Paddle Serving: Python: ○ CPU, ○ GPU"]
+    assert project.row() == ["○ CPU<br>○ GPU", "", "", "Paddle Serving: Python<br>○ CPU, ○ GPU"]
 
 
 def test_a_run_that_passed_is_shown_with_its_folder(project):
@@ -163,9 +163,9 @@ def test_a_service_is_shown_for_the_device_that_answered(project):
     steps = [("cpu", "server cpu", "passed"), ("cpu", "agree cpu", "passed"), ("gpu", "server gpu", "skipped")]
     project.keep(steps, "serving", mode="serving_infer")
     link = "[CPU](test_log/MobileNetV3_small_x1_0/serving)"
-    assert project.row()[-1] == f"Paddle Serving: Python: ✓ {link}, ○ GPU"
+    assert project.row()[-1] == f"Paddle Serving: Python<br>✓ {link}, ○ GPU"
     project.keep(steps[:1], "serving", mode="serving_infer")
-    assert project.row()[-1] == "Paddle Serving: Python: ○ CPU, ○ GPU"
+    assert project.row()[-1] == "Paddle Serving: Python<br>○ CPU, ○ GPU"
 
 
 def test_what_has_no_config_is_empty(project):

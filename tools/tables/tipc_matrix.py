@@ -96,7 +96,7 @@ def matrix(models, write):
             elif place in (MULTIPLE, FLEET) or kind == "amp":
                 more.append(claim_text(place if kind == "normal" else kind, claim, write))
         services = [claim_text(claim.what[0].upper(), claim, write) for claim in sorted(model.serving)]
-        deployment = f"{write.word('serving')}: {', '.join(services)}" if services else ""
+        deployment = f"{write.word('serving')}<br>{', '.join(services)}" if services else ""
         cells = [
             write.word(model.series.type),
             "<br>".join(base(model, write)),

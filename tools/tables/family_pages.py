@@ -50,15 +50,15 @@ WORDS = {
     "usual": ("最大差值<br>常用设置", "largest difference<br>usual settings"),
     "evidence": ("证据", "evidence"),
     "ap": ("CenterNet AP<br>作为骨干网络", "AP of CenterNet<br>with this backbone"),
-    "quoted_from": ("引用自", "Quoted from"),
+    "quoted_from": ("引用自：{}。", "Quoted from: {}."),  # noqa: RUF001
     "measured_by": (
-        "实测：{}；参数量含 BatchNorm 统计量，FLOPs 为一张 224 x 224 图像，一次乘加计一次",  # noqa: RUF001
+        "实测：{}；参数量含 BatchNorm 统计量，FLOPs 为一张 224 x 224 图像，一次乘加计一次。",  # noqa: RUF001
         "Measured with {}: parameters include BatchNorm's statistics; FLOPs are those of one 224 x 224 image, a "
-        "multiply-add counted once",
+        "multiply-add counted once.",
     ),
     "latency_by": (
-        "实测：{cpu}，{threads} 线程，224 x 224，FP32，中位数（毫秒）；全部数据与方法见{link}",  # noqa: RUF001
-        "Measured: {cpu}, {threads} thread, 224 x 224, FP32, median in milliseconds; all rows and the method: {link}",
+        "实测：{cpu}，{threads} 线程，224 x 224，FP32，中位数（毫秒）；全部数据与方法见{link}。",  # noqa: RUF001
+        "Measured: {cpu}, {threads} thread, 224 x 224, FP32, median in milliseconds; all rows and the method: {link}.",
     ),
     "benchmark": ("性能测试", "benchmark"),
     "none": ("没有实测数据。", "Nothing was measured."),
@@ -108,9 +108,9 @@ def figures(facts, write):
     notes = [write.word("measured_by").format(facts.measured["paddle"])]
     sources = {facts.quoted["networks"].get(name, {}).get("source"): None for name in facts.series}
     for source in filter(None, sources):
-        notes.append(f"{write.word('quoted_from')}: {facts.quoted['sources'][source]['title']}")
+        notes.append(write.word("quoted_from").format(facts.quoted["sources"][source]["title"]))
     heading = ("network", *shown, "flops", "params", "size", "recipe")
-    return write.table(heading, lines) + "".join(f"\n{note}.\n" for note in notes)
+    return write.table(heading, lines) + "".join(f"\n{note}\n" for note in notes)
 
 
 def latency(facts, write):
@@ -136,7 +136,7 @@ def latency(facts, write):
     link = write.link(write.word("benchmark"), "docs/benchmark.md")
     note = write.word("latency_by").format(cpu=conditions["cpu"], threads=threads, link=link)
     heading = ("network", "batch", *(f"{title} (ms)" for title in ENGINES.values()), "v100")
-    return write.table(heading, lines) + f"\n{note}.\n"
+    return write.table(heading, lines) + f"\n{note}\n"
 
 
 def evidence(facts, write):

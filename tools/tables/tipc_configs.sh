@@ -7,6 +7,7 @@
 # for a mode are those of lite_train_lite_infer), and the line's own key in every other config.
 # Exit code: 0, or 1 when a config cannot be read (one line says why).
 
+set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../test_tipc/common_func.sh"
 # shellcheck source=test_tipc/lib/train_config.sh

@@ -56,6 +56,11 @@ WORDS = {
     "trt": ("TensorRT", "TensorRT"),
     "mkldnn": ("oneDNN", "oneDNN"),
     "threads": ("CPU 线程数", "CPU threads"),
+    "default": ("默认", "default"),
+    "on": ("开", "on"),
+    "off": ("关", "off"),
+    "on/off": ("开/关", "on/off"),
+    "off/on": ("开/关", "on/off"),
     "precision": ("精度", "precision"),
     "passed": ("通过", "passed"),
     "models": ("模型", "models"),
@@ -152,7 +157,8 @@ def inference(models, write):
     for (device, library, threads, precision, batch, proven, count), members in sorted(groups.items()):
         trt, mkldnn = ("-", library) if device == "cpu" else (library, "-")
         mark = f"{MARKS[PROVEN if proven == count else CLAIMED]} {proven}/{count}"
-        lines.append([device.upper(), batch, trt, mkldnn, threads, precision, mark, ", ".join(members)])
+        options = [write.word(text) for text in (trt, mkldnn, threads)]
+        lines.append([device.upper(), batch, *options, precision, mark, ", ".join(members)])
     return write.table(("device", "batch", "trt", "mkldnn", "threads", "precision", "passed", "models"), lines)
 
 

@@ -8,12 +8,8 @@ from tests.helpers.scripts import ROOT
 
 BETWEEN = "\n---\n"
 ALWAYS = {"README.md", "any_project.md", "configs.md", "faq.md", "run_all.md", "test_train_inference_python.md"}
-PATHS = [
-    path
-    for pattern in ("test_tipc/README.md", "test_tipc/docs/*.md", "docs/models/*.md")
-    for path in sorted(ROOT.glob(pattern))
-    if path.name in ALWAYS or BETWEEN in path.read_text(encoding="utf-8")
-]
+PATHS = [ROOT / "test_tipc/README.md", *sorted((ROOT / "test_tipc/docs").glob("*.md"))]
+PATHS = [path for path in PATHS if path.name in ALWAYS] + sorted((ROOT / "docs/models").glob("*.md"))
 NAMES = [path.stem for path in PATHS]
 TREE = re.compile(r"<!-- layout: begin -->\n```text\n(.*?)```\n<!-- layout: end -->\n", re.DOTALL)
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -37,8 +33,7 @@ def shape(text):
 
 
 def test_the_documents_of_the_chains_are_in_both_languages():
-    assert {path.name for path in PATHS} >= ALWAYS
-    assert len(PATHS) >= len(ALWAYS) + 5
+    assert {path.name for path in PATHS} > ALWAYS
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)

@@ -7,6 +7,8 @@ import pytest
 
 from tests.helpers.documents import Document, comparable, examples_of, short_ids
 from tests.helpers.scripts import ROOT
+from tools.tables.family_pages import pages
+from tools.tables.series import read_series
 
 # each README with its document of the single steps
 README, CHINESE = (
@@ -69,3 +71,18 @@ def test_the_answers_of_the_kept_service_are_identical():
 @pytest.mark.parametrize("name", ["README.md", "README_ch.md"])
 def test_a_readme_is_two_screens(name):
     assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 120
+
+
+@pytest.mark.parametrize(
+    ("name", "headings"),
+    [("README.md", ["Reproduced accuracy", "Model information"]), ("README_ch.md", ["复现精度", "模型信息"])],
+)
+def test_accuracy_and_model_information_are_there(name, headings):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert [title for title in re.findall(r"^## (.+)$", text, re.MULTILINE) if title in headings] == headings
+    assert "<!-- tipc accuracy " in text  # whose lines are tested with the other tables of certification
+    information = text.partition(f"## {headings[1]}\n")[2].partition("\n## ")[0]
+    linked = re.findall(r"\]\(docs/models/([\w-]+)\.md\)", information)
+    assert sorted(linked) == sorted(pages(read_series()))
+    for target in ("docs/models.md", "test_log/matrix.md", "test_log/matrix_detectors.md", "LICENSE", "NOTICE"):
+        assert f"({target})" in information, target

@@ -61,20 +61,21 @@ class Document:
             (programs / name).chmod(0o755)
         self.environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         self._runs = []
-        made = self._run("python tools/data/make_digits.py --output dataset/digits")
+        made = self.run("python tools/data/make_digits.py --output dataset/digits")
         assert made.returncode == 0, made.stderr
 
     def check(self, number):
         """Run example `number`, from 0, after those before it; its output must be that of the document."""
         while len(self._runs) <= number:
-            self._runs.append(self._run(self.examples[len(self._runs)].command))
+            self._runs.append(self.run(self.examples[len(self._runs)].command))
         run = self._runs[number]
         assert run.returncode == 0, run.stderr
         (lines, numbers), (expected, expected_numbers) = map(comparable, (run.stdout, self.examples[number].output))
         assert lines == expected
         assert numbers == pytest.approx(expected_numbers, abs=2e-5)
 
-    def _run(self, command):
+    def run(self, command):
+        """Run a command of the document in the root of the copy: the completed process."""
         process = subprocess.Popen(
             ["bash", "-e", "-c", command],
             cwd=self.tree,

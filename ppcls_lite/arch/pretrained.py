@@ -36,10 +36,10 @@ def cache_folder():
     return Path(home) / "weights"
 
 
-def fetch(url):
-    """The path in `cache_folder()` of the file at `url`; downloaded once. UserError when it cannot be had."""
+def fetch(url, folder=None):
+    """The path in `folder`, or `cache_folder()`, of the file at `url`; downloaded once. UserError if it cannot be had."""
     try:
-        return download(url, cache_folder(), logger.info)
+        return download(url, folder or cache_folder(), logger.info)
     except DownloadError as error:
         raise UserError(str(error)) from error
 

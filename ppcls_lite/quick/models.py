@@ -61,8 +61,7 @@ def model_folder(name):
     It gets an `inference.yml` and the class names of ImageNet, as a model that is exported here. UserError for an
     unknown name, for a file that cannot be fetched (with the place to put it by hand), and for one that is no model.
     """
-    from ppcls_lite.arch.download import fetch
-    from ppcls_lite.arch.pretrained import cache_folder
+    from ppcls_lite.arch.pretrained import cache_folder, fetch
 
     check_name(name)
     models = cache_folder().parent / "inference_models"

@@ -42,8 +42,7 @@ def is_address(source):
 
 def _downloaded(url):
     """The file of the image at `url`, fetched once into a folder of its own: other addresses end with that name too."""
-    from ppcls_lite.arch.download import fetch
-    from ppcls_lite.arch.pretrained import cache_folder
+    from ppcls_lite.arch.pretrained import cache_folder, fetch
 
     folder = cache_folder().parent / "images" / hashlib.sha256(url.encode()).hexdigest()[:12]
     known = folder.is_dir() and any(path.is_file() for path in folder.iterdir())

@@ -12,6 +12,7 @@ Exit code: 0, or 1 when a config, a summary or a file cannot be used.
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -69,6 +70,7 @@ WORDS = {
     "reproduced": ("复现精度", "reproduced"),
     "proof": ("证据", "evidence"),
     "digits": ("扫描数字", "scanned digits"),
+    "lite_data": ("lite_data 的六类图像", "the six classes of lite_data"),
     "boxes": ("合成检测集", "composed detection set"),
     "to": ("至", "to"),
     "backbones": ("种骨干网络", "backbones"),
@@ -168,6 +170,12 @@ def joined(values, texts=None):
     return "/".join(unique(texts.get(value, value) for value in values))
 
 
+def data_of(run):
+    """The data that a kept run was evaluated on: the name of the training config in the head of its log."""
+    head = (REPO / run.folder / "evaluate.log").read_text(encoding="utf-8").partition("\n")[0]
+    return re.search(r"-c \S*?(\w+)\.yaml", head)[1]
+
+
 def accuracy(models, write):
     """What trainings on whole data reached here, from their kept runs."""
     lines = []
@@ -175,9 +183,8 @@ def accuracy(models, write):
         for run in model.runs:
             if run.passed and run.mode == "whole_train_whole_infer":
                 found = (figure(run, "evaluate") or "").partition(": ")
-                lines.append(
-                    [model.name, write.word("digits"), found[0], f"**{found[2]}**", write.link("log", run.folder)]
-                )
+                data = write.word(data_of(run))
+                lines.append([model.name, data, found[0], f"**{found[2]}**", write.link("log", run.folder)])
     kept = json.loads(BACKBONES.read_text(encoding="utf-8"))["backbones"]
     ranked = sorted(kept, key=lambda name: kept[name]["AP"])
     reached = f" {write.word('to')} ".join(f"{kept[name]['AP']:.3f} ({name})" for name in (ranked[0], ranked[-1]))

@@ -37,7 +37,7 @@ def cache_folder():
 
 
 def fetch(url, folder=None):
-    """The path in `folder`, or `cache_folder()`, of the file at `url`; downloaded once. UserError if it cannot be had."""
+    """The path in `folder`, or `cache_folder()`, of the file at `url`; fetched once. UserError if it cannot be had."""
     try:
         return download(url, folder or cache_folder(), logger.info)
     except DownloadError as error:

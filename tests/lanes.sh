@@ -131,10 +131,11 @@ resolve_for() { # PYTHON_VERSION: whether there are wheels for it that fit one a
     local paddle known log=$GPU/resolve-$1.log
     local -a list pip=("$GPU/venv/bin/python" -m pip)
     local -a wheels=(--python-version "$1" --only-binary :all: --no-input --disable-pip-version-check)
+    local -a dry=(install --dry-run --ignore-installed --target "$GPU/none")
     mapfile -t list < <(gpu_requirements paddlepaddle)
     paddle=$(sed -n 's/^paddlepaddle-gpu==//p' requirements-gpu.txt)
     if ! known=$("${pip[@]}" index versions paddlepaddle-gpu "${wheels[@]}" 2>"$log") ||
-        ! "${pip[@]}" install --dry-run --ignore-installed --target "$GPU/none" "${wheels[@]}" "${list[@]}" >>"$log" 2>&1; then
+        ! "${pip[@]}" "${dry[@]}" "${wheels[@]}" "${list[@]}" >>"$log" 2>&1; then
         echo "Python $1: $(last_error "$log")"
         return 1
     elif [[ " $(sed -n 's/^Available versions: //p' <<<"$known")," != *" $paddle,"* ]]; then

@@ -6,6 +6,7 @@ source tools/tables/pair.sh
 
 COMPAT=$PWD/.venv-compat
 NEWEST=$PWD/.venv-newest
+GPU=$PWD/.venv-gpu
 
 compatibility_lane() { # the oldest: Python 3.9, Paddle 2.6.2
     local base stamp output status=0
@@ -79,6 +80,69 @@ install_newest() { # PYTHON
 
 restore_newest() {
     rm -rf "$NEWEST/venv" && mv "$NEWEST/venv.old" "$NEWEST/venv"
+}
+
+gpu_package_lane() { # Paddle's GPU build, on a machine that need not have a GPU: what can be known without one
+    local base version output status=0
+    for version in 3.10 3.11 3.12 3.9; do base=$(find_interpreter "$version") && break; done
+    [[ -n $base ]] || { echo "skipped: no Python from 3.9 to 3.12 found" && return; }
+    if ! renew_gpu_package "$base"; then
+        echo "requirements-gpu.txt cannot be installed: $(last_error "$GPU/install.log")" >&2
+        return 1
+    fi
+    printf '\n---- requirements-gpu.txt resolves ----\n'
+    for version in 3.9 3.10 3.11 3.12; do resolve_for "$version" || status=1; done
+    printf '\n---- what the options set on the Config ----\n'
+    LD_LIBRARY_PATH=$GPU/links "$GPU/venv/bin/python" -m pytest -p no:cacheprovider -rs \
+        tests/infer/test_inference_config.py || status=1
+    output=$(mktemp -d) || return
+    show_part classifier "$GPU/venv/bin/python" "$output" || status=1
+    show_part serving "$GPU/venv/bin/python" "$output" || status=1
+    rm -rf "$output"
+    return "$status"
+}
+
+renew_gpu_package() { # PYTHON: .venv-gpu, unless it is there and of these lists
+    local -a made_of=("$1" requirements-{gpu,cuda,serving}.txt tests/requirements.txt "${SERVING_INSTALLER[@]}")
+    ! has_stamp "$GPU/ready" "${made_of[@]}" || return 0
+    echo "installing requirements-gpu.txt into .venv-gpu: 1.3 GB to download"
+    rm -rf "$GPU"
+    mkdir -p "$GPU" || return
+    install_gpu_package "$1" >"$GPU/install.log" 2>&1 && stamp "${made_of[@]}" >"$GPU/ready"
+}
+
+install_gpu_package() { # PYTHON: as the head of requirements-gpu.txt says; and of TensorRT the libraries, for summary()
+    local python=$GPU/venv/bin/python
+    local -a pip=("$python" -m pip install --disable-pip-version-check --no-input) list
+    mapfile -t list < <(gpu_requirements '')
+    "$1" -m venv "$GPU/venv" && "${pip[@]}" "${list[@]}" "$(grep '^pytest==' tests/requirements.txt)" &&
+        SERVING_SERVER=$(grep '^paddle-serving' requirements-gpu.txt) bash test_tipc/install_serving.sh "$python" &&
+        "${pip[@]}" --no-deps --target "$GPU/libraries" --python-version 3.10 --only-binary :all: \
+            "$(grep '^tensorrt==' requirements-cuda.txt)" || return
+    # the rest of CUDA, which is not here, would make this fail
+    "$python" tools/cuda_libraries.py --site_packages "$GPU/libraries" --links "$GPU/links" || true
+}
+
+gpu_requirements() { # [WITHOUT]: the packages of requirements-gpu.txt, without serving's and those that match
+    grep -v -e '#' -e '^$' -e serving ${1:+-e "$1"} requirements-gpu.txt
+}
+
+resolve_for() { # PYTHON_VERSION: whether there are wheels for it that fit one another; Paddle's own is only looked up
+    local paddle known log=$GPU/resolve-$1.log
+    local -a list pip=("$GPU/venv/bin/python" -m pip)
+    local -a wheels=(--python-version "$1" --only-binary :all: --no-input --disable-pip-version-check)
+    local -a dry=(install --dry-run --ignore-installed --target "$GPU/none")
+    mapfile -t list < <(gpu_requirements paddlepaddle)
+    paddle=$(sed -n 's/^paddlepaddle-gpu==//p' requirements-gpu.txt)
+    if ! known=$("${pip[@]}" index versions paddlepaddle-gpu "${wheels[@]}" 2>"$log") ||
+        ! "${pip[@]}" "${dry[@]}" "${wheels[@]}" "${list[@]}" >>"$log" 2>&1; then
+        echo "Python $1: $(last_error "$log")"
+        return 1
+    elif [[ " $(sed -n 's/^Available versions: //p' <<<"$known")," != *" $paddle,"* ]]; then
+        echo "Python $1: no wheel of paddlepaddle-gpu $paddle"
+        return 1
+    fi
+    echo "Python $1: all packages have wheels"
 }
 
 show_part() { # PART PYTHON FOLDER: run it and print its last lines, more of them when it failed

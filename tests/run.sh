@@ -3,6 +3,7 @@
 #
 #   bash tests/run.sh                                             everything: about 18 minutes on two cores
 #   bash tests/run.sh tests/utils/test_config.py -k override      only these tests, in one process: arguments of pytest
+#   bash tests/run.sh --gpu-package                               only Paddle's GPU build (docs/gpu.md); no GPU is needed
 #
 # Requires bash, git and a Python from 3.9 to 3.13. The compatibility lane runs the chains on Python 3.9 with Paddle
 # 2.6.2; the newest lane on the newest Python here with the newest release of every package, which it looks for once a
@@ -24,6 +25,11 @@ source tests/lanes.sh
 
 main() {
     local failed=0
+    if [[ ${1:-} == --gpu-package ]]; then
+        title "Paddle's GPU build"
+        gpu_package_lane
+        exit
+    fi
     bash test_tipc/prepare.sh "$CONFIG" whole_train_whole_infer || exit 1
     bash test_tipc/prepare.sh "$SERVING_CONFIG" serving_infer || exit 1
     install_once "$TOOLS" tests/requirements.txt .venv/bin/python || exit 1

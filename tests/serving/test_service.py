@@ -242,7 +242,10 @@ def test_a_model_with_nan_in_it_is_not_served(tmp_path, converted):
 
 def test_a_detector_is_not_served(tmp_path, exported_detector):
     _, model = exported_detector
-    assert f"{model}: expected a classifier, found a model with DetectionBoxes" in refused(tmp_path, f"{MODEL}={model}")
+    settings = [f"{MODEL}={model}"]
+    assert f"{model}: its predictions need DetectionBoxes" in refused(tmp_path, *settings)
+    settings.append("op.imagenet.inference_config=null")
+    assert f"{model}: expected a classifier, found a model with DetectionBoxes" in refused(tmp_path, *settings)
 
 
 def test_scores_of_no_numbers_are_an_error_and_the_service_goes_on(tmp_path, converted):

@@ -100,8 +100,8 @@ class Engines:
         same = _same_bits(found, self._expected)
         if not same:
             logger.warning(
-                f"{usual.name} with {threads} threads has other last bits than predict_cls.py with "
-                f"{options.cpu_num_threads}: thread_num {'is as stated' if stated else options.cpu_num_threads}"
+                f"{usual.name}: thread_num {threads} gives other last bits than cpu_num_threads "
+                f"{options.cpu_num_threads} of predict_cls.py; in effect: {stated or options.cpu_num_threads}"
             )
         if not (same or stated):
             engine.close()
@@ -123,6 +123,8 @@ class Engines:
         """
         for size in range(1, self.together + 1):
             if not _same_bits(engine.run(self._probe[:size]), self._expected[:size]):
+                if size == 1:
+                    logger.warning(f"{self.name}: two engines with the same settings have other last bits")
                 return max(size - 1, 1)
         return self.together
 

@@ -137,7 +137,7 @@ def test_threads_that_change_a_bit_are_left_out(faulty, caplog):
     engines = Engines("model", EngineOptions(cpu_num_threads=4), 2, 4, SHAPE)
     assert (engines.threads, engines.together) == (4, 4)
     assert [one.threads for one in made] == [4, None, 4]  # the one with a single thread is closed
-    assert "faulty with 1 threads has other last bits than predict_cls.py with 4: thread_num 4" in caplog.text
+    assert "thread_num 1 gives other last bits than cpu_num_threads 4 of predict_cls.py; in effect: 4" in caplog.text
 
 
 def test_threads_that_change_no_bit_are_taken(faulty, caplog):
@@ -151,7 +151,16 @@ def test_stated_threads_are_taken_with_a_warning(faulty, caplog):
     faulty(by_threads=1)
     engines = Engines("model", EngineOptions(), 1, 4, SHAPE, threads=3)
     assert (engines.threads, engines.together) == (3, 4)
-    assert "3 threads has other last bits than predict_cls.py with 2: thread_num is as stated" in caplog.text
+    assert "thread_num 3 gives other last bits than cpu_num_threads 2 of predict_cls.py; in effect: 3" in caplog.text
+
+
+def test_engines_that_do_not_repeat_their_bits_are_named(faulty, caplog):
+    made = faulty(largest=0)
+    probe = Engines("model", EngineOptions(cpu_num_threads=1), 1, 1, SHAPE)  # all of its bits are the same
+    assert (len(made), caplog.text) == (1, "")
+    made[0].by_threads = 1
+    probe._same_together(made[0])
+    assert "faulty: two engines with the same settings have other last bits" in caplog.text
 
 
 @pytest.mark.parametrize(("largest", "together"), [(1, 1), (3, 3), (4, 4)])

@@ -7,6 +7,7 @@ import pytest
 
 import ppcls_lite.infer.export as export_module
 from ppcls_lite.infer.compare.by_task import compare_batches
+from ppcls_lite.infer.compare.detections import DetectionComparison
 from ppcls_lite.infer.compare.engines import compare_rows
 from ppcls_lite.infer.compare.scores import ScoreComparison
 from ppcls_lite.infer.tasks import task_of
@@ -98,3 +99,13 @@ def test_an_export_for_one_size_of_batch(exported, planted):
 def test_one_image_is_no_batch(exported):
     _, model, prediction, images, _ = given(exported, exported.model)
     assert compare_rows(ScoreComparison(images[:1]), model, prediction, 8) is None
+
+
+def test_boxes_of_a_batch(exported_detector):
+    path, model = exported_detector
+    config = load_config(path)
+    images, _ = task_of(config).labelled_images(config, None)
+    prediction = load_config(ROOT / "deploy/configs/inference_det.yaml", schema=DEPLOY)
+    agreement = compare_rows(DetectionComparison(images), model, prediction, 3)
+    assert agreement.agrees, agreement
+    assert (agreement.images, agreement.engine) == (3, "rows_batchsize_3")

@@ -60,6 +60,7 @@ def test_the_switches_of_a_config_are_defaults(machine, gpu, tensorrt, section, 
     [
         (True, True, {}, GPU, "gpu"),
         (True, True, {}, TENSORRT, "tensorrt"),
+        (True, True, GPU, {"use_tensorrt": True}, "tensorrt"),
         (True, False, GPU, ONEDNN, "onednn"),  # a demand goes before a default
         (False, False, GPU, ONEDNN, "onednn"),
         (False, False, {}, ONEDNN, "onednn"),
@@ -98,6 +99,14 @@ def test_an_engine_by_name_is_left_as_it_is(machine):
     log = machine(False)
     assert chosen({**GPU, "engine": "openvino"}, ONEDNN) == ("openvino", True)
     assert not log.text
+
+
+def test_an_engine_by_name_that_may_run_on_a_gpu(machine):
+    """`use_gpu` of the config is a default for it too, and on the command line a demand, which the engine refuses."""
+    section = {**GPU, "engine": "training_export"}
+    for gpu, overrides, used in ((True, [], True), (False, [], False), (False, ["Global.use_gpu=True"], True)):
+        machine(gpu)
+        assert usable_options(EngineOptions.from_config(section), overrides).use_gpu is used
 
 
 def test_tensorrt_without_a_gpu_is_a_fault_of_the_config(machine):

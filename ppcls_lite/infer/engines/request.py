@@ -17,10 +17,11 @@ def usable_options(options, overrides=()):
     `Global.engine` is, and goes before the config's own. Those are defaults: PaddleClas's configs say `use_gpu: True`
     and mean a GPU where there is one. Without one, the log says that the CPU is used.
     """
-    if options.engine:
-        return options
     stated = {key.strip(): value.strip().lower() for key, _, value in (text.partition("=") for text in overrides)}
     demanded = {name for name in ("enable_mkldnn", "use_gpu", "use_tensorrt") if stated.get(f"Global.{name}") == "true"}
+    if options.engine:  # of those with a name, the training engine's kind runs on a GPU too
+        off = options.use_gpu and "use_gpu" not in demanded and _why_no_gpu()
+        return replace(options, use_gpu=False, use_tensorrt=False) if off else options
     if demanded == {"enable_mkldnn"}:
         return replace(options, engine="onednn", use_gpu=False, use_tensorrt=False)
     if not options.use_gpu:
@@ -34,10 +35,11 @@ def usable_options(options, overrides=()):
             instead = "the CPU is used" if switch == "use_gpu" else "predicting without TensorRT"
             say_once(f"Global.{switch} is True in the config, but {reason}: {instead}")
             options = replace(options, **{switch: False})
-    return replace(options, engine=options.engine_name) if "use_gpu" in demanded else options
+    return replace(options, engine=options.engine_name) if demanded - {"enable_mkldnn"} else options
 
 
 def _why_no_gpu():
-    import paddle
+    with quick_import():
+        import paddle
 
-    return why_no_gpu(paddle)
+        return why_no_gpu(paddle)

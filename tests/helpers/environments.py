@@ -22,6 +22,13 @@ elif words[:2] == ["-m", "venv"]:
     target = pathlib.Path(words[2]) / "bin"
     target.mkdir(parents=True)
     shutil.copy(__file__, target / "python")
+elif words[:4] == ["-m", "pip", "index", "versions"]:
+    others = (ground / "no_gpu_wheel").exists() and words[words.index("--python-version") + 1] == "3.12"
+    print("Available versions: 2.6.1, 2.5.2" if others else "Available versions: 2.6.2, 2.6.1")
+elif words[:2] == ["-m", "pytest"]:
+    with open(ground / "pytest", "a") as calls:
+        print(text, file=calls)
+    sys.exit((ground / "options_fail").exists())
 elif words[:3] == ["-m", "pip", "list"]:
     print("numpy==2.4.6", "paddlepaddle==3.1.1", "protobuf==7.1", sep=chr(10))
 elif words[:2] == ["-m", "pip"]:
@@ -62,9 +69,10 @@ def make_ground(tmp_path):
     shutil.copytree(ROOT / "test_tipc", tree / "test_tipc", ignore=shutil.ignore_patterns("output", "__pycache__"))
     for name in ("tools/tables/pair.sh", "tools/tables/versions.sh", "tests/lanes.sh"):
         shutil.copy(ROOT / name, tree / name)
-    for name in ("requirements.txt", "requirements-engines.txt", "requirements-serving.txt"):
-        shutil.copy(ROOT / name, tree)
-    shutil.copy(ROOT / "tests/requirements-compat.txt", tree / "tests")
+    for path in ROOT.glob("requirements*.txt"):
+        shutil.copy(path, tree)
+    for path in (ROOT / "tests").glob("requirements*.txt"):
+        shutil.copy(path, tree / "tests")
     for part, (place, _) in STEPS.items():
         (ground / f"{part}.sh").write_text(CHAIN.format(part=part, ground=ground, place=place))
         summary = {"passed": True, "compared": True, "whole": True, "verdict": f"passed: {part}", "steps": []}

@@ -74,6 +74,6 @@ def main(words=None, version=""):
     for _ in predictions:
         pass
     if clas.failed:
-        raise UserError(f"{len(clas.failed)} images could not be predicted")
+        raise UserError(f"{len(clas.failed)} of the images could not be predicted")
     print("Predict complete!")
     return 0

@@ -25,6 +25,7 @@ NAMES = (
     "MobileNetV3_small_x1_0_ssld",
     "MobileNetV3_large_x1_0_ssld",
     *(f"ShuffleNetV2_x{scale}" for scale in ("0_25", "0_33", "0_5", "1_0", "1_5", "2_0")),
+    "ShuffleNetV2_swish",
     *(f"MixNet_{size}" for size in "SML"),
     *(f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)),
     *(f"ResNet{depth}_vd" for depth in (18, 34, 50, 101, 152, 200)),
@@ -73,13 +74,20 @@ def model_folder(name):
         models.mkdir(parents=True, exist_ok=True)
         with _alone(models / f".{name}.lock"):
             if not folder.is_dir():  # another process may have made it meanwhile
-                archive = fetch(model_url(name), models)
+                archive = _fetched(fetch, model_url(name), models)
                 _unpack(archive, network_of(name), folder)
                 for file in (archive, Path(f"{archive}.sha256")):  # all that is of use is unpacked
                     file.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the model cannot be kept there ({error.strerror or error})") from error
     return folder
+
+
+def _fetched(fetch, url, folder):
+    try:
+        return fetch(url, folder)
+    except UserError as error:
+        raise UserError(f"{error}, or give the folder of an exported model: inference_model_dir") from error
 
 
 @contextmanager

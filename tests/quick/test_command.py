@@ -89,11 +89,12 @@ def test_print_pred(clas, capsys):
 # ---- kinds of images
 
 
-def test_array_is_predicted_as_its_file(clas):
+def test_array_is_predicted_as_its_file(exported, clas):
     array = cv2.imread(IMAGES[0])[:, :, ::-1]
     from_file, from_array, again = flat(clas.predict([IMAGES[0], array, [array]]))
     assert from_file.pop("filename") == IMAGES[0]
     assert from_array == again == from_file
+    assert flat(PaddleClas(inference_model_dir=exported.model, infer_imgs=array).predict()) == [from_file]
     (reversed_channels,) = flat(clas.predict(array[:, :, ::-1]))
     assert reversed_channels["scores"] != from_file["scores"]
 

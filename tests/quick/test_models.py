@@ -113,7 +113,6 @@ def test_model_is_fetched_once_and_predicts_as_the_exported_one(official, filled
     found = sorted(path.name for path in (kept / f"{NAME}_infer").iterdir())
     assert found == ["inference.pdiparams", "inference.pdmodel", "inference.yml", "label_list.txt"]
     assert [path.name for path in kept.iterdir() if not path.name.endswith(".lock")] == [f"{NAME}_infer"]
-    assert (kept / f"{NAME}_infer").stat().st_mode & 0o777 == 0o755
 
 
 def test_preprocessing_is_the_networks_own(official, tmp_path):
@@ -121,7 +120,13 @@ def test_preprocessing_is_the_networks_own(official, tmp_path):
     folder = models.model_folder("PPHGNetV2_B0")
     ops = model_config.read_model_config(folder)["PreProcess"]["transform_ops"]
     assert [op["ResizeImage"]["resize_short"] for op in ops if "ResizeImage" in op] == [232]
-    assert folder == tmp_path / "home/inference_models/PPHGNetV2_B0_infer"
+    assert folder == tmp_path / "home/inference_models/PPHGNetV2_B0_ssld_infer"
+
+
+def test_two_names_of_one_model_share_it(official):
+    shutil.copy(official[0] / ARCHIVE, official[0] / "MobileNetV1_infer.tar")
+    assert models.model_folder("MobileNetV1") == models.model_folder("MobileNetV1_x1_0")
+    assert len(Handler.asked) == 1
 
 
 def test_archive_put_there_by_hand(official, tmp_path):

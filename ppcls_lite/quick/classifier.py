@@ -34,6 +34,7 @@ class PaddleClas:
         model_name: a network of `ppcls_lite.quick.models.NAMES`; its official model is downloaded once.
         inference_model_dir: the folder of an exported model, of use without `model_name`. Its `inference.yml` has the
             preprocessing and the class names; without that file both are ImageNet's.
+        infer_imgs: what `predict` takes when it is called without images.
         options: the others of `ppcls_lite.quick.options.OPTIONS`, such as `topk` and `batch_size`.
 
     Raises UserError, one line, for a wrong option, and for a model that cannot be had or loaded.
@@ -42,9 +43,10 @@ class PaddleClas:
         failed: the images that could not be predicted, of all predictions so far.
     """
 
-    def __init__(self, model_name=None, inference_model_dir=None, **options):
+    def __init__(self, model_name=None, inference_model_dir=None, infer_imgs=None, **options):
         given = {"model_name": model_name, "inference_model_dir": inference_model_dir, **options}
         self.options = check_options(given)
+        self.infer_imgs = infer_imgs
         folder = self._find_model()
         transforms, postprocess = _processing(folder, self.options)
         engine = create_engine(None, folder, _engine_options(self.options))
@@ -68,12 +70,12 @@ class PaddleClas:
             logger.warning("inference_model_dir is not used, since model_name is given")
         return model_folder(name) if name else Path(folder)
 
-    def predict(self, input_data, print_pred=False, predict_type="cls"):
+    def predict(self, input_data=None, print_pred=False, predict_type="cls"):
         """A generator of the predictions of `input_data`: for each batch, a list of one dict per image.
 
         Args:
             input_data: an image file, a folder or a list file, the http(s) address of an image, an array [H, W, 3]
-                (uint8, RGB), or a list of these.
+                (uint8, RGB), or a list of these; None: the constructor's `infer_imgs`.
             print_pred: print one line per image too.
             predict_type: "cls".
 
@@ -83,7 +85,7 @@ class PaddleClas:
         """
         if predict_type != "cls":
             raise UserError(why_not("predict_type"))
-        inputs = find_inputs(input_data)
+        inputs = find_inputs(self.infer_imgs if input_data is None else input_data)
         if self.options.get("save_dir") and any(name is None for _, name in inputs):
             raise UserError("save_dir: expected images in files, found an array")
         return self._predictions(inputs, print_pred)

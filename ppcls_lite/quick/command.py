@@ -63,17 +63,17 @@ def _refuse(word):
 def main(words=None, version=""):
     """Predict as the command line says; returns the exit code."""
     args = vars(parse_args(sys.argv[1:] if words is None else words, version))
-    images, _ = args.pop("infer_imgs"), args.pop("predict_type")
+    args.pop("predict_type")
     setup_logging(stream=sys.stderr)  # standard output is for predictions
     with quick_import():
         from ppcls_lite.quick.classifier import PaddleClas
 
         clas = PaddleClas(**args)
-    predictions = clas.predict(images, print_pred=True)
+    predictions = clas.predict(print_pred=True)
     print(">>> result", flush=True)
     for _ in predictions:
         pass
     if clas.failed:
-        raise UserError(f"{len(clas.failed)} images could not be predicted")
+        raise UserError(f"{len(clas.failed)} of the images could not be predicted")
     print("Predict complete!")
     return 0

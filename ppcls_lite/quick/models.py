@@ -1,7 +1,6 @@
 """The official inference models by the names of their networks: fetched once, unpacked, and made complete."""
 
 import fcntl
-import os
 import re
 import shutil
 import tarfile
@@ -9,6 +8,7 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 
+from ppcls_lite.quick.downloads import cache, fetched
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
 
@@ -25,6 +25,7 @@ NAMES = (
     "MobileNetV3_small_x1_0_ssld",
     "MobileNetV3_large_x1_0_ssld",
     *(f"ShuffleNetV2_x{scale}" for scale in ("0_25", "0_33", "0_5", "1_0", "1_5", "2_0")),
+    "ShuffleNetV2_swish",
     *(f"MixNet_{size}" for size in "SML"),
     *(f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)),
     *(f"ResNet{depth}_vd" for depth in (18, 34, 50, 101, 152, 200)),
@@ -49,10 +50,14 @@ def network_of(name):
     return name[: -len("_ssld")] if name.endswith("_ssld") else name
 
 
+def official_name(name):
+    """The name of the official archive of the model `name`, without its ending; two names may share one."""
+    return _FILE_NAMES.get(name, name) + ("_ssld" if name.startswith(_SSLD_ONLY) else "") + _MARK
+
+
 def model_url(name):
     """The address of the official archive of the model `name`."""
-    stem = _FILE_NAMES.get(name, name) + ("_ssld" if name.startswith(_SSLD_ONLY) else "")
-    return f"{_SERVER}/{stem}{_MARK}.tar"
+    return f"{_SERVER}/{official_name(name)}.tar"
 
 
 def model_folder(name):
@@ -61,18 +66,17 @@ def model_folder(name):
     It gets an `inference.yml` and the class names of ImageNet, as a model that is exported here. UserError for an
     unknown name, for a file that cannot be fetched (with the place to put it by hand), and for one that is no model.
     """
-    from ppcls_lite.arch.pretrained import cache_folder, fetch
-
     check_name(name)
-    models = cache_folder().parent / "inference_models"
-    folder = models / f"{name}{_MARK}"
+    models = cache("inference_models")
+    folder = models / official_name(name)
     if folder.is_dir():
         return folder
     try:
         models.mkdir(parents=True, exist_ok=True)
-        with _alone(models / f".{name}.lock"):
+        with _alone(models / f".{folder.name}.lock"):
             if not folder.is_dir():  # another process may have made it meanwhile
-                archive = fetch(model_url(name), models)
+                instead = "give the folder of an exported model: inference_model_dir"
+                archive = fetched(model_url(name), models, instead)
                 _unpack(archive, network_of(name), folder)
                 for file in (archive, Path(f"{archive}.sha256")):  # all that is of use is unpacked
                     file.unlink(missing_ok=True)
@@ -94,17 +98,17 @@ def _unpack(archive, network, folder):
     from ppcls_lite.infer.named_config import imagenet_config
 
     logger.info("unpacking %s to %s", archive, folder)
-    with tempfile.TemporaryDirectory(prefix=".unpack.", dir=folder.parent) as fresh:
-        _extract(archive, Path(fresh))
+    with tempfile.TemporaryDirectory(prefix=".unpack.", dir=folder.parent) as scratch:
+        fresh = Path(scratch, "model")
+        fresh.mkdir()
+        _extract(archive, fresh)
         write_model_config(fresh, imagenet_config(network), None, _FILES)
-        os.chmod(fresh, 0o755)
-        Path(fresh).rename(folder)
-        os.mkdir(fresh)  # which the end of this block removes
+        fresh.rename(folder)
 
 
 def _extract(archive, folder):
     try:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, "r:") as tar:
             members = {}
             for member in tar:
                 name = re.split(r"[\\/]", member.name)[-1]
@@ -118,5 +122,5 @@ def _extract(archive, folder):
             for name, member in members.items():
                 with tar.extractfile(member) as source, (folder / name).open("wb") as target:
                     shutil.copyfileobj(source, target)
-    except (tarfile.TarError, EOFError) as error:
+    except tarfile.TarError as error:
         raise UserError(f"{archive}: not an archive (tar), or cut ({error}); delete it to download it again") from None

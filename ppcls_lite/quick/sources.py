@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 
 from ppcls_lite.infer.predict import find_images
+from ppcls_lite.quick.downloads import cache, fetched
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 
@@ -42,11 +42,9 @@ def is_address(source):
 
 def _downloaded(url):
     """The file of the image at `url`, fetched once into a folder of its own: other addresses end with that name too."""
-    from ppcls_lite.arch.pretrained import cache_folder, fetch
-
-    folder = cache_folder().parent / "images" / hashlib.sha256(url.encode()).hexdigest()[:12]
+    folder = cache("images") / hashlib.sha256(url.encode()).hexdigest()[:12]
     known = folder.is_dir() and any(path.is_file() for path in folder.iterdir())
-    path = fetch(url, folder)
+    path = fetched(url, folder, "give its path: infer_imgs")
     if known:
         logger.info("%s: the file that was downloaded before is used: %s", url, path)
-    return str(Path(path))
+    return str(path)

@@ -11,19 +11,23 @@ REPO = Path(__file__).resolve().parents[2]
 
 
 def find_file(path):
-    """`path` itself, or where it is missing, its twin in the library.
+    """`path` itself, or its twin under `ppcls_lite/` when an official config says `ppcls/…` and that is missing.
 
-    PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here. Both
-    names are found from any folder, also where the library is installed as a package.
+    PaddleClas's files name `ppcls/configs/…` and `ppcls/utils/…`; the same things live in `ppcls_lite/` here, and are
+    found from every working folder.
     """
     path = Path(path)
     if path.exists():
         return path
-    at = next((number for number, part in enumerate(path.parts) if part in ("ppcls", "ppcls_lite")), None)
-    if at is None:
-        return path
-    twin = Path("ppcls_lite", *path.parts[at + 1 :])
-    return next((found for found in (Path(*path.parts[:at], twin), REPO / twin) if found.exists()), path)
+    parts = path.parts
+    for name in ("ppcls", "ppcls_lite"):
+        if name in parts:
+            at = parts.index(name)
+            inside = Path("ppcls_lite", *parts[at + 1 :])
+            for twin in (Path(*parts[:at], inside), REPO / inside):
+                if twin.exists():
+                    return twin
+    return path
 
 
 @contextmanager

@@ -43,7 +43,7 @@ main() {
 }
 
 is_for_this_script() { # whether a script of the config says that its data are made here
-    config_declares data | grep -qx test_tipc/prepare_data.sh
+    [[ $'\n'$(config_declares data)$'\n' == *$'\n'test_tipc/prepare_data.sh$'\n'* ]]
 }
 
 make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is left alone

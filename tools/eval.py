@@ -8,6 +8,7 @@ Exit code: 0 evaluated, 1 the config, the weights or the data cannot be used, 13
 """
 
 # test_tipc: predict=tools/infer.py compare=tools/compare_engines.py
+# test_tipc: data=test_tipc/prepare_data.sh modules=paddle,cv2,numpy,yaml,PIL,matplotlib,tqdm
 
 import sys
 from pathlib import Path

@@ -186,8 +186,11 @@ def test_every_config_has_weights_that_are_there_or_an_official_address(name):
         there = path.exists() or Path(f"{path}.pdparams").exists()
         assert there == (name not in AWAITED), "weights that have come are not awaited any more"
         assert not there or load_arrays(path)
-    run = bash('read_config "$1"; weights_for_whole_infer', ROOT / f"test_tipc/configs/{name}/train_infer_python.txt")
-    assert run.out.strip()
+    ask = 'cd "$0"; read_config "$1"; weights_for_whole_infer; config_declares data'
+    run = bash(ask, f"test_tipc/configs/{name}/train_infer_python.txt", MODE="whole_infer")
+    weights, *data = run.out.split()
+    assert weights == value.removeprefix("./") or weights == f"pretrain_models/{value.rpartition('/')[2]}"
+    assert "test_tipc/prepare_data.sh" in data, "nobody would make the data that are evaluated"
 
 
 def test_no_file_of_weights_is_above_25_mb():

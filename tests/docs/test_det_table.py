@@ -14,9 +14,11 @@ from ppcls_lite.arch import build_backbone
 from ppcls_lite.train import loop
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import replace_block
+from ppcls_lite.utils.safe_load import as_float16, load_arrays
 from tests.helpers.configs import read_in_every_mode
 from tests.helpers.detection import make_config, write_set
 from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
+from tools.tables import det_measure
 from tools.tables import det_table as table
 
 DOCUMENT = ROOT / "docs/lightweight_backbone.md"
@@ -116,6 +118,30 @@ def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
     assert cv2.imread(str(evidence / "curves.png")) is not None
     assert cv2.imread(str(evidence / "predictions.jpg")).shape[1] == 4 * 352
     assert "64x64" in kept["schedule"]
+
+
+@pytest.mark.parametrize("most_mb", [0.001, 25])
+def test_the_figures_are_of_the_weights_as_they_are_kept(trained, tmp_path, monkeypatch, most_mb):
+    config, trainings, name = trained
+    measured = []
+
+    def measure_training(content, *_):
+        measured.append(content["Global"]["pretrained_model"])
+        return {**FIGURES, "file_mb": 1.0}
+
+    monkeypatch.setattr(det_measure, "measure_training", measure_training)
+    monkeypatch.setattr(table, "choose_export_format", lambda: None)  # Paddle has been imported long ago
+    monkeypatch.setattr(table, "MOST_MB", most_mb)
+    kept = tmp_path / f"weights/CenterNet_{name}"
+    kept.mkdir(parents=True)
+    (kept / "former").touch()
+    table.measure(trainings, config, tmp_path / "kept.json", tmp_path / "log", tmp_path / "weights")
+    assert measured == [str(kept)]
+    assert os.listdir(kept.parent) == ([kept.name] if most_mb < 1 else [f"{kept.name}.pdparams"])
+    found, exact = load_arrays(kept), load_arrays(trainings / f"CenterNet_{name}/best_model")
+    stored = as_float16(exact) if most_mb < 1 else exact
+    assert all((found[entry] == stored[entry]).all() for entry in exact)
+    assert (most_mb == 25) == all((found[entry] == exact[entry]).all() for entry in exact)
 
 
 def test_a_training_on_another_set_is_refused(trained, tmp_path):

@@ -225,4 +225,5 @@ def test_the_accuracy_of_the_readme_is_that_of_the_evidence(models):
     text = tipc_matrix.accuracy(models, Writer(tipc_matrix.WORDS, "en", ROOT))
     log = (ROOT / "test_log/MobileNetV3_small_x1_0/whole_train_whole_infer/evaluate.log").read_text()
     (top1,) = set(re.findall(r"\[Eval\]\[Avg\].*top1: ([.\d]+)", log))
-    assert f"| top1 | **{top1}** |" in text
+    assert f"| MobileNetV3_small_x1_0 | scanned digits | top1 | **{top1}** |" in text
+    assert "ppcls_lite/configs/digits.yaml" in log

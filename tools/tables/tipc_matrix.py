@@ -69,6 +69,7 @@ WORDS = {
     "measure": ("指标", "measure"),
     "reproduced": ("复现精度", "reproduced"),
     "proof": ("证据", "evidence"),
+    "lite_data": ("lite_data", "the images of lite_data"),
     "digits": ("扫描数字", "scanned digits"),
     "lite_data": ("lite_data 的六类图像", "the six classes of lite_data"),
     "boxes": ("合成检测集", "composed detection set"),
@@ -191,6 +192,14 @@ def accuracy(models, write):
     links = write.link(f"{len(kept)} logs", "docs/lightweight_backbone.md")
     lines.append([f"CenterNet ({len(kept)} {write.word('backbones')})", write.word("boxes"), "AP", reached, links])
     return write.table(("model", "data", "measure", "reproduced", "proof"), lines)
+
+
+def data_of(run):
+    """The training config of a kept run, by its name: the command in the log of the evaluation has it."""
+    log = REPO / run.folder / "evaluate.log"
+    command = log.read_text(encoding="utf-8").partition("\n")[0] if log.is_file() else ""
+    found = re.search(r"(\w+)\.yaml\b", command)
+    return found[1] if found else "-"
 
 
 TABLES = {"matrix": matrix, "training": training, "inference": inference, "accuracy": accuracy}

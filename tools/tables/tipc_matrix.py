@@ -71,7 +71,6 @@ WORDS = {
     "proof": ("证据", "evidence"),
     "lite_data": ("lite_data", "the images of lite_data"),
     "digits": ("扫描数字", "scanned digits"),
-    "lite_data": ("lite_data 的六类图像", "the six classes of lite_data"),
     "boxes": ("合成检测集", "composed detection set"),
     "to": ("至", "to"),
     "backbones": ("种骨干网络", "backbones"),
@@ -169,12 +168,6 @@ def joined(values, texts=None):
     """The different values of a list, as a table shows them."""
     texts = texts or VALUES
     return "/".join(unique(texts.get(value, value) for value in values))
-
-
-def data_of(run):
-    """The data that a kept run was evaluated on: the name of the training config in the head of its log."""
-    head = (REPO / run.folder / "evaluate.log").read_text(encoding="utf-8").partition("\n")[0]
-    return re.search(r"-c \S*?(\w+)\.yaml", head)[1]
 
 
 def accuracy(models, write):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Let Paddle find the CUDA libraries of pip packages (requirements-cuda.txt), and say what cannot be loaded.
 
+    python tools/cuda_libraries.py
     export LD_LIBRARY_PATH=$(python tools/cuda_libraries.py)
 
 paddlepaddle-gpu 2.6.2 opens libcublas.so, libcudnn.so and so on; the packages have libcublas.so.11, libcudnn.so.8. This

@@ -36,7 +36,7 @@ def entry_scripts():
 def words_of(script):
     """The arguments of Python that start a script from the root."""
     if script.startswith("ppcls_lite/"):
-        return ["-m", script[: -len(".py")].replace("/", ".")]
+        return ["-m", script[: -len(".py")].removesuffix("/__main__").replace("/", ".")]
     return [script]
 
 
@@ -44,6 +44,8 @@ def shown_words(script):
     """The words with which the script's own help shows how to start it."""
     if script in DEPLOY_CONFIGS:  # run from the folder deploy, as in PaddleClas
         return "python3 " + script[len("deploy/") :]
+    if script == "ppcls_lite/__main__.py":  # the command that the package installs
+        return "ppcls_lite"
     return " ".join(["python", *words_of(script)])
 
 
@@ -61,7 +63,9 @@ def test_the_scripts_are_found():
     assert {Path(script).parent.as_posix() for script in scripts} == {
         "deploy/paddleserving",
         "deploy/python",
+        "ppcls_lite",
         "ppcls_lite/benchmark",
+        "test_tipc",
         "test_tipc/lib",
         "tools",
         "tools/data",

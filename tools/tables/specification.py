@@ -89,8 +89,8 @@ def fault_of_command(command, root):
     program, *words = shlex.split(command)
     if program not in ("bash", "python"):
         return f"expected bash, python or a test, found '{program}'"
-    if words[:1] == ["-m"]:  # a package of the library: its __main__.py
-        words = [f"{''.join(words[1:2])}/__main__.py", *words[2:]]
+    if words[:1] == ["-m"] and len(words) > 1:  # a package of the library, whose options have tests of their own
+        return "" if (root / words[1] / "__main__.py").is_file() else f"no package {words[1]} that can be run"
     if not words or not (root / words[0]).is_file():
         return f"no script {words[0] if words else ''}"
     for word in words[1:]:

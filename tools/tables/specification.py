@@ -4,7 +4,7 @@
     python tools/tables/specification.py --update docs/specification.md
 
 The rows are in docs/specification.yaml. Every file, test and option that a row names must be there, and every section
-that docs/specification_headings.yaml lists must have a row.
+that docs/measured/sections.yaml lists must have a row.
 Exit code: 0, or 1 with a line for each fault, and then nothing is written.
 """
 
@@ -23,7 +23,7 @@ from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, show_block
 
-ROWS, HEADINGS = "docs/specification.yaml", "docs/specification_headings.yaml"
+ROWS, HEADINGS = "docs/specification.yaml", "docs/measured/sections.yaml"
 BEGIN, END = "<!-- specification: begin -->", "<!-- specification: end -->"
 STATES = ("done", "partly", "not yet", "cannot")
 KEYS = {"document", "section", "asks", "state", "where", "shows", "note"}

@@ -5,10 +5,12 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.helpers.preparation import PIP, SetUp
+from tests.helpers.file_server import FileServer
+from tests.helpers.preparation import PIP, SetUp, pack
 from tests.helpers.shell import CONFIGS, assert_one_error, copy_tree, is_running
 
 CONFIG = str(CONFIGS / "serving_paddleclas.txt")
@@ -214,3 +216,22 @@ def test_the_script_for_an_environment_of_the_user(setup):
     assert "--no-deps paddle-serving-server-gpu==0.9.0.post112 paddle-serving-app==0.9.0" in wheels
     assert "-c " not in wheels
     assert all("AddSerializedFile" in text for text in messages(setup))
+
+
+def test_an_exported_model_by_its_address(setup, tmp_path):
+    """It is fetched and unpacked to the folder that is served; where it cannot be had, that is said."""
+    archive = pack(tmp_path / "a.tar", "small_net_infer/", "small_net_infer/inference.pdmodel").read_bytes()
+    config = tmp_path / "config.txt"
+    folder = "--dirname:./deploy/models/small_net_infer/"
+    config.write_text(re.sub("(?m)^--dirname:.*", folder, Path(CONFIG).read_text()))
+    with FileServer(archive).running() as server:
+        server.status, server.cuts = 404, 1
+        run = setup.run(str(config), "serving_infer", TIPC_MIRROR=server.address)
+        assert run.status == 0, run.err
+        assert "error: cannot download" in run.err
+        assert "note: ./deploy/models/small_net_infer/ could not be fetched; what the base chain exports is" in run.out
+        run = setup.run(str(config), "serving_infer", TIPC_MIRROR=server.address)
+        assert run.status == 0, run.err
+        assert (setup.tree / "deploy/models/small_net_infer/inference.pdmodel").read_text() == "x"
+        assert setup.run(str(config), "serving_infer", TIPC_MIRROR=server.address).err == ""
+        assert len(server.requests) == 2

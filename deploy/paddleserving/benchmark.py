@@ -7,7 +7,8 @@ All servers are started first. In every round, each number of clients sends requ
 some seconds each, so that other work on the machine disturbs all alike. The table shows medians over the rounds.
 "of limit" compares with one thread per core that only decodes, transforms and predicts in batches of 4, scaled by the
 part of the processor that the clients do not use.
---services chooses from: ours, stock, and the steps from one to the other (see --help).
+--services chooses from: ours, stock, and the steps from one to the other (see --help). --update renews the table of a
+document with what was measured.
 Exit code: 0 measured, 1 a service does not start or answers wrongly.
 """
 
@@ -29,8 +30,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ppcls_lite.utils.errors import UserError, run_main
-from ppcls_lite.utils.files import REPO, atomic_write
+from ppcls_lite.utils.files import REPO, atomic_write, replace_block
+from ppcls_lite.utils.machine import describe_processor, usable_cores
 
+BEGIN, END = "<!-- serving speed: begin -->", "<!-- serving speed: end -->"
 HERE = Path(__file__).resolve().parent
 LOCAL = "op.imagenet.local_service_conf"
 # name: (script, settings that replace its defaults)
@@ -186,9 +189,9 @@ def summarise(found, limits, cores):
         row = {"service": name, "clients": clients, "requests_per_second": middle(o.rate for o in outcomes)}
         for part in (50, 95, 99):
             row[f"p{part}_ms"] = middle(o.percentile(part / 100) for o in outcomes)
-        stock = found.get(("stock", clients))
-        if stock:  # round by round, since the machine changes between rounds
-            row["to_stock"] = middle(o.rate / s.rate for o, s in zip(outcomes, stock))
+        for other in ("stock", "ours"):  # round by round, since the machine changes between rounds
+            if (other, clients) in found:
+                row[f"to_{other}"] = middle(o.rate / s.rate for o, s in zip(outcomes, found[other, clients]))
         left = [1 - o.cpu / (o.wall * cores) for o in outcomes]  # by the clients
         bare = limits[LIMIT, clients]
         row["of_limit"] = middle(o.rate / (rate * share) for o, rate, share in zip(outcomes, bare, left))
@@ -214,6 +217,22 @@ def print_table(rows, limits):
         print("".join(cell.rjust(width) for cell, width in zip(line, widths)))
 
 
+def as_markdown(rows, about):
+    """The lines of a document's table: a row for each service, a column for each number of clients."""
+    clients = sorted({row["clients"] for row in rows})
+    yield from (about, "")
+    yield "| " + " | ".join(["service", *(f"{count} client{'s' if count > 1 else ''}" for count in clients)]) + " |"
+    yield "| --- |" + " --- |" * len(clients)
+    cells = {}
+    for row in rows:
+        ratio = f"**{row['to_ours']:.2f}** " if "to_ours" in row else ""
+        rate, share = row["requests_per_second"], row["of_limit"]
+        text = f"{ratio}({rate:.0f}/s, p50 {row['p50_ms']:.0f} ms, {share:.2f} of the limit)"
+        cells.setdefault(row["service"], {})[row["clients"]] = text
+    for name, found in cells.items():
+        yield f"| `{name}` | " + " | ".join(found[count] for count in clients) + " |"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dirname", required=True, help="folder of the exported model")
@@ -223,6 +242,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=5, help="for each service and number of clients in a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--save", help="write the figures as JSON to this file")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="renew the table between the markers in FILE")
     args = parser.parse_args()
     from ppcls_lite.serving.convert import convert, find_files
 
@@ -234,7 +254,7 @@ def main():
         )
     data = args.image.read_bytes()
     body = json.dumps({"key": ["image"], "value": [base64.b64encode(data).decode()]}).encode()
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     servers = []
     with tempfile.TemporaryDirectory(prefix="serving.") as folder:
         model = f"{folder}/server"
@@ -249,6 +269,9 @@ def main():
                 server.stop()
     rows = summarise(found, limits, cores)
     print_table(rows, limits)
+    if args.update:
+        about = f"{args.image.name}, medians of {args.rounds} rounds of {args.seconds:g} s; {describe_processor()}, "
+        replace_block(args.update, BEGIN, END, "\n".join([*as_markdown(rows, f"{about}{cores} cores."), ""]))
     if args.save:
         with atomic_write(args.save) as stream:
             json.dump(

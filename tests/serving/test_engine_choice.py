@@ -10,6 +10,7 @@ import pytest
 from ppcls_lite.infer.engines import EngineOptions, create_engine
 from ppcls_lite.serving.config import STATED, load_service_config
 from ppcls_lite.serving.engines import Engines, options_of
+from ppcls_lite.serving.load import Outcome
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.schema import DEPLOY
@@ -174,13 +175,35 @@ def test_images_together_that_change_a_bit_are_taken_apart(faulty, largest, toge
     assert max(set().union(*(one.sizes for one in made))) == together
 
 
-def test_the_benchmark_has_the_engine_of_the_service(exported, tiny_data):
+@pytest.fixture(scope="module")
+def benchmark():
+    """The script deploy/paddleserving/benchmark.py as a module."""
     spec = importlib.util.spec_from_file_location("benchmark_under_test", ROOT / "deploy/paddleserving/benchmark.py")
-    benchmark = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(benchmark)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_benchmark_has_the_engine_of_the_service(benchmark, exported, tiny_data):
     threads = cv2.getNumThreads()
     try:
         bare = benchmark.Bare(exported.model, cv2.imread(str(tiny_data / "val_0.png")), 1)
     finally:
         cv2.setNumThreads(threads)
     bare.predict(0)
+
+
+def test_the_table_of_the_benchmark_compares_round_by_round(benchmark):
+    def outcomes(*rates):
+        return [Outcome([0.01] * rate, 0, [], 1.0, 0.5) for rate in rates]
+
+    found = {("ours", 4): outcomes(10, 40, 20), ("ours_openvino", 4): outcomes(20, 60, 30)}
+    rows = benchmark.summarise(found, {(benchmark.LIMIT, 4): [100, 100, 100]}, 1)
+    assert list(benchmark.as_markdown(rows, "about")) == [
+        "about",
+        "",
+        "| service | 4 clients |",
+        "| --- | --- |",
+        "| `ours` | **1.00** (20/s, p50 10 ms, 0.40 of the limit) |",
+        "| `ours_openvino` | **1.50** (30/s, p50 10 ms, 0.60 of the limit) |",
+    ]

@@ -84,9 +84,11 @@ def describe(conditions, rows):
 
 def _runs(rows, conditions):
     """How many runs the rows have made, counted from the rows themselves."""
-    made = {}
+    made, ended = {}, []
     for row in rows:
-        if "absent" not in row:
+        if "skipped" not in row and "absent" not in row:
+            ended.append(row["runs"])
+        elif "absent" not in row:
             plan = (row["skipped"] + row["runs"], row["skipped"])
             made[plan] = made.get(plan, 0) + 1
     planned = (conditions["runs"], conditions["skip"])
@@ -96,6 +98,9 @@ def _runs(rows, conditions):
             "" if (runs, skipped) == planned else f", since {planned[0]} would take more than {conditions['seconds']} s"
         )
         parts.append(f"{number} rows of {runs} runs, the first {skipped} not counted{why}")
+    if ended:  # rows of before runs were planned: they say only how many were counted
+        span = f"{min(ended)} to {max(ended)} runs counted"
+        parts.append(f"{len(ended)} rows that were ended after {conditions['seconds']} s each, with {span}")
     return "; ".join(parts) or "No rows"
 
 

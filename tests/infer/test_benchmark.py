@@ -257,6 +257,11 @@ def test_the_heading_says_how_many_runs_were_made():
         "1 rows of 210 runs, the first 10 not counted, since 2100 would take more than 180 s. Each row"
     )
     assert "would take" not in report.as_text(rows[1:], conditions)
+    older = [
+        {key: value for key, value in row("onednn", 9.0, runs=runs).items() if key != "skipped"} for runs in (11, 30)
+    ]
+    said = report.describe({**CONDITIONS, "seconds": 2}, older)[1]
+    assert said.startswith("2 rows that were ended after 2 s each, with 11 to 30 runs counted. Each row")
 
 
 # ---- the document
@@ -287,19 +292,19 @@ def test_a_changed_row_would_be_seen(run_here, tmp_path):
     assert block_of(page) != block_of(DOCUMENT)
 
 
-def test_kept_rows_are_of_all_networks():
+def test_kept_rows_are_of_all_networks_or_the_document_says_which_are_missing():
     measured = json.loads(KEPT.read_text())
-    assert {found["network"] for found in measured["rows"]} == set(plan.network_flops(FLOPS))
+    missing = set(plan.network_flops(FLOPS)) - {found["network"] for found in measured["rows"]}
+    text = DOCUMENT.read_text()
+    assert [name for name in missing if f"{name} is missing in them" not in text] == []
     assert {found["batch_size"] for found in measured["rows"] if found["network"] == "MixNet_M"} == {1, 4, 8}
 
 
-def test_every_kept_row_that_needs_less_than_three_minutes_made_all_runs():
-    """A row whose median is near the limit may have been on the other side of it in its first runs."""
+def test_kept_rows_are_not_said_to_have_made_more_runs_than_they_did():
     measured = json.loads(KEPT.read_text())
-    assert (measured["conditions"]["runs"], measured["conditions"]["seconds"]) == (2100, 180)
-    short = [found for found in measured["rows"] if found.get("median_ms", 1e9) * 2.1 < 0.8 * 180]
-    assert short
-    assert all(found["skipped"] + found["runs"] == 2100 for found in short)
+    rows, conditions = measured["rows"], measured["conditions"]
+    full = sum(found.get("skipped", 0) + found.get("runs", 0) == conditions["runs"] for found in rows)
+    assert (f"{full} rows of {conditions['runs']} runs" in block_of(DOCUMENT)) == (full > 0)
 
 
 def test_figure_of_the_document_is_an_image():

@@ -18,7 +18,7 @@
 # kept with --evidence only).
 # --dry_run prints what would be run, and runs and writes nothing: no environment is needed. A line is `STEP: (in FOLDER)
 # COMMAND`, quoted for a shell, or `STEP: skipped (REASON)`; lines with # in front say which training follows. Exit code 0.
-# What the config expects (its optional section ===expected_params===; see lib/expected.sh) is checked in stages 2, 5 and 6.
+# What the config expects (see lib/expected.sh) is checked in the stages 2, 5 and 6.
 # Leaves logs, results_python.log, summary.json and junit.xml in test_tipc/output/<model>/<mode>/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# What a config expects of its results: the optional section ===expected_params===, behind the others. Official files have
-# none, and then nothing is expected. Sourced after train_infer.sh.
+# What a config expects of its results: the optional section ===expected_params===, behind the others. Official files
+# have none, and then nothing is expected. Sourced after train_infer.sh.
 #
 #   top1:whole_infer=0.99444+-0.003|lite_train=>=0.2   a figure of the evaluation's log, by any name that it prints
-#   cpu_rss(MB):<=1500                                 memory, of each inference; from the summary that benchmark:True prints
+#   cpu_rss(MB):<=1000                                 memory, of each inference on that device (or gpu_rss(MB)); from
+#                                                      the summary that benchmark:True prints
 #   speedup(usemkldnn_True/usemkldnn_False):>=1        how many times as fast the first setting is, all else being equal
 #   predictions:whole_infer=test_tipc/results/python_small_fp32.txt     reference predictions (compare_results.py)
 #
@@ -21,7 +22,7 @@ RULE="^(${NUMBER}(±|\+-)([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|[<>]=${N
 SETTING_PAIR='^speedup\(([a-z]+)_([A-Za-z0-9]+)/([a-z]+)_([A-Za-z0-9]+)\)$'
 
 take_expected() { # read and check the section, for all modes; sets the four above for RUN[mode]
-    local b block='' i
+    local b block='' i key
     local -A seen=()
     EXPECTED_FIGURES=() EXPECTED_MEMORY=() EXPECTED_SPEED=() EXPECTED_PREDICTIONS=''
     for b in "${!BLOCK_TITLE[@]}"; do
@@ -32,11 +33,13 @@ take_expected() { # read and check the section, for all modes; sets the four abo
     [[ -n $block ]] || return 0
     b=$((block + 1))
     [[ ${BLOCK_TITLE[b]-none} != '' ]] || ((BLOCK_LINES[b] == 0)) ||
-        die "$CONFIG_FILE:${LINE_NUMBER[BLOCK_FIRST[b]]}: ===expected_params=== has no parts, and this line is behind ##"
+        die "$CONFIG_FILE:${LINE_NUMBER[BLOCK_FIRST[b]]}: ===expected_params=== has no parts, and this line is" \
+            "behind ##"
     for ((i = BLOCK_FIRST[block]; i < BLOCK_FIRST[block] + BLOCK_LINES[block]; i++)); do
-        [[ -z ${seen["${LINE_KEY[i]}"]:-} ]] ||
-            die "$CONFIG_FILE:${LINE_NUMBER[i]}: '${LINE_KEY[i]:0:200}' is expected in line ${seen["${LINE_KEY[i]}"]} already"
-        seen["${LINE_KEY[i]}"]=${LINE_NUMBER[i]}
+        key="key ${LINE_KEY[i]}" # an empty one cannot be a subscript
+        [[ -z ${seen["$key"]:-} ]] ||
+            die "$CONFIG_FILE:${LINE_NUMBER[i]}: '${LINE_KEY[i]:0:200}' is expected in line ${seen["$key"]} already"
+        seen["$key"]=${LINE_NUMBER[i]}
         take_expectation "$i"
     done
 }
@@ -52,7 +55,8 @@ take_expectation() { # INDEX of a line of the section
         for part in "${ENTRIES[@]}"; do
             names_modes "$part" || die "$place: '$key': expected MODE=RULE between bars, found '${part:0:200}'"
             is_mode_prefix "${part%%=*}" ||
-                die "$place: '$key': unknown mode '${part%%=*}'; expected one of: ${MODES[*]} lite_train whole_train whole"
+                die "$place: '$key': unknown mode '${part%%=*}'; expected one of:" \
+                    "${MODES[*]} lite_train whole_train whole"
             check_rule "$key" "${part#*=}" "$place"
         done
         take_mode "$value" "${RUN[mode]}" || return 0 # nothing is expected in this mode
@@ -73,10 +77,14 @@ is_mode_prefix() { # NAME
 
 check_expected_key() { # NAME PLACE
     if [[ $1 == speedup* ]]; then
-        [[ $1 =~ $SETTING_PAIR && ${BASH_REMATCH[1]} == "${BASH_REMATCH[3]}" && ${BASH_REMATCH[2]} != "${BASH_REMATCH[4]}" ]] ||
-            die "$2: expected two settings as logs are named, speedup(usemkldnn_True/usemkldnn_False), found '${1:0:200}'"
+        [[ $1 =~ $SETTING_PAIR && ${BASH_REMATCH[1]} == "${BASH_REMATCH[3]}" &&
+            ${BASH_REMATCH[2]} != "${BASH_REMATCH[4]}" ]] ||
+            die "$2: expected two settings as logs are named, speedup(usemkldnn_True/usemkldnn_False)," \
+                "found '${1:0:200}'"
     elif [[ $1 == *time* && $1 == *'('*s')' ]]; then
         die "$2: '$1' is a time of one machine; expected a ratio, such as speedup(usemkldnn_True/usemkldnn_False)"
+    elif [[ $1 == *'(MB)' && $1 != [cg]pu_rss'(MB)' ]]; then
+        die "$2: expected cpu_rss(MB) or gpu_rss(MB), found '${1:0:200}'"
     elif [[ ! $1 =~ ^[A-Za-z][A-Za-z0-9_./@-]*(\(MB\))?$ ]]; then
         die "$2: expected the name of a figure, such as top1, found '${1:0:200}'"
     fi
@@ -100,11 +108,13 @@ keep_expectation() { # NAME RULE PLACE: for this mode, where the config can have
             ;;
         speedup* | *'(MB)')
             [[ ${VALUE[benchmark]:-null} == @(True|true|1) ]] ||
-                die "$3: '$1' is read from the summary of times and memory; expected benchmark:True, found '${VALUE[benchmark]:-no such line}'"
+                die "$3: '$1' is read from the summary of times and memory; expected benchmark:True," \
+                    "found '${VALUE[benchmark]:-no such line}'"
             if [[ $1 == speedup* ]]; then EXPECTED_SPEED+=("$@"); else EXPECTED_MEMORY+=("$@"); fi
             ;;
         *)
-            { is_set eval && ! quantises; } || die "$3: '$1' is a figure of the evaluation, and the config has no eval command"
+            { is_set eval && ! quantises; } ||
+                die "$3: '$1' is a figure of the evaluation, and the config has no eval command"
             EXPECTED_FIGURES+=("$@")
             ;;
     esac
@@ -116,8 +126,13 @@ evaluated_as_expected() { # EXPECT of evaluate
     check_log "${EXPECTED_FIGURES[@]}"
 }
 
-inferred_as_expected() { # EXPECT of infer
-    check_log "${EXPECTED_MEMORY[@]}"
+inferred_as_expected() { # EXPECT of infer: the memory of its device; on a GPU, that of the process is CUDA's libraries
+    local i
+    local -a own=()
+    for ((i = 0; i < ${#EXPECTED_MEMORY[@]}; i += 3)); do
+        [[ ${STEP[name]} != "infer ${EXPECTED_MEMORY[i]:0:3} "* ]] || own+=("${EXPECTED_MEMORY[@]:i:3}")
+    done
+    check_log "${own[@]}"
 }
 
 check_log() { # (NAME RULE PLACE)...: whether the figures of the step's log are as expected; says so in the log

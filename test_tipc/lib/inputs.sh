@@ -55,7 +55,8 @@ is_in_repository() { # FOLDER: whether it is a git repository, or one has files 
 }
 
 hash_of_tool() { # of the scripts of test_tipc/, wherever they are
-    (cd "$TIPC" && find ./*.sh ./*.py lib \( -name __pycache__ -o -name certified_versions.tsv \) -prune -o -type f -print0 |
+    (cd "$TIPC" && find ./*.sh ./*.py lib \( -name __pycache__ -o -name certified_versions.tsv \) -prune \
+        -o -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
 }
 

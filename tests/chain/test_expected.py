@@ -39,7 +39,9 @@ def place(chain, line):
 def test_all_as_expected(chain, tree):
     (tree / "good.txt").write_text("a.jpg\t[[1, 0.904], [0, 0.096]]\n")
     top1 = f"top1:whole_infer=0.9+-0.01|{MODE}=0.49±0.01"
-    run = expect(chain, top1, "AP:whole=>=0.5", "cpu_rss(MB):<=301", f"{SPEED}:>=2", "predictions:good.txt").run()
+    run = expect(
+        chain, top1, "AP:whole=>=0.5", "cpu_rss(MB):<=301", "gpu_rss(MB):<=1", f"{SPEED}:>=2", "predictions:good.txt"
+    ).run()
     assert run.status == 0, run.out + run.err
     assert run.results["expected speed"] == run.results["expected predictions"] == "passed"
     log = next(run.folder.glob("*_eval.log")).read_text()
@@ -101,9 +103,12 @@ WRONG = {
     "speedup(usemkldnn_True):>=1": "expected two settings as logs are named, speedup(usemkldnn_True/",
     "speedup(usemkldnn_True/threads_1):>=1": "expected two settings",
     "speedup(threads_1/threads_1):>=1": "expected two settings",
+    "rss(MB):<=5": "expected cpu_rss(MB) or gpu_rss(MB), found 'rss(MB)'",
     "predictions:none.txt": "'predictions': no such file: none.txt",
     "predictions:/etc/passwd": "'predictions': expected a file of the project, found '/etc/passwd'",
     "top1:$(touch X)": "found '$(touch X)'",
+    "$(touch X)]:>=0": "expected the name of a figure, such as top1, found '$(touch X)]'",
+    ":>=0": "expected NAME:RULE",
     "AP:>=1": "'AP' is expected in line",
     "##\ntop5:>=0": "===expected_params=== has no parts, and this line is behind ##",
     TITLE + "top5:>=0": "a second section ===expected_params===",

@@ -75,8 +75,8 @@ def test_changed_sources_are_measured_again(table, tmp_path):
 
 
 def test_measured_and_quoted_figures_are_marked(run_here):
-    rows = json.loads(run_here(TABLE, "--json", "MixNet_L", "MobileNetV3_small_x1_0", "ResNet18").out)["networks"]
-    assert [row["name"] for row in rows] == ["MixNet_L", "MobileNetV3_small_x1_0", "ResNet18"]
+    rows = json.loads(run_here(TABLE, "--json", "MixNet_L", "MobileNetV3_small_x1_0", "ResNet50_vd").out)["networks"]
+    assert [row["name"] for row in rows] == ["MixNet_L", "MobileNetV3_small_x1_0", "ResNet50_vd"]
     assert rows[0]["measured"]["flops_m"] == pytest.approx(579.01706)
     assert rows[0]["quoted"]["latency_ms"] == [3.16, 5.55, 8.03]
     assert "MixNet series" in rows[0]["quoted"]["source"]["title"]

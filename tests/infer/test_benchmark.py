@@ -180,7 +180,7 @@ def test_measured_and_quoted_stay_apart():
     assert heading.endswith("| quoted: V100 (ms) |")
     assert mixnet == "| MixNet_S | openvino | 3.00 | 3.00 | - | - | yes | 2.31 |"
     assert resnet == "| ResNet50_vd | onednn | 5.00 | 1.00 | - | - | no | - |"
-    assert text.count("Quoted, not measured") == 2
+    assert text.count("Quoted, not measured") == 3
     every_row = text.partition("### Every row")[2].partition("Quoted")[0]
     assert "2.31" not in every_row
     assert "* gpu, fp32, not measured (1 rows, MixNet_S): no GPU is visible" in every_row

@@ -143,7 +143,11 @@ def test_batch_norm_in_training_mode(steps, exports, network):
         return copy
 
     outcome = steps(exports("batch_norm", make), network).agree()
-    assert_only(outcome, "network", "batch norm was left in training mode in the export")
+    found = lines(outcome)
+    assert outcome.status == 1
+    assert [name for name, rest in found.items() if "DISAGREES" in rest] == ["network", "engine infer"]
+    assert "batch norm was left in training mode in the export" in found["network"]
+    assert "the same image alone" in found["engine infer"]
 
 
 def test_another_function_of_the_same_weights(steps, exports, network):

@@ -170,7 +170,7 @@ def test_interrupted_unpacking_leaves_nothing(official, tmp_path, monkeypatch):
         ([], "no inference.pdmodel and no inference.pdiparams in it: not an inference model; delete it"),
         ([("a/inference.pdmodel", b"x")], "no inference.pdiparams in it"),
         ([("a/inference.pdmodel", b"x"), ("b/inference.pdmodel", b"y")], "two files inference.pdmodel"),
-        (None, "not an archive"),
+        (None, "the server sends a web page, not the file"),
     ],
 )
 def test_archive_that_is_no_model(server, tmp_path, files, message):

@@ -28,6 +28,7 @@ def entry_scripts():
     """All scripts of the repository that a user starts, as paths from its root."""
     folders = ("tools", "deploy", "test_tipc/lib", "ppcls_lite")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    files += (ROOT / "test_tipc").glob("*.py")
     ends = '\nif __name__ == "__main__":'
     scripts = [str(path.relative_to(ROOT)) for path in files if ends in path.read_text(encoding="utf-8")]
     return sorted(set(scripts) - set(INTERNAL))

@@ -26,14 +26,14 @@ def why_not_alone(exported, call, order, found):
             if expected.ndim == output.ndim and expected.shape[0] != 1:
                 return f"an image of its batch of {call.images} gets {expected.shape[0]} rows of answers alone"
             if expected.shape[1:] == parts[row].shape:
-                words = _difference(expected[0], parts[row])
+                words = _difference(expected[0], parts[row], limits.scale(output))
                 if words:
                     return f"image {row + 1} of a batch of {call.images} {words} the same image alone"
     return ""
 
 
-def _difference(expected, found):
-    """`differs by 0.3 (at most 0.0001) from`; "" where it does not."""
+def _difference(expected, found, scale):
+    """`differs by 0.3 (at most 0.0001) from`; "" where it does not. `scale`: of the outputs of the whole batch."""
     if is_boxes(expected):
         pairs = Pairs(limits.ENGINE)
         pairs.add(expected, found)
@@ -41,5 +41,5 @@ def _difference(expected, found):
     if expected.dtype.kind != "f":
         share = float(np.mean(expected != found)) if expected.size else 0.0
         return f"has {share:.1%} other elements than" if share > limits.ELEMENTS else ""
-    difference, limit = limits.largest_difference(expected, found), limits.ENGINE * max(1.0, limits.scale(expected))
+    difference, limit = limits.largest_difference(expected, found), limits.ENGINE * max(1.0, scale)
     return f"differs by {difference:.3g} (at most {limit:.3g} allowed) from" if difference > limit else ""

@@ -96,16 +96,16 @@ def test_it_is_installed_once_with_the_pins_of_the_environment(setup):
     assert len(messages(setup)) == 3
     assert all("AddSerializedFile(b'\\n\\x01a')" in text for text in messages(setup))
     run = serve(setup)
-    assert (run.status, run.err) == (0, "")
-    assert run.out == "" or run.out.startswith("note: ./deploy/paddleserving/")  # a model that cannot be fetched
+    assert run.status == 0, run.out + run.err
+    assert "installing" not in run.out + run.err  # what is said is of a model that cannot be fetched
     assert len(pip_calls(setup)) == 3
     assert not list(setup.tree.glob(".venv.lock*"))
 
 
 def test_the_base_chain_does_not_install_it(setup):
     run = setup.run(CONFIG, "lite_train_lite_infer")
-    assert (run.status, run.err) == (0, "")
-    assert run.out == "" or run.out.startswith("note: ./deploy/paddleserving/")  # a model that cannot be fetched
+    assert run.status == 0, run.out + run.err
+    assert "installing" not in run.out + run.err  # what is said is of a model that cannot be fetched
     assert pip_calls(setup) == []
     assert not marker(setup).exists()
 
@@ -139,8 +139,8 @@ def test_an_interrupted_installation_is_made_again(setup, number):
     assert all("--force-reinstall" in call for call in pip_calls(setup)[-3:])
     assert marker(setup).is_file()
     run = serve(setup)
-    assert (run.status, run.err) == (0, "")
-    assert run.out == "" or run.out.startswith("note: ./deploy/paddleserving/")  # a model that cannot be fetched
+    assert run.status == 0, run.out + run.err
+    assert "installing" not in run.out + run.err  # what is said is of a model that cannot be fetched
 
 
 def test_a_failed_installation_is_reported_and_tried_again(setup):

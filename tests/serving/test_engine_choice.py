@@ -130,6 +130,7 @@ def faulty(monkeypatch):
             return made[-1]
 
         monkeypatch.setattr("ppcls_lite.serving.engines.create_engine", create)
+        monkeypatch.setattr(logger, "propagate", True)  # a script that ran in this process may have ended it
         return made
 
     return plant

@@ -140,7 +140,7 @@ def test_single_image_list_file_and_benchmark(exported, run_here, tmp_path):
     outcome = predict(run_here, exported.model, "-o", f"Global.infer_imgs={IMAGES[1]}", "-o", "Global.benchmark=True")
     line, *benchmark, times = outcome.out.splitlines()
     assert LINE.match(line)["file"] == IMAGES[1].name
-    assert any(text.endswith("enable_mkldnn: True") for text in benchmark)
+    assert any(re.fullmatch(r"\[\S+ \S+\] root INFO:  enable_mkldnn: True", text) for text in benchmark)
     assert "1 images, batch size 1, milliseconds per image: preprocess" in times
     names = tmp_path / "list.txt"
     names.write_text("".join(f"{path} 0\n" for path in IMAGES[:2]))

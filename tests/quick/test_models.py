@@ -170,13 +170,14 @@ def test_interrupted_unpacking_leaves_nothing(official, tmp_path, monkeypatch):
         ([], "no inference.pdmodel and no inference.pdiparams in it: not an inference model; delete it"),
         ([("a/inference.pdmodel", b"x")], "no inference.pdiparams in it"),
         ([("a/inference.pdmodel", b"x"), ("b/inference.pdmodel", b"y")], "two files inference.pdmodel"),
-        (None, "the server sends a web page, not the file"),
+        (b"<html>not found</html>" * 100, "the server sends a web page, not the file"),
+        (b"not found" * 100, "not an archive"),
     ],
 )
 def test_archive_that_is_no_model(server, tmp_path, files, message):
     place = server[0] / ARCHIVE
-    if files is None:
-        place.write_bytes(b"<html>not found</html>" * 100)
+    if isinstance(files, bytes):
+        place.write_bytes(files)
     else:
         archive(place, files)
     with pytest.raises(UserError, match=message) as raised:

@@ -158,8 +158,7 @@ def test_stated_threads_are_taken_with_a_warning(faulty, caplog):
     assert "thread_num 3 gives other last bits than cpu_num_threads 2 of predict_cls.py; in effect: 3" in caplog.text
 
 
-def test_engines_that_do_not_repeat_their_bits_are_named(faulty, caplog, monkeypatch):
-    monkeypatch.setattr(logger, "propagate", True)  # another test may have set up the log
+def test_engines_that_do_not_repeat_their_bits_are_named(faulty, caplog):
     made = faulty(largest=0)
     probe = Engines("model", EngineOptions(cpu_num_threads=1), 1, 1, SHAPE)  # all of its bits are the same
     assert (len(made), caplog.text) == (1, "")

@@ -161,7 +161,7 @@ agree() { # every answer is, bit by bit, what predict_cls.py predicts with the s
     in_stage 4 || return 0
     mapfile -t answers < <(saved_answers)
     if ((${#answers[@]} == 0)); then
-        was_left_out "server $name" || not_run "agree $name" "there are no answers"
+        was_skipped "server $name" || not_run "agree $name" "there are no answers"
         return
     fi
     mapfile -t options < <(inference_options)

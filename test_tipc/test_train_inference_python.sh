@@ -114,12 +114,12 @@ converge() { # did the loss fall?
 evaluate() {
     local log=${RUN[training_dir]}_eval.log
     in_stage 2 || return 0
-    if begin_evaluation && ! trains && see_replaced_data "${COMMAND[@]}"; then
-        skip_step evaluate "$REPLY"
-    elif begin_evaluation; then
-        EXPECT=evaluated_as_expected OBSERVE=1 FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
-    else
+    if ! begin_evaluation; then
         skip_step evaluate "the config has no eval command"
+    elif ! trains && see_replaced_data "${COMMAND[@]}"; then
+        skip_step evaluate "$REPLY"
+    else
+        EXPECT=evaluated_as_expected OBSERVE=1 FACTS=$(weights_fact) run_step evaluate "$log" . "${COMMAND[@]}"
     fi
 }
 

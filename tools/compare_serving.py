@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.serving.compare import compare_answers
-from ppcls_lite.utils.config import load_config
+from ppcls_lite.utils.config import add_override_argument, load_config
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, atomic_write
 from ppcls_lite.utils.log import setup_logging
@@ -38,14 +38,7 @@ def main():
     parser.add_argument("answers", nargs="+", type=named_file, metavar="NAME=FILE")
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
     parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
-    parser.add_argument(
-        "-o",
-        "--override",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="as for predict_cls.py, such as Global.enable_mkldnn=False",
-    )
+    add_override_argument(parser, "as for predict_cls.py, such as Global.enable_mkldnn=False")
     parser.add_argument("--engine", help="of the service, as it says when it starts: it must be that of predict_cls.py")
     parser.add_argument("--save", help="write the result as JSON to this file")
     args = parser.parse_args()

@@ -94,7 +94,7 @@ def measure_all(args):
     else:
         models = plan.export_networks(args.names or list(plan.network_flops(args.flops)), args.models)
     for cases in plan.groups(models, args.engines, args.batch_sizes, threads, args.precisions):
-        wanted = [plan.case_of(case) for case in cases]
+        wanted = [plan.case_of(vars(case)) for case in cases]
         if set(wanted) <= {plan.case_of(row) for row in measured["rows"] if "absent" not in row}:
             continue
         first = cases[0]

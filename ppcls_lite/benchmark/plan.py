@@ -101,9 +101,8 @@ def resume(path, conditions):
 
 
 def case_of(row):
-    """What a row is of: (network, engine, batch size, threads, precision); a `Case` has the same fields."""
-    get = row.get if isinstance(row, dict) else lambda key: getattr(row, key)
-    return tuple(get(key) for key in ("network", "engine", "batch_size", "threads", "precision"))
+    """What a row, or a `Case` as a dict, is of: (network, engine, batch size, threads, precision)."""
+    return tuple(row[key] for key in ("network", "engine", "batch_size", "threads", "precision"))
 
 
 def _commit():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ppcls_lite.serving.request import Limits
 from ppcls_lite.utils import checks
-from ppcls_lite.utils.config import load_config, read_yaml
+from ppcls_lite.utils.config import load_config, read_yaml, without_nulls
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.schema import PATH
@@ -91,15 +91,11 @@ def load_service_config(path, overrides=()):
     _apply_switches(config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf")
     for key, place in (("inference_config", ()), ("model_config", ("local_service_conf",))):
         _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
-    config["op"][name][STATED] = _without_null(config["op"][name].get("local_service_conf"))
-    stated = _without_null(config.get("limits"))
+    config["op"][name][STATED] = without_nulls(config["op"][name].get("local_service_conf"))
+    stated = without_nulls(config.get("limits"))
     for key, value in stated.items():
         checks.whole(f"limits.{key}", value)
     return config, name, Limits(**stated)
-
-
-def _without_null(section):
-    return {key: value for key, value in (section or {}).items() if value is not None}
 
 
 def _apply_switches(local, where):

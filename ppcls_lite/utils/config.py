@@ -50,14 +50,19 @@ class _WordsParser(argparse.ArgumentParser):
 def add_config_arguments(parser, required=True):
     """Add `-c` and `-o` to an argparse parser."""
     parser.add_argument("-c", "--config", required=required, help="YAML config file")
-    parser.add_argument(
-        "-o",
-        "--override",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="replace one config value, e.g. -o Global.epochs=2 (lists by index); may be repeated",
+    add_override_argument(
+        parser, "replace one config value, e.g. -o Global.epochs=2 (lists by index); may be repeated"
     )
+
+
+def add_override_argument(parser, text):
+    """Add `-o` to an argparse parser; `text` is its help."""
+    parser.add_argument("-o", "--override", action="append", default=[], metavar="KEY=VALUE", help=text)
+
+
+def without_nulls(section):
+    """A section (or None) less its keys that are null."""
+    return {key: value for key, value in (section or {}).items() if value is not None}
 
 
 def load_config(path, overrides=(), schema=schemas.TRAIN):

@@ -179,6 +179,27 @@ split_bars() { # TEXT: sets ENTRIES: the parts of a |-separated list, stripped; 
     done
 }
 
+combine() { # FIELD...: sets COMBINATIONS: a tab-separated line for each combination of their lists; empty is null
+    local field value line
+    local -a grown
+    local -A listed=()
+    COMBINATIONS=('')
+    for field in "$@"; do
+        grown=()
+        split_bars "${VALUE[$field]:-null}"
+        for line in "${COMBINATIONS[@]}"; do
+            for value in "${ENTRIES[@]}"; do grown+=("${line:+$line$'\t'}${value:-null}"); done
+        done
+        COMBINATIONS=("${grown[@]}")
+    done
+    grown=()
+    for line in "${COMBINATIONS[@]}"; do
+        [[ -n ${listed[$line]:-} ]] || grown+=("$line")
+        listed[$line]=1
+    done
+    COMBINATIONS=("${grown[@]}")
+}
+
 split_list() { # TEXT: print the parts of a |-separated list, one per line
     split_bars "$1"
     printf '%s\n' "${ENTRIES[@]}"

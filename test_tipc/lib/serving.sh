@@ -179,11 +179,6 @@ leave_out_server() { # REASON: the step is skipped, and so are those that need t
     end_step skipped "$1"
 }
 
-was_left_out() { # STEP: whether the record says that it was skipped
-    STEP_NAME=$1 awk -F '\t' '$2 == ENVIRON["STEP_NAME"] { result = $3 } END { exit result != "skipped" }' \
-        "${RUN[output_dir]}/steps.tsv"
-}
-
 fail_server() { # REASON
     report_status 1 "${STEP[log]}" "${COMMAND[@]}"
     printf 'the server: %s\n' "$1"

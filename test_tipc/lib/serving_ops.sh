@@ -138,9 +138,9 @@ read_variants() { # sets VARIANTS: a name for each combination, as the official 
     VARIANTS=()
     for device in "${DEVICES[@]}"; do
         if [[ $device == cpu ]]; then
-            combine cpu_usemkldnn use_mkldnn threads thread_num
+            add_variants cpu_usemkldnn threads use_mkldnn thread_num
         else
-            combine gpu_usetrt use_trt precision precision
+            add_variants gpu_usetrt precision use_trt precision
         fi
     done
 }
@@ -156,16 +156,12 @@ check_list() { # FIELD REGEX EXPECTED: its values, each of which is there once; 
     VALUE[$1]=$(IFS='|' && echo "${ENTRIES[*]}")
 }
 
-combine() { # PREFIX FIELD WORD FIELD: add a variant for each combination of the fields' values and the batch sizes
-    local first second size
-    local -a seconds sizes
-    split_bars "${VALUE[$4]}" && seconds=("${ENTRIES[@]}")
-    split_bars "${VALUE[batch_size]}" && sizes=("${ENTRIES[@]}")
-    split_bars "${VALUE[$2]}"
-    for first in "${ENTRIES[@]}"; do
-        for second in "${seconds[@]}"; do
-            for size in "${sizes[@]}"; do VARIANTS+=("${1}_${first}_$3_${second}_batchsize_$size"); done
-        done
+add_variants() { # PREFIX WORD FIELD FIELD: one for each combination of the fields' values and the batch sizes
+    local line first second size
+    combine "$3" "$4" batch_size
+    for line in "${COMBINATIONS[@]}"; do
+        IFS=$'\t' read -r first second size <<<"$line"
+        VARIANTS+=("$1_${first}_$2_${second}_batchsize_$size")
     done
 }
 

@@ -4,7 +4,7 @@
 
 declare -A RUN # see common_func.sh
 
-declare -a COMBINATIONS=() # see combine
+declare -a COMBINATIONS # see config.sh
 
 # ---------------------------------------------------------------------------------------------------- the trainings
 
@@ -323,27 +323,6 @@ for_each_cpu_setting() { # COMMAND
 
 is_full_precision() { # PRECISION
     [[ $1 =~ ^(False|fp32|paddle|null)$ ]]
-}
-
-combine() { # FIELD...: sets COMBINATIONS: a tab-separated line for each combination of their lists; empty is null
-    local field value line
-    local -a grown
-    local -A seen=()
-    COMBINATIONS=('')
-    for field in "$@"; do
-        grown=()
-        split_bars "${VALUE[$field]:-null}"
-        for line in "${COMBINATIONS[@]}"; do
-            for value in "${ENTRIES[@]}"; do grown+=("${line:+$line$'\t'}${value:-null}"); done
-        done
-        COMBINATIONS=("${grown[@]}")
-    done
-    grown=()
-    for line in "${COMBINATIONS[@]}"; do
-        [[ -n ${seen[$line]:-} ]] || grown+=("$line")
-        seen[$line]=1
-    done
-    COMBINATIONS=("${grown[@]}")
 }
 
 add_values() { # (FIELD VALUE)...

@@ -162,5 +162,5 @@ def _use_onednn(config, enabled):
     if enabled:
         config.enable_mkldnn()
         config.set_mkldnn_cache_capacity(10)
-    elif hasattr(config, "disable_mkldnn"):  # Paddle 2.6 has no switch: off is its default
+    elif hasattr(config, "disable_mkldnn"):  # on by default, also in Paddle 2.6.2
         config.disable_mkldnn()

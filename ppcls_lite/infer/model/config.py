@@ -10,7 +10,7 @@ from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.utils import checks
-from ppcls_lite.utils.config import check_types, read_yaml
+from ppcls_lite.utils.config import check_types, read_yaml, without_nulls
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write, find_file
 from ppcls_lite.utils.log import logger
@@ -128,7 +128,7 @@ def _check_task(model_dir, own, stated):
 
 def _choose_post(own, stated, own_path):
     """The `PostProcess` section in force; another post-processing than the model's takes none of its options."""
-    mine, theirs = own.get("PostProcess") or {}, _without_nulls(stated.get("PostProcess"))
+    mine, theirs = own.get("PostProcess") or {}, without_nulls(stated.get("PostProcess"))
     if mine and theirs.keys() <= {"name"}:  # no more than predict_cls.py's default
         return dict(mine)
     chosen = _choose("PostProcess", own, stated, own_path)
@@ -139,12 +139,8 @@ def _choose_post(own, stated, own_path):
     return chosen
 
 
-def _without_nulls(section):
-    return {key: value for key, value in (section or {}).items() if value is not None}
-
-
 def _choose(section, own, stated, own_path):
-    mine, theirs = own.get(section) or {}, _without_nulls(stated.get(section))
+    mine, theirs = own.get(section) or {}, without_nulls(stated.get(section))
     for key, value in theirs.items():
         if key in mine and mine[key] != value and key not in ("topk", "threshold"):
             logger.warning(f"{section}.{key} of the prediction config is used; {own_path} has another")

@@ -45,7 +45,10 @@ class AnswerAgreement:
         if key is not None:
             self._answers[key] = dict(zip(found["class_ids"], found["scores"]))
         self.identical += all(found.get(name, value) == value for name, value in expected.items())
-        self.largest = max([self.largest, *(abs(a - b) for a, b in zip(expected["scores"], found["scores"]))])
+        pairs = list(zip(expected["scores"], found["scores"]))
+        if "prob" in found:
+            pairs.append((expected["prob"], found["prob"] if type(found["prob"]) in (int, float) else float("inf")))
+        self.largest = max([self.largest, *(abs(a - b) for a, b in pairs)])
         self.topk_mismatches += any(found.get(name, expected[name]) != expected[name] for name in _CLASSES)
 
     @property
@@ -75,9 +78,8 @@ class AnswerAgreement:
     @property
     def agrees(self):
         """Whether the client's answers pass: some images, all identical, and not the same answer to all."""
-        if not self.images or is_constant(self.share):
-            return False
-        return self.images == self.identical or (self.largest <= self.limit and not self.topk_mismatches)
+        same = not self.topk_mismatches and self.largest <= self.limit if self.limit else self.images == self.identical
+        return self.images > 0 and same and not is_constant(self.share)
 
     def as_dict(self):
         return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}

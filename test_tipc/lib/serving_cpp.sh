@@ -9,10 +9,11 @@ declare -A RUN VALUE KEY LINE DIALECT # see common_func.sh, config.sh and dialec
 declare -a DEVICES=()                 # cpu or gpu, in the order of the config
 
 read_cpp_config() { # read and check RUN[config]; sets RUN[model], RUN[op], RUN[gpu] and DEVICES
-    local block field
+    local block title=serving_params field
     read_config "${RUN[config]}"
     print_notes
-    block=$(find_block serving_params) || exit 1
+    [[ ${BLOCK_TITLE[0]} != serving_infer_cpp_params ]] || title=serving_infer_cpp_params # of PaddleDetection
+    block=$(find_block "$title") || exit 1
     RUN[op]=''
     if [[ ${LINE_KEY[BLOCK_FIRST[block] + 2]:-} == filename ]]; then
         name_detection_lines "$block"

@@ -22,6 +22,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh
 source "$TIPC/lib/packages.sh"
+# shellcheck source=test_tipc/lib/prepare_onnx.sh
+source "$TIPC/lib/prepare_onnx.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -36,11 +38,15 @@ main() {
     find_config "${ARGUMENTS[0]}"
     read_config "${RUN[config]}"
     prepare_python
-    [[ ${RUN[mode]} != serving_infer ]] || prepare_serving
+    case ${RUN[mode]} in
+        serving_infer) prepare_serving ;;
+        paddle2onnx_infer) prepare_onnx ;;
+    esac
     find_python
     case ${RUN[mode]} in
         whole_infer) prepare_weights ;;
         serving_infer) prepare_served_model ;;
+        paddle2onnx_infer) prepare_converted_model ;;
     esac
     prepare_data
 }

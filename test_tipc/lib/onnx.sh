@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# What the steps of test_paddle2onnx.sh need: where the ONNX file goes, the commands, and what they must leave.
+# Sourced after onnx_config.sh and exported.sh. More names of RUN:
+#   onnx             the ONNX file
+#   infer_folder     where the inference command is run
+#   script           its script, as seen from there; nothing where the project does not have it
+
+declare -A RUN VALUE KEY DIALECT # see common_func.sh, config.sh and dialects.sh
+declare -a COMMAND WORDS INFER_OPTIONS
+
+place_onnx() { # sets RUN[onnx]: the config's file, where its own model is converted; else a file beside links to the model
+    # that was exported elsewhere, so that nothing is added to the results of another run
+    local path
+    RUN[onnx]=${VALUE[save_file]}
+    [[ ${RUN[model_dir]} != "${VALUE[model_dir]%/}" ]] || return 0
+    mkdir -p "${RUN[output_dir]}/model" || die "${RUN[output_dir]}/model: cannot be made"
+    for path in "${RUN[model_dir]}"/*; do
+        [[ ! -f $path ]] || ln -sfn "$(realpath "$path")" "${RUN[output_dir]}/model/"
+    done
+    RUN[model_dir]=${RUN[output_dir]}/model
+    RUN[onnx]=${RUN[model_dir]}/$(basename -- "${VALUE[save_file]}")
+}
+
+find_inference() { # sets RUN[infer_folder] and RUN[script]
+    RUN[infer_folder]=. RUN[script]=''
+    is_set inference || return 0
+    [[ ${DIALECT[name]} != paddleclas ]] || RUN[infer_folder]=deploy
+    begin_command inference
+    is_in_project "${RUN[infer_folder]}/${COMMAND[1]}" && RUN[script]=${COMMAND[1]}
+    return 0
+}
+
+is_in_project() { # PATH of a script; a plan needs none
+    [[ -f $1 ]]
+}
+
+onnx_fact() { # print what a step that uses the ONNX file notes
+    echo "onnx=$(hash_of "${RUN[onnx]}")"
+}
+
+exported_fact() { # print what a step that reads the exported model notes: other files may be put beside it
+    local name=${VALUE[params_filename]:-null}
+    [[ $name != null ]] || name=''
+    echo "model=$(cat "${RUN[model_dir]}/${RUN[structure]}" ${name:+"${RUN[model_dir]}/$name"} 2>/dev/null | short_hash)"
+}
+
+converter_command() { # sets COMMAND: what runs the config's paddle2onnx, and proves what it wrote
+    COMMAND=(python "$(tool lib/convert_onnx.py)" "${KEY[model_dir]}=${RUN[model_dir]}"
+        "${KEY[model_filename]}=${RUN[structure]}")
+    add_field params_filename
+    add_option "${KEY[save_file]}" "${RUN[onnx]}"
+    add_field opset_version
+    add_fields enable_onnx_checker convert_free
+}
+
+new_onnx() { # EXPECT of convert
+    if is_new "${RUN[onnx]}"; then
+        STEP[facts]+=" $(onnx_fact)"
+        return
+    fi
+    STEP[reason]="it wrote no ${RUN[onnx]}"
+    return 1
+}
+
+# ------------------------------------------------------------------------------------------------------- the inference
+
+inference_command() { # USE_ONNX: sets COMMAND: the config's inference, with the ONNX file; False: the same with Paddle
+    local field
+    begin_command inference
+    if [[ ${DIALECT[name]} == paddleclas ]]; then
+        add_switches "$1"
+        [[ -z ${VALUE[inference_config]:-} ]] || COMMAND+=("${KEY[inference_config]}" "${VALUE[inference_config]}")
+        for field in "${INFER_OPTIONS[@]}"; do COMMAND+=(-o "${KEY[$field]#-o }=${VALUE[$field]}"); done
+        return
+    fi
+    for field in "${INFER_OPTIONS[@]}"; do
+        if [[ ${KEY[$field]} == *onnx* ]]; then # official files name one here that nothing writes
+            add_option "${KEY[$field]}" "${RUN[onnx]}"
+        else
+            add_field "$field"
+        fi
+    done
+}
+
+add_switches() { # USE_ONNX: the lines Global.…, as the official script passes them
+    local folder=${VALUE[inference_model_dir]}
+    [[ ${RUN[onnx]} == "${VALUE[save_file]}" ]] || folder=$(from_infer_folder "${RUN[model_dir]}")
+    COMMAND+=(-o "${KEY[inference_model_dir]}=$folder" -o "${KEY[use_onnx]}=$1")
+    ! is_set use_gpu || COMMAND+=(-o "${KEY[use_gpu]}=${VALUE[use_gpu]}")
+}
+
+from_infer_folder() { # PATH from the root -> the same as the inference sees it
+    if [[ $1 == /* || ${RUN[infer_folder]} == . ]]; then echo "$1"; else echo "../${1#./}"; fi
+}
+
+recordings() { # print the folders of what was recorded of the Paddle inference of this model, a line each
+    passed_logs 'infer paddle' | sed 's/\.log$/_observed/'
+    [[ -z ${RUN[project]:-} ]] || base_recordings
+}
+
+base_recordings() { # of the base chain, where it has run
+    compgen -G "${RUN[output_root]}/${RUN[model]}/*_infer/*infer_*_observed" | head -n 4
+}
+
+agree_command() { # ENGINE: sets COMMAND
+    local -a recorded
+    mapfile -t recorded < <(recordings)
+    COMMAND=(python "$(tool lib/agree_onnx.py)" "${RUN[onnx]}" --structure "${RUN[model_dir]}/${RUN[structure]}"
+        --engine "$1" --save "${RUN[output_dir]}/agree_$1.json")
+    ((${#recorded[@]} == 0)) || COMMAND+=(--recorded "${recorded[@]}")
+}

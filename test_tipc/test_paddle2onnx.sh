@@ -19,6 +19,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/exported.sh
 source "$TIPC/lib/exported.sh"
+# shellcheck source=test_tipc/lib/agree.sh
+source "$TIPC/lib/agree.sh"
 # shellcheck source=test_tipc/lib/onnx_config.sh
 source "$TIPC/lib/onnx_config.sh"
 # shellcheck source=test_tipc/lib/onnx.sh
@@ -42,6 +44,7 @@ main() {
 
     begin_chain results_paddle2onnx.log bash "$(tool prepare.sh)" "${RUN[config]}" "${RUN[mode]}" \
         ${RUN[project]:+--project "$ROOT"} # stage 0
+    RUN[tag]=''
     note_inputs
     find_inference
     if ! find_onnx_model; then

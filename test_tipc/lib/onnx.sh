@@ -76,10 +76,16 @@ inference_command() { # USE_ONNX: sets COMMAND: the config's inference, with the
     for field in "${INFER_OPTIONS[@]}"; do
         if [[ ${KEY[$field]} == *onnx* ]]; then # official files name one here that nothing writes
             add_option "${KEY[$field]}" "${RUN[onnx]}"
+        elif [[ ${KEY[$field]} == --im* ]]; then
+            add_option "${KEY[$field]}" "$(images_here "${VALUE[$field]}")"
         else
             add_field "$field"
         fi
     done
+}
+
+images_here() { # PATH: print it, or test_images where there is no such path, and there are these
+    if [[ -e $1 || ! -d test_images ]]; then echo "$1"; else echo ./test_images; fi
 }
 
 add_switches() { # USE_ONNX: the lines Global.…, as the official script passes them

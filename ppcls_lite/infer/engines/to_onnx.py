@@ -75,6 +75,35 @@ def convert_to_onnx(files, opset=OPSET):
         raise UserError(f"{files.folder}: Paddle2ONNX cannot convert it: {_reason(standard, done):.200}")
 
 
+def check_onnx(path):
+    """What ONNX's own checker says of the file at `path`: (opset, number of operators, whether the batch may vary).
+
+    UserError where it is damaged or not valid.
+    """
+    import onnx
+
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # each layer of ONNX has exceptions of its own
+        raise UserError(f"{path}: not a valid ONNX file: {' '.join(str(error).split()):.200}") from error
+    opset = next(one.version for one in model.opset_import if one.domain in ("", "ai.onnx"))
+    batches = [one.type.tensor_type.shape.dim[0] for one in model.graph.input]
+    return opset, len(model.graph.node), all(one.dim_value <= 0 for one in batches)
+
+
+def fix_batch(content, batch_size):
+    """The model in the bytes `content` with a batch of that size only, as some accelerators want it."""
+    import onnx
+
+    model = onnx.load_from_string(content)
+    for value in (*model.graph.input, *model.graph.output):
+        sides = value.type.tensor_type.shape.dim
+        if sides and sides[0].dim_value <= 0:
+            sides[0].dim_value = batch_size
+    return onnx.shape_inference.infer_shapes(model).SerializeToString()
+
+
 def _environment():
     """Without a package index: Paddle2ONNX would install packages while it converts."""
     return {**os.environ, "PIP_NO_INDEX": "1"}

@@ -39,7 +39,7 @@ class Outputs:
             self._add_whole(name, where, reference, output)
         else:
             self._add_numbers(name, first, reference, output, len(keys))
-        if len(output) == len(keys) if output.ndim else False:
+        if output.ndim and len(output) == len(keys):
             for key, part in zip(keys, output):
                 self._spreads.setdefault(place, Spread()).add(key, part)
 
@@ -113,7 +113,8 @@ class Outputs:
         boxes = "".join(f", {pairs.words}" for pairs in self._boxes.values())
         count = len(self.names)
         outputs = "1 output" if count == 1 else f"{count} outputs"
-        return f"largest difference {self.largest:.2g} (at most {self.limit:.0e} allowed), {self.images} images, {outputs}{boxes}"
+        limit = f"{self.limit:.1e}".replace(".0e", "e")
+        return f"largest difference {self.largest:.2g} (at most {limit} allowed), {self.images} images, {outputs}{boxes}"
 
 
 def _where(reference, output, first, images):

@@ -84,9 +84,9 @@ infer() { # the config's command; where it can use Paddle as well, so that the s
     in_stage 3 || return 0
     if ! is_set inference; then
         skip_step 'infer onnxruntime' "the config has no inference command; the two files are compared in the next stage"
-    elif [[ -z ${RUN[script]} ]]; then
+    elif ! script_is_here; then
         skip_step 'infer onnxruntime' \
-            "there is no ${COMMAND[1]} in this project; the two files are compared in the next stage"
+            "there is no ${RUN[script]} in this project; the two files are compared in the next stage"
     else
         inference_command True
         FACTS="$(exported_fact) $(onnx_fact)" run_step 'infer onnxruntime' "${RUN[output_dir]}/paddle2onnx_infer_cpu.log" \

@@ -3,7 +3,7 @@
 # Sourced after onnx_config.sh and exported.sh. More names of RUN:
 #   onnx             the ONNX file
 #   infer_folder     where the inference command is run
-#   script           its script, as seen from there; nothing where the project does not have it
+#   script           its script, as seen from there
 
 declare -A RUN VALUE KEY DIALECT # see common_func.sh, config.sh and dialects.sh
 declare -a COMMAND WORDS INFER_OPTIONS
@@ -26,12 +26,11 @@ find_inference() { # sets RUN[infer_folder] and RUN[script]
     is_set inference || return 0
     [[ ${DIALECT[name]} != paddleclas ]] || RUN[infer_folder]=deploy
     begin_command inference
-    is_in_project "${RUN[infer_folder]}/${COMMAND[1]}" && RUN[script]=${COMMAND[1]}
-    return 0
+    RUN[script]=${COMMAND[1]}
 }
 
-is_in_project() { # PATH of a script; a plan needs none
-    [[ -f $1 ]]
+script_is_here() { # whether the project has the script of the inference; a plan does not ask
+    [[ -f ${RUN[infer_folder]}/${RUN[script]} ]]
 }
 
 onnx_fact() { # print what a step that uses the ONNX file notes
@@ -100,12 +99,16 @@ from_infer_folder() { # PATH from the root -> the same as the inference sees it
 }
 
 recordings() { # print the folders of what was recorded of the Paddle inference of this model, a line each
-    passed_logs 'infer paddle' | sed 's/\.log$/_observed/'
-    [[ -z ${RUN[project]:-} ]] || base_recordings
+    local log
+    log=$(passed_logs 'infer paddle')
+    if [[ -n $log ]]; then echo "${log%.log}_observed"; else base_recordings; fi
 }
 
-base_recordings() { # of the base chain, where it has run
-    compgen -G "${RUN[output_root]}/${RUN[model]}/*_infer/*infer_*_observed" | head -n 4
+base_recordings() { # of an inference of the base chain, for this run or an earlier one
+    local pattern
+    for pattern in "${RUN[output_dir]}/base/*/*" "${RUN[output_root]}/${RUN[model]}/*_infer"; do
+        compgen -G "$pattern/*infer_cpu*_observed" | head -n 1
+    done | head -n 1
 }
 
 agree_command() { # ENGINE: sets COMMAND

@@ -5,7 +5,7 @@ declare -A RUN VALUE # see common_func.sh and config.sh
 
 plan_conversion() { # after plan_only: no model and no script has to be there
     place_onnx() { RUN[onnx]=${VALUE[save_file]}; }
-    is_in_project() { :; }
+    script_is_here() { :; }
     exported_fact() { :; }
     onnx_fact() { :; }
     images_here() { echo "$1"; }

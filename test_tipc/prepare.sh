@@ -24,6 +24,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$TIPC/lib/packages.sh"
 # shellcheck source=test_tipc/lib/prepare_serving_cpp.sh
 source "$TIPC/lib/prepare_serving_cpp.sh"
+# shellcheck source=test_tipc/lib/prepare_onnx.sh
+source "$TIPC/lib/prepare_onnx.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -38,12 +40,16 @@ main() {
     find_config "${ARGUMENTS[0]}"
     read_config "${RUN[config]}"
     prepare_python
-    [[ ${RUN[mode]} != serving_infer* ]] || prepare_serving
+    case ${RUN[mode]} in
+        serving_infer | serving_infer_cpp) prepare_serving ;;
+        paddle2onnx_infer) prepare_onnx ;;
+    esac
     find_python
     case ${RUN[mode]} in
         whole_infer) prepare_weights ;;
-        serving_infer) prepare_served_model ;;
-        serving_infer_cpp) prepare_served_model && prepare_cpp_server ;;
+        serving_infer) prepare_exported_model --dirname ;;
+        serving_infer_cpp) prepare_exported_model --dirname && prepare_cpp_server ;;
+        paddle2onnx_infer) prepare_exported_model --model_dir ;;
     esac
     prepare_data
 }
@@ -107,11 +113,11 @@ prepare_weights() { # what whole_infer starts from: weights, and exported models
     done
 }
 
-prepare_served_model() { # the exported model of a config of serving, if it has the address
+prepare_exported_model() { # KEY of its folder: the exported model of a config of deployment, if it has the address
     local address folder
-    address=$(value_of inference_model_url) && is_address "$address" && folder=$(value_of --dirname) || return 0
+    address=$(value_of inference_model_url) && is_address "$address" && folder=$(value_of "$1") || return 0
     [[ -n $folder && ! -e $folder ]] || return 0
-    fetch "$address" "$folder" || echo "note: ${folder} could not be fetched; what the base chain exports is served instead"
+    fetch "$address" "$folder" || echo "note: ${folder} could not be fetched; what the base chain exports is taken instead"
 }
 
 fetch() { # ADDRESS PLACE: bring its file there, or the folder of its archive; what is there is kept

@@ -55,9 +55,10 @@ def image(size=224, batch=1):
 
 
 def export_filled(name, folder, weights):
-    """Export the network of the ImageNet config `name` to `folder`, its weights kept in `weights`.pdparams too.
+    """Export the network `name` to `folder`, its weights kept in `weights`.pdparams too.
 
-    Returns the config whose network with these weights it is.
+    A network without an ImageNet config of its own has that of ResNet50_vd, whose preprocessing is what nearly all were
+    trained with. Returns the config whose network with these weights it is.
     """
     import paddle
 
@@ -65,7 +66,9 @@ def export_filled(name, folder, weights):
     from ppcls_lite.infer.export import export
 
     overrides = [f"Global.save_inference_dir={folder}", f"Global.pretrained_model={weights}", "Arch.pretrained=False"]
-    config = load_config(CONFIGS[name], overrides)
+    if name not in CONFIGS:
+        overrides.append(f"Arch.name={name}")
+    config = load_config(CONFIGS.get(name, CONFIGS["ResNet50_vd"]), overrides)
     model = fill(build_network(config))
     _spread_logits(model, config["Global"]["image_shape"])
     paddle.save(model.state_dict(), f"{weights}.pdparams")

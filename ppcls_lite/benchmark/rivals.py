@@ -6,7 +6,7 @@ this project would be noticed. Both are optional: `pip install onnxruntime paddl
 
 import importlib.util
 
-from ppcls_lite.infer.engines.onnxruntime import convert_to_onnx
+from ppcls_lite.infer.engines.to_onnx import convert_to_onnx
 from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.utils.errors import UserError
 

@@ -7,9 +7,10 @@ from functools import partial
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
-from ppcls_lite.infer.engines.request import usable_options
+from ppcls_lite.infer.engines.request import onnx_options, usable_options
 from ppcls_lite.infer.model.boxes import format_det_line, format_det_record
 from ppcls_lite.infer.model.config import build_processing
+from ppcls_lite.infer.model.files import find_onnx
 from ppcls_lite.infer.model.postprocess import format_line, format_record
 from ppcls_lite.infer.model.shape import shape_made_by
 from ppcls_lite.infer.predict import Predictor, find_images
@@ -43,10 +44,13 @@ def _predict(config, config_path, overrides, create, build_predictor, line, reco
     if any(text.startswith("Global.enable_benchmark=") for text in overrides):
         settings["benchmark"] = settings["enable_benchmark"]  # PaddleClas's configs have it at True, to no effect
     options = EngineOptions.from_config(settings)
-    processing = build_processing(model_dir, config)
+    model = find_onnx(model_dir) if settings.get("use_onnx") else model_dir
+    if model is not model_dir:
+        options, model_dir = onnx_options(options, overrides), model.folder
+    processing = build_processing(model, config)
     paths = find_images(source)
     if options.engine == "auto":
         options = replace(options, sample_shape=shape_made_by(processing[0]))
-    engine = create(None, model_dir, usable_options(options, overrides))
+    engine = create(None, model, usable_options(options, overrides))
     predictor = build_predictor(engine, *processing, settings.get("batch_size", 1), settings.get("num_workers"))
     return predict_and_print(predictor, paths, model_dir, settings, line, record)

@@ -140,6 +140,7 @@ DEPLOY = {
         "save_file": PATH,
         "save_log_path": PATH,
         "engine": str,
+        "use_onnx": bool,
         "use_gpu": bool,
         "gpu_mem": int,
         "gpu_id": int,

@@ -42,11 +42,12 @@ find_trained_model() { # CONFIG: a model that the base chain has trained before,
         take_model "$run/*/inference"
 }
 
-take_model() { # PATTERN: sets RUN[model_dir] and RUN[structure] to the first such folder with a model; fails without one
+take_model() { # PATTERN: sets RUN[model_dir] and RUN[structure] to the first such folder, or one in it, with a model;
+    # fails without one
     local folder
     while IFS= read -r folder; do
         RUN[structure]=$(structure_in "$folder") && RUN[model_dir]=$folder && return
-    done < <(compgen -G "$1")
+    done < <(compgen -G "$1"; compgen -G "$1/*")
     return 1
 }
 

@@ -37,6 +37,7 @@ def create_engine(name, model, options=None):
     builder = ENGINES.get(options.engine_name, "Global.engine")
     if builder.takes_export:
         model = find_model(model)  # before Paddle is imported, which takes a second
+        _check_format(builder, model)
     with quick_import():
         reason = builder.why_not(options, model)
     if reason and not options.engine:
@@ -47,6 +48,12 @@ def create_engine(name, model, options=None):
     if fault:
         return ENGINES.get("paddle")(model, options, f"{fault}, engine=onednn tries it")
     return builder(model, options)
+
+
+def _check_format(builder, model):
+    if model.is_onnx and not builder.takes_onnx:
+        names = " or ".join(name for name in ENGINES.names() if ENGINES.get(name).takes_onnx)
+        raise UserError(f"engine {builder.name}: cannot read {model.structure}: engine={names} can")
 
 
 def available_engines(options=None, model=None):

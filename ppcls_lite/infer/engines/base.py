@@ -23,6 +23,7 @@ class Engine:
         device: `cpu` or `gpu`.
         exact: True where the results are the training engine's bit by bit, given `EngineOptions.strict()`.
         takes_export: whether it loads an exported model; the training engine takes a config instead.
+        takes_onnx: whether it loads a model in ONNX's format, too.
         insists_on: the name of the `Effect` without which the engine is not what its name says.
     """
 
@@ -30,6 +31,7 @@ class Engine:
     device = "cpu"
     exact = False
     takes_export = True
+    takes_onnx = False
     insists_on = ""
 
     def __init__(self, model, options=None):

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from ppcls_lite.infer.engines.base import Engine, register_engine
 from ppcls_lite.infer.engines.effects import ON, Effect
-from ppcls_lite.infer.engines.onnxruntime import convert_to_onnx, missing_packages, one_line
+from ppcls_lite.infer.engines.onnxruntime import one_line
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.engines.paddle_inference import PaddleEngine
 from ppcls_lite.infer.engines.threads import count_threads, threads_effect
+from ppcls_lite.infer.engines.to_onnx import missing_packages, onnx_content
 from ppcls_lite.utils.errors import quick_import
 from ppcls_lite.utils.scratch import ScratchFolder
 
@@ -22,6 +23,7 @@ class OpenVINOEngine(Engine):
     """The whole network in one OpenVINO graph, in FP32."""
 
     insists_on = "OpenVINO"
+    takes_onnx = True
 
     def __init__(self, model, options=None):
         super().__init__(model, options)
@@ -32,7 +34,7 @@ class OpenVINOEngine(Engine):
     @classmethod
     def why_not(cls, options=None, model=None):
         reason = why_not_in_paddle(model)
-        missing = missing_packages("openvino", "paddle2onnx")
+        missing = missing_packages("openvino", model=model)
         return f"{reason}, and for its own package there is {missing}" if reason and missing else ""
 
     @property
@@ -54,6 +56,8 @@ class OpenVINOEngine(Engine):
 
 def why_not_in_paddle(model=None):
     """Why Paddle Inference cannot compute the exported `model` with OpenVINO, or an empty string."""
+    if model and model.is_onnx:
+        return "Paddle does not read ONNX's format"
     with quick_import():
         from paddle import inference
 
@@ -106,7 +110,7 @@ class OpenVINOPackage(Engine):
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": self.options.cpu_num_threads,
         }
-        converted = io.BytesIO(convert_to_onnx(model))
+        converted = io.BytesIO(onnx_content(model))
         with one_line(self):
             self._compiled = core.compile_model(core.read_model(converted), "CPU", settings)
         self._request = self._compiled.create_infer_request()

@@ -17,8 +17,7 @@ def usable_options(options, overrides=()):
     `Global.engine` is, and goes before the config's own. Those are defaults: PaddleClas's configs say `use_gpu: True`
     and mean a GPU where there is one. Without one, the log says that the CPU is used.
     """
-    stated = {key.strip(): value.strip().lower() for key, _, value in (text.partition("=") for text in overrides)}
-    demanded = {name for name in ("enable_mkldnn", "use_gpu", "use_tensorrt") if stated.get(f"Global.{name}") == "true"}
+    demanded = _demanded(overrides)
     if options.engine:  # of those with a name, the training engine's kind runs on a GPU too
         off = options.use_gpu and "use_gpu" not in demanded and _why_no_gpu()
         return replace(options, use_gpu=False, use_tensorrt=False) if off else options
@@ -36,6 +35,27 @@ def usable_options(options, overrides=()):
             say_once(f"Global.{switch} is True in the config, but {reason}: {instead}")
             options = replace(options, **{switch: False})
     return replace(options, engine=options.engine_name) if demanded - {"enable_mkldnn"} else options
+
+
+def onnx_options(options, overrides=()):
+    """The `EngineOptions` for a model in ONNX's format: ONNX Runtime, where no engine is named.
+
+    Its switches for Paddle are of no use then: those that the command line sets to True are refused with NotInEffect.
+    """
+    demanded = sorted(_demanded(overrides))
+    if demanded:
+        raise NotInEffect(
+            f"Global.{demanded[0]}=True: a model in ONNX's format is computed on the CPU, without Paddle; "
+            f"set Global.{demanded[0]}=False"
+        )
+    engine = options.engine or "onnxruntime"
+    return replace(options, engine=engine, use_gpu=False, use_tensorrt=False)
+
+
+def _demanded(overrides):
+    """The switches that the command line sets to True."""
+    stated = {key.strip(): value.strip().lower() for key, _, value in (text.partition("=") for text in overrides)}
+    return {name for name in ("enable_mkldnn", "use_gpu", "use_tensorrt") if stated.get(f"Global.{name}") == "true"}
 
 
 def _why_no_gpu():

@@ -63,10 +63,12 @@ def build_processing(model, config=None):
 
 def choose_processing(model, config=None):
     """(list of transforms, `PostProcess` section) that are in force for the exported model; see `build_processing`."""
-    model_dir = find_model(model).folder
+    files = find_model(model)
+    model_dir = files.folder
     own_path = Path(model_dir) / NAME
     own = read_model_config(model_dir)
-    _check_sizes(model_dir, own)
+    if not files.is_onnx:  # which may be without the files that it was made of
+        _check_sizes(model_dir, own)
     stated = config or {}
     _check_task(model_dir, own, stated)
     ops = _choose("PreProcess", own, stated, own_path)

@@ -14,8 +14,12 @@ NAMES = (
 )
 
 
+ONNX, ONNX_SUFFIX = "inference.onnx", ".onnx"
+
+
 class ModelFiles(NamedTuple):
-    """The files of one exported model; `params` is None when each variable has a file beside the structure."""
+    """The files of one exported model; `params` is None when each variable has a file beside the structure, and for
+    a model in ONNX's format."""
 
     structure: Path
     params: Optional[Path]
@@ -26,12 +30,17 @@ class ModelFiles(NamedTuple):
 
     @property
     def is_separate(self):
-        return self.params is None
+        return self.params is None and not self.is_onnx
 
     @property
     def is_json(self):
         """Whether this is Paddle 3's own format, which Serving and Lite cannot read."""
         return self.structure.suffix == ".json"
+
+    @property
+    def is_onnx(self):
+        """Whether this is a model in ONNX's format, which has its weights in itself."""
+        return self.structure.suffix == ONNX_SUFFIX
 
 
 def find_model(model):
@@ -51,8 +60,34 @@ def find_model(model):
     for structure, _ in NAMES:
         if (folder / structure).is_file() and not structure.endswith(".json"):
             return ModelFiles(folder / structure, None)
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
-    raise UserError(f"{folder}: expected inference.pdmodel or inference.json, and inference.pdiparams, found {found}")
+    hint = " (Global.use_onnx=True reads it)" if (folder / ONNX).is_file() else ""
+    raise UserError(
+        f"{folder}: expected inference.pdmodel or inference.json, and inference.pdiparams, found {_contents(folder)}{hint}"
+    )
+
+
+def find_onnx(model):
+    """The `ModelFiles` of the model in ONNX's format: the folder `model` that holds an inference.onnx, or the file.
+
+    UserError says what is missing.
+    """
+    path = Path(model)
+    if path.suffix == ONNX_SUFFIX:
+        if not path.is_file():
+            raise UserError(f"{path}: no such ONNX file")
+        return ModelFiles(path, None)
+    if not path.is_dir():
+        found = "a file" if path.exists() else "nothing"
+        raise UserError(f"{path}: expected a folder with {ONNX}, found {found}")
+    if not (path / ONNX).is_file():
+        raise UserError(
+            f"{path}: expected {ONNX}, found {_contents(path)}; deploy/paddle2onnx/convert.py makes it of an exported model"
+        )
+    return ModelFiles(path / ONNX, None)
+
+
+def _contents(folder):
+    return ", ".join(sorted(path.name for path in folder.iterdir())[:5]) or "nothing"
 
 
 def given_files(structure, params=None):

@@ -1,0 +1,207 @@
+"""Print size, seconds of conversion and largest difference from Paddle of all networks in ONNX's format.
+
+    python tools/tables/onnx_table.py MixNet_S
+    python tools/tables/onnx_table.py --measure --update test_tipc/docs/test_paddle2onnx.md
+
+Without --measure the table is made of docs/measured/onnx.json; with it, the networks named (all, by default) are
+measured again and kept there after each network; all take about half an hour. Each network is exported (classifiers
+with filled weights, ppcls_lite/benchmark/filled.py, since an untrained network hides differences; detectors with the
+provided ones), converted with the opset of the official configs, and compared with Paddle in strict mode on the
+validation images of lite_data, or lite_data_det, in batches of 1 and 8, by ONNX Runtime and OpenVINO.
+Exit code: 0, or 1 for an unknown network or a file that cannot be used.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from ppcls_lite.benchmark.filled import export_filled
+from ppcls_lite.utils.config import load_config
+from ppcls_lite.utils.device import choose_export_format
+from ppcls_lite.utils.errors import UserError, nearest, quick_import, run_main
+from ppcls_lite.utils.files import REPO, atomic_write, replace_block
+from ppcls_lite.utils.log import setup_logging
+from tools.tables.model_table import NETWORKS
+
+MEASURED = REPO / "docs/measured/onnx.json"
+LANGUAGES = ("zh", "en")
+OPSET = 10
+SIZES = (1, 8)
+LAST_BIT_IMAGES = 8
+_DETECTORS = {
+    f"CenterNet_{name}": name for name in ("MobileNetV3_small_x1_0", "ShuffleNetV2_x1_0", "ResNet50_vd")
+}  # those with provided weights
+FEW_IMAGES = 8  # for the networks that the documents do not name
+_ENGINES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+_HEADINGS = {
+    "zh": ("网络", "ONNX (MB)", "算子", "opset", "转换（秒）", "最后一位"),
+    "en": ("network", "ONNX (MB)", "operators", "opset", "conversion (s)", "last bit"),
+}
+_HOW = {
+    "zh": (
+        "测量环境：{paddle}、{onnx}、{engines}。列中的数字是全部 {images} 张验证图像上的最大误差（文档没有列出的网络 {few} 张；检测网络 "
+        "{det_images} 张，包括原始输出图），"
+        "与 strict 模式的 Paddle 比较；opset 是请求 10 时实际得到的版本。`最后一位`：每个像素改变最后一位时，Paddle 自身输出的变化；"
+        "加法顺序不同的引擎不可能比它更接近。允许的误差为 1e-5，敏感的网络为它的 5 倍，最多 1e-4。"
+    ),
+    "en": (
+        "Measured with {paddle}, {onnx}, {engines}. The figures are the largest difference over all {images} validation "
+        "images ({few} for networks that the documents do not name; {det_images} for detectors, raw maps included) from Paddle in strict mode; opset is what was taken "
+        "where 10 was requested. `last bit` is how far Paddle's own outputs move when the last bit of every pixel is "
+        "moved: an engine that adds in another order cannot be expected to come closer. Allowed are 1e-5, or for a "
+        "sensitive network 5 times that, and 1e-4 at most."
+    ),
+}
+
+
+def all_networks():
+    """The names of all networks: those of the documents, the further ones of the registry, the detectors."""
+    from ppcls_lite.arch import ARCH
+
+    return [*NETWORKS, *(name for name in ARCH.names() if name not in NETWORKS and name not in _DETECTORS), *_DETECTORS]
+
+
+def begin_end(language):
+    return f"<!-- onnx table {language}: begin -->", f"<!-- onnx table {language}: end -->"
+
+
+def measure(name, folder):
+    """The row of one network, exported to `folder`."""
+    from ppcls_lite.data.image_lists import list_images
+    from ppcls_lite.infer.compare.onnx import OnnxComparison, compare_onnx
+    from ppcls_lite.infer.engines.to_onnx import check_onnx, convert_to_onnx
+    from ppcls_lite.infer.model.files import find_model
+
+    model, onnx = Path(folder, "model"), Path(folder, "inference.onnx")
+    images, _ = list_images(REPO / ("lite_data_det/val" if name in _DETECTORS else "lite_data/val"))
+    if name not in NETWORKS and name not in _DETECTORS:
+        images = images[:: len(images) // FEW_IMAGES][:FEW_IMAGES]
+    export(name, model, Path(folder, "filled"))
+    began = time.monotonic()
+    onnx.write_bytes(convert_to_onnx(find_model(model), OPSET))
+    seconds = time.monotonic() - began
+    opset, operators, _ = check_onnx(onnx)
+    compared = {}
+    for agreement in compare_onnx(model, onnx, images, SIZES, _ENGINES):
+        compared[agreement.engine] = {"largest": _digits(agreement.largest), "agrees": agreement.agrees}
+    return {
+        "mb": round(onnx.stat().st_size / 1e6, 1),
+        "operators": operators,
+        "opset": opset,
+        "seconds": round(seconds, 1),
+        "images": len(images),
+        "last bit": _digits(OnnxComparison(model, images[:LAST_BIT_IMAGES]).last_bit),
+        "engines": compared,
+    }
+
+
+def export(name, folder, weights):
+    """Export the network `name` to `folder`."""
+    from ppcls_lite.infer.export import export as export_network
+
+    if name in _DETECTORS:
+        overrides = [
+            f"Arch.Backbone.name={_DETECTORS[name]}",
+            f"Global.pretrained_model={REPO / 'pretrain_models' / name}",
+            f"Global.save_inference_dir={folder}",
+        ]
+        export_network(load_config(REPO / "ppcls_lite/configs/detection/centernet_stamps.yaml", overrides))
+    else:
+        export_filled(name, folder, weights)
+
+
+def _digits(number):
+    return float(f"{number:.2g}")
+
+
+def measure_all(names):
+    """Measure these networks, and keep each as soon as it is there."""
+    from importlib import metadata
+
+    with quick_import():
+        import paddle
+
+    measured = kept() if MEASURED.is_file() else {"networks": {}}
+    versions = {package: metadata.version(package) for package in ("paddle2onnx", *_ENGINES)}
+    measured.update(paddle=paddle.__version__, **versions)
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            measured["networks"][name] = measure(name, folder)
+        print(name, measured["networks"][name], file=sys.stderr)
+        measured["networks"] = {one: measured["networks"][one] for one in all_networks() if one in measured["networks"]}
+        with atomic_write(MEASURED) as stream:
+            stream.write(json.dumps(measured, indent=2) + "\n")
+
+
+def kept(path=MEASURED):
+    """The figures that an earlier --measure kept; UserError when there are none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run --measure") from error
+
+
+def as_markdown(measured, names, language="en"):
+    """The table and what it means."""
+    columns = [(f"{engine}_batchsize_{size}", f"{title}, {size}") for engine, title in _ENGINES.items() for size in SIZES]
+    *first, last = _HEADINGS[language]
+    lines = [[*first, *(title for _, title in columns), last], ["---", *["---:"] * (len(columns) + 5)]]
+    for name in names:
+        row = measured["networks"][name]
+        cells = [f"{row['mb']:.1f}", str(row["operators"]), str(row["opset"]), f"{row['seconds']:.1f}"]
+        cells += [_cell(row["engines"][key]) for key, _ in columns]
+        lines.append([name, *cells, f"{row['last bit']:.2g}"])
+    table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    return f"{table}\n{_how(measured, language)}\n"
+
+
+def _how(measured, language):
+    counts = {name in _DETECTORS: row["images"] for name, row in measured["networks"].items() if name in (*NETWORKS, *_DETECTORS)}
+    return _HOW[language].format(
+        paddle=f"Paddle {measured['paddle']}",
+        onnx=f"Paddle2ONNX {measured['paddle2onnx']}",
+        engines=", ".join(f"{title} {measured[engine].partition('-')[0]}" for engine, title in _ENGINES.items()),
+        images=counts.get(False, 0),
+        few=FEW_IMAGES,
+        det_images=counts.get(True, 0),
+    )
+
+
+def _cell(figure):
+    text = f"{figure['largest']:.2g}"
+    return text if figure["agrees"] else f"**{text}**"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+    parser.add_argument("--measure", action="store_true", help=f"measure again and keep it in {MEASURED.name}")
+    parser.add_argument("--update", type=Path, metavar="FILE", help="renew both tables between the markers in FILE")
+    args = parser.parse_args()
+    setup_logging(quiet=True)
+    if args.measure:
+        choose_export_format()
+        known = all_networks()
+        for name in args.names:
+            if name not in known:
+                raise UserError(f"{name}: no such network{nearest(name, known)}")
+        measure_all(args.names or known)
+    measured = kept()
+    names = args.names or list(measured["networks"])
+    missing = [name for name in names if name not in measured["networks"]]
+    if missing:
+        raise UserError(f"{MEASURED}: has no {', '.join(missing)}; run --measure {' '.join(missing)}")
+    if args.update:
+        for language in LANGUAGES:
+            replace_block(args.update, *begin_end(language), as_markdown(measured, names, language))
+    else:
+        print(as_markdown(measured, names), end="")
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -9,7 +9,7 @@
 namespace ppcls {
 namespace {
 
-constexpr int kOne = 1 << 11;  // the weight 1 of OpenCV's fixed-point interpolation
+constexpr std::int16_t kOne = 1 << 11;  // the weight 1 of OpenCV's fixed-point interpolation
 
 // How one side is resized. OpenCV inverts twice, and the last bit of `scale` decides some pixels.
 struct Side {
@@ -28,11 +28,13 @@ struct Side {
 // A new pixel is first * old[at] + second * old[at + 1], over 2048.
 struct Tap {
   int at;
-  int first;
-  int second;
+  std::int16_t first;
+  std::int16_t second;
 };
 
-int FixedPoint(float weight) { return static_cast<int>(std::nearbyint(weight * static_cast<float>(kOne))); }
+std::int16_t FixedPoint(float weight) {
+  return static_cast<std::int16_t>(std::nearbyint(weight * static_cast<float>(kOne)));
+}
 
 Tap TapAt(const Side& side, int position, bool of_area) {
   int at;
@@ -49,45 +51,49 @@ Tap TapAt(const Side& side, int position, bool of_area) {
   return {at, FixedPoint(1.0F - share), FixedPoint(share)};
 }
 
-// Columns are never read beyond the border, rows are: their weights stay, and the border's row is taken twice.
-std::vector<Tap> ColumnTaps(const Side& side, bool of_area) {
-  std::vector<Tap> taps;
-  taps.reserve(static_cast<std::size_t>(side.to));
+// Where the bytes of a new column come from: `left` in a row of the old image, and `step` further on.
+struct Column {
+  std::ptrdiff_t left;
+  std::ptrdiff_t step;
+  int first;
+  int second;
+};
+
+// Columns beyond the border are that of the border. Rows keep their weights there, and take the border's row twice.
+std::vector<Column> Columns(const Side& side, bool of_area) {
+  std::vector<Column> columns;
+  columns.reserve(static_cast<std::size_t>(side.to));
   for (int x = 0; x < side.to; ++x) {
     Tap tap = TapAt(side, x, of_area);
     if (tap.at < 0) tap = {0, kOne, 0};
     if (tap.at >= side.from - 1) tap = {side.from - 1, kOne, 0};
-    taps.push_back(tap);
+    columns.push_back({tap.at * kChannels, tap.second ? kChannels : 0, tap.first, tap.second});
   }
-  return taps;
+  return columns;
 }
 
 // One row of the image at its new width, in units of 1/2048. OpenCV drops four of these bits before it goes on.
-void InterpolateRow(const std::uint8_t* source, const std::vector<Tap>& taps, std::vector<std::int16_t>* row) {
-  std::int16_t* out = row->data();
-  for (const Tap& tap : taps) {
-    const std::uint8_t* left = source + static_cast<std::size_t>(tap.at) * kChannels;
-    const std::uint8_t* right = tap.second ? left + kChannels : left;
+void InterpolateRow(const std::uint8_t* source, const std::vector<Column>& columns, std::int16_t* out) {
+  for (const Column& column : columns) {
+    const std::uint8_t* left = source + column.left;
+    const std::uint8_t* right = left + column.step;
     for (int c = 0; c < kChannels; ++c) {
-      *out++ = static_cast<std::int16_t>((left[c] * tap.first + right[c] * tap.second) >> 4);
+      out[c] = static_cast<std::int16_t>((left[c] * column.first + right[c] * column.second) >> 4);
     }
+    out += kChannels;
   }
 }
 
-void MixRows(const std::vector<std::int16_t>& above, const std::vector<std::int16_t>& below, const Tap& tap,
-             std::uint8_t* out) {
-  const int first = tap.first;
-  const int second = tap.second;
-  const std::size_t count = above.size();
-  const std::int16_t* upper = above.data();
-  const std::int16_t* lower = below.data();
+void MixRows(const std::int16_t* upper, const std::int16_t* lower, std::int16_t first, std::int16_t second,
+             std::size_t count, std::uint8_t* __restrict out) {
   for (std::size_t i = 0; i < count; ++i) {
-    out[i] = static_cast<std::uint8_t>((((upper[i] * first) >> 16) + ((lower[i] * second) >> 16) + 2) >> 2);
+    const auto sum = static_cast<std::int16_t>(((upper[i] * first) >> 16) + ((lower[i] * second) >> 16));
+    out[i] = static_cast<std::uint8_t>((sum + 2) >> 2);
   }
 }
 
 Image Interpolate(const Image& image, Size size, const Side& x, const Side& y, bool of_area) {
-  const std::vector<Tap> columns = ColumnTaps(x, of_area);
+  const std::vector<Column> columns = Columns(x, of_area);
   Image result(size.width, size.height);
   std::vector<std::int16_t> rows[2] = {std::vector<std::int16_t>(result.row_bytes()),
                                        std::vector<std::int16_t>(result.row_bytes())};
@@ -100,15 +106,18 @@ Image Interpolate(const Image& image, Size size, const Side& x, const Side& y, b
       std::swap(rows[0], rows[1]);
       std::swap(held[0], held[1]);
     }
-    if (held[0] != upper) InterpolateRow(image.row(held[0] = upper), columns, &rows[0]);
-    if (lower != upper && held[1] != lower) InterpolateRow(image.row(held[1] = lower), columns, &rows[1]);
-    MixRows(rows[0], lower == upper ? rows[0] : rows[1], tap, result.row(i));
+    if (held[0] != upper) InterpolateRow(image.row(held[0] = upper), columns, rows[0].data());
+    if (lower != upper && held[1] != lower) InterpolateRow(image.row(held[1] = lower), columns, rows[1].data());
+    const std::int16_t* below = rows[lower == upper ? 0 : 1].data();
+    MixRows(rows[0].data(), below, tap.first, tap.second, result.row_bytes(), result.row(i));
   }
   return result;
 }
 
+// A mean of bytes, halves to the even number: there are no fractions above 2^23.
 std::uint8_t RoundToByte(float value) {
-  return static_cast<std::uint8_t>(std::min(std::max(std::nearbyint(value), 0.0F), 255.0F));
+  constexpr float kNoFractions = 1.5F * (1 << 23);
+  return static_cast<std::uint8_t>(std::min(static_cast<int>((value + kNoFractions) - kNoFractions), 255));
 }
 
 // Both sides shrink by a whole number: the mean of equal blocks.
@@ -161,6 +170,19 @@ std::vector<Cover> Covers(const Side& side) {
   return covers;
 }
 
+// One row of the image at its new width; `columns` go from left to right.
+void AverageRow(const std::uint8_t* source, const std::vector<Cover>& columns, float* out) {
+  for (auto column = columns.begin(); column != columns.end();) {
+    float sum[kChannels] = {0.0F, 0.0F, 0.0F};
+    const int to = column->to;
+    for (; column != columns.end() && column->to == to; ++column) {
+      const std::uint8_t* pixel = source + static_cast<std::ptrdiff_t>(column->from) * kChannels;
+      for (int c = 0; c < kChannels; ++c) sum[c] += static_cast<float>(pixel[c]) * column->share;
+    }
+    out = std::copy(sum, sum + kChannels, out);
+  }
+}
+
 Image AverageCovered(const Image& image, Size size, const Side& x, const Side& y) {
   const std::vector<Cover> columns = Covers(x);
   Image result(size.width, size.height);
@@ -169,13 +191,7 @@ Image AverageCovered(const Image& image, Size size, const Side& x, const Side& y
   int filled = 0;  // the new row that `sum` belongs to
   const auto store = [&] { std::transform(sum.begin(), sum.end(), result.row(filled), RoundToByte); };
   for (const Cover& line : Covers(y)) {
-    std::fill(row.begin(), row.end(), 0.0F);
-    const std::uint8_t* source = image.row(line.from);
-    for (const Cover& column : columns) {
-      const std::uint8_t* pixel = source + static_cast<std::size_t>(column.from) * kChannels;
-      float* out = row.data() + static_cast<std::size_t>(column.to) * kChannels;
-      for (int c = 0; c < kChannels; ++c) out[c] += static_cast<float>(pixel[c]) * column.share;
-    }
+    AverageRow(image.row(line.from), columns, row.data());
     if (line.to != filled) {
       store();
       std::fill(sum.begin(), sum.end(), 0.0F);

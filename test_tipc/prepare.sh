@@ -22,6 +22,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh
 source "$TIPC/lib/packages.sh"
+# shellcheck source=test_tipc/lib/prepare_lite.sh
+source "$TIPC/lib/prepare_lite.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -41,6 +43,7 @@ main() {
     case ${RUN[mode]} in
         whole_infer) prepare_weights ;;
         serving_infer) prepare_served_model ;;
+        lite_arm_cpu_cpp) prepare_lite ;;
     esac
     prepare_data
 }

@@ -12,6 +12,7 @@ Exit code: 0 written, 1 the model or an image cannot be used, or the copy does n
 import argparse
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ def main():
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER")
     args = parser.parse_args()
     os.environ.setdefault("GLOG_minloglevel", "2")
+    warnings.simplefilter("ignore")  # Paddle's, about programs that are not needed here
     structure = find_structure(args.model)
     if structure.suffix == ".json":
         raise UserError(f"{structure}: Paddle Lite reads .pdmodel only: export it with Paddle up to 3.1, in that format")
@@ -51,6 +53,8 @@ def _inputs(model, args):
         return make_inputs(paths, model.feeds)
     arrays = read_arrays(args.inputs)
     names = [feed.name for feed in model.feeds]
+    if len(arrays) == len(names) == 1:
+        return dict(zip(names, arrays.values()))
     if sorted(arrays) != sorted(names):
         raise UserError(f"{args.inputs}: expected arrays of the inputs {names}, found {sorted(arrays)}")
     return {name: arrays[name] for name in names}

@@ -12,7 +12,7 @@ import numpy as np
 from script import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".ppm")
-MOST = 32  # images: they are taken at equal distances from all that are there
+MOST = 16  # images: they are taken at equal distances from all that are there
 _SIDE = 224
 _MEAN, _DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
 

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Certify a model for devices with an ARM processor: optimise it with Paddle Lite for ARM and, the same program, for x86;
-# run the x86 twin here, and prove that it computes what Paddle computes; run the ARM model where a device is attached.
+# Certify a model for devices with an ARM processor: optimise it with Paddle Lite for ARM and, the same program, for
+# x86; run the x86 twin here, and prove that it computes what Paddle computes; run the ARM model where a device is
+# attached.
 #
 #   bash test_tipc/test_lite_arm_cpu_cpp.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence] [--project FOLDER]
 #       [--dry_run]
 #   bash test_tipc/test_lite_arm_cpu_cpp.sh test_tipc/configs/MobileNetV3_small_x1_0/lite_arm_cpu_cpp.txt
 #
-# CONFIG: that file by default; the official files, which have no title, are read as they are. MODE: lite_arm_cpu_cpp, the
-# only one.
-# Stages: 0 prepare, 1 model, 2 convert, 3 infer, 4 agree. --stage and --stop_stage choose from them; earlier stages must
-# have left their files. --evidence renews test_log/<model>/lite_arm_cpu_cpp from this run.
+# CONFIG: that file by default; the official files, which have no title, are read as they are. MODE: lite_arm_cpu_cpp,
+# the only one.
+# Stages: 0 prepare, 1 model, 2 convert, 3 infer, 4 agree. --stage and --stop_stage choose from them; earlier stages
+# must have left their files. --evidence renews test_log/<model>/lite_arm_cpu_cpp from this run.
 # --project FOLDER certifies the exported model of another project, which its config names.
-# TIPC_PYTHON=/path/to/python uses that interpreter for Paddle, TIPC_LITE_PYTHON=/path/to/python one that has Paddle Lite;
-# TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is kept with --evidence only).
+# TIPC_PYTHON=/path/to/python uses that interpreter for Paddle, TIPC_LITE_PYTHON=/path/to/python one that has Paddle
+# Lite; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is kept with --evidence only).
 # TIPC_LITE_LIB=FOLDER is Paddle Lite's library for ARM: of Android, with which the demo is built for a device that adb
 # sees; or of Linux on ARM (inference_lite_lib.armlinux.armv8), with which it is built and run here by qemu-aarch64.
 # --dry_run prints what would be run, and runs and writes nothing.
@@ -71,7 +72,7 @@ main() {
 
 can_convert() { # whether the model and this machine are such that opt can be run; sets RUN[no_lite] where not
     [[ ${RUN[structure]} != *.json ]] ||
-        RUN[no_lite]="Paddle Lite reads inference.pdmodel, and the model is ${RUN[structure]}: export it with Paddle up to 3.1"
+        RUN[no_lite]="Paddle Lite reads .pdmodel, and the model is ${RUN[structure]}: export it with Paddle up to 3.1"
     [[ -z ${RUN[no_lite]} ]]
 }
 

@@ -1,10 +1,11 @@
-"""Run the demo for devices on an emulated ARM processor, all of it but Paddle Lite and the decoder of images, and compare.
+"""Run the demo for devices on an emulated ARM processor, all of it but Paddle Lite and the decoder of images, and
+compare.
 
     python deploy/lite/check_demo.py demo --expected program/expected.npz
 
-`demo` is the folder that write_demo.py wrote, expected.npz has the scores that Paddle computes. The demo is compiled for
-64-bit ARM, prepares the images as its config.txt says, takes the scores as if its network had computed them, and prints
-its lines: the network's inputs must be, bit by bit, those of predict_cls.py, and the lines its lines.
+`demo` is the folder that write_demo.py wrote, expected.npz has the scores that Paddle computes. The demo is compiled
+for 64-bit ARM, prepares the images as its config.txt says, takes the scores as if its network had computed them, and
+prints its lines: the network's inputs must be, bit by bit, those of predict_cls.py, and the lines its lines.
 Exit code: 0 all equal, 1 something differs, or a file cannot be used (one line says what), 77 no compiler for ARM or no
 emulator is there (one line names the packages).
 """
@@ -87,7 +88,7 @@ def prepare(demo, folder, scores):
 def run(program, folder):
     """The lines that the program prints for all images."""
     words = [EMULATOR, str(program), "config.txt", "images.txt", "found"]
-    done = subprocess.run(words, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise UserError(f"clas_check: {said[-1].replace('error: ', '', 1)}")
@@ -108,10 +109,12 @@ def compare_inputs(demo, folder):
             apart = np.abs(first - second)
             place = np.unravel_index(apart.argmax(), apart.shape)
             raise UserError(
-                f"{demo}/config.txt: image {number} is prepared as {second[place]:.7g} at {[int(one) for one in place]} "
+                f"{demo}/config.txt: image {number} is prepared as {second[place]:.7g} at {list(map(int, place))} "
                 f"(channel, row, column), by predict_cls.py as {first[place]:.7g}"
             )
-    print(f"demo: the inputs of {len(expected)} images {list(expected.shape[1:])} are bit by bit those of predict_cls.py")
+    print(
+        f"demo: the inputs of {len(expected)} images {list(expected.shape[1:])} are bit by bit those of predict_cls.py"
+    )
 
 
 def compare_lines(demo, lines, scores):
@@ -123,7 +126,9 @@ def compare_lines(demo, lines, scores):
     paths = (demo / "images.txt").read_text(encoding="utf-8").splitlines()
     expected = [format_line(result, path) for result, path in zip(topk(scores), paths)]
     if lines != expected:
-        wrong = next(number for number in range(len(expected)) if lines[number : number + 1] != expected[number : number + 1])
+        wrong = next(
+            number for number in range(len(expected)) if lines[number : number + 1] != expected[number : number + 1]
+        )
         found = lines[wrong] if wrong < len(lines) else "nothing"
         raise UserError(f"{demo}: line {wrong + 1}: predict_cls.py prints {expected[wrong]!r}, the demo {found!r}")
     print(f"demo: its {len(lines)} lines are those of predict_cls.py")

@@ -45,7 +45,9 @@ def settings_of(ops, postprocess, nb):
         raise UserError(f"the demo classifies, and this model's predictions are {type(postprocess).__name__}")
     found = {type(op).__name__: op for op in ops}
     if list(found) != [name for name in _ORDER if name in found] or len(found) != len(ops):
-        raise UserError(f"PreProcess.transform_ops: the demo has {', '.join(_ORDER)}, in this order, found {list(found)}")
+        raise UserError(
+            f"PreProcess.transform_ops: the demo has {', '.join(_ORDER)}, in this order, found {list(found)}"
+        )
     for name in ("NormalizeImage", "ToCHWImage"):
         if name not in found:
             raise UserError(f"PreProcess.transform_ops: the demo needs {name}, found {list(found)}")
@@ -78,9 +80,8 @@ def _check(found):
     if "ResizeImage" in found:
         resizer = found["ResizeImage"].resizer
         if (resizer.backend, resizer.interpolation) != ("cv2", "bilinear"):
-            raise UserError(
-                f"ResizeImage: the demo resizes as backend cv2, bilinear, found {resizer.backend}, {resizer.interpolation}"
-            )
+            own = f"{resizer.backend}, {resizer.interpolation}"
+            raise UserError(f"ResizeImage: the demo has backend cv2, bilinear, and no other, found {own}")
     if normalize.channel_axis != 2 or normalize.dtype.__name__ != "float32" or normalize.extra_channel:
         raise UserError("NormalizeImage: the demo has order '', float32 and 3 channels only")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the steps of test_lite_arm_cpu_cpp.sh need. Sourced after exported.sh, prepare_lite.sh and lite_config.sh. Names of
-# RUN, besides theirs:
+# What the steps of test_lite_arm_cpu_cpp.sh need. Sourced after exported.sh, prepare_lite.sh and lite_config.sh. Names
+# of RUN, besides theirs:
 #   program_dir    the copy of the exported program, the inputs, and what Paddle computes of them
 #   demo_dir       the files of the demo: config.txt, the labels, and the images without compression
 #   arm x86        the two .nb files
@@ -58,7 +58,8 @@ new_nb() { # EXPECT of convert
 # ----------------------------------------------------------------------------------------------------- the x86 twin
 
 infer_x86() { # THREADS BATCH_SIZE PRECISION
-    local name="infer x86 $(setting_of "$@")"
+    local name
+    name="infer x86 $(setting_of "$@")"
     if [[ $3 != FP32 ]]; then
         skip_step "$name" "a .nb of $3 is another model than the exported one, with which it cannot be compared to 1e-5"
     elif (($1 > 1)); then
@@ -102,7 +103,7 @@ agree_demo() { # the demo's own preparing of images, and its lines, on an emulat
     elif [[ ! -f $CHECK_DEMO ]]; then
         skip_step 'agree demo' "the project has no $CHECK_DEMO"
     else
-        MAY_SKIP=1 FACTS=$(model_fact) run_step 'agree demo' "${RUN[output_dir]}/agree_demo.log" . python "$CHECK_DEMO" \
-            "${RUN[demo_dir]}" --expected "${RUN[program_dir]}/expected.npz"
+        MAY_SKIP=1 FACTS=$(model_fact) run_step 'agree demo' "${RUN[output_dir]}/agree_demo.log" . \
+            python "$CHECK_DEMO" "${RUN[demo_dir]}" --expected "${RUN[program_dir]}/expected.npz"
     fi
 }

@@ -123,8 +123,8 @@ def compare_weights(arm_file, x86_file, params):
     targets = [kernel.target for kernel in arm.kernels]
     print(
         f"weights: all {len(arm.weights)} of the ARM model are bit by bit those of its x86 twin, {kept} of them as they "
-        f"were exported (opt has merged others); {targets.count('arm')} of its operators are computed by kernels for ARM, "
-        f"{targets.count('host')} by plain C++. The ARM model was not run for this"
+        f"were exported (opt has merged others); kernels for ARM compute {targets.count('arm')} of its operators, plain "
+        f"C++ {targets.count('host')}. The ARM model was not run for this"
     )
 
 

@@ -6,13 +6,15 @@
 
 declare -A RUN VALUE # see common_func.sh and config.sh
 
-LITE_DEMO=deploy/lite # where the official test builds the program, too
+LITE_DEMO=deploy/lite # of the project, where it has one; the official test builds the program there, too
+RUN_ON_DEVICE=$LITE_DEMO/run_on_device.sh
 
 infer_arm() {
     if ! find_device; then
         skip_step 'infer arm' "the ARM model was NOT run here: ${RUN[no_device]}"
-    elif ! has_demo; then
-        skip_step 'infer arm' "the ARM model was NOT run here: the files of the demo are missing"
+    elif ! has_demo || [[ ! -f $RUN_ON_DEVICE ]]; then
+        RUN[device]=''
+        skip_step 'infer arm' "the ARM model was NOT run here: there is no demo ($RUN_ON_DEVICE and its files)"
     else
         each_setting infer_on_device
     fi
@@ -27,13 +29,15 @@ find_device() { # sets RUN[device] and RUN[no_device]; fails where there is none
         echo "note: adb sees the device $seen"
     elif [[ -n ${TIPC_LITE_LIB:-} ]]; then
         [[ -d $TIPC_LITE_LIB/cxx/include && -f $TIPC_LITE_LIB/cxx/lib/libpaddle_light_api_shared.so ]] ||
-            die "TIPC_LITE_LIB=$TIPC_LITE_LIB: expected a folder with cxx/include and cxx/lib/libpaddle_light_api_shared.so"
-        if [[ $(uname -m) == aarch64 ]]; then
+            die "TIPC_LITE_LIB=$TIPC_LITE_LIB: expected a folder with cxx/include and" \
+                "cxx/lib/libpaddle_light_api_shared.so"
+        if [[ $HOSTTYPE == aarch64 ]]; then
             RUN[device]=here
         elif command -v qemu-aarch64 >/dev/null && command -v aarch64-linux-gnu-g++ >/dev/null; then
             RUN[device]=qemu
         else
-            RUN[no_device]="no qemu-aarch64 or aarch64-linux-gnu-g++ (Debian: apt-get install qemu-user g++-aarch64-linux-gnu)"
+            RUN[no_device]="no qemu-aarch64 or aarch64-linux-gnu-g++"
+            RUN[no_device]+=" (Debian: apt-get install qemu-user g++-aarch64-linux-gnu)"
         fi
     else
         RUN[no_device]="adb sees no device, and TIPC_LITE_LIB names no library of Paddle Lite for Linux on ARM"
@@ -59,7 +63,8 @@ program_is_there() { # what a device needs, beside the model: built by hand, sin
 }
 
 infer_on_device() { # THREADS BATCH_SIZE PRECISION
-    local name="infer arm ${RUN[device]} $(setting_of "$@")"
+    local name
+    name="infer arm ${RUN[device]} $(setting_of "$@")"
     local -a place=("${RUN[device]}" "$LITE_DEMO" "$TIPC_LITE_LIB" "$(outputs_of arm "$@").run")
     if [[ $3 != FP32 ]]; then
         skip_step "$name" "a .nb of $3 is another model than the exported one, with which it cannot be compared to 1e-5"
@@ -67,7 +72,7 @@ infer_on_device() { # THREADS BATCH_SIZE PRECISION
     fi
     [[ ${RUN[device]} != adb ]] || place=(adb "$LITE_DEMO/${RUN[program]}" "$LITE_DEMO/${VALUE[lite_arm_so_path]}" \
         "${VALUE[lite_arm_work_path]}")
-    FACTS=$(model_fact) run_step "$name" "${RUN[output_dir]}/${name// /_}.log" . bash "$(tool lib/lite_device.sh)" \
+    FACTS=$(model_fact) run_step "$name" "${RUN[output_dir]}/${name// /_}.log" . bash "$RUN_ON_DEVICE" \
         "${place[@]}" "${RUN[arm]}" "${RUN[demo_dir]}" "$1" "$2" "$(outputs_of arm "$@").bin"
 }
 

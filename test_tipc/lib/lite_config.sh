@@ -4,8 +4,8 @@
 
 declare -A RUN KEY VALUE LINE DIALECT # see common_func.sh, config.sh and dialects.sh
 
-LITE_LINES=(runtime_device lite_arm_work_path lite_arm_so_path clas_model_file inference_cmd num_threads_list batch_size_list
-    precision_list)
+LITE_LINES=(runtime_device lite_arm_work_path lite_arm_so_path clas_model_file inference_cmd num_threads_list
+    batch_size_list precision_list)
 LITE_MORE=(inference_model_dir infer_imgs) # the folder of the exported model; images and folders of images
 
 declare -a WORDS=() ENTRIES=() # see command.sh and config.sh
@@ -21,7 +21,8 @@ read_lite_config() { # read and check RUN[config]; sets RUN[model], LITE_IMAGES 
     name_more_lines
     for field in "${LITE_LINES[@]}"; do
         [[ ${KEY[$field]#--} == "$field" ]] ||
-            die "$CONFIG_FILE:${LINE[$field]}: expected '$field:…', found '${KEY[$field]}:…'; is a line missing or added?"
+            die "$CONFIG_FILE:${LINE[$field]}: expected '$field:…', found '${KEY[$field]}:…'; is a line missing or" \
+                "added?"
     done
     check_needed "${LITE_LINES[@]}"
     check_lite_values
@@ -42,7 +43,8 @@ name_more_lines() { # the lines behind the official ones, by their keys
 check_lite_values() {
     local field
     [[ ${VALUE[runtime_device]} == arm_cpu ]] ||
-        die "$CONFIG_FILE:${LINE[runtime_device]}: runtime_device: expected arm_cpu, found '${VALUE[runtime_device]:0:99}'"
+        die "$CONFIG_FILE:${LINE[runtime_device]}: runtime_device: expected arm_cpu, found" \
+            "'${VALUE[runtime_device]:0:99}'"
     [[ ${VALUE[lite_arm_work_path]} =~ ^/[A-Za-z0-9._/+-]+$ ]] ||
         die "$CONFIG_FILE:${LINE[lite_arm_work_path]}: lite_arm_work_path: expected a folder of the device such as" \
             "/data/local/tmp/arm_cpu/, found '${VALUE[lite_arm_work_path]:0:99}'"
@@ -56,8 +58,8 @@ check_lite_values() {
                 "'${VALUE[$field]:0:99}'"
     done
     [[ ${VALUE[precision_list]} =~ ^(FP32|FP16|INT8)(\|(FP32|FP16|INT8))*$ ]] ||
-        die "$CONFIG_FILE:${LINE[precision_list]}: '${KEY[precision_list]}': expected FP32, FP16 or INT8 with | between," \
-            "found '${VALUE[precision_list]:0:99}'"
+        die "$CONFIG_FILE:${LINE[precision_list]}: '${KEY[precision_list]}': expected FP32, FP16 or INT8 with | between" \
+            "them, found '${VALUE[precision_list]:0:99}'"
 }
 
 name_lite_model() { # sets RUN[model], the folder of the exported model, and LITE_IMAGES

@@ -2,9 +2,9 @@
 
     .venv-lite/bin/python test_tipc/lib/lite_opt.py program --target arm --output model_arm.nb
 
-`program` is the folder that lite_program.py wrote. opt ends its process where it cannot go on, so it has one of its own.
-Exit code: 0 written and read back, 1 Paddle Lite cannot take the model (one line names the operator), or a file cannot be
-used.
+`program` is the folder that lite_program.py wrote. opt ends its process where it cannot go on, so it has one of its
+own. Exit code: 0 written and read back, 1 Paddle Lite cannot take the model (one line names the operator), or a file
+cannot be used.
 """
 
 import argparse

@@ -1,10 +1,12 @@
-"""Copy an exported model for Paddle Lite's opt, prove the copy equal, and compute what the deployed model has to compute.
+"""Copy an exported model for Paddle Lite's opt, prove the copy equal, and compute what the deployed model has to
+compute.
 
-    python test_tipc/lib/lite_program.py deploy/models/MobileNetV3_small_x1_0_infer --images test_images --output program
+    python test_tipc/lib/lite_program.py deploy/models/MobileNetV3_small_x1_0_infer --images test_images --output
+    program
 
 Writes model.pdmodel (see lite/program.py), model.pdiparams, inputs.npz (real images, or those of --inputs) and
-expected.npz (Paddle's outputs for them, one at a time, without optimisations) to the folder --output. The model itself is
-only read. expected.npz has each output twice: the second one, with `~` before its name, is for inputs of which every
+expected.npz (Paddle's outputs for them, one at a time, without optimisations) to the folder --output. The model itself
+is only read. expected.npz has each output twice: the second one, with `~` before its name, is for inputs of which every
 number was moved by its last bit; an engine that adds in another order cannot be expected to come closer than that.
 Exit code: 0 written, 1 the model or an image cannot be used, or the copy does not compute the same (one line says why).
 """
@@ -35,7 +37,9 @@ def main():
     warnings.simplefilter("ignore")  # Paddle's, about programs that are not needed here
     structure = find_structure(args.model)
     if structure.suffix == ".json":
-        raise UserError(f"{structure}: Paddle Lite reads .pdmodel only: export it with Paddle up to 3.1, in that format")
+        raise UserError(
+            f"{structure}: Paddle Lite reads .pdmodel only: export it with Paddle up to 3.1, in that format"
+        )
     model = Exported(structure)
     inputs = _inputs(model, args)
     expected = _outputs(model, inputs)

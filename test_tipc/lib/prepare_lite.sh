@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The environment .venv-lite, which has Paddle Lite: its wheels need an older Python than the rest. Sourced by prepare.sh
-# and test_lite_arm_cpu_cpp.sh, after common_func.sh and packages.sh. More names of RUN:
+# The environment .venv-lite, which has Paddle Lite: its wheels need an older Python than the rest. Sourced by
+# prepare.sh and test_lite_arm_cpu_cpp.sh, after common_func.sh and packages.sh. More names of RUN:
 #   lite_python     the interpreter that has Paddle Lite; empty where there is none
 #   no_lite         why
 
@@ -16,8 +16,9 @@ LITE_PLACES=("${PYENV_ROOT:-$HOME/.pyenv}/versions" "${XDG_DATA_HOME:-$HOME/.loc
 prepare_lite() { # .venv-lite, or the environment of TIPC_LITE_PYTHON; without a Python for it a note says so
     local base VENV=$ROOT/.venv-lite
     if [[ -n ${TIPC_LITE_PYTHON:-} ]]; then
-        has_lite "$TIPC_LITE_PYTHON" || die "TIPC_LITE_PYTHON=$TIPC_LITE_PYTHON: no Python interpreter with Paddle Lite;" \
-            "install it with: $TIPC_LITE_PYTHON -m pip install -r $(tool lib/lite.txt)"
+        has_lite "$TIPC_LITE_PYTHON" ||
+            die "TIPC_LITE_PYTHON=$TIPC_LITE_PYTHON: no Python interpreter with Paddle Lite;" \
+                "install it with: $TIPC_LITE_PYTHON -m pip install -r $(tool lib/lite.txt)"
     elif lite_is_ready; then
         return
     elif base=$(python_for_lite); then
@@ -59,15 +60,21 @@ has_lite() { # PYTHON
 
 python_for_lite() { # print the first interpreter from 3.8 to 3.10 that can make environments
     local name path
-    [[ $(uname -sm) == 'Linux x86_64' ]] || return # of the wheels
-    for name in "${LITE_PYTHONS[@]}" "${LITE_PLACES[@]/%//*3.10.*/bin/python}" "${LITE_PLACES[@]/%//*3.9.*/bin/python}"; do
+    local -a kept=("${LITE_PLACES[@]/%//*3.10.*/bin/python}" "${LITE_PLACES[@]/%//*3.9.*/bin/python}")
+    is_machine_for_lite || return
+    for name in "${LITE_PYTHONS[@]}" "${kept[@]}"; do
         while IFS= read -r path; do
-            "$path" -c 'import ensurepip, sys, venv; sys.exit(not (3, 8) <= sys.version_info < (3, 11))' 2>/dev/null || continue
+            "$path" -c 'import ensurepip, sys, venv; sys.exit(not (3, 8) <= sys.version_info < (3, 11))' \
+                2>/dev/null || continue
             echo "$path"
             return
         done < <(if [[ $name == /* ]]; then compgen -G "$name"; else command -v "$name"; fi)
     done
     return 1
+}
+
+is_machine_for_lite() { # whether the wheels are for it
+    [[ $OSTYPE == linux* && $HOSTTYPE == x86_64 ]]
 }
 
 find_lite() { # sets RUN[lite_python] and RUN[no_lite]; fails where there is none
@@ -90,8 +97,8 @@ print(", paddlelite", metadata.version("paddlelite"), "on Python", platform.pyth
 }
 
 why_no_lite() {
-    if [[ $(uname -sm) != 'Linux x86_64' ]]; then
-        echo "Paddle Lite's packages are for Linux on x86_64, and this is $(uname -sm)"
+    if ! is_machine_for_lite; then
+        echo "Paddle Lite's packages are for Linux on x86_64, and this is $OSTYPE on $HOSTTYPE"
     elif python_for_lite >/dev/null; then
         echo ".venv-lite is not ready; start with --stage 0"
     else

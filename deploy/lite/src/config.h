@@ -1,7 +1,7 @@
 // The settings of the demo: config.txt, lines of a key and a value with a blank between them.
 //
-// The eleven keys of PaddleClas's demo, and those that say how the images are prepared (in PaddleClas's they are fixed).
-// write_demo.py writes the file from the inference.yml of an exported model.
+// The eleven keys of PaddleClas's demo, and those that say how the images are prepared (in PaddleClas's they are
+// fixed). write_demo.py writes the file from the inference.yml of an exported model.
 #ifndef PPCLS_LITE_CONFIG_H_
 #define PPCLS_LITE_CONFIG_H_
 

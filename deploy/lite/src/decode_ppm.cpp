@@ -1,5 +1,5 @@
-// The binary form of https://netpbm.sourceforge.net/doc/ppm.html (P6) with 255 as the largest value, without comments, as
-// write_demo.py writes it.
+// The binary form of https://netpbm.sourceforge.net/doc/ppm.html (P6) with 255 as the largest value, without comments,
+// as write_demo.py writes it.
 #include <fstream>
 #include <stdexcept>
 

@@ -123,8 +123,8 @@ class Classifier {
   void PrintTimes(std::size_t images) const {
     const double count = static_cast<double>(images);
     if (config_.tipc_benchmark) {
-      std::printf("runtime_device: %s, num_threads: %d, batch_size: %d, precision: %s\n", config_.runtime_device.c_str(),
-                  config_.num_threads, config_.batch_size, config_.precision.c_str());
+      std::printf("runtime_device: %s, num_threads: %d, batch_size: %d, precision: %s\n",
+                  config_.runtime_device.c_str(), config_.num_threads, config_.batch_size, config_.precision.c_str());
     }
     std::printf("milliseconds per image: preprocess %.2f, inference %.2f, postprocess %.2f (%zu images)\n",
                 times_.preprocess / count, times_.inference / count, times_.postprocess / count, images);
@@ -161,7 +161,8 @@ void Run(const std::string& config_path, const std::string& images_path, const s
     const auto begin = images.begin() + static_cast<std::ptrdiff_t>(first);
     const auto count = static_cast<std::ptrdiff_t>(std::min(batch_size, images.size() - first));
     const std::vector<float> scores = classifier.Classify({begin, begin + count});
-    file.write(reinterpret_cast<const char*>(scores.data()), static_cast<std::streamsize>(scores.size() * sizeof(float)));
+    const auto bytes = static_cast<std::streamsize>(scores.size() * sizeof(float));
+    file.write(reinterpret_cast<const char*>(scores.data()), bytes);
   }
   if (!scores_path.empty() && !file.flush()) throw std::runtime_error(scores_path + ": cannot be written");
   if (config.enable_benchmark || config.tipc_benchmark) classifier.PrintTimes(images.size());

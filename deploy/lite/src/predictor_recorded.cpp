@@ -1,4 +1,5 @@
-// Scores from a file, in place of a network: everything else of the demo can then be run and compared without Paddle Lite.
+// Scores from a file, in place of a network: everything else of the demo can then be run and compared without Paddle
+// Lite.
 //
 // The model file has the number of classes and then the scores of all images in their order, all as float32. What the
 // network would be given is appended to a file of the same name with the ending .inputs.
@@ -22,14 +23,18 @@ class RecordedPredictor : public Predictor {
   }
 
   std::vector<float> Run(const std::vector<float>& inputs, int count, Size) override {
-    inputs_.write(reinterpret_cast<const char*>(inputs.data()), static_cast<std::streamsize>(inputs.size() * sizeof(float)));
     std::vector<float> scores(classes_ * static_cast<std::size_t>(count));
-    scores_.read(reinterpret_cast<char*>(scores.data()), static_cast<std::streamsize>(scores.size() * sizeof(float)));
+    inputs_.write(reinterpret_cast<const char*>(inputs.data()), Bytes(inputs));
+    scores_.read(reinterpret_cast<char*>(scores.data()), Bytes(scores));
     if (!scores_ || !inputs_.flush()) throw std::runtime_error(path_ + ": fewer recorded scores than images");
     return scores;
   }
 
  private:
+  static std::streamsize Bytes(const std::vector<float>& numbers) {
+    return static_cast<std::streamsize>(numbers.size() * sizeof(float));
+  }
+
   std::string path_;
   std::ifstream scores_;
   std::ofstream inputs_;

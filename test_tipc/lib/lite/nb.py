@@ -1,9 +1,9 @@
 """Read an optimised model of Paddle Lite (`.nb`) without running it: which kernels it needs, and its weights.
 
 The layout (lite/model_parser/model_parser.cc, meta_version 2): uint16 2; char[16] version of opt; uint64 length of the
-structure; the structure, a FlatBuffer `ProgramDesc`; then uint16 0; uint16 0; uint16 bytes of the next header, which has
-the number of weights (uint16) and the largest size (uint32); and for each weight uint32 bytes that follow, uint32 bytes
-before its FlatBuffer `ParamDesc`. The tables are those of lite/model_parser/flatbuffers/{framework,param}.fbs.
+structure; the structure, a FlatBuffer `ProgramDesc`; then uint16 0; uint16 0; uint16 bytes of the next header, which
+has the number of weights (uint16) and the largest size (uint32); and for each weight uint32 bytes that follow, uint32
+bytes before its FlatBuffer `ParamDesc`. The tables are those of lite/model_parser/flatbuffers/{framework,param}.fbs.
 """
 
 import struct
@@ -16,7 +16,17 @@ from script import UserError
 
 _KERNEL = "__@kernel_type_attr@__"  # attribute of an operator: operator/alias/target/precision/layout
 _TARGETS = ("?", "host", "x86", "cuda", "arm", "opencl", "any", "fpga", "npu", "xpu")  # lite/api/paddle_place.h
-_DTYPES = {0: "bool", 1: "int16", 2: "int32", 3: "int64", 4: "float16", 5: "float32", 6: "float64", 20: "uint8", 21: "int8"}
+_DTYPES = {
+    0: "bool",
+    1: "int16",
+    2: "int32",
+    3: "int64",
+    4: "float16",
+    5: "float32",
+    6: "float64",
+    20: "uint8",
+    21: "int8",
+}
 
 
 class Kernel(NamedTuple):
@@ -35,7 +45,7 @@ class Optimised(NamedTuple):
 
     @property
     def targets(self):
-        """What it was optimised for, besides `host`: ["arm"], ["x86"], or [] where nothing but host kernels is in it."""
+        """What it was optimised for, besides `host`: ["arm"], ["x86"], or [] where it has nothing but host kernels."""
         return sorted({kernel.target for kernel in self.kernels} - {"host"})
 
 

@@ -1,8 +1,8 @@
 """A copy of an exported program that Paddle Lite 2.13 can read: with outputs that today's exports leave out.
 
 Paddle up to 2.4 gave the operators below a second output, XShape, which only training reads; newer exports do not write
-it. Paddle Lite 2.13rc0 takes it without asking: for x86 its opt ends with a segmentation fault. The copy has the output,
-with a variable of its own that no operator reads, and nothing else is changed.
+it. Paddle Lite 2.13rc0 takes it without asking: for x86 its opt ends with a segmentation fault. The copy has the
+output, with a variable of its own that no operator reads, and nothing else is changed.
 """
 
 from script import UserError

@@ -30,8 +30,10 @@ def find_images(places):
 
 
 def make_inputs(paths, feeds):
-    """{name of an input: array [N, ...]} for the N images and the model's `Feed`s; UserError for an input that is none of
-    an image and its sizes."""
+    """{name of an input: array [N, ...]} for the N images and the model's `Feed`s.
+
+    UserError for inputs other than an image and, as PaddleDetection's exports have them, its sizes.
+    """
     images = [feed for feed in feeds if feed.shape is None or len(feed.shape) == 4]
     if len(images) != 1 or images[0].dtype not in ("", "float32"):
         raise UserError(f"expected one input of images [N, 3, H, W] float32, found {', '.join(map(str, feeds))}")

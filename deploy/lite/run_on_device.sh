@@ -2,8 +2,9 @@
 # Run the demo with an ARM model: on a device that adb sees, or here, emulated by qemu-aarch64 where this machine has
 # another processor.
 #
-#   bash test_tipc/lib/lite_device.sh adb PROGRAM LIBRARY.so FOLDER_ON_DEVICE MODEL.nb DEMO_FOLDER THREADS BATCH_SIZE SCORES
-#   bash test_tipc/lib/lite_device.sh qemu|here deploy/lite PADDLE_LITE_LIB RUN_FOLDER MODEL.nb DEMO_FOLDER THREADS \
+#   bash deploy/lite/run_on_device.sh adb PROGRAM LIBRARY.so FOLDER_ON_DEVICE MODEL.nb DEMO_FOLDER THREADS BATCH_SIZE \
+#       SCORES
+#   bash deploy/lite/run_on_device.sh qemu|here deploy/lite PADDLE_LITE_LIB RUN_FOLDER MODEL.nb DEMO_FOLDER THREADS \
 #       BATCH_SIZE SCORES
 #
 # With qemu or here, the program is built first, in RUN_FOLDER, for the library. DEMO_FOLDER has config.txt, images.txt and
@@ -38,7 +39,8 @@ stop() { # MESSAGE
 run_on_device() { # PROGRAM LIBRARY FOLDER FILES SCORES
     local name=${1##*/}
     cp "$1" "$2" "$4/" || exit
-    adb shell "mkdir -p '$3' && rm -f '$3/scores.bin'" && adb push "$4/." "$3/" || stop "adb cannot copy to $3"
+    adb shell "mkdir -p '$3' && rm -f '$3/scores.bin'" || stop "adb cannot make $3"
+    adb push "$4/." "$3/" || stop "adb cannot copy to $3"
     adb shell "cd '$3' && chmod +x '$name' && LD_LIBRARY_PATH=. './$name' config.txt images.txt scores.bin" ||
         stop "$name ended with exit code $? on the device"
     adb pull "$3/scores.bin" "$5" || stop "the device has left no scores"

@@ -30,15 +30,30 @@ def main():
     outputs = commands.add_parser("outputs")
     outputs.add_argument("name", help="what the printed line begins with")
     outputs.add_argument("--expected", type=Path, required=True)
-    outputs.add_argument("--found", type=Path, required=True)
+    outputs.add_argument("--found", type=Path, required=True, help=".npz, or the scores of a device as float32")
     weights = commands.add_parser("weights")
     for option in ("--arm", "--x86", "--params"):
         weights.add_argument(option, type=Path, required=True)
     args = parser.parse_args()
     if args.command == "outputs":
-        compare_outputs(args.name, read_arrays(args.expected), read_arrays(args.found))
+        expected = read_arrays(args.expected)
+        compare_outputs(args.name, expected, read_found(args.found, expected))
     else:
         compare_weights(args.arm, args.x86, args.params)
+
+
+def read_found(path, expected):
+    """{name: array} of a .npz file; of another file, whose numbers are float32 and have no shape, the only output."""
+    if path.suffix == ".npz":
+        return read_arrays(path)
+    names = [name for name in expected if not name.startswith("~")]
+    try:
+        found = np.fromfile(path, np.float32)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(names) != 1 or found.size != expected[names[0]].size:
+        raise UserError(f"{path}: expected {expected[names[0]].size} numbers, found {found.size}")
+    return {names[0]: found.reshape(expected[names[0]].shape)}
 
 
 def compare_outputs(name, expected, found):
@@ -122,8 +137,8 @@ def compare_weights(arm_file, x86_file, params):
     kept = sum(array.tobytes() in own for array in arm.weights.values())
     targets = [kernel.target for kernel in arm.kernels]
     print(
-        f"weights: all {len(arm.weights)} of the ARM model are bit by bit those of its x86 twin, {kept} of them as they "
-        f"were exported (opt has merged others); kernels for ARM compute {targets.count('arm')} of its operators, plain "
+        f"weights: all {len(arm.weights)} of the ARM model are bit by bit those of the x86 twin, {kept} of them as "
+        f"they were exported (opt has merged others); kernels for ARM compute {targets.count('arm')} operators, plain "
         f"C++ {targets.count('host')}. The ARM model was not run for this"
     )
 

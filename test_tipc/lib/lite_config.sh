@@ -58,8 +58,8 @@ check_lite_values() {
                 "'${VALUE[$field]:0:99}'"
     done
     [[ ${VALUE[precision_list]} =~ ^(FP32|FP16|INT8)(\|(FP32|FP16|INT8))*$ ]] ||
-        die "$CONFIG_FILE:${LINE[precision_list]}: '${KEY[precision_list]}': expected FP32, FP16 or INT8 with | between" \
-            "them, found '${VALUE[precision_list]:0:99}'"
+        die "$CONFIG_FILE:${LINE[precision_list]}: '${KEY[precision_list]}': expected FP32, FP16 or INT8 with |" \
+            "between, found '${VALUE[precision_list]:0:99}'"
 }
 
 name_lite_model() { # sets RUN[model], the folder of the exported model, and LITE_IMAGES

@@ -191,7 +191,8 @@ def test_the_official_configs_can_be_planned(tmp_path):
     [
         ("runtime_device:arm_cpu", "runtime_device:arm_gpu_opencl", ":1: runtime_device: expected arm_cpu, found"),
         ("--batch_size_list:1", "--batch_size_list:0", ":7: '--batch_size_list': expected numbers"),
-        ("--num_threads_list:1\n", "", ":6: expected 'num_threads_list:…', found '--batch_size_list:…'"),
+        ("--num_threads_list:1", "--threads:1", ":6: expected 'num_threads_list:…', found '--threads:…'"),
+        ("--num_threads_list:1\n", "", ":7: lite_params ends after 7 lines; expected 'precision_list' next"),
         ("--precision_list:FP32", "--precision_list:float", "expected FP32, FP16 or INT8"),
         ("inference_cmd:clas_system config.txt a.jpg", "inference_cmd:a $(b) c", "expected PROGRAM CONFIG IMAGE"),
         ("lite_arm_work_path:/data", "lite_arm_work_path:/data'; rm", "expected a folder of the device"),

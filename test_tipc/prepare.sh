@@ -22,6 +22,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh
 source "$TIPC/lib/packages.sh"
+# shellcheck source=test_tipc/lib/prepare_serving_cpp.sh
+source "$TIPC/lib/prepare_serving_cpp.sh"
 # shellcheck source=test_tipc/lib/prepare_lite.sh
 source "$TIPC/lib/prepare_lite.sh"
 
@@ -38,11 +40,12 @@ main() {
     find_config "${ARGUMENTS[0]}"
     read_config "${RUN[config]}"
     prepare_python
-    [[ ${RUN[mode]} != serving_infer ]] || prepare_serving
+    [[ ${RUN[mode]} != serving_infer* ]] || prepare_serving
     find_python
     case ${RUN[mode]} in
         whole_infer) prepare_weights ;;
         serving_infer) prepare_served_model ;;
+        serving_infer_cpp) prepare_served_model && prepare_cpp_server ;;
         lite_arm_cpu_cpp) prepare_lite ;;
     esac
     prepare_data

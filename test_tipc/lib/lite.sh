@@ -66,7 +66,7 @@ infer_x86() { # THREADS BATCH_SIZE PRECISION
         skip_step "$name" "Paddle Lite's Python interface computes a .nb on x86 with 1 thread, whatever is set"
     else
         FACTS=$(model_fact) lib_step "$name" "${RUN[lite_python]}" lite_run.py "${RUN[x86]}" \
-            --inputs "${RUN[program_dir]}/inputs.npz" --batch_size "$2" --save "$(outputs_of x86 "$@")"
+            --inputs "${RUN[program_dir]}/inputs.npz" --batch_size "$2" --save "$(outputs_of x86 "$@").npz"
     fi
 }
 
@@ -74,16 +74,26 @@ setting_of() { # THREADS BATCH_SIZE PRECISION: print how the names of its steps 
     echo "precision_$3 batchsize_$2 threads_$1"
 }
 
-outputs_of() { # PROCESSOR THREADS BATCH_SIZE PRECISION: print the path of what was computed
-    echo "${RUN[output_dir]}/outputs_$1_$4_$3_$2.npz"
+outputs_of() { # PROCESSOR THREADS BATCH_SIZE PRECISION: print the path of what was computed, without its ending
+    echo "${RUN[output_dir]}/outputs_$1_$4_$3_$2"
 }
 
 agree_x86() { # THREADS BATCH_SIZE PRECISION
-    local name
+    local name found
     name="x86 $(setting_of "$@")"
-    if was_skipped "infer $name"; then return; fi
+    found=$(outputs_of x86 "$@").npz
+    if was_skipped "infer $name"; then
+        return
+    elif ! has_outputs "$found"; then
+        not_run "agree $name" "there are no outputs"
+        return
+    fi
     FACTS=$(model_fact) lib_step "agree $name" python lite_agree.py outputs x86 \
-        --expected "${RUN[program_dir]}/expected.npz" --found "$(outputs_of x86 "$@")"
+        --expected "${RUN[program_dir]}/expected.npz" --found "$found"
+}
+
+has_outputs() { # FILE
+    [[ -f $1 ]]
 }
 
 agree_weights() { # nothing of the ARM model is run for this

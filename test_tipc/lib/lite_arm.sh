@@ -65,7 +65,7 @@ program_is_there() { # what a device needs, beside the model: built by hand, sin
 infer_on_device() { # THREADS BATCH_SIZE PRECISION
     local name
     name="infer arm ${RUN[device]} $(setting_of "$@")"
-    local -a place=("${RUN[device]}" "$LITE_DEMO" "$TIPC_LITE_LIB" "$(outputs_of arm "$@").run")
+    local -a place=("${RUN[device]}" "$LITE_DEMO" "${TIPC_LITE_LIB:-}" "${RUN[output_dir]}/program_arm")
     if [[ $3 != FP32 ]]; then
         skip_step "$name" "a .nb of $3 is another model than the exported one, with which it cannot be compared to 1e-5"
         return
@@ -77,13 +77,19 @@ infer_on_device() { # THREADS BATCH_SIZE PRECISION
 }
 
 agree_arm() {
+    in_stage 3 || find_device
     [[ -z ${RUN[device]:-} ]] || each_setting agree_with_device
 }
 
 agree_with_device() { # THREADS BATCH_SIZE PRECISION
     local found
     found=$(outputs_of arm "$@").bin
-    if was_skipped "infer arm ${RUN[device]} $(setting_of "$@")"; then return; fi
+    if was_skipped "infer arm ${RUN[device]} $(setting_of "$@")"; then
+        return
+    elif ! has_outputs "$found"; then
+        not_run "agree arm ${RUN[device]} $(setting_of "$@")" "there are no outputs"
+        return
+    fi
     FACTS=$(model_fact) lib_step "agree arm ${RUN[device]} $(setting_of "$@")" python lite_agree.py outputs arm \
         --expected "${RUN[program_dir]}/expected.npz" --found "$found"
 }

@@ -8,6 +8,7 @@ plan_lite() { # after plan_only
     find_lite() { RUN[lite_python]=${TIPC_LITE_PYTHON:-.venv-lite/bin/python} RUN[no_lite]=''; }
     describe_lite() { :; }
     has_recipe() { :; }
+    has_outputs() { :; }
     has_demo() { [[ -f $WRITE_DEMO ]]; }
     find_device() {
         RUN[device]='' RUN[no_device]="with --dry_run, no device is looked for"

@@ -8,6 +8,7 @@ from tests.helpers.scripts import ROOT
 
 BETWEEN = "\n---\n"
 ALWAYS = {"README.md", "any_project.md", "configs.md", "faq.md", "run_all.md", "test_train_inference_python.md"}
+ALWAYS |= {"test_serving_infer_cpp.md"}
 PATHS = [ROOT / "test_tipc/README.md", *sorted((ROOT / "test_tipc/docs").glob("*.md"))]
 PATHS = [path for path in PATHS if path.name in ALWAYS] + sorted((ROOT / "docs/models").glob("*.md"))
 NAMES = [path.stem for path in PATHS]

@@ -13,9 +13,9 @@ from tests.lite.test_driver import Lite
 ADB = """#!/bin/bash
 case $1 in
     devices) printf 'List of devices attached\\nemulator-5554\\tdevice\\n' ;;
-    push) cp -r "${@:2:$#-2}" "${!#}" ;;
-    pull) cp "$2" "$3" ;;
-    shell) exec bash -c "$2" ;;
+    push) cp -r "${@:2:$#-2}" "$DEVICE${!#}" ;;
+    pull) cp "$DEVICE$2" "$3" ;;
+    shell) exec bash -c "$(printf %s "$2" | sed "s#'/data/#'$DEVICE/data/#g")" ;;
 esac
 """
 # It computes nothing: it writes what Paddle has computed, with a fault where the test plants one
@@ -38,6 +38,7 @@ def tree(tmp_path_factory, exported):
     tree = copy_tree(tmp_path_factory.mktemp("tree"))
     shutil.copytree(exported.model, tree / "deploy/models/small_net_infer")
     (tree / "deploy/lite/lib.so").touch()
+    (tree / "deploy/lite/check_demo.py").unlink()  # its test is test_demo.py
     return tree
 
 
@@ -45,8 +46,8 @@ def tree(tmp_path_factory, exported):
 def chain(tree, tmp_path, lite_python):
     made = Lite(tree, tmp_path, lite_python)
     (tmp_path / "bin/adb").write_text(ADB)
-    made.set("lite_arm_work_path", str(tmp_path / "device/arm_cpu")).set("lite_arm_so_path", "lib.so")
-    return made
+    made.own["DEVICE"] = str(tmp_path / "device")
+    return made.set("lite_arm_so_path", "lib.so")
 
 
 def program(chain, fault="scores", status=0):
@@ -68,7 +69,7 @@ def test_the_demo_is_run_on_the_device_and_compared(chain, tmp_path):
         assert run.results[f"agree arm {setting}"] == "passed"
         assert f"threads {threads} batch 1 images 5\n" in run.out
     assert "NOT run here" not in run.out
-    assert (tmp_path / "device/arm_cpu/small_net.nb").is_file()
+    assert (tmp_path / "device/data/local/tmp/arm_cpu/small_net.nb").is_file()
     summary = json.loads((run.folder / "summary.json").read_text())
     figures = {step["name"]: step["figure"] for step in summary["steps"]}
     assert figures["agree arm adb precision_FP32 batchsize_1 threads_1"] == "arm 0"

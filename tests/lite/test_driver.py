@@ -54,6 +54,15 @@ def chain(tree, tmp_path, lite_python):
     return Lite(tree, tmp_path, lite_python)
 
 
+@pytest.fixture
+def quick_chain(tree, chain):
+    """`chain` without the check of the demo, which compiles it."""
+    script = tree / "deploy/lite/check_demo.py"
+    script.rename(script.with_suffix(".kept"))
+    yield chain
+    script.with_suffix(".kept").rename(script)
+
+
 # ------------------------------------------------------------------------------------------------------- it works
 
 
@@ -82,7 +91,8 @@ def test_a_whole_run(chain):
     assert "clas_model_file small_net.nb\n" in (run.folder / "demo/config.txt").read_text()
 
 
-def test_another_project_needs_an_exported_model_and_images_only(chain, tmp_path):
+def test_another_project_needs_an_exported_model_and_images_only(quick_chain, tmp_path):
+    chain = quick_chain
     project = tmp_path / "their project"
     shutil.copytree(chain.tree / "deploy/models/small_net_infer", project / "export")
     (project / "export/inference.yml").unlink()
@@ -128,7 +138,8 @@ def test_an_interpreter_without_paddle_lite_is_an_error(chain):
 # ---------------------------------------------------------------------------------------------------- planted faults
 
 
-def test_a_twin_of_other_weights_disagrees(chain):
+def test_a_twin_of_other_weights_disagrees(quick_chain):
+    chain = quick_chain
     assert chain.run().status == 0
     model = chain.output() / "small_net_x86.nb"
     content = bytearray(model.read_bytes())
@@ -142,7 +153,8 @@ def test_a_twin_of_other_weights_disagrees(chain):
     assert "error: x86: largest difference" in run.out
 
 
-def test_an_arm_model_as_the_twin_fails(chain):
+def test_an_arm_model_as_the_twin_fails(quick_chain):
+    chain = quick_chain
     assert chain.run("--stop_stage", "2").status == 0
     shutil.copy(chain.output() / "small_net.nb", chain.output() / "small_net_x86.nb")
     run = chain.run("--stage", "3")

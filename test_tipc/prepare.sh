@@ -26,6 +26,8 @@ source "$TIPC/lib/packages.sh"
 source "$TIPC/lib/prepare_serving_cpp.sh"
 # shellcheck source=test_tipc/lib/prepare_onnx.sh
 source "$TIPC/lib/prepare_onnx.sh"
+# shellcheck source=test_tipc/lib/prepare_lite.sh
+source "$TIPC/lib/prepare_lite.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -50,6 +52,7 @@ main() {
         serving_infer) prepare_exported_model --dirname ;;
         serving_infer_cpp) prepare_exported_model --dirname && prepare_cpp_server ;;
         paddle2onnx_infer) prepare_exported_model --model_dir ;;
+        lite_arm_cpu_cpp) prepare_lite ;;
     esac
     prepare_data
 }

@@ -7,6 +7,7 @@
 # their names says whether that is right. Nothing here starts a process but the check of the file's bytes: plans of
 # hundreds of configs are made in one go, and tests make them.
 CONFIG_FILE='' LAST_LINE=1
+UNTITLED=runtime_device: # so the official configs of Paddle Lite begin, which have no title; it is lite_params here
 declare -a BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER LINE_KEY LINE_VALUE
 declare -a CONFIG_NOTES=() # warnings about a file that can still be used
 declare -A KEY VALUE LINE # by field name, filled by name_fields
@@ -41,7 +42,11 @@ read_config() { # FILE
                 BLOCK_TITLE[block]='' BLOCK_FIRST[block]=${#LINE_TEXT[@]} BLOCK_LINES[block]=0
             fi
         else
-            ((block >= 0)) || die "$CONFIG_FILE:$number: expected a title such as ===train_params===, found '${text:0:99}'"
+            if ((block < 0)); then
+                [[ $text == "$UNTITLED"* ]] ||
+                    die "$CONFIG_FILE:$number: expected a title such as ===train_params===, found '${text:0:99}'"
+                block=0 BLOCK_TITLE[0]=lite_params BLOCK_FIRST[0]=0 BLOCK_LINES[0]=0
+            fi
             [[ $text != \#* ]] || die "$CONFIG_FILE:$number: expected key:value, found '${text:0:200}'"
             add_line "$text" "$number"
             BLOCK_LINES[block]=$((BLOCK_LINES[block] + 1))

@@ -71,7 +71,7 @@ def serve(setup, **environment):
 def assert_only_the_model_is_fetched(run):
     """Nothing is said but that the config's exported model cannot be fetched: it is at no server."""
     assert run.status == 0, run.out + run.err
-    assert run.out == f"note: {MODEL} could not be fetched; what the base chain exports is served instead\n"
+    assert run.out == f"note: {MODEL} could not be fetched; what the base chain exports is taken instead\n"
     for line in run.err.splitlines():
         assert line.startswith(("downloading https://", "https://", "error: cannot download https://")), line
 

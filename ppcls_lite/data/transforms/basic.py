@@ -54,10 +54,10 @@ class ResizeImage:
         self.resize_short = None if resize_short is None else checks.whole("resize_short", resize_short)
         self.size = None if resize_short is not None else checks.width_height("size", size)
         checks.boolean("return_numpy", return_numpy)
-        self._resize = Resizer(interpolation, backend)
+        self.resizer = Resizer(interpolation, backend)
 
     def __call__(self, image, rng=None):
-        return self._resize(image, self.size or self._scaled(*image.shape[:2]), rng)
+        return self.resizer(image, self.size or self._scaled(*image.shape[:2]), rng)
 
     def _scaled(self, height, width):
         percent = float(self.resize_short) / min(width, height)

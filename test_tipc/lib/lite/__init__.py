@@ -1,0 +1,1 @@
+"""On-device deployment with Paddle Lite: what lite_*.py share. Standard library and NumPy, on the two interpreters."""

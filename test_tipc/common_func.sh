@@ -29,6 +29,8 @@ unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY G
 TIPC=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) # the tool: this folder
 ROOT=${TIPC%/*}                                    # the project under test; --project names another one
 MODES=(lite_train_lite_infer lite_train_whole_infer whole_infer whole_train_whole_infer)
+# the chains that begin with an exported model have a mode each
+DEPLOYMENTS=(serving_infer serving_infer_cpp paddle2onnx_infer lite_arm_cpu_cpp cpp_infer)
 declare -A RUN
 
 if [[ ! -e /dev/fd/1 ]]; then

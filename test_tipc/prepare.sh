@@ -4,7 +4,8 @@
 #   bash test_tipc/prepare.sh CONFIG MODE [--project FOLDER]
 #   bash test_tipc/prepare.sh test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt lite_train_lite_infer
 #
-# MODE is a mode of the base chain, or serving_infer. The project is the folder that holds test_tipc/, or --project's.
+# MODE is a mode of the base chain, or that of another chain, such as serving_infer. The project is the folder that
+# holds test_tipc/, or --project's.
 # Environment: .venv with the packages of the project's requirements.txt (and of requirements-serving.txt, to serve), or
 # with those of lib/lane.txt where it has none. What could not be installed as the list has it is said in a line
 # `note: ` each. TIPC_PYTHON=/path/to/python uses that interpreter's environment unchanged.
@@ -28,8 +29,8 @@ main() {
     parse_options '--project=.+=a folder' -- "$@"
     ((${#ARGUMENTS[@]} == 2)) || die "usage: bash test_tipc/prepare.sh CONFIG MODE (see --help)"
     RUN[mode]=${ARGUMENTS[1]}
-    is_mode "${RUN[mode]}" || [[ ${RUN[mode]} == serving_infer ]] ||
-        die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]} serving_infer"
+    is_mode "${RUN[mode]}" || is_deployment "${RUN[mode]}" ||
+        die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]} ${DEPLOYMENTS[*]}"
     choose_project
     VENV=$ROOT/.venv
     find_config "${ARGUMENTS[0]}"

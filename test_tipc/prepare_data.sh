@@ -31,7 +31,7 @@ main() {
     fi
     if [[ ${RUN[mode]} == whole_* ]] && mentions configs/detection/; then
         make_data make_det_data.py det_stamps
-    elif [[ ${RUN[mode]} == whole_* ]] || { [[ ${RUN[mode]} == serving_infer ]] && mentions dataset/digits; }; then
+    elif [[ ${RUN[mode]} == whole_* ]] || { is_deployment "${RUN[mode]}" && mentions dataset/digits; }; then
         make_data make_digits.py digits
     fi
     [[ -e $IMAGENET || ! -d $ROOT/lite_data ]] || replace_imagenet

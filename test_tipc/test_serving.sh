@@ -18,6 +18,8 @@
 set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
+# shellcheck source=test_tipc/lib/exported.sh
+source "$TIPC/lib/exported.sh"
 # shellcheck source=test_tipc/lib/service.sh
 source "$TIPC/lib/service.sh"
 # shellcheck source=test_tipc/lib/serving_config.sh
@@ -52,7 +54,7 @@ main() {
         ${RUN[project]:+--project "$ROOT"} # stage 0
     note_inputs
     name_serving_folders
-    if ! find_model; then
+    if ! find_exported_model "${VALUE[dirname]}" "${VALUE[model_filename]}"; then
         not_run convert server client agree "there is no exported model"
     elif ! convert; then
         not_run server client agree "the conversion failed"
@@ -73,29 +75,6 @@ certify_service() { # NAME of VARIANTS
         agree
     fi
     RUN[tag]=''
-}
-
-find_model() { # sets RUN[model_dir]: the config's folder; else what the base chain has exported; else a new export
-    local base=test_tipc/configs/${RUN[model]}/train_infer_python.txt
-    RUN[model_dir]=${VALUE[dirname]%/}
-    ! structure_in "${RUN[model_dir]}" >/dev/null || return 0
-    echo "note: there is no ${VALUE[model_filename]} in ${RUN[model_dir]}; taking what the base chain exports"
-    find_trained_model "$base" && return
-    if in_stage 1; then export_model "$base"; else find_base_model; fi
-}
-
-export_model() { # CONFIG: by the base chain, of the provided weights, or of a short training where there are none
-    local mode=lite_train_lite_infer
-    local -a stages=(--stage 1 --stop_stage 4)
-    if [[ ! -f $1 ]]; then
-        echo "error: no $1 says how to make the model"
-        record model failed 0 "${RUN[facts]}" '' "no $1"
-        return 1
-    fi
-    [[ -z $(weights_of "$1") ]] || mode=whole_infer stages=(--stage 4 --stop_stage 4)
-    EXPECT=new_base_model run_step model "${RUN[output_dir]}/model.log" . \
-        env TIPC_OUTPUT="${RUN[output_dir]}/base" TIPC_PYTHON="${RUN[python]}" \
-        bash test_tipc/test_train_inference_python.sh "$1" "$mode" "${stages[@]}"
 }
 
 convert() { # each model of the config

@@ -15,9 +15,17 @@ parse_chain_options() { # OPTION... -- "$@" of a chain: its own options (see par
     choose_output
 }
 
-is_mode() { # NAME
-    local mode
-    for mode in "${MODES[@]}"; do [[ $mode == "$1" ]] && return; done
+is_mode() { # NAME: of the base chain
+    is_one_of "$1" "${MODES[@]}"
+}
+
+is_deployment() { # NAME: the mode of a chain that begins with an exported model
+    is_one_of "$1" "${DEPLOYMENTS[@]}"
+}
+
+is_one_of() { # NAME WORD...
+    local word
+    for word in "${@:2}"; do [[ $word == "$1" ]] && return; done
     return 1
 }
 
@@ -96,7 +104,7 @@ prepare() { # COMMAND...: as a recorded step
 summarise() { # write and print the summary; fail unless the run passed
     local status=0
     [[ -n ${RUN[versions]:-} ]] || return
-    write_summary || status=1
+    write_summary || status=$?
     cat "${RUN[output_dir]}/summary.txt" || status=1
     return "$status"
 }
@@ -107,11 +115,11 @@ write_summary() { # report.py judges
         --artefacts "${ARTEFACTS[@]}" >"${RUN[output_dir]}/summary.txt"
 }
 
-finish() { # keep evidence of a run that passed, print the summary, and exit
+finish() { # keep evidence of a run that passed, print the summary, and exit: 77 where the model could not be run here
     local status=0
     RUN[tag]=''
     check_inputs
-    write_summary || status=1
+    write_summary || status=$?
     # a run with its own TIPC_OUTPUT is an experiment, unless evidence is requested
     if ((status == 0)) && [[ -n ${RUN[evidence]} || -z ${TIPC_OUTPUT:-} ]] && is_certified && ! keep_evidence; then
         write_summary

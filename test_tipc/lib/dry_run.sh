@@ -58,6 +58,7 @@ plan_only() { # from now on nothing is run, written, or looked for
         RUN[weights]=$1$2
     }
 
+    find_exported_model() { RUN[model_dir]=${1%/} RUN[structure]=$2; }
     find_trained_weights() { find_weights; }
     see_replaced_data() { return 1; }
     was_skipped() { return 1; }

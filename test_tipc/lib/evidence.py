@@ -9,8 +9,8 @@ answers; of one that was tried with several settings, the log of a client for ea
 files in a folder are of one training (or device): those of further ones are in folders of their own.
 Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
 there are no curves of a log without a loss, which was not judged.
-Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Only a training, or a service, is
-evidence: a run of provided weights leaves none.
+Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Of the other chains that begin
+with an exported model, all logs are kept. A run of provided weights leaves no evidence.
 Exit code: 0 kept, written, or nothing to keep, 1 the run has not passed as a whole, or something cannot be written.
 """
 
@@ -24,7 +24,7 @@ from curves import draw_curves
 from script import UserError, run_main
 from steps import SKIPPED, read_steps
 from train_log import NoLoss, read_train_log
-from verdict import SERVING, judge, tags_that_ran
+from verdict import DEPLOYMENTS, SERVING, judge, tags_that_ran
 
 # the name under test_log/ and the run's own file of a tag
 LOGS = {
@@ -69,6 +69,12 @@ def files_of_options(folder, steps):
     return {path.name: path for path in [*logs, *record]}
 
 
+def files_of_deployment(folder, steps):
+    """{name: file}: the log of each step of a chain that begins with an exported model, the record, and the summary."""
+    logs = [Path(step.log) for step in steps if step.log and Path(step.log).is_file()]
+    return {path.name: path for path in [*logs, *folder.glob("results_*.log"), folder / "summary.json"]}
+
+
 def read_curves(files, is_judged):
     """The `TrainLog` to draw; None for a service, and for a log without a loss unless that loss was judged."""
     try:
@@ -95,6 +101,7 @@ def keep(files, target, title, is_judged):
         # what this run has not is of another one; a folder that a kill left half renewed has no summary
         stale = {*LOGS, *SERVING_LOGS, "predict_inference_engine.log", "curves.png"}
         stale |= {path.name for path in target.glob(OPTIONS_LOGS)}
+        stale |= {path.name for path in target.glob("*.log") if target.name in DEPLOYMENTS}
         for name in ("summary.json", *sorted(stale)):
             if name == "summary.json" or not (fresh / name).exists():
                 (target / name).unlink(missing_ok=True)
@@ -102,8 +109,8 @@ def keep(files, target, title, is_judged):
             path.replace(target / path.name)
 
 
-def keep_options(files, target, renew):
-    """The logs of `files_of_options`, in one folder."""
+def keep_together(files, target, renew):
+    """Files that are not of one training or device, in one folder."""
     if (target / "summary.json").is_file() and not renew:
         print(f"evidence: {target} is kept as it is; --evidence renews it")
     else:
@@ -131,7 +138,10 @@ def main():
     if args.mode == "whole_infer":
         return
     if args.mode == SERVING and (files := files_of_options(args.folder, steps)):
-        keep_options(files, args.to / args.model / "serving_options", args.renew)
+        keep_together(files, args.to / args.model / "serving_options", args.renew)
+        return
+    if args.mode in DEPLOYMENTS and args.mode != SERVING:
+        keep_together(files_of_deployment(args.folder, steps), args.to / args.model / args.mode, args.renew)
         return
     needed = "python_server.log" if args.mode == SERVING else "log_train.txt"
     for number, tag in enumerate(tags_that_ran(steps)):

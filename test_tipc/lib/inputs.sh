@@ -63,9 +63,9 @@ hash_of_tool() { # of the scripts of test_tipc/, wherever they are
 code_files() { # print all other files but NOT_CODE, Markdown and logs, and links to folders; zero-terminated
     local path
     local -a not_code=("${NOT_CODE[@]}")
-    [[ ${RUN[mode]} == serving_infer ]] || not_code+=(deploy/paddleserving)
+    ! is_mode "${RUN[mode]}" || not_code+=(deploy/paddleserving deploy/serving_cpp deploy/paddle2onnx deploy/lite deploy/cpp)
     # folders of runs are known by their names: TIPC_OUTPUT may be any folder here, and code may be beside them
-    for path in "${MODES[@]}" serving_infer .run_all; do not_code+=("*/$path" "*/$path.lock*"); done
+    for path in "${MODES[@]}" "${DEPLOYMENTS[@]}" .run_all; do not_code+=("*/$path" "*/$path.lock*"); done
     if is_in_repository .; then
         git ls-files -z --cached -- . ':!*.md' ':!*.log' "${not_code[@]/#/:!}"
         untracked_code "${not_code[@]/#/:!}"

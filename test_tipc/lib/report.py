@@ -4,7 +4,7 @@
         --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer
 
 Reads steps.tsv, where the chain recorded each step as it began and ended, and the figures from the steps' own logs.
-Exit code: 0 the run passed (see verdict.py), 1 it did not.
+Exit code: 0 the run passed (see verdict.py), 1 it did not, 77 a chain of deployment whose model could not be run here.
 """
 
 import argparse
@@ -40,6 +40,7 @@ SETTING = re.compile(r"(.+?) (on|off|\d+|unknown)(?: -> (on|off|\d+|unknown))?(?
 # characters that XML 1.0 cannot hold, not even escaped: a log's control codes and cut UTF-8
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 WIDEST = 110  # characters of a figure in the table; the files have all of it
+CANNOT_RUN_HERE = 77  # as a step says it
 LABELS = {"train": "final loss {}", "agree": "{} {}"}
 
 
@@ -187,7 +188,7 @@ def main():
     print(f"\n==== {args.model}, {args.mode}: logs in {args.folder} ====")
     print_table(summary["steps"])
     print(verdict.sentence)
-    return 0 if verdict.passed else 1
+    return CANNOT_RUN_HERE if verdict.skipped else int(not verdict.passed)
 
 
 if __name__ == "__main__":

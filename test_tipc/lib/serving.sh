@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# What the steps of test_serving.sh need: folders, the model to serve, and starting and stopping the server.
-# Sourced after service.sh and serving_config.sh. More names of RUN:
+# What the steps of test_serving.sh need: folders, the converted model, and starting and stopping the server.
+# Sourced after exported.sh, service.sh and serving_config.sh. More names of RUN:
 #   http_port rpc_port seconds     the server's ports and how long it may take to start
-#   model_dir                      the exported model
 #   served_output server_dir client_dir    the output folder as the server sees it, and the converted model
 #   http grpc                      where the server listens
 #   answers                        the file of a client's answers
@@ -27,50 +26,7 @@ name_serving_folders() { # [PREFIX of a model]: RUN[served_output] is the output
     RUN[client_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[${1:-}serving_client]}")
 }
 
-# -------------------------------------------------------------------------------------------------------- the model
-
-weights_of() { # CONFIG of the base chain: print the path of its provided weights, if they are there
-    local path
-    [[ -f $1 ]] && path=$( (read_config "$1" && weights_for_whole_infer) 2>/dev/null) && [[ -n $path ]] || return 0
-    [[ -e $path ]] || path+=.pdparams
-    [[ ! -e $path ]] || echo "$path"
-}
-
-find_trained_model() { # CONFIG: a model that the base chain has trained before, where no weights are provided
-    local run=${RUN[output_root]}/${RUN[model]}/lite_train_lite_infer
-    [[ -z $(weights_of "$1") ]] && "${RUN[python]}" test_tipc/lib/certificate.py "$run" >/dev/null &&
-        take_model "$run/*/inference"
-}
-
-take_model() { # PATTERN: sets RUN[model_dir] to the first such folder with a model; fails when there is none
-    local folder
-    while IFS= read -r folder; do
-        structure_in "$folder" >/dev/null && RUN[model_dir]=$folder && return
-    done < <(compgen -G "$1")
-    return 1
-}
-
-structure_in() { # FOLDER: print the name of the model's structure there, the config's or Paddle 3's; fail without one
-    local name=${VALUE[model_filename]}
-    if [[ ! -f $1/$name ]]; then
-        [[ $name == *.pdmodel ]] || return
-        name=${name%.pdmodel}.json # all that Paddle 3.2 and later write
-    fi
-    [[ -f $1/$name ]] && echo "$name"
-}
-
-find_base_model() { # the one that the base chain has exported for this run
-    take_model "${RUN[output_dir]}/base/*/*/*/inference" && return
-    echo "error: the base chain left no ${VALUE[model_filename]} in ${RUN[output_dir]}/base; start with --stage 1"
-    record model failed 0 "${RUN[facts]}" '' "there is no ${VALUE[model_filename]}"
-    return 1
-}
-
-new_base_model() { # EXPECT of model
-    take_model "${RUN[output_dir]}/base/*/*/*/inference" && is_new "${RUN[model_dir]}/$(structure_in "${RUN[model_dir]}")" && return
-    STEP[reason]="the base chain left no new ${VALUE[model_filename]} in ${RUN[output_dir]}/base"
-    return 1
-}
+# ---------------------------------------------------------------------------------------------- the converted model
 
 new_service_model() { # EXPECT of convert
     if is_new "${RUN[server_dir]}"; then
@@ -101,10 +57,6 @@ new_answers() { # EXPECT of a client; where the config has settings, the log end
         STEP[reason]=${said#error: }
         return 1
     fi
-}
-
-model_fact() { # print what a step that reads the exported model notes
-    echo "model=$(hash_of "${RUN[model_dir]}")"
 }
 
 service_fact() { # print what a step that uses the converted model notes

@@ -7,7 +7,6 @@ declare -a COMMAND           # see command.sh
 
 plan_service() { # after plan_only; COMPARE is the script of the step agree
     local model notes=''
-    find_model() { RUN[model_dir]=${VALUE[dirname]%/}; }
     structure_in() { echo "${VALUE[model_filename]}"; }
     is_quantised() { :; } # the model may not be there
     service_fact() { :; }

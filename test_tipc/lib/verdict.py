@@ -8,16 +8,32 @@ from typing import NamedTuple
 from script import counted
 from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED
 
-SERVING = "serving_infer"
+SERVING, SERVING_CPP, ONNX = "serving_infer", "serving_infer_cpp", "paddle2onnx_infer"
+ON_DEVICE, CPP = "lite_arm_cpu_cpp", "cpp_infer"
+DEPLOYMENTS = (SERVING, SERVING_CPP, ONNX, ON_DEVICE, CPP)  # the modes of chains that begin with an exported model
 _TRAINED = ("train", "converge", "evaluate", "predict", "export", "infer", "agree")
 # the steps of a whole run, by mode; the others are as _TRAINED
-_WHOLE = {"whole_infer": _TRAINED[2:], SERVING: ("convert", "server", "client", "stop", "agree")}
+_SERVED = ("convert", "server", "client", "stop", "agree")
+_CONVERTED = ("convert", "infer", "agree")
+_WHOLE = {
+    "whole_infer": _TRAINED[2:],
+    SERVING: _SERVED,
+    SERVING_CPP: _SERVED,
+    ONNX: _CONVERTED,
+    ON_DEVICE: _CONVERTED,
+    CPP: ("build", "infer", "agree"),
+}
 # what must have passed before predictions may be called equal
-_COMPARED = {SERVING: ("client", "agree")}
+_COMPARED = {SERVING: ("client", "agree"), SERVING_CPP: ("client", "agree")}
 _COMPARED_OTHERS = ("infer", "agree")
 # what is said then: two engines agree, and the answers of a service are those of inference bit by bit
-_SAID = {SERVING: "all answers are identical to the predictions"}
+_SAID = {
+    SERVING: "all answers are identical to the predictions",
+    SERVING_CPP: "all answers agree with the predictions",
+    ON_DEVICE: "all predictions of the x86 twin agree",
+}
 _SAID_OTHERS = "all predictions agree"
+_SKIPPED = "skipped: "
 # facts that are the same in all steps of a run, and those that are the same in all steps of one training
 _OF_RUN = {"inputs": "other code, config, data or versions", "commit": "another commit"}
 _OF_TAG = {"weights": "other weights", "model": "another exported model", "service": "another converted model"}
@@ -36,6 +52,11 @@ class Verdict(NamedTuple):
     whole: bool
     sentence: str
 
+    @property
+    def skipped(self):
+        """Whether it is a chain of deployment whose model could not be run here; the sentence says why."""
+        return self.sentence.startswith(_SKIPPED)
+
 
 def judge(steps, mode):
     """The `Verdict` on a run of `mode` that recorded these `Step`s."""
@@ -45,6 +66,10 @@ def judge(steps, mode):
     fault = _fault(steps)
     if fault:
         return Verdict(False, False, False, f"FAILED: {fault}")
+    if reason := _why_skipped(steps, mode):
+        return Verdict(False, False, False, _SKIPPED + reason)
+    if all(step.kind == "prepare" for step in steps if step.ran):
+        return Verdict(False, False, False, "FAILED: no step was run")
     count = sum(step.result == PASSED for step in steps)
     sentence = f"passed: {counted(count, 'step')}"
     unprepared = [tag for tag in compared if _preprocessing_is_unknown(steps, tag)]
@@ -54,6 +79,8 @@ def judge(steps, mode):
         sentence += f"; the predictions of {', '.join(tag for tag in tags if tag not in compared)} were NOT compared"
     else:
         sentence += f", and {_SAID.get(mode, _SAID_OTHERS)}"
+    if mode == ON_DEVICE and not any(step.name.startswith("infer arm") and step.result == PASSED for step in steps):
+        sentence += "; the model for ARM was NOT run here"
     if unprepared:
         sentence += "; the preprocessing was NOT compared"
         sentence += f" of {', '.join(unprepared)}" if len(unprepared) < len(tags) else ""
@@ -77,9 +104,15 @@ def _fault(steps):
     lost = list(dict.fromkeys(step.name for step in steps if step.result == NOT_RUN))
     if lost:
         return f"{counted(len(lost), 'step')} could not be run: {', '.join(lost)}"
-    if all(step.kind == "prepare" for step in ran):
-        return "no step was run"
     return _contradiction(ran)
+
+
+def _why_skipped(steps, mode):
+    """Why nothing was computed with the deployed model, "" where something was, and for chains of training."""
+    kind = _COMPARED.get(mode, _COMPARED_OTHERS)[0]
+    if mode not in DEPLOYMENTS or any(step.kind in (kind, "agree") and step.ran for step in steps):
+        return ""
+    return next((step.reason for step in steps if step.result == SKIPPED), "")
 
 
 def _contradiction(steps):

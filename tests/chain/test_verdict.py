@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED, Step
-from verdict import SERVING, judge
+from verdict import ON_DEVICE, SERVING, judge
 
 LITE = "lite_train_lite_infer"
 STEPS = ("train", "converge", "evaluate", "predict", "export", "infer", "agree")
@@ -106,6 +106,38 @@ def test_modes_without_a_training_and_services():
     assert (found.compared, found.whole) == (True, True)
     found = judge([*steps, Step("gpu", "server gpu", PASSED), Step("gpu", "client gpu http", PASSED)], SERVING)
     assert found.sentence.startswith("passed: 7 steps; the predictions of gpu were NOT compared")
+
+
+@pytest.mark.parametrize(
+    ("results", "sentence"),
+    [
+        ("pppp", "passed: 4 steps, and all predictions of the x86 twin agree; the model for ARM was NOT run here"),
+        ("ppps", "passed: 3 steps; the predictions were NOT compared; the model for ARM was NOT run here"),
+        ("psss", "skipped: there is no tool"),
+        ("ssss", "skipped: there is no tool"),
+        ("pfss", "FAILED: 1 of 2 steps failed: convert"),
+        ("p...", "FAILED: no step was run"),
+    ],
+)
+def test_a_deployment_that_cannot_be_run_here_is_skipped(results, sentence):
+    words = {"p": PASSED, "s": SKIPPED, "f": FAILED}
+    names = ("prepare", "convert", "infer x86", "agree x86")
+    steps = [
+        Step("", name, words[result], reason="there is no tool")
+        for name, result in zip(names, results)
+        if result != "."
+    ]
+    steps.append(Step("", "infer arm", SKIPPED, reason="no device")) if results.startswith("pp") else None
+    found = judge(steps, ON_DEVICE)
+    assert found.sentence == sentence
+    assert found.skipped == sentence.startswith("skipped")
+    assert found.passed == sentence.startswith("passed")
+
+
+def test_an_arm_model_that_was_run_is_not_said_to_be_missing():
+    names = ("convert", "infer x86", "infer arm", "agree x86", "agree arm")
+    found = judge([Step("", name, PASSED) for name in names], ON_DEVICE)
+    assert found == (True, True, True, "passed: 5 steps, and all predictions of the x86 twin agree")
 
 
 def test_one_skipped_inference_of_several_is_no_gap_and_one_failed_is():

@@ -23,7 +23,8 @@ void CopyNumbers(const ov::Tensor& from, std::vector<float>* to) {
 }
 
 Tensor Copied(const ov::Tensor& from) {
-  Tensor to{{from.get_shape().begin(), from.get_shape().end()}, std::vector<float>(from.get_size())};
+  const ov::Shape shape = from.get_shape();
+  Tensor to{{shape.begin(), shape.end()}, std::vector<float>(from.get_size())};
   if (from.get_element_type() == ov::element::f32) {
     CopyNumbers<float>(from, &to.values);
   } else if (from.get_element_type() == ov::element::i32) {

@@ -103,6 +103,8 @@ def _load(path, rows):
 
 def _as(array, like, name):
     """`array` in the type of `like`: the program saves whole numbers as float32, too."""
+    if array.shape[-1] == like.shape[-1] and array.size == like.size:  # a detector's boxes are one list for the batch
+        array = array.reshape(like.shape)
     if array.shape != like.shape:
         raise UserError(f"{name}: an output is {list(array.shape)}, and Python's is {list(like.shape)}")
     return array.astype(like.dtype)

@@ -25,7 +25,8 @@ is_deployment() { # NAME: the mode of a chain that begins with an exported model
 
 is_one_of() { # NAME WORD...
     local word
-    for word in "${@:2}"; do [[ $word == "$1" ]] && return; done
+    # a bare return in a trap gives the status of what was interrupted
+    for word in "${@:2}"; do [[ $word == "$1" ]] && return 0; done
     return 1
 }
 

@@ -1,9 +1,10 @@
 """Write the table of models and steps of test_tipc/run_all.sh: matrix.txt, matrix.json and matrix.md.
 
-    python test_tipc/lib/matrix.py test_tipc/output --mode lite_train_lite_infer MobileNetV3_small_x1_0 PPHGNetV2_B0
+    python test_tipc/lib/matrix.py test_tipc/output --mode lite_train_lite_infer MobileNetV3_small_x1_0 PPHGNetV2_B0 \\
+        --deployed MobileNetV3_small_x1_0:serving:serving_infer
 
-Reads .run_all/steps.tsv, where run_all.sh recorded how each model ended, and each model's own summary.json.
-Exit code: 0 every model passed, 1 one did not.
+Reads .run_all/steps.tsv, where run_all.sh recorded how each chain of a model ended, and the summary.json of each.
+Exit code: 0 every chain passed, or was skipped as one that cannot run on this machine; 1 one did not.
 """
 
 import argparse
@@ -23,6 +24,9 @@ FIGURES = {
     "largest differences": ("agree", ""),
 }
 COLUMNS = ("model", "result", *STEPS, "seconds", *FIGURES, "reason")
+# of the chains that begin with an exported model: their steps have different names
+DEPLOYED_STEPS = {"convert": ("convert", "build"), "infer": ("infer", "client"), "agree": ("agree",)}
+DEPLOYED_COLUMNS = ("model", "chain", "result", *DEPLOYED_STEPS, "seconds", "largest differences", "reason")
 BEFORE = "passed before"
 
 
@@ -47,17 +51,38 @@ def build_rows(output, mode, models, commit):
     runs = {step.name: step for step in read_steps(output / ".run_all" / "steps.tsv")}
     rows = []
     for model in models:
-        run = runs.get(model, Step("", model, NOT_RUN, reason="interrupted"))
-        summary = None if run.result == NOT_RUN else read_summary(output / model / mode / "summary.json")
-        steps = summary["steps"] if summary else []
-        result, reason = _outcome(run, summary, commit)
-        row = {"model": model, "result": result, "reason": reason, "log": run.log}
+        row, steps = _row(runs, model, output / model / mode, commit)
+        row = {"model": model, **row}
         row.update({kind: worst(steps, kind) for kind in STEPS})
-        # a model that passed before: the seconds of that run
-        row["seconds"] = run.seconds or round(sum(step["seconds"] for step in steps), 1)
         row.update({title: figures(steps, kind, prefix) for title, (kind, prefix) in FIGURES.items()})
         rows.append(row)
     return rows
+
+
+def build_deployed(output, deployed, commit):
+    """One dict of DEPLOYED_COLUMNS and "log" for each (model, chain, mode)."""
+    runs = {step.name: step for step in read_steps(output / ".run_all" / "steps.tsv")}
+    rows = []
+    for model, chain, mode in deployed:
+        row, steps = _row(runs, f"{model} {chain}", output / model / mode, commit)
+        row = {"model": model, "chain": chain, **row}
+        for title, kinds in DEPLOYED_STEPS.items():
+            found = [step for kind in kinds for step in of_kind(steps, kind)]
+            row[title] = worst([{**step, "name": title} for step in found], title)
+        row["largest differences"] = figures(steps, "agree", "")
+        rows.append(row)
+    return rows
+
+
+def _row(runs, name, folder, commit):
+    """(result, reason, log and seconds of the chain that run_all.sh recorded as `name`, the steps of its summary)."""
+    run = runs.get(name, Step("", name, NOT_RUN, reason="interrupted"))
+    summary = None if run.result == NOT_RUN else read_summary(folder / "summary.json")
+    steps = summary["steps"] if summary else []
+    result, reason = _outcome(run, summary, commit)
+    # a chain that passed before: the seconds of that run
+    seconds = run.seconds or round(sum(step["seconds"] for step in steps), 1)
+    return {"result": result, "reason": reason, "log": run.log, "seconds": seconds}, steps
 
 
 def _outcome(run, summary, commit):
@@ -78,52 +103,67 @@ def _outcome(run, summary, commit):
     return PASSED, ", ".join(remarks)
 
 
-def verdict(rows):
-    """(all passed, one sentence)."""
-    bad = [row["model"] for row in rows if row["result"] != PASSED]
-    before = sum(row["reason"].startswith(BEFORE) for row in rows)
+def verdict(rows, deployed=()):
+    """(no chain failed, one sentence)."""
+    everything = [*rows, *deployed]
+    skipped = [row for row in deployed if row["result"] == SKIPPED]
+    bad = [_name(row) for row in everything if row["result"] != PASSED and row not in skipped]
+    before = sum(row["reason"].startswith(BEFORE) for row in everything)
     remarks = f", {before} of them before" if before else ""
-    if loose := [row["model"] for row in rows if "NOT compared" in row["reason"] and row["result"] == PASSED]:
+    if loose := [_name(row) for row in everything if "NOT compared" in row["reason"] and row["result"] == PASSED]:
         remarks += f"; predictions NOT compared: {', '.join(loose)}"
-    models = counted(len(rows), "model")
+    if skipped:
+        remarks += f"; skipped: {', '.join(map(_name, skipped))}"
+    count = counted(len(everything), "chain" if deployed else "model")
+    passed = sum(row["result"] == PASSED for row in everything)
     if bad:
-        return False, f"FAILED: {len(rows) - len(bad)} of {models} passed{remarks}; not: {', '.join(bad)}"
-    return True, f"passed: {'all ' if len(rows) > 1 else ''}{models}{remarks}"
+        return False, f"FAILED: {passed} of {count} passed{remarks}; not: {', '.join(bad)}"
+    if skipped:
+        return True, f"passed: {passed} of {count}{remarks}"
+    return True, f"passed: {'all ' if len(everything) > 1 else ''}{count}{remarks}"
 
 
-def cells(row):
+def _name(row):
+    return " ".join(filter(None, (row["model"], row.get("chain"))))
+
+
+def cells(row, columns):
     """A row as text, failures in capitals so that they are seen."""
-    texts = [str(row[column] if row[column] != "" else "-") for column in COLUMNS]
+    texts = [str(row[column] if row[column] != "" else "-") for column in columns]
     return ["FAILED" if text == "failed" else text for text in texts]
 
 
-def as_text(rows):
-    table = [COLUMNS, *map(cells, rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
+def as_text(rows, columns):
+    table = [columns, *(cells(row, columns) for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(columns))]
     return "".join("  ".join(map(str.ljust, line, widths)).rstrip() + "\n" for line in table)
 
 
-def as_markdown(rows, title):
-    lines = [title, "", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(cells(row)) + " |" for row in rows]
+def as_markdown(rows, columns):
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(cells(row, columns)) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="folder of all runs, test_tipc/output")
-    parser.add_argument("models", nargs="+", help="model names, in the order of the rows")
+    parser.add_argument("models", nargs="*", help="model names, in the order of the rows")
+    parser.add_argument("--deployed", nargs="*", default=[], metavar="MODEL:CHAIN:MODE", help="further chains")
     parser.add_argument("--mode", required=True)
     parser.add_argument("--versions", default="")
     parser.add_argument("--commit", default="")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     rows = build_rows(args.output, args.mode, args.models, args.commit)
-    passed, sentence = verdict(rows)
+    deployed = build_deployed(args.output, [words.split(":") for words in args.deployed], args.commit)
+    passed, sentence = verdict(rows, deployed)
     title = f"`bash test_tipc/run_all.sh {args.mode}`, {args.versions}, commit {args.commit}: {sentence}"
     content = {"mode": args.mode, "passed": passed, "verdict": sentence, "versions": args.versions}
-    content.update({"commit": args.commit, "models": rows})
-    text = as_text(rows) + sentence + "\n"
-    written = {"txt": text, "md": as_markdown(rows, title), "json": json.dumps(content, indent=2, ensure_ascii=False)}
+    content.update({"commit": args.commit, "models": rows, **({"deployed": deployed} if deployed else {})})
+    tables = [table for table in ((rows, COLUMNS), (deployed, DEPLOYED_COLUMNS)) if table[0]]
+    text = "\n".join(as_text(*table) for table in tables) + sentence + "\n"
+    markdown = "\n".join([title + "\n", *(as_markdown(*table) for table in tables)])
+    written = {"txt": text, "md": markdown, "json": json.dumps(content, indent=2, ensure_ascii=False)}
     for suffix, body in written.items():
         with atomic_write(args.output / f"matrix.{suffix}") as stream:
             stream.write(body)

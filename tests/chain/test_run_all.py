@@ -165,3 +165,66 @@ def test_ctrl_c_ends_everything(copy, sent, status):
         ("failed", "interrupted"),
         ("not run", "interrupted"),
     ]
+
+
+SERVICE = """#!/usr/bin/env bash
+# A chain that says of each model what the test wants.
+set -uo pipefail
+source "$(dirname "$0")/common_func.sh"
+source "$TIPC/lib/exported.sh"
+STAGES=(prepare model convert infer agree)
+parse_chain_options -- "$@"
+RUN[mode]=${ARGUMENTS[1]}
+find_config "${ARGUMENTS[0]}"
+read_config "${RUN[config]}"
+RUN[model]=$(value_of model_name)
+begin_chain results.log true
+note_inputs
+case $(value_of says) in
+    skipped) skip_step convert "there is no tool" && skip_step infer "there is no tool" ;;
+    *)
+        run_step convert "${RUN[output_dir]}/convert.log" . true
+        run_step infer "${RUN[output_dir]}/infer.log" . true
+        run_step agree "${RUN[output_dir]}/agree.log" . \\
+            bash -c "echo 'onnx: largest difference 1e-07 in all'; $(value_of says)"
+        ;;
+esac
+finish
+"""
+
+
+def test_further_chains_have_a_table_of_their_own(copy):
+    copy.add("a")
+    copy.add("b")
+    (copy.root / "test_tipc/test_paddle2onnx.sh").write_text(SERVICE)
+    (copy.root / "test_tipc/test_inference_cpp.sh").write_text(SERVICE)
+
+    def says(model, config, words):
+        text = f"===deployment===\nmodel_name:{model}\nsays:{words}\n"
+        (copy.root / "test_tipc/configs" / model / config).write_text(text)
+
+    says("a", "paddle2onnx_infer_python.txt", "true")
+    says("a", "inference_cpp.txt", "skipped")
+    says("b", "paddle2onnx_infer_python.txt", "false")
+    outcome = copy.run(MODE, "--chains", "paddle2onnx,inference_cpp")
+    assert outcome.status == 1, outcome.out + outcome.err
+    rows = {(row["model"], row["chain"]): row for row in copy.matrix["deployed"]}
+    assert {key: row["result"] for key, row in rows.items()} == {
+        ("a", "paddle2onnx"): "passed",
+        ("a", "inference_cpp"): "skipped",
+        ("b", "paddle2onnx"): "failed",
+    }
+    assert rows["a", "paddle2onnx"]["largest differences"] == "onnx 1e-07"
+    assert rows["a", "inference_cpp"]["reason"] == "skipped: there is no tool"
+    assert rows["b", "paddle2onnx"]["agree"] == "failed"
+    assert not copy.matrix["models"]  # the base chain was not chosen
+    sentence = "FAILED: 1 of 3 chains passed; skipped: a inference_cpp; not: b paddle2onnx"
+    assert (copy.root / "test_tipc/output/matrix.txt").read_text().splitlines()[-1] == sentence
+    outcome = copy.run(MODE, "a", "--chains", "all")
+    assert outcome.status == 0, outcome.out + outcome.err
+    assert "==== a paddle2onnx: passed before, nothing has changed ====" in outcome.out
+    assert copy.rows["a"]["result"] == "passed"
+    assert outcome.out.splitlines()[-1] == (
+        "passed: 2 of 3 chains, 1 of them before; predictions NOT compared: a; skipped: a inference_cpp"
+    )
+    assert_one_line(copy.run(MODE, "--chains", "paddle2onx"), "--chains", "'paddle2onx'", "serving_infer_cpp")

@@ -22,6 +22,10 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh
 source "$TIPC/lib/packages.sh"
+# shellcheck source=test_tipc/lib/cpp_config.sh
+source "$TIPC/lib/cpp_config.sh"
+# shellcheck source=test_tipc/lib/prepare_cpp.sh
+source "$TIPC/lib/prepare_cpp.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -34,13 +38,14 @@ main() {
     choose_project
     VENV=$ROOT/.venv
     find_config "${ARGUMENTS[0]}"
-    read_config "${RUN[config]}"
+    if [[ ${RUN[mode]} == cpp_infer ]]; then read_cpp_lines "${RUN[config]}"; else read_config "${RUN[config]}"; fi
     prepare_python
     [[ ${RUN[mode]} != serving_infer ]] || prepare_serving
     find_python
     case ${RUN[mode]} in
         whole_infer) prepare_weights ;;
         serving_infer) prepare_served_model ;;
+        cpp_infer) prepare_cpp ;;
     esac
     prepare_data
 }

@@ -7,9 +7,13 @@
 #include <memory>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+#include <optional>
+#include <utility>
 
 #include "errors.h"
 #include "jpeg.h"
+#include "jpeg_decode.h"
 
 namespace ppcls {
 namespace {
@@ -46,19 +50,16 @@ bool IsCut(const Bytes& data, const JpegFacts& facts) {
 
 Image ToRgb(const cv::Mat& bgr) {
   Image image(bgr.cols, bgr.rows);
-  for (int y = 0; y < bgr.rows; ++y) {
-    const std::uint8_t* source = bgr.ptr<std::uint8_t>(y);
-    std::uint8_t* out = image.row(y);
-    for (int x = 0; x < bgr.cols; ++x, source += kChannels, out += kChannels) {
-      out[0] = source[2];
-      out[1] = source[1];
-      out[2] = source[0];
-    }
-  }
+  cv::Mat rgb(bgr.rows, bgr.cols, CV_8UC3, image.bytes.data());
+  cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
   return image;
 }
 
 Image DecodeAs(const Bytes& data, const JpegFacts& facts, int flags) {
+  const bool turns = facts.has_exif && !(flags & cv::IMREAD_IGNORE_ORIENTATION);
+  if (facts.is_complete && !turns) {
+    if (std::optional<Image> image = DecodePlainJpeg(data)) return std::move(*image);
+  }
   const cv::Mat bgr = DecodeBgr(data, flags);
   if (bgr.empty() || bgr.type() != CV_8UC3 || IsCut(data, facts)) throw NotAnImage(data);
   return ToRgb(bgr);

@@ -8,6 +8,7 @@ namespace {
 constexpr std::uint8_t kMarker = 0xFF;
 constexpr std::uint8_t kStartOfImage = 0xD8;
 constexpr std::uint8_t kEndOfImage = 0xD9;
+constexpr std::uint8_t kApplication1 = 0xE1;
 
 // Markers without a length: the restart markers within a scan, and TEM.
 bool StandsAlone(std::uint8_t marker) { return (marker >= 0xD0 && marker <= kStartOfImage) || marker == 0x01; }
@@ -42,6 +43,7 @@ JpegFacts ReadJpegFacts(const std::vector<std::uint8_t>& data) {
       facts.is_sequential = marker <= 0xC1;
       facts.components = at[7];
     }
+    if (marker == kApplication1) facts.has_exif = true;
     at += length;
   }
 }

@@ -11,6 +11,7 @@ struct JpegFacts {
   bool is_jpeg = false;
   bool is_complete = false;    // the end-of-image marker is there
   bool is_sequential = false;  // one scan may have all of the image
+  bool has_exif = false;       // it may say that the image is to be turned
   int components = 0;
 };
 

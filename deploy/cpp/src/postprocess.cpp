@@ -39,8 +39,7 @@ class Classifier : public Postprocess {
  public:
   explicit Classifier(Labels labels) : labels_(std::move(labels)) {}
 
-  std::vector<Prediction> operator()(const std::vector<Tensor>& outputs,
-                                     const std::vector<Size>& sizes) const override {
+  std::vector<Prediction> operator()(const std::vector<Tensor>& outputs, const std::vector<Size>& sizes) override {
     const Tensor& scores = outputs.at(0);
     if (scores.shape.size() != 2 || static_cast<std::size_t>(scores.shape[0]) != sizes.size()) {
       throw UserError("the model's first output is " + ShapeText(scores.shape) + ": expected scores of " +
@@ -48,10 +47,10 @@ class Classifier : public Postprocess {
     }
     CheckFinite(scores, sizes.size(), "scores");
     const std::size_t count = RowLength(scores);
-    const std::vector<std::string> names = NamesOf(count);
+    if (names_.empty()) names_ = NamesOf(count);  // a network has one number of classes
     std::vector<Prediction> predictions(sizes.size());
     for (std::size_t i = 0; i < sizes.size(); ++i) {
-      predictions[i].classes = Choose(scores.values.data() + i * count, count, names);
+      predictions[i].classes = Choose(scores.values.data() + i * count, count, names_);
     }
     return predictions;
   }
@@ -72,6 +71,7 @@ class Classifier : public Postprocess {
 
  private:
   Labels labels_;
+  std::vector<std::string> names_;  // of all classes, in the order of their ids
 };
 
 class Topk : public Classifier {
@@ -158,8 +158,7 @@ class DetectionBoxes : public Postprocess {
 
   bool is_detector() const override { return true; }
 
-  std::vector<Prediction> operator()(const std::vector<Tensor>& outputs,
-                                     const std::vector<Size>& sizes) const override {
+  std::vector<Prediction> operator()(const std::vector<Tensor>& outputs, const std::vector<Size>& sizes) override {
     const Tensor& boxes = outputs.at(0);
     if (boxes.values.size() % (sizes.size() * kColumns) != 0) {
       throw UserError("the model's first output is " + ShapeText(boxes.shape) + ": expected rows of 6 numbers for " +

@@ -30,8 +30,7 @@ class Postprocess {
 
   // One prediction per image; `sizes` are those of the images in their files. Throws UserError for numbers that are not
   // finite, and for names that are not those of the network's classes.
-  virtual std::vector<Prediction> operator()(const std::vector<Tensor>& outputs,
-                                             const std::vector<Size>& sizes) const = 0;
+  virtual std::vector<Prediction> operator()(const std::vector<Tensor>& outputs, const std::vector<Size>& sizes) = 0;
 
   // As predict_cls.py or predict_det.py prints it.
   virtual std::string Line(const Prediction& prediction, const std::string& path) const = 0;

@@ -46,6 +46,7 @@ main() {
     begin_chain results_cpp.log bash "$(tool prepare.sh)" "${RUN[config]}" "${RUN[mode]}" \
         ${RUN[project]:+--project "$ROOT"} # stage 0
     note_inputs
+    RUN[tag]='' # all steps belong to one model
     if [[ -n $(why_no_cpp) ]]; then
         skip_step infer "$(why_no_cpp)"
     elif ! find_exported_model "${VALUE[model_dir]}" "${VALUE[structure]}"; then

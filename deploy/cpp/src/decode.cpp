@@ -40,6 +40,7 @@ bool IsCut(const Bytes& data, const JpegFacts& facts) {
   cv::Mat decoded[2];
   for (const int tail : {0, 1}) {
     Bytes longer = data;
+    while (longer.back() == 0xFF) longer.pop_back();  // with the tail, it would be a marker
     longer.insert(longer.end(), 1 << 16, tail ? 0x55 : 0x99);
     longer.insert(longer.end(), {0xFF, 0xD9});
     decoded[tail] = DecodeBgr(longer, cv::IMREAD_COLOR);

@@ -53,8 +53,10 @@ def main():
         with atomic_write(args.save) as stream:
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
     if any(agreement.different < 2 for agreement in agreements):
-        raise UserError(f"{args.images}: expected two or more different images, found one, which cannot show whether the "
-                        "answers depend on the image")
+        raise UserError(
+            f"{args.images}: expected two or more different images, found one, which cannot show whether the answers "
+            "depend on the image"
+        )
     if not all(agreement.agrees for agreement in agreements):
         raise UserError(f"{args.inference_model_dir}: the program does not predict what Python predicts")
 

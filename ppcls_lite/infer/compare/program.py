@@ -1,8 +1,8 @@
 """Does another program, such as that of deploy/cpp, prepare, compute and print what Python does?
 
-The program has left a folder for each of its runs: `inputs.npy` [N, 3, H, W], what it gave to the network for all images
-that it could read, in their order; and `output_0.npy` and so on, all that came out. Beside the folder is a log with the
-same name and `.log` at its end: what it printed.
+The program has left a folder for each of its runs: `inputs.npy` [N, 3, H, W], what it gave to the network for all
+images that it could read, in their order; and `output_0.npy` and so on, all that came out. Beside the folder is a log
+with the same name and `.log` at its end: what it printed.
 """
 
 import re

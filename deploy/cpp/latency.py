@@ -34,7 +34,9 @@ def parse(argv=None):
     parser.add_argument("--program", required=True, help="the built ppcls_infer")
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
     parser.add_argument("--images", required=True, help="image, folder or list")
-    parser.add_argument("--threads", type=checks.argument(), nargs="+", default=[1, 2], help="that compute; default 1 2")
+    parser.add_argument(
+        "--threads", type=checks.argument(), nargs="+", default=[1, 2], help="that compute; default 1 2"
+    )
     parser.add_argument("--rounds", type=checks.argument(), default=5, help="default 5")
     return parser.parse_args(argv)
 

@@ -28,6 +28,10 @@ source "$TIPC/lib/prepare_serving_cpp.sh"
 source "$TIPC/lib/prepare_onnx.sh"
 # shellcheck source=test_tipc/lib/prepare_lite.sh
 source "$TIPC/lib/prepare_lite.sh"
+# shellcheck source=test_tipc/lib/cpp_config.sh
+source "$TIPC/lib/cpp_config.sh"
+# shellcheck source=test_tipc/lib/prepare_cpp.sh
+source "$TIPC/lib/prepare_cpp.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -40,7 +44,7 @@ main() {
     choose_project
     VENV=$ROOT/.venv
     find_config "${ARGUMENTS[0]}"
-    read_config "${RUN[config]}"
+    if [[ ${RUN[mode]} == cpp_infer ]]; then read_cpp_lines "${RUN[config]}"; else read_config "${RUN[config]}"; fi
     prepare_python
     case ${RUN[mode]} in
         serving_infer | serving_infer_cpp) prepare_serving ;;
@@ -53,6 +57,7 @@ main() {
         serving_infer_cpp) prepare_exported_model --dirname && prepare_cpp_server ;;
         paddle2onnx_infer) prepare_exported_model --model_dir ;;
         lite_arm_cpu_cpp) prepare_lite ;;
+        cpp_infer) prepare_cpp ;;
     esac
     prepare_data
 }

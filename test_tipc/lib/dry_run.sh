@@ -39,10 +39,9 @@ plan_only() { # from now on nothing is run, written, or looked for
     }
 
     passed_logs() { # KIND: the planned steps of that kind will pass
-        local line tag name log
+        local line
         for line in "${PLANNED[@]}"; do
-            IFS=$'\t' read -r tag name log <<<"$line"
-            [[ $tag != "${RUN[tag]}" || "$name " != "$1 "* ]] || printf '%s\n' "$log"
+            [[ $line != "${RUN[tag]}"$'\t'"$1"[$' \t']* ]] || printf '%s\n' "${line##*$'\t'}"
         done
     }
 

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "pillow_resize.h"
 #include "resize.h"
 #include "top_k.h"
 #include "transforms.h"
@@ -25,6 +26,17 @@ void Resize(int of_area, const unsigned char* bytes, int width, int height, unsi
   const ppcls::Image image = Wrap(bytes, width, height);
   const ppcls::Size size = {new_width, new_height};
   const ppcls::Image result = of_area ? ppcls::ResizeArea(image, size) : ppcls::ResizeLinear(image, size);
+  std::copy(result.bytes.begin(), result.bytes.end(), out);
+}
+
+// `filter` is Pillow's number: 0 nearest, 1 lanczos, 2 bilinear, 3 bicubic, 4 box, 5 hamming.
+void ResizeAsPillow(int filter, const unsigned char* bytes, int width, int height, unsigned char* out, int new_width,
+                    int new_height) {
+  using ppcls::PillowFilter;
+  constexpr PillowFilter kFilters[] = {PillowFilter::kNearest, PillowFilter::kLanczos, PillowFilter::kBilinear,
+                                       PillowFilter::kBicubic, PillowFilter::kBox,     PillowFilter::kHamming};
+  const ppcls::Image result =
+      ppcls::ResizeAsPillow(Wrap(bytes, width, height), {new_width, new_height}, kFilters[filter]);
   std::copy(result.bytes.begin(), result.bytes.end(), out);
 }
 

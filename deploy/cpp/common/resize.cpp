@@ -232,4 +232,20 @@ Image ResizeArea(const Image& image, Size size) {
   return AverageCovered(image, size, x, y);
 }
 
+Image ResizeNearest(const Image& image, Size size) {
+  CheckSizes(image, size);
+  const Side x(image.width, size.width);
+  const Side y(image.height, size.height);
+  const auto at = [](const Side& side, int to) {
+    return std::min(static_cast<int>(std::floor(to * side.scale)), side.from - 1);
+  };
+  Image result(size.width, size.height);
+  std::uint8_t* out = result.bytes.data();
+  for (int row = 0; row < size.height; ++row) {
+    const std::uint8_t* source = image.row(at(y, row));
+    for (int column = 0; column < size.width; ++column) out = std::copy_n(source + at(x, column) * kChannels, 3, out);
+  }
+  return result;
+}
+
 }  // namespace ppcls

@@ -16,6 +16,9 @@ Image ResizeLinear(const Image& image, Size size);
 // cv2.INTER_AREA: the mean of the pixels that each new pixel covers; interpolates where a side grows.
 Image ResizeArea(const Image& image, Size size);
 
+// cv2.INTER_NEAREST: the old pixel at the new one's upper left corner.
+Image ResizeNearest(const Image& image, Size size);
+
 }  // namespace ppcls
 
 #endif  // PPCLS_COMMON_RESIZE_H_

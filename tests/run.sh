@@ -31,7 +31,7 @@ main() {
         exit
     fi
     bash test_tipc/prepare.sh "$CONFIG" whole_train_whole_infer || exit 1
-    bash test_tipc/prepare.sh "$SERVING_CONFIG" serving_infer || exit 1
+    bash deploy/docker/install.sh python cpu || exit 1
     install_once "$TOOLS" tests/requirements.txt .venv/bin/python || exit 1
     if (($# > 0)); then
         run_pytest "$@"

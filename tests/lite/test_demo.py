@@ -61,7 +61,7 @@ def test_the_settings_are_those_of_the_model(demo):
     [
         ("resize_short: 36", "resize_short: 36\n      interpolation: bicubic", "backend cv2, bilinear, and no other"),
         ("resize_short: 36", "resize_short: 36\n      backend: pil", "backend cv2, bilinear, and no other"),
-        ("to_rgb: true", "to_rgb: true\n      backend: pil", "DecodeImage: the demo has no channel_first and no backend"),
+        ("to_rgb: true", "to_rgb: true\n      backend: pil", "DecodeImage: the demo has no channel_first and"),
         ("- CropImage:", "- CropImage:\n      size: 32\n  - CropImage:", "in this order, found"),
     ],
 )

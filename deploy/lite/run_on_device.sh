@@ -54,7 +54,7 @@ run_here() { # WAY SOURCES LIBRARY BUILD_FOLDER FILES SCORES
     make -s -C "$2" linux "${tools[@]}" LITE_LIB="$library" BUILD="$build" >&2 || stop "the demo cannot be built for $3"
     cd "$5" || exit
     LD_LIBRARY_PATH=$library/cxx/lib "${runner[@]}" ${runner[0]+-E "LD_LIBRARY_PATH=$library/cxx/lib"} \
-        "$build/clas_system" config.txt images.txt "$scores"
+        "$build/clas_system_linux" config.txt images.txt "$scores"
 }
 
 main "$@"

@@ -4,7 +4,8 @@
 
 Everything is taken from the inference.yml of the exported model. Also writes inputs.npz, what the network is given for
 each of the images: the test chain computes with it. At most 16 images are taken, at equal distances from all.
-Exit code: 0 written, 1 the model or an image cannot be used, or the demo has no such transform (one line says why).
+Exit code: 0 written, 1 the model or an image cannot be used, 77 the demo cannot prepare images as this model needs them
+(one line says why; inputs.npz is there, if the model classifies).
 """
 
 import argparse
@@ -13,10 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ppcls_lite.utils.errors import UserError, run_main
+from ppcls_lite.utils.errors import run_main
 
 MOST = 16
 LABELS = "label_list.txt"
+CANNOT_RUN_HERE = 77
 _ORDER = ("DecodeImage", "ResizeImage", "CropImage", "NormalizeImage", "ToCHWImage")  # of what the demo does
 
 
@@ -30,27 +32,36 @@ def main():
     from ppcls_lite.infer.model.config import build_processing, model_name
 
     transforms, postprocess = build_processing(args.model)
-    settings = settings_of(transforms.ops, postprocess, args.nb or f"{model_name(args.model)}.nb")
+    if not hasattr(postprocess, "topk"):
+        print(f"the demo classifies, and this model's predictions are {type(postprocess).__name__}")
+        return CANNOT_RUN_HERE
     args.output.mkdir(parents=True, exist_ok=True)
-    names = getattr(postprocess, "names", {})
-    _write(args.output / LABELS, "".join(f"{label} {names[label]}\n" for label in sorted(names)))
-    _write(args.output / "config.txt", "".join(f"{key} {value}\n" for key, value in settings.items()))
     count = write_images(args.output, args.images, transforms)
-    print(f"demo: config.txt, {LABELS} ({len(names)} names) and {count} images in {args.output}")
+    try:
+        settings = settings_of(transforms.ops, postprocess, args.nb or f"{model_name(args.model)}.nb")
+    except Unsupported as reason:
+        print(reason)
+        return CANNOT_RUN_HERE
+    _write(args.output / LABELS, "".join(f"{label} {name}\n" for label, name in sorted(postprocess.names.items())))
+    _write(args.output / "config.txt", "".join(f"{key} {value}\n" for key, value in settings.items()))
+    print(f"demo: config.txt, {LABELS} ({len(postprocess.names)} names) and {count} images in {args.output}")
+    return 0
+
+
+class Unsupported(Exception):
+    """What the demo does not have."""
 
 
 def settings_of(ops, postprocess, nb):
-    """{key: value} of config.txt; UserError for a transform that the demo does not have."""
-    if not hasattr(postprocess, "topk"):
-        raise UserError(f"the demo classifies, and this model's predictions are {type(postprocess).__name__}")
+    """{key: value} of config.txt; Unsupported for a transform that the demo does not have."""
     found = {type(op).__name__: op for op in ops}
     if list(found) != [name for name in _ORDER if name in found] or len(found) != len(ops):
-        raise UserError(
+        raise Unsupported(
             f"PreProcess.transform_ops: the demo has {', '.join(_ORDER)}, in this order, found {list(found)}"
         )
     for name in ("NormalizeImage", "ToCHWImage"):
         if name not in found:
-            raise UserError(f"PreProcess.transform_ops: the demo needs {name}, found {list(found)}")
+            raise Unsupported(f"PreProcess.transform_ops: the demo needs {name}, found {list(found)}")
     _check(found)
     decode, normalize = found.get("DecodeImage"), found["NormalizeImage"]
     return {
@@ -73,17 +84,17 @@ def settings_of(ops, postprocess, nb):
 
 
 def _check(found):
-    """UserError for an option of a transform that the demo does not have."""
+    """Unsupported for an option of a transform that the demo does not have."""
     decode, normalize = found.get("DecodeImage"), found["NormalizeImage"]
     if decode is not None and (decode.makes_chw or decode.backend != "cv2"):
-        raise UserError("DecodeImage: the demo has no channel_first and no backend but cv2")
+        raise Unsupported("DecodeImage: the demo has no channel_first and no backend but cv2")
     if "ResizeImage" in found:
         resizer = found["ResizeImage"].resizer
         if (resizer.backend, resizer.interpolation) != ("cv2", "bilinear"):
             own = f"{resizer.backend}, {resizer.interpolation}"
-            raise UserError(f"ResizeImage: the demo has backend cv2, bilinear, and no other, found {own}")
+            raise Unsupported(f"ResizeImage: the demo has backend cv2, bilinear, and no other, found {own}")
     if normalize.channel_axis != 2 or normalize.dtype.__name__ != "float32" or normalize.extra_channel:
-        raise UserError("NormalizeImage: the demo has order '', float32 and 3 channels only")
+        raise Unsupported("NormalizeImage: the demo has order '', float32 and 3 channels only")
 
 
 def _sizes(resize, crop):

@@ -28,8 +28,8 @@ convert_demo() { # the files that the demo reads on the device, and the inputs a
     elif ! has_recipe; then
         skip_step 'convert demo' "there is no inference.yml in ${RUN[model_dir]}, which says how images are prepared"
     else
-        FACTS=$(model_fact) run_step 'convert demo' "${RUN[output_dir]}/convert_demo.log" . python "$WRITE_DEMO" \
-            "${RUN[model_dir]}" --images "${LITE_IMAGES[@]}" --nb "${RUN[model]}.nb" --output "${RUN[demo_dir]}"
+        MAY_SKIP=1 FACTS=$(model_fact) run_step 'convert demo' "${RUN[output_dir]}/convert_demo.log" . \
+            python "$WRITE_DEMO" "${RUN[model_dir]}" --images "${LITE_IMAGES[@]}" --nb "${RUN[model]}.nb" --output "${RUN[demo_dir]}"
     fi
 }
 
@@ -39,7 +39,7 @@ has_recipe() { # whether the model says how its images are prepared
 
 convert_program() { # a copy that opt can read, proven equal to the model
     local -a inputs=(--images "${LITE_IMAGES[@]}")
-    ! has_demo || inputs=(--inputs "${RUN[demo_dir]}/inputs.npz")
+    ! has_inputs || inputs=(--inputs "${RUN[demo_dir]}/inputs.npz")
     FACTS=$(model_fact) lib_step 'convert program' python lite_program.py "${RUN[model_dir]}" "${inputs[@]}" \
         --output "${RUN[program_dir]}"
 }
@@ -103,8 +103,12 @@ agree_weights() { # nothing of the ARM model is run for this
 
 # ---------------------------------------------------------------------------------------------------------- the demo
 
-has_demo() { # whether the project has written its files
+has_inputs() { # whether the project has prepared the images itself
     [[ -f ${RUN[demo_dir]}/inputs.npz ]]
+}
+
+has_demo() { # whether there are the files that the demo reads
+    [[ -f ${RUN[demo_dir]}/config.txt ]]
 }
 
 agree_demo() { # the demo's own preparing of images, and its lines, on an emulated ARM processor

@@ -10,6 +10,7 @@ plan_lite() { # after plan_only
     has_recipe() { :; }
     has_outputs() { :; }
     has_demo() { [[ -f $WRITE_DEMO ]]; }
+    has_inputs() { has_demo; }
     find_device() {
         RUN[device]='' RUN[no_device]="with --dry_run, no device is looked for"
         return 1

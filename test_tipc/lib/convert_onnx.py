@@ -32,8 +32,8 @@ OLD = ("enable_dev_version", "deploy_backend", "input_shape_dict", "enable_auto_
 OLD += ("external_filename", "export_fp16_model", "save_calibration_file", "enable_optimization")
 _COMMAND = "import sys; from paddle2onnx.command import main; sys.argv[0] = 'paddle2onnx'; main()"
 _HELP = "from paddle2onnx.command import arg_parser; print(arg_parser().format_help())"
-# in this interpreter's Paddle2ONNX: the operators that it has converters for, in the programs of Paddle 2 and of Paddle 3
 _TOLD = re.compile(r"error", re.IGNORECASE)
+# where Paddle2ONNX lists the operators that it has converters for, in both formats of programs
 _KNOWN = {".pdmodel": "get_all_supported_operators", ".json": "get_all_supported_operators_pir"}
 
 
@@ -48,7 +48,9 @@ def main():
         said, status = run_command([*model_words(args), f"--save_file={made}", *known_words(args, others)])
         print(said, end="" if said.endswith("\n") else "\n")
         if status or not made.is_file() or not made.stat().st_size:
-            raise UserError(f"{args.model_dir}: Paddle2ONNX cannot convert it: {reason_of(Path(args.model_dir, args.model_filename), said, status)}")
+            raise UserError(
+                f"{args.model_dir}: Paddle2ONNX cannot convert it: {reason_of(Path(args.model_dir, args.model_filename), said, status)}"
+            )
         file = OnnxFile(made)
         os.replace(made, target)
     seconds = time.monotonic() - began
@@ -93,7 +95,8 @@ def known_words(args, others):
     """Those of the further options that the installed command has; a note for each that only another release has."""
     done = subprocess.run([sys.executable, "-c", _HELP], capture_output=True, text=True, env=environment())
     if done.returncode:
-        raise UserError(f"Paddle2ONNX cannot be imported: {(done.stderr.strip().splitlines() or ['no reason'])[-1]:.200}")
+        reason = (done.stderr.strip().splitlines() or ["no reason"])[-1]
+        raise UserError(f"Paddle2ONNX cannot be imported: {reason:.200}")
     kept = []
     for word in others:
         name = word.lstrip("-").partition("=")[0]

@@ -41,7 +41,9 @@ plan_only() { # from now on nothing is run, written, or looked for
     passed_logs() { # KIND: the planned steps of that kind will pass
         local line tag name log
         for line in "${PLANNED[@]}"; do
-            IFS=$'\t' read -r tag name log <<<"$line"
+            # not with `read`, which drops an empty tag
+            tag=${line%%$'\t'*} log=${line##*$'\t'} name=${line#*$'\t'}
+            name=${name%%$'\t'*}
             [[ $tag != "${RUN[tag]}" || "$name " != "$1 "* ]] || printf '%s\n' "$log"
         done
     }

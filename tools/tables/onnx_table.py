@@ -39,24 +39,10 @@ _DETECTORS = {
 FEW_IMAGES = 8  # for the networks that the documents do not name
 _ENGINES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 _HEADINGS = {
-    "zh": ("网络", "ONNX (MB)", "算子", "opset", "转换（秒）", "最后一位"),
-    "en": ("network", "ONNX (MB)", "operators", "opset", "conversion (s)", "last bit"),
+    "zh": ("网络", "ONNX, MB", "算子", "opset", "转换, s", "最后一位"),
+    "en": ("network", "ONNX, MB", "operators", "opset", "conversion, s", "last bit"),
 }
-_HOW = {
-    "zh": (
-        "测量环境：{paddle}、{onnx}、{engines}。列中的数字是全部 {images} 张验证图像上的最大误差（文档没有列出的网络 {few} 张；检测网络 "
-        "{det_images} 张，包括原始输出图），"
-        "与 strict 模式的 Paddle 比较；opset 是请求 10 时实际得到的版本。`最后一位`：每个像素改变最后一位时，Paddle 自身输出的变化；"
-        "加法顺序不同的引擎不可能比它更接近。允许的误差为 1e-5，敏感的网络为它的 5 倍，最多 1e-4。"
-    ),
-    "en": (
-        "Measured with {paddle}, {onnx}, {engines}. The figures are the largest difference over all {images} validation "
-        "images ({few} for networks that the documents do not name; {det_images} for detectors, raw maps included) from Paddle in strict mode; opset is what was taken "
-        "where 10 was requested. `last bit` is how far Paddle's own outputs move when the last bit of every pixel is "
-        "moved: an engine that adds in another order cannot be expected to come closer. Allowed are 1e-5, or for a "
-        "sensitive network 5 times that, and 1e-4 at most."
-    ),
-}
+_MEASURED_WITH = {"zh": "测量环境", "en": "Measured with"}
 
 
 def all_networks():
@@ -148,7 +134,9 @@ def kept(path=MEASURED):
 
 def as_markdown(measured, names, language="en"):
     """The table and what it means."""
-    columns = [(f"{engine}_batchsize_{size}", f"{title}, {size}") for engine, title in _ENGINES.items() for size in SIZES]
+    columns = [
+        (f"{engine}_batchsize_{size}", f"{title}, {size}") for engine, title in _ENGINES.items() for size in SIZES
+    ]
     *first, last = _HEADINGS[language]
     lines = [[*first, *(title for _, title in columns), last], ["---", *["---:"] * (len(columns) + 5)]]
     for name in names:
@@ -157,19 +145,9 @@ def as_markdown(measured, names, language="en"):
         cells += [_cell(row["engines"][key]) for key, _ in columns]
         lines.append([name, *cells, f"{row['last bit']:.2g}"])
     table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    return f"{table}\n{_how(measured, language)}\n"
-
-
-def _how(measured, language):
-    counts = {name in _DETECTORS: row["images"] for name, row in measured["networks"].items() if name in (*NETWORKS, *_DETECTORS)}
-    return _HOW[language].format(
-        paddle=f"Paddle {measured['paddle']}",
-        onnx=f"Paddle2ONNX {measured['paddle2onnx']}",
-        engines=", ".join(f"{title} {measured[engine].partition('-')[0]}" for engine, title in _ENGINES.items()),
-        images=counts.get(False, 0),
-        few=FEW_IMAGES,
-        det_images=counts.get(True, 0),
-    )
+    versions = [f"Paddle {measured['paddle']}", f"Paddle2ONNX {measured['paddle2onnx']}"]
+    versions += [f"{title} {measured[engine].partition('-')[0]}" for engine, title in _ENGINES.items()]
+    return f"{table}\n{_MEASURED_WITH[language]} {', '.join(versions)}.\n"
 
 
 def _cell(figure):

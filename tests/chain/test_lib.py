@@ -1,6 +1,7 @@
 """test_tipc/lib stands alone: copied elsewhere, its scripts run on the standard library.
 
-Only what compares predictions (agree.py and its package, and the observer) needs NumPy, and Paddle.
+Only what compares predictions (agree.py, agree_onnx.py and their package, and the observer) needs NumPy, and Paddle; and
+what converts and runs ONNX files needs the packages for them.
 """
 
 import ast
@@ -14,13 +15,16 @@ from tests.helpers.scripts import LIMIT, ROOT
 
 LIB = ROOT / "test_tipc/lib"
 FILES = sorted(path.relative_to(LIB).as_posix() for path in LIB.rglob("*.py"))
-MODULES = [file[:-3] for file in FILES if "/" not in file and file != "agree.py"]
+COMPARE = ("agree.py", "agree_onnx.py", "convert_onnx.py")
+MODULES = [file[:-3] for file in FILES if "/" not in file and file not in COMPARE]
 PACKAGES = {file.partition("/")[0] for file in FILES if "/" in file}
 ALLOWED = {*MODULES, *PACKAGES, "numpy"} | {*getattr(sys, "stdlib_module_names", ())}
 MORE = {
     "curves.py": {"matplotlib"},
     "agree.py": {"paddle"},
-    "agreement/": {"paddle"},
+    "agree_onnx.py": {"paddle"},
+    "convert_onnx.py": {"paddle", "paddle2onnx"},
+    "agreement/": {"paddle", "onnx", "onnxruntime", "openvino"},
     "observe/": {"paddle", "sitecustomize", "tipc_observe"},
 }
 

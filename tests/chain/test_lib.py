@@ -1,6 +1,6 @@
 """test_tipc/lib stands alone: copied elsewhere, its scripts run on the standard library.
 
-Only what compares predictions (agree.py, agree_onnx.py and their package, and the observer) needs NumPy, and Paddle; and
+Only what compares predictions (agree.py, agree_onnx.py, their package, and the observer) needs NumPy and Paddle; and
 what converts and runs ONNX files needs the packages for them.
 """
 

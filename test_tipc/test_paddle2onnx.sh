@@ -54,12 +54,12 @@ main() {
     else
         infer
         agree
-        ARTEFACTS=("${RUN[model_dir]}" "${RUN[onnx]}")
+        ARTEFACTS=("${RUN[onnx_dir]}")
     fi
     finish
 }
 
-find_onnx_model() { # sets RUN[model_dir], RUN[structure] and RUN[onnx]
+find_onnx_model() { # sets RUN[model_dir], RUN[structure], RUN[onnx_dir] and RUN[onnx]
     if [[ ${DIALECT[name]} == paddledetection && ${RUN[export_field]} != null ]]; then
         export_model || return
     fi

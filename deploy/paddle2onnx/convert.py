@@ -81,7 +81,9 @@ def compare(args, made):
     default = "lite_data_det/val" if is_detector(args.model_dir) else "lite_data/val"
     images = find_images(args.images or REPO / default)
     if args.batch_size:  # whole batches
-        images = images[: len(images) // args.batch_size * args.batch_size] or (images * args.batch_size)[: args.batch_size]
+        images = (
+            images[: len(images) // args.batch_size * args.batch_size] or (images * args.batch_size)[: args.batch_size]
+        )
     reasons = onnx_engines(made)
     for name, reason in reasons.items():
         if reason:

@@ -54,11 +54,12 @@ def image(size=224, batch=1):
     return np.random.RandomState(20221).normal(0.0, 1.0, (batch, 3, size, size)).astype("float32")
 
 
-def export_filled(name, folder, weights):
+def export_filled(name, folder, weights, images=None):
     """Export the network `name` to `folder`, its weights kept in `weights`.pdparams too.
 
-    A network without an ImageNet config of its own has that of ResNet50_vd, whose preprocessing is what nearly all were
-    trained with. Returns the config whose network with these weights it is.
+    A network without an ImageNet config of its own has that of ResNet50_vd, whose preprocessing nearly all were trained
+    with. `images(config)`, if it is given, is an array of images for `settle`. Returns the config whose network with
+    these weights it is.
     """
     import paddle
 
@@ -70,23 +71,48 @@ def export_filled(name, folder, weights):
         overrides.append(f"Arch.name={name}")
     config = load_config(CONFIGS.get(name, CONFIGS["ResNet50_vd"]), overrides)
     model = fill(build_network(config))
-    _spread_logits(model, config["Global"]["image_shape"])
+    images = images and images(config)
+    if images is not None:
+        settle(model, images)
+    _spread_logits(model, config["Global"]["image_shape"], images)
     paddle.save(model.state_dict(), f"{weights}.pdparams")
     export(config)
     return config
 
 
-def _spread_logits(model, image_shape):
-    """Scale the last layer so that the largest logit of a random image is 10, as in a trained network.
+def settle(model, images):
+    """Give every batch norm of a filled network the statistics of `images` [N, 3, H, W]; returns it.
+
+    With filled statistics, differences of some networks grow from layer to layer, until the last bit of a pixel moves a
+    probability by 1e-3, as it does in no trained network.
+    """
+    import paddle
+
+    norms = [layer for layer in model.sublayers() if isinstance(layer, paddle.nn.layer.norm._BatchNormBase)]
+    momenta = [layer._momentum for layer in norms]
+    model.train()
+    for layer in norms:
+        layer._momentum = 0.0
+    with paddle.no_grad():
+        model(paddle.to_tensor(images))
+    for layer, momentum in zip(norms, momenta):
+        layer._momentum = momentum
+    model.eval()
+    return model
+
+
+def _spread_logits(model, image_shape, images=None):
+    """Scale the last layer so that the largest logit of a random image, or of `images`, is 10, as in a trained network.
 
     Much more, and one probability is 1 and all others are 0; much less, and all are alike. Both hide differences.
     """
     import paddle
 
     model.eval()
-    image = np.random.default_rng(0).standard_normal((1, *image_shape), dtype=np.float32)
+    if images is None:
+        images = np.random.default_rng(0).standard_normal((1, *image_shape), dtype=np.float32)
     with paddle.no_grad():
-        largest = float(model(paddle.to_tensor(image)).abs().max())
+        largest = float(model(paddle.to_tensor(images)).abs().max())
         last = [layer for layer in model.sublayers() if isinstance(layer, paddle.nn.Linear)][-1]
         for parameter in filter(lambda one: one is not None, (last.weight, last.bias)):
             parameter.set_value(parameter * (10 / largest))

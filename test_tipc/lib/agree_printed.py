@@ -26,7 +26,9 @@ def main():
         raise UserError(f"{args.expected}: expected predictions, found none")
     if expected.keys() != found.keys():
         name = sorted(expected.keys() ^ found.keys())[0]
-        raise UserError(f"{name}: expected in both logs, found in {args.expected if name in expected else args.found} only")
+        raise UserError(
+            f"{name}: expected in both logs, found in {args.expected if name in expected else args.found} only"
+        )
     for name, prediction in expected.items():
         fault = difference(prediction, found[name], LIMIT, 0.0)
         if fault:

@@ -32,9 +32,19 @@ OLD = ("enable_dev_version", "deploy_backend", "input_shape_dict", "enable_auto_
 OLD += ("external_filename", "export_fp16_model", "save_calibration_file", "enable_optimization")
 _COMMAND = "import sys; from paddle2onnx.command import main; sys.argv[0] = 'paddle2onnx'; main()"
 _HELP = "from paddle2onnx.command import arg_parser; print(arg_parser().format_help())"
-# in this interpreter's Paddle2ONNX: the operators that it has converters for, in the programs of Paddle 2 and of Paddle 3
 _TOLD = re.compile(r"error", re.IGNORECASE)
+# where Paddle2ONNX lists the operators that it has converters for, in both formats of programs
 _KNOWN = {".pdmodel": "get_all_supported_operators", ".json": "get_all_supported_operators_pir"}
+# names of operators in .json whose converters Paddle2ONNX lists under the names of Paddle 2
+_RENAMED = {"add": "elementwise_add", "subtract": "elementwise_sub", "multiply": "elementwise_mul",
+            "divide": "elementwise_div", "maximum": "elementwise_max", "minimum": "elementwise_min",
+            "remainder": "elementwise_mod", "floor_divide": "elementwise_floordiv", "mean": "reduce_mean",
+            "sum": "reduce_sum", "max": "reduce_max", "min": "reduce_min", "prod": "reduce_prod", "any": "reduce_any",
+            "all": "reduce_all", "reshape": "reshape2", "transpose": "transpose2", "squeeze": "squeeze2",
+            "unsqueeze": "unsqueeze2", "flatten": "flatten_contiguous_range", "matmul": "matmul_v2", "topk": "top_k_v2",
+            "argmax": "arg_max", "argmin": "arg_min", "full": "fill_constant", "expand": "expand_v2",
+            "grid_sample": "grid_sampler", "hardswish": "hard_swish", "hardsigmoid": "hard_sigmoid",
+            "embedding": "lookup_table_v2", "shape64": "shape", "full_int_array": "fill_constant"}  # fmt: skip
 
 
 def main():
@@ -48,7 +58,8 @@ def main():
         said, status = run_command([*model_words(args), f"--save_file={made}", *known_words(args, others)])
         print(said, end="" if said.endswith("\n") else "\n")
         if status or not made.is_file() or not made.stat().st_size:
-            raise UserError(f"{args.model_dir}: Paddle2ONNX cannot convert it: {reason_of(Path(args.model_dir, args.model_filename), said, status)}")
+            reason = reason_of(Path(args.model_dir, args.model_filename), said, status)
+            raise UserError(f"{args.model_dir}: Paddle2ONNX cannot convert it: {reason}")
         file = OnnxFile(made)
         os.replace(made, target)
     seconds = time.monotonic() - began
@@ -93,7 +104,8 @@ def known_words(args, others):
     """Those of the further options that the installed command has; a note for each that only another release has."""
     done = subprocess.run([sys.executable, "-c", _HELP], capture_output=True, text=True, env=environment())
     if done.returncode:
-        raise UserError(f"Paddle2ONNX cannot be imported: {(done.stderr.strip().splitlines() or ['no reason'])[-1]:.200}")
+        reason = (done.stderr.strip().splitlines() or ["no reason"])[-1]
+        raise UserError(f"Paddle2ONNX cannot be imported: {reason:.200}")
     kept = []
     for word in others:
         name = word.lstrip("-").partition("=")[0]
@@ -122,7 +134,8 @@ def run_command(words):
 def reason_of(structure, said, status):
     """What stands in the way: operators that have no converter, or else the line of the command that says it."""
     try:
-        missing = operators_of(structure) - known_operators(structure.suffix)
+        known = known_operators(structure.suffix)
+        missing = {name for name in operators_of(structure) if name not in known and _RENAMED.get(name) not in known}
     except Exception:  # a damaged model, or a release that does not tell: its own words follow
         missing = set()
     if missing:

@@ -1,24 +1,25 @@
 #!/usr/bin/env bash
 # What the steps of test_paddle2onnx.sh need: where the ONNX file goes, the commands, and what they must leave.
 # Sourced after onnx_config.sh and exported.sh. More names of RUN:
-#   onnx             the ONNX file
+#   onnx_dir onnx    the folder of the ONNX file, with links to the exported model, and the file
 #   infer_folder     where the inference command is run
 #   script           its script, as seen from there
 
 declare -A RUN VALUE KEY DIALECT # see common_func.sh, config.sh and dialects.sh
 declare -a COMMAND WORDS INFER_OPTIONS
 
-place_onnx() { # sets RUN[onnx]: the config's file, where its own model is converted; else a file beside links to the model
-    # that was exported elsewhere, so that nothing is added to the results of another run
+place_onnx() { # sets RUN[onnx_dir] and RUN[onnx]: nothing is added to the model's own folder, which other chains read
+    RUN[onnx_dir]=${RUN[output_dir]}/model
+    RUN[onnx]=${RUN[onnx_dir]}/$(basename -- "${VALUE[save_file]}")
+    link_model
+}
+
+link_model() { # the model's files beside its ONNX file: settings and names of classes belong to it
     local path
-    RUN[onnx]=${VALUE[save_file]}
-    [[ ${RUN[model_dir]} != "${VALUE[model_dir]%/}" ]] || return 0
-    mkdir -p "${RUN[output_dir]}/model" || die "${RUN[output_dir]}/model: cannot be made"
+    mkdir -p "${RUN[onnx_dir]}" || die "${RUN[onnx_dir]}: cannot be made"
     for path in "${RUN[model_dir]}"/*; do
-        [[ ! -f $path ]] || ln -sfn "$(realpath "$path")" "${RUN[output_dir]}/model/"
+        [[ ! -f $path || $path == *.onnx ]] || ln -sfn "$(realpath "$path")" "${RUN[onnx_dir]}/"
     done
-    RUN[model_dir]=${RUN[output_dir]}/model
-    RUN[onnx]=${RUN[model_dir]}/$(basename -- "${VALUE[save_file]}")
 }
 
 find_inference() { # sets RUN[infer_folder] and RUN[script]
@@ -88,9 +89,7 @@ images_here() { # PATH: print it, or test_images where there is no such path, an
 }
 
 add_switches() { # USE_ONNX: the lines Global.…, as the official script passes them
-    local folder=${VALUE[inference_model_dir]}
-    [[ ${RUN[onnx]} == "${VALUE[save_file]}" ]] || folder=$(from_infer_folder "${RUN[model_dir]}")
-    COMMAND+=(-o "${KEY[inference_model_dir]}=$folder" -o "${KEY[use_onnx]}=$1")
+    COMMAND+=(-o "${KEY[inference_model_dir]}=$(from_infer_folder "${RUN[onnx_dir]}")" -o "${KEY[use_onnx]}=$1")
     ! is_set use_gpu || COMMAND+=(-o "${KEY[use_gpu]}=${VALUE[use_gpu]}")
 }
 

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # What --dry_run replaces of the chain of ONNX, besides what dry_run.sh does. Sourced after onnx.sh and dry_run.sh.
 
-declare -A RUN VALUE # see common_func.sh and config.sh
-
 plan_conversion() { # after plan_only: no model and no script has to be there
-    place_onnx() { RUN[onnx]=${VALUE[save_file]}; }
+    link_model() { :; }
     script_is_here() { :; }
     exported_fact() { :; }
     onnx_fact() { :; }

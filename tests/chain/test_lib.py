@@ -1,6 +1,7 @@
 """test_tipc/lib stands alone: copied elsewhere, its scripts run on the standard library.
 
-Only what compares predictions needs more: agree.py and its package, the observer, and lite_*.py need NumPy, and Paddle.
+Only what compares predictions needs more: agree.py, agree_onnx.py, their package, the observer and lite_*.py need NumPy and
+Paddle; and what converts and runs files of ONNX or Paddle Lite needs the packages for them.
 """
 
 import ast
@@ -15,20 +16,22 @@ from tests.helpers.scripts import LIMIT, ROOT
 LIB = ROOT / "test_tipc/lib"
 FILES = sorted(path.relative_to(LIB).as_posix() for path in LIB.rglob("*.py"))
 MODULES = [file[:-3] for file in FILES if "/" not in file]
-WITH_NUMPY = {"agree", *(name for name in MODULES if name.startswith("lite_"))}
+WITH_PACKAGES = {"agree", "agree_onnx", "convert_onnx", *(name for name in MODULES if name.startswith("lite_"))}
 PACKAGES = {file.partition("/")[0] for file in FILES if "/" in file}
 ALLOWED = {*MODULES, *PACKAGES, "numpy"} | {*getattr(sys, "stdlib_module_names", ())}
 MORE = {
     "curves.py": {"matplotlib"},
     "agree.py": {"paddle"},
-    "agreement/": {"paddle"},
+    "agree_onnx.py": {"paddle"},
+    "convert_onnx.py": {"paddle", "paddle2onnx"},
+    "agreement/": {"paddle", "onnx", "onnxruntime", "openvino"},
     "observe/": {"paddle", "sitecustomize", "tipc_observe"},
     "lite/": {"paddle", "PIL"},
     "lite_run.py": {"paddlelite"},
 }
 
 
-@pytest.mark.parametrize("name", sorted({*MODULES} - WITH_NUMPY))
+@pytest.mark.parametrize("name", sorted({*MODULES} - WITH_PACKAGES))
 def test_it_runs_where_nothing_is_installed(tmp_path, name):
     shutil.copytree(LIB, tmp_path / "lib", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-S", "-E", str(tmp_path / "lib" / f"{name}.py"), "--help"]

@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, create_engine, observe, onnxruntime, openvino, paddle_inference
+from ppcls_lite.infer.engines import EngineOptions, create_engine, observe, openvino, paddle_inference, to_onnx
 from ppcls_lite.infer.engines.base import ENGINES
 from ppcls_lite.infer.engines.effects import Effect, NotInEffect, listed
 from ppcls_lite.infer.engines.observe import Result, optimisations
@@ -139,12 +139,12 @@ def test_openvino_of_json_comes_by_its_package(exported_json, monkeypatch):
 
 def test_paddle2onnx_has_to_fit_the_paddle(monkeypatch):
     """Version 2 raises when it is imported beside Paddle 2."""
-    monkeypatch.setattr(onnxruntime.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(to_onnx.importlib.util, "find_spec", lambda name: name)
     for paddle, found, fits in (("2.6.2", "2.1.0", False), ("2.6.2", "1.3.1", True), ("3.1.1", "2.1.0", True)):
         monkeypatch.setattr(paddle_version, "installed", lambda paddle=paddle: paddle)
-        monkeypatch.setattr(onnxruntime, "installed", paddle_version.installed)
-        monkeypatch.setattr(onnxruntime.metadata, "version", lambda name, found=found: found)
-        reason = onnxruntime.missing_packages("openvino", "paddle2onnx")
+        monkeypatch.setattr(to_onnx, "installed", paddle_version.installed)
+        monkeypatch.setattr(to_onnx.metadata, "version", lambda name, found=found: found)
+        reason = to_onnx.missing_packages("openvino")
         expected = f"no paddle2onnx for Paddle {paddle}, found {found}: pip install paddle2onnx==1.3.1"
         assert reason == ("" if fits else expected)
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.engines import EngineOptions, available_engines, create_engine, onnxruntime
+from ppcls_lite.infer.engines import EngineOptions, available_engines, create_engine, to_onnx
 from ppcls_lite.infer.model import storage
 from ppcls_lite.infer.model.files import find_model, given_files
 from ppcls_lite.infer.model.pir import read_pir
@@ -263,9 +263,9 @@ def test_cut_and_foreign_weights_of_json_are_refused(exported_json, tmp_path):
 )
 def test_a_converter_that_ends_its_process_is_one_line(exported_json, monkeypatch, code, reason):
     """Paddle2ONNX calls `exit` for what it cannot convert."""
-    monkeypatch.setattr(onnxruntime, "_CONVERT", f"import sys; {code}")
+    monkeypatch.setattr(to_onnx, "_CONVERT", f"import sys; {code}")
     with pytest.raises(UserError, match=f"^{exported_json}: Paddle2ONNX cannot convert it: {reason}$"):
-        onnxruntime.convert_to_onnx(find_model(exported_json))
+        to_onnx.convert_to_onnx(find_model(exported_json))
 
 
 def test_json_has_its_weights_in_one_file(exported_json):

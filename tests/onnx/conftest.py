@@ -1,4 +1,4 @@
-"""An exported network, its ONNX file, and that of the detector, made once; skipped where Paddle2ONNX is not installed."""
+"""An exported network and a detector with their ONNX files, made once; skipped where Paddle2ONNX is not installed."""
 
 import shutil
 

@@ -70,7 +70,7 @@ def test_the_file_of_another_model(exported, onnx_model, tmp_path):
     folder = shutil.copytree(onnx_model[0], tmp_path / "model")
     params = folder / "inference.pdiparams"
     content = bytearray(params.read_bytes())
-    for name, (start, end, array) in zip(variables(folder / "inference.pdmodel"), read_tensors(params)):
+    for name, (_, end, array) in zip(variables(folder / "inference.pdmodel"), read_tensors(params)):
         if array.ndim == 4 and "conv" in name:
             content[end - array.nbytes : end] = (array * np.float32(0.9)).tobytes()
     params.write_bytes(content)
@@ -182,7 +182,7 @@ def test_an_operator_that_cannot_be_converted_is_named(onnx, tmp_path):
     assert sorted(path.suffix for path in (tmp_path / "model").iterdir()) == [".pdiparams", ".pdmodel"]
 
 
-# ------------------------------------------------------------------------------------------------ outputs, without a model
+# ----------------------------------------------------------------------------------------- outputs, without a model
 
 
 def outputs(expected, found, limit=1e-5):

@@ -62,6 +62,8 @@ def test_the_scripts_are_found():
     scripts = entry_scripts()
     assert set(scripts) > set(CONFIG_SCRIPTS)
     assert {Path(script).parent.as_posix() for script in scripts} == {
+        "deploy/onnx_python",
+        "deploy/paddle2onnx",
         "deploy/paddleserving",
         "deploy/python",
         "ppcls_lite",

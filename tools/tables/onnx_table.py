@@ -5,9 +5,10 @@
 
 Without --measure the table is made of docs/measured/onnx.json; with it, the networks named (all, by default) are
 measured again and kept there after each network; all take about half an hour. Each network is exported (classifiers
-with filled weights, ppcls_lite/benchmark/filled.py, since an untrained network hides differences; detectors with the
-provided ones), converted with the opset of the official configs, and compared with Paddle in strict mode on the
-validation images of lite_data, or lite_data_det, in batches of 1 and 8, by ONNX Runtime and OpenVINO.
+with filled weights and the statistics of real images, ppcls_lite/benchmark/filled.py, since an untrained network hides
+differences; detectors with the provided ones), converted with the opset of the official configs, and compared with
+Paddle in strict mode on eight validation images of lite_data, or lite_data_det, in batches of 1 and 8, by ONNX Runtime
+and OpenVINO.
 Exit code: 0, or 1 for an unknown network or a file that cannot be used.
 """
 
@@ -32,38 +33,24 @@ MEASURED = REPO / "docs/measured/onnx.json"
 LANGUAGES = ("zh", "en")
 OPSET = 10
 SIZES = (1, 8)
-LAST_BIT_IMAGES = 8
+SETTLING_IMAGES = 16  # training images whose statistics the batch norms get
 _DETECTORS = {
     f"CenterNet_{name}": name for name in ("MobileNetV3_small_x1_0", "ShuffleNetV2_x1_0", "ResNet50_vd")
 }  # those with provided weights
-FEW_IMAGES = 8  # for the networks that the documents do not name
+IMAGES = 8  # spread over the validation images of lite_data, or of lite_data_det
 _ENGINES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 _HEADINGS = {
-    "zh": ("网络", "ONNX (MB)", "算子", "opset", "转换（秒）", "最后一位"),
-    "en": ("network", "ONNX (MB)", "operators", "opset", "conversion (s)", "last bit"),
+    "zh": ("网络", "ONNX, MB", "算子", "opset", "转换, s", "最后一位"),
+    "en": ("network", "ONNX, MB", "operators", "opset", "conversion, s", "last bit"),
 }
-_HOW = {
-    "zh": (
-        "测量环境：{paddle}、{onnx}、{engines}。列中的数字是全部 {images} 张验证图像上的最大误差（文档没有列出的网络 {few} 张；检测网络 "
-        "{det_images} 张，包括原始输出图），"
-        "与 strict 模式的 Paddle 比较；opset 是请求 10 时实际得到的版本。`最后一位`：每个像素改变最后一位时，Paddle 自身输出的变化；"
-        "加法顺序不同的引擎不可能比它更接近。允许的误差为 1e-5，敏感的网络为它的 5 倍，最多 1e-4。"
-    ),
-    "en": (
-        "Measured with {paddle}, {onnx}, {engines}. The figures are the largest difference over all {images} validation "
-        "images ({few} for networks that the documents do not name; {det_images} for detectors, raw maps included) from Paddle in strict mode; opset is what was taken "
-        "where 10 was requested. `last bit` is how far Paddle's own outputs move when the last bit of every pixel is "
-        "moved: an engine that adds in another order cannot be expected to come closer. Allowed are 1e-5, or for a "
-        "sensitive network 5 times that, and 1e-4 at most."
-    ),
-}
+_MEASURED_WITH = {"zh": "测量环境", "en": "Measured with"}
 
 
 def all_networks():
-    """The names of all networks: those of the documents, the further ones of the registry, the detectors."""
+    """The names of all networks: those of the documents, the detectors, the further ones of the registry."""
     from ppcls_lite.arch import ARCH
 
-    return [*NETWORKS, *(name for name in ARCH.names() if name not in NETWORKS and name not in _DETECTORS), *_DETECTORS]
+    return [*NETWORKS, *_DETECTORS, *(name for name in ARCH.names() if name not in NETWORKS)]
 
 
 def begin_end(language):
@@ -79,15 +66,14 @@ def measure(name, folder):
 
     model, onnx = Path(folder, "model"), Path(folder, "inference.onnx")
     images, _ = list_images(REPO / ("lite_data_det/val" if name in _DETECTORS else "lite_data/val"))
-    if name not in NETWORKS and name not in _DETECTORS:
-        images = images[:: len(images) // FEW_IMAGES][:FEW_IMAGES]
+    images = images[:: len(images) // IMAGES][:IMAGES]
     export(name, model, Path(folder, "filled"))
     began = time.monotonic()
     onnx.write_bytes(convert_to_onnx(find_model(model), OPSET))
     seconds = time.monotonic() - began
     opset, operators, _ = check_onnx(onnx)
-    compared = {}
-    for agreement in compare_onnx(model, onnx, images, SIZES, _ENGINES):
+    compared, comparison = {}, OnnxComparison(model, images)
+    for agreement in compare_onnx(comparison, onnx, images, SIZES, _ENGINES):
         compared[agreement.engine] = {"largest": _digits(agreement.largest), "agrees": agreement.agrees}
     return {
         "mb": round(onnx.stat().st_size / 1e6, 1),
@@ -95,7 +81,7 @@ def measure(name, folder):
         "opset": opset,
         "seconds": round(seconds, 1),
         "images": len(images),
-        "last bit": _digits(OnnxComparison(model, images[:LAST_BIT_IMAGES]).last_bit),
+        "last bit": _digits(comparison.last_bit),
         "engines": compared,
     }
 
@@ -112,7 +98,19 @@ def export(name, folder, weights):
         ]
         export_network(load_config(REPO / "ppcls_lite/configs/detection/centernet_stamps.yaml", overrides))
     else:
-        export_filled(name, folder, weights)
+        export_filled(name, folder, weights, training_images)
+
+
+def training_images(config):
+    """Some training images of lite_data, [N, 3, H, W], prepared as the config says."""
+    from ppcls_lite.data.image_lists import list_images
+    from ppcls_lite.data.transforms import build_transforms
+    from ppcls_lite.infer.images import read_image, stack_images
+
+    paths, _ = list_images(REPO / "lite_data/train")
+    transforms = build_transforms(config["Infer"]["transforms"], "Infer.transforms")
+    chosen = paths[:: len(paths) // SETTLING_IMAGES][:SETTLING_IMAGES]
+    return stack_images([read_image(path, transforms) for path in chosen])
 
 
 def _digits(number):
@@ -148,7 +146,9 @@ def kept(path=MEASURED):
 
 def as_markdown(measured, names, language="en"):
     """The table and what it means."""
-    columns = [(f"{engine}_batchsize_{size}", f"{title}, {size}") for engine, title in _ENGINES.items() for size in SIZES]
+    columns = [
+        (f"{engine}_batchsize_{size}", f"{title}, {size}") for engine, title in _ENGINES.items() for size in SIZES
+    ]
     *first, last = _HEADINGS[language]
     lines = [[*first, *(title for _, title in columns), last], ["---", *["---:"] * (len(columns) + 5)]]
     for name in names:
@@ -157,19 +157,9 @@ def as_markdown(measured, names, language="en"):
         cells += [_cell(row["engines"][key]) for key, _ in columns]
         lines.append([name, *cells, f"{row['last bit']:.2g}"])
     table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    return f"{table}\n{_how(measured, language)}\n"
-
-
-def _how(measured, language):
-    counts = {name in _DETECTORS: row["images"] for name, row in measured["networks"].items() if name in (*NETWORKS, *_DETECTORS)}
-    return _HOW[language].format(
-        paddle=f"Paddle {measured['paddle']}",
-        onnx=f"Paddle2ONNX {measured['paddle2onnx']}",
-        engines=", ".join(f"{title} {measured[engine].partition('-')[0]}" for engine, title in _ENGINES.items()),
-        images=counts.get(False, 0),
-        few=FEW_IMAGES,
-        det_images=counts.get(True, 0),
-    )
+    versions = [f"Paddle {measured['paddle']}", f"Paddle2ONNX {measured['paddle2onnx']}"]
+    versions += [f"{title} {measured[engine].partition('-')[0]}" for engine, title in _ENGINES.items()]
+    return f"{table}\n{_MEASURED_WITH[language]} {', '.join(versions)}.\n"
 
 
 def _cell(figure):

@@ -31,12 +31,12 @@ def compare_onnx(model, onnx, images, batch_sizes=(1, 8), engines=("onnxruntime"
     """Yield an agreement for each engine and batch size, named `<engine>_batchsize_<n>`.
 
     Args:
-        model: folder of the exported model, which Paddle computes in strict mode.
+        model: folder of the exported model, which Paddle computes in strict mode, or its `OnnxComparison`.
         onnx: the ONNX file, or a folder with inference.onnx; its engines read the images as the exported model does.
         images: paths.
     The limit is 1e-5, or for a network that is more sensitive 5 times `last_bit`, up to 1e-4.
     """
-    comparison = OnnxComparison(model, images)
+    comparison = model if isinstance(model, OnnxComparison) else OnnxComparison(model, images)
     files = find_onnx(onnx)
     for size in batch_sizes:
         expected = comparison.of_paddle(size)
@@ -52,12 +52,18 @@ class OnnxComparison:
     """The exported model in the folder `model`, and what it gives for the images at the paths `images`."""
 
     def __init__(self, model, images):
-        self.files, self.images, self._moved = find_model(model), images, None
+        self.files, self.images, self._moved, self._paddle = find_model(model), images, None, {}
         self.kind = DetectionComparison(images) if is_detector(self.files) else ScoreComparison(images)
         self.transforms = build_processing(self.files)[0]
 
-    def of_paddle(self, size, wrap=None):
-        """[outputs of a batch] of Paddle in strict mode; `wrap` replaces the engine."""
+    def of_paddle(self, size):
+        """[outputs of a batch] of Paddle in strict mode."""
+        if size not in self._paddle:
+            self._paddle[size] = self._compute(size)
+        return self._paddle[size]
+
+    def _compute(self, size, wrap=None):
+        """The same, computed; `wrap` replaces the engine."""
         with self.kind.create_engine(None, self.files, replace(EngineOptions().strict(), batch_size=size)) as engine:
             return self._outputs(wrap(engine) if wrap else engine, size)
 
@@ -77,7 +83,7 @@ class OnnxComparison:
     def last_bit(self):
         """How far Paddle's own outputs move when every number of the images moves by its last bit."""
         if self._moved is None:
-            expected, found = self.of_paddle(1), self.of_paddle(1, _Moved)
+            expected, found = self.of_paddle(1), self._compute(1, _Moved)
             self._moved = self.agreement("last bit", LIMIT, expected, found, 1).largest
         return self._moved
 

@@ -11,6 +11,7 @@ from ppcls_lite.infer.engines.threads import threads_effect
 from ppcls_lite.infer.engines.to_onnx import missing_packages, onnx_content
 from ppcls_lite.utils.errors import UserError, quick_import
 
+
 @register_engine("onnxruntime")
 class ONNXRuntimeEngine(Engine):
     """ONNX Runtime's CPU kernels in FP32."""

@@ -60,10 +60,8 @@ def find_model(model):
     for structure, _ in NAMES:
         if (folder / structure).is_file() and not structure.endswith(".json"):
             return ModelFiles(folder / structure, None)
-    hint = " (Global.use_onnx=True reads it)" if (folder / ONNX).is_file() else ""
-    raise UserError(
-        f"{folder}: expected inference.pdmodel or inference.json, and inference.pdiparams, found {_contents(folder)}{hint}"
-    )
+    found = _contents(folder) + (" (Global.use_onnx=True reads it)" if (folder / ONNX).is_file() else "")
+    raise UserError(f"{folder}: expected inference.pdmodel or inference.json, and inference.pdiparams, found {found}")
 
 
 def find_onnx(model):
@@ -80,9 +78,8 @@ def find_onnx(model):
         found = "a file" if path.exists() else "nothing"
         raise UserError(f"{path}: expected a folder with {ONNX}, found {found}")
     if not (path / ONNX).is_file():
-        raise UserError(
-            f"{path}: expected {ONNX}, found {_contents(path)}; deploy/paddle2onnx/convert.py makes it of an exported model"
-        )
+        made = "deploy/paddle2onnx/convert.py makes it of an exported model"
+        raise UserError(f"{path}: expected {ONNX}, found {_contents(path)}; {made}")
     return ModelFiles(path / ONNX, None)
 
 

@@ -1,4 +1,4 @@
-"""Inputs for an exported model whose outputs are to be compared: recorded ones of real images, or seeded random ones."""
+"""Inputs for an exported model whose outputs are compared: recorded ones of real images, or seeded random ones."""
 
 import numpy as np
 

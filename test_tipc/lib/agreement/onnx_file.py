@@ -94,9 +94,7 @@ def _check_input(path, feed, own):
         if side == wanted or side == -1:
             continue
         what = "the batch is fixed" if place == 0 and wanted == -1 else "it is fixed" if wanted == -1 else "it differs"
-        raise UserError(
-            f"{path}: the input '{feed.name}' is {found}, and {expected} in the exported model: {what}"
-        )
+        raise UserError(f"{path}: the input '{feed.name}' is {found}, and {expected} in the exported model: {what}")
 
 
 def _sides(shape):

@@ -114,7 +114,9 @@ class Outputs:
         count = len(self.names)
         outputs = "1 output" if count == 1 else f"{count} outputs"
         limit = f"{self.limit:.1e}".replace(".0e", "e")
-        return f"largest difference {self.largest:.2g} (at most {limit} allowed), {self.images} images, {outputs}{boxes}"
+        return (
+            f"largest difference {self.largest:.2g} (at most {limit} allowed), {self.images} images, {outputs}{boxes}"
+        )
 
 
 def _where(reference, output, first, images):

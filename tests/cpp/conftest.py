@@ -83,9 +83,9 @@ def decoder(build_folder):
 
 
 def openvino_folder():
-    """Where OpenVINO's CMake files are: OpenVINO_DIR, or in the package of this interpreter; None without both."""
-    if os.environ.get("OpenVINO_DIR"):
-        return os.environ["OpenVINO_DIR"]
+    """Where OpenVINO's CMake files are: OPENVINO_DIR, or in the package of this interpreter; None without both."""
+    if os.environ.get("OPENVINO_DIR"):
+        return os.environ["OPENVINO_DIR"]
     found = importlib.util.find_spec("openvino")
     return found and str(Path(found.origin).parent / "cmake")
 

@@ -97,7 +97,7 @@ def test_crop(common):
 
 
 @pytest.mark.parametrize(
-    "scale, mean, std", [(1 / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), (1, [127.5] * 3, [3] * 3)]
+    ("scale", "mean", "std"), [(1 / 255, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]), (1, [127.5] * 3, [3] * 3)]
 )
 def test_normalise(common, scale, mean, std):
     image = np.arange(256 * 3, dtype=np.uint16).astype(np.uint8).reshape(16, 16, 3)

@@ -8,8 +8,6 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
-#include <optional>
-#include <utility>
 
 #include "errors.h"
 #include "jpeg.h"
@@ -39,14 +37,23 @@ Image ToRgb(const cv::Mat& bgr) {
   return image;
 }
 
+// OpenCV 4.11's verdict on a JPEG; `image` is set for what was decoded here.
+JpegResult TryJpeg(const Bytes& data, const JpegFacts& facts, bool turns, Image* image) {
+  if (facts.is_complete && turns) return JpegResult::kUnusual;
+  const JpegResult result = DecodePlainJpeg(data, image);
+  if (result == JpegResult::kUnusual) return facts.is_complete ? result : JpegResult::kRefused;
+  return result == JpegResult::kDecoded && turns ? JpegResult::kUnusual : result;
+}
+
 Image DecodeAs(const Bytes& data, const JpegFacts& facts, int flags) {
-  const bool turns = facts.has_exif && !(flags & cv::IMREAD_IGNORE_ORIENTATION);
-  if (facts.is_complete && !turns) {
-    if (std::optional<Image> image = DecodePlainJpeg(data)) return std::move(*image);
+  if (facts.is_jpeg) {
+    Image image;
+    const bool turns = facts.has_exif && !(flags & cv::IMREAD_IGNORE_ORIENTATION);
+    const JpegResult result = TryJpeg(data, facts, turns, &image);
+    if (result == JpegResult::kRefused) throw NotAnImage(data);
+    if (result == JpegResult::kDecoded) return image;
   }
-  // OpenCV 4.11 refuses a JPEG without its end; older releases return other rows in place of those that are missing
-  const bool is_cut = facts.is_jpeg && !facts.is_complete;
-  const cv::Mat bgr = is_cut ? cv::Mat() : DecodeBgr(data, flags);
+  const cv::Mat bgr = DecodeBgr(data, flags);
   if (bgr.empty() || bgr.type() != CV_8UC3) throw NotAnImage(data);
   return ToRgb(bgr);
 }

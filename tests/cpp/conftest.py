@@ -97,7 +97,7 @@ def program(build_folder):
     if where is None:
         pytest.skip("the package openvino is not installed: pip install -r requirements-engines.txt")
     build = build_folder / "build"
-    options = ["-DWITH_SANITIZERS=ON", "-DWARNINGS_AS_ERRORS=ON", "-DCMAKE_BUILD_TYPE=RelWithDebInfo"]
+    options = ["-DWITH_SANITIZERS=ON", "-DWARNINGS_AS_ERRORS=ON", "-DCMAKE_BUILD_TYPE=Debug"]
     with _alone(build_folder):
         _run("cmake", "-S", SOURCES, "-B", build, f"-DOpenVINO_DIR={where}", *options)
         _run("cmake", "--build", build, "--parallel", str(os.cpu_count()))

@@ -21,11 +21,13 @@ ppcls::Image Wrap(const unsigned char* bytes, int width, int height) {
 
 extern "C" {
 
-void Resize(int of_area, const unsigned char* bytes, int width, int height, unsigned char* out, int new_width,
+// `kind` is 0 bilinear, 1 area, 2 nearest.
+void Resize(int kind, const unsigned char* bytes, int width, int height, unsigned char* out, int new_width,
             int new_height) {
   const ppcls::Image image = Wrap(bytes, width, height);
   const ppcls::Size size = {new_width, new_height};
-  const ppcls::Image result = of_area ? ppcls::ResizeArea(image, size) : ppcls::ResizeLinear(image, size);
+  const auto resize = kind == 0 ? ppcls::ResizeLinear : kind == 1 ? ppcls::ResizeArea : ppcls::ResizeNearest;
+  const ppcls::Image result = resize(image, size);
   std::copy(result.bytes.begin(), result.bytes.end(), out);
 }
 

@@ -8,8 +8,6 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
-#include <optional>
-#include <utility>
 
 #include "errors.h"
 #include "jpeg.h"
@@ -32,23 +30,6 @@ cv::Mat DecodeBgr(const Bytes& data, int flags) {
   }
 }
 
-// OpenCV before 4.11 returns old rows where a cut JPEG has none; later ones refuse the file, unless it has all of its
-// pixels and only its end is missing. Then nothing that follows can change the pixels.
-bool IsCut(const Bytes& data, const JpegFacts& facts) {
-  if (!facts.is_jpeg || facts.is_complete) return false;
-  if (!facts.is_sequential) return true;
-  cv::Mat decoded[2];
-  for (const int tail : {0, 1}) {
-    Bytes longer = data;
-    while (longer.back() == 0xFF) longer.pop_back();  // with the tail, it would be a marker
-    longer.insert(longer.end(), 1 << 16, tail ? 0x55 : 0x99);
-    longer.insert(longer.end(), {0xFF, 0xD9});
-    decoded[tail] = DecodeBgr(longer, cv::IMREAD_COLOR);
-  }
-  return decoded[0].empty() || decoded[0].size() != decoded[1].size() ||
-         cv::norm(decoded[0], decoded[1], cv::NORM_INF) != 0;
-}
-
 Image ToRgb(const cv::Mat& bgr) {
   Image image(bgr.cols, bgr.rows);
   cv::Mat rgb(bgr.rows, bgr.cols, CV_8UC3, image.bytes.data());
@@ -56,13 +37,24 @@ Image ToRgb(const cv::Mat& bgr) {
   return image;
 }
 
+// OpenCV 4.11's verdict on a JPEG; `image` is set for what was decoded here.
+JpegResult TryJpeg(const Bytes& data, const JpegFacts& facts, bool turns, Image* image) {
+  if (facts.is_complete && turns) return JpegResult::kUnusual;
+  const JpegResult result = DecodePlainJpeg(data, image);
+  if (result == JpegResult::kUnusual) return facts.is_complete ? result : JpegResult::kRefused;
+  return result == JpegResult::kDecoded && turns ? JpegResult::kUnusual : result;
+}
+
 Image DecodeAs(const Bytes& data, const JpegFacts& facts, int flags) {
-  const bool turns = facts.has_exif && !(flags & cv::IMREAD_IGNORE_ORIENTATION);
-  if (facts.is_complete && !turns) {
-    if (std::optional<Image> image = DecodePlainJpeg(data)) return std::move(*image);
+  if (facts.is_jpeg) {
+    Image image;
+    const bool turns = facts.has_exif && !(flags & cv::IMREAD_IGNORE_ORIENTATION);
+    const JpegResult result = TryJpeg(data, facts, turns, &image);
+    if (result == JpegResult::kRefused) throw NotAnImage(data);
+    if (result == JpegResult::kDecoded) return image;
   }
   const cv::Mat bgr = DecodeBgr(data, flags);
-  if (bgr.empty() || bgr.type() != CV_8UC3 || IsCut(data, facts)) throw NotAnImage(data);
+  if (bgr.empty() || bgr.type() != CV_8UC3) throw NotAnImage(data);
   return ToRgb(bgr);
 }
 

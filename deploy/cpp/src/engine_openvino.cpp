@@ -160,8 +160,8 @@ std::unique_ptr<Engine> CreateOpenVino(const ModelFiles& model, const EngineOpti
   const std::string json = ".json";
   if (model.structure.size() > json.size() && model.structure.substr(model.structure.size() - json.size()) == json) {
     throw UserError(model.structure +
-                    ": OpenVINO does not read Paddle 3's format; export with Paddle 3.1 or older, or with "
-                    "Global.export_format=pdmodel, to get inference.pdmodel",
+                        ": OpenVINO does not read Paddle 3's format; export with Paddle 3.1 or older, or with "
+                        "Global.export_format=pdmodel, to get inference.pdmodel",
                     kNotInEffect);
   }
   return std::make_unique<OpenVinoEngine>(model, options);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kWorkspace = 1 << 30;  // bytes that TensorRT may use while it chooses kernels
 constexpr int kSmallestPart = 3;     // operators; smaller parts stay with Paddle
-constexpr int kMkldnnShapes = 10;    // input shapes that oneDNN keeps its kernels for
+constexpr int kOnednnShapes = 10;    // input shapes that oneDNN keeps its kernels for
 
 template <typename Number>
 std::vector<float> Numbers(paddle_infer::Tensor* tensor, std::size_t count) {
@@ -54,13 +54,35 @@ void ConfigureGpu(const EngineOptions& options, paddle_infer::Config* config) {
   }
 }
 
+// Paddle 2.5 and older have no such method, and oneDNN is off there unless it is switched on.
+template <typename Config>
+auto DisableMkldnn(Config* config, int) -> decltype(config->DisableMKLDNN()) {
+  config->DisableMKLDNN();
+}
+
+template <typename Config>
+void DisableMkldnn(Config*, long) {}
+
+// oneDNN's switches have had two names: MKLDNN up to Paddle 3.0, ONEDNN since. Each overload is there for a Config that
+// has the method, and the one with `int` is preferred.
+template <typename Config>
+auto SwitchOnednn(Config* config, bool on, int) -> decltype(config->EnableONEDNN()) {
+  if (!on) return config->DisableONEDNN();
+  config->EnableONEDNN();
+  config->SetOnednnCacheCapacity(kOnednnShapes);
+}
+
+template <typename Config>
+auto SwitchOnednn(Config* config, bool on, long) -> decltype(config->EnableMKLDNN()) {
+  if (!on) return DisableMkldnn(config, 0);
+  config->EnableMKLDNN();
+  config->SetMkldnnCacheCapacity(kOnednnShapes);
+}
+
 void ConfigureCpu(const EngineOptions& options, paddle_infer::Config* config) {
   config->DisableGpu();
   config->SetCpuMathLibraryNumThreads(options.cpu_num_threads);
-  if (options.enable_mkldnn) {
-    config->EnableMKLDNN();
-    config->SetMkldnnCacheCapacity(kMkldnnShapes);
-  }
+  SwitchOnednn(config, options.enable_mkldnn, 0);
 }
 
 // Paddle's errors are pages, and the line with "Error: " says what is wrong.

@@ -39,10 +39,7 @@ JpegFacts ReadJpegFacts(const std::vector<std::uint8_t>& data) {
     if (data.end() - at < 2) return facts;
     const std::ptrdiff_t length = std::max(at[0] << 8 | at[1], 2);
     if (data.end() - at < length) return facts;
-    if (IsFrame(marker) && length >= 8) {
-      facts.is_sequential = marker <= 0xC1;
-      facts.components = at[7];
-    }
+    if (IsFrame(marker) && length >= 8) facts.components = at[7];
     if (marker == kApplication1) facts.has_exif = true;
     at += length;
   }

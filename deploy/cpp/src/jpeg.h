@@ -9,9 +9,8 @@ namespace ppcls {
 
 struct JpegFacts {
   bool is_jpeg = false;
-  bool is_complete = false;    // the end-of-image marker is there
-  bool is_sequential = false;  // one scan may have all of the image
-  bool has_exif = false;       // it may say that the image is to be turned
+  bool is_complete = false;  // the end-of-image marker is there
+  bool has_exif = false;     // it may say that the image is to be turned
   int components = 0;
 };
 

@@ -3,16 +3,21 @@
 #define PPCLS_JPEG_DECODE_H_
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "image.h"
 
 namespace ppcls {
 
-// A JPEG of one or three components in RGB, as OpenCV decodes it by the same library, but not turned by its EXIF
-// orientation. Empty for anything unusual, which is left to OpenCV.
-std::optional<Image> DecodePlainJpeg(const std::vector<std::uint8_t>& data);
+enum class JpegResult {
+  kDecoded,
+  kRefused,  // damaged or cut: OpenCV 4.11 refuses it too, older releases return other rows in place of missing ones
+  kUnusual,  // left to OpenCV: four components, or none of its own tables
+};
+
+// A JPEG of one or three components in RGB, as OpenCV 4.11 decodes it by the same library, but not turned by its EXIF
+// orientation.
+JpegResult DecodePlainJpeg(const std::vector<std::uint8_t>& data, Image* image);
 
 }  // namespace ppcls
 

@@ -17,7 +17,6 @@ unset CDPATH # it makes `cd` go elsewhere
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt
-SERVING_CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt
 TOOLS=$PWD/.venv-tests
 
 # shellcheck source=tests/lanes.sh

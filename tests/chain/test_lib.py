@@ -1,7 +1,7 @@
 """test_tipc/lib stands alone: copied elsewhere, its scripts run on the standard library.
 
-Only what compares predictions needs more: agree.py, agree_onnx.py, their package, the observer and lite_*.py need NumPy and
-Paddle; and what converts and runs files of ONNX or Paddle Lite needs the packages for them.
+Only what compares predictions needs more: agree.py, agree_onnx.py, their package, the observer and lite_*.py need NumPy
+and Paddle; and what converts and runs files of ONNX or Paddle Lite needs the packages for them.
 """
 
 import ast

@@ -50,6 +50,7 @@ FOLDERS = {
         f"arch data train {_INFER} benchmark utils",
         "tools tools/data deploy test_tipc test_tipc/lib docs",
     ),
+    "deploy/docker": Folder("images that certify and serve a model: they start the chains", "", "test_tipc deploy"),
     "deploy": Folder("commands for prediction and serving", f"data {_INFER} serving benchmark utils", "docs"),
     "ppcls_lite": Folder("settings that must be made before Paddle is imported; the package's command", "quick utils"),
     "ppcls_lite/quick": Folder("the command `ppcls_lite` and the class `PaddleClas`", f"arch data {_INFER} utils"),
@@ -66,6 +67,10 @@ FOLDERS = {
 }
 # Folders that belong to another one although that one's other subfolders do not.
 PART_OF = {"tools/infer": "tools", "test_tipc/configs": "test_tipc"}
+PART_OF |= {
+    f"deploy/{name}": "deploy"
+    for name in ("configs", "cpp", "images", "lite", "models", "onnx_python", "paddle2onnx", "paddleserving", "python")
+}
 # Of infer, only what concerns the training engine knows the networks.
 ONLY_IN = {
     ("ppcls_lite/infer", "ppcls_lite/arch"): ("export.py", "named_config.py", "tasks.py"),

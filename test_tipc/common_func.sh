@@ -43,6 +43,11 @@ die() { # MESSAGE: print one line on standard error and exit
     exit 1
 }
 
+cannot_here() { # REASON: print one line and exit as what this machine cannot do
+    printf 'skipped: %s\n' "$*"
+    exit 77
+}
+
 # shellcheck source=test_tipc/lib/config.sh
 source "$TIPC/lib/config.sh"
 # shellcheck source=test_tipc/lib/addresses.sh

@@ -15,7 +15,8 @@
 # exported model is unpacked), continued after a cut, and checked; TIPC_MIRROR=ADDRESS replaces the servers of all
 # addresses. A file that you have put there yourself is taken.
 # What is complete is kept; what was interrupted is made again.
-# Exit code: 0 everything is ready, 1 something could not be set up (one line says what).
+# Exit code: 0 everything is ready, 1 something could not be set up, 77 a chain needs what this machine does not have (one
+# line says what).
 
 set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh

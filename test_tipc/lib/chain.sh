@@ -61,7 +61,7 @@ begin_chain() { # RECORD COMMAND...: open the output folder and its record, and 
     else
         continue_record "${RUN[output_dir]}/$1" "$(IFS='|' && echo "${STAGES[*]:RUN[stage]}")"
     fi
-    ! in_stage 0 || prepare "${@:2}" || exit 1
+    ! in_stage 0 || prepare "${@:2}" || exit
     ((RUN[stop_stage] > 0)) || exit 0
     find_python
     describe_environment
@@ -98,7 +98,11 @@ prepare() { # COMMAND...: as a recorded step
     begin_step prepare ''
     run_in_group 1 2 "$@"
     status=$?
-    if ((status == 0)); then end_step passed ''; else end_step failed "exit code $status"; fi
+    case $status in
+        0) end_step passed '' ;;
+        77) end_step skipped "the line above says what this machine does not have" ;;
+        *) end_step failed "exit code $status" && status=1 ;;
+    esac
     return "$status"
 }
 

@@ -11,7 +11,7 @@ prepare_onnx() { # in .venv, or looked for in the environment of TIPC_PYTHON
     find_python
     version=$("${RUN[python]}" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     [[ $version =~ ^3\.(9|10|11|12)$ ]] ||
-        die "Paddle2ONNX has wheels for Python 3.9 to 3.12, and this is Python $version; set TIPC_PYTHON to an" \
+        cannot_here "Paddle2ONNX has wheels for Python 3.9 to 3.12, and this is Python $version; set TIPC_PYTHON to an" \
             "interpreter of one of these"
     if [[ -n ${TIPC_PYTHON:-} ]]; then
         check_modules "${RUN[python]} -m pip install -r $(onnx_list)" "${ONNX_MODULES[@]}"

@@ -69,7 +69,7 @@ FOLDERS = {
 PART_OF = {"tools/infer": "tools", "test_tipc/configs": "test_tipc"}
 PART_OF |= {
     f"deploy/{name}": "deploy"
-    for name in ("configs", "cpp", "images", "lite", "models", "onnx_python", "paddle2onnx", "paddleserving", "python")
+    for name in ("configs", "cpp", "images", "lite", "onnx_python", "paddle2onnx", "paddleserving", "python")
 }
 # Of infer, only what concerns the training engine knows the networks.
 ONLY_IN = {

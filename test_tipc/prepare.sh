@@ -24,6 +24,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$TIPC/lib/packages.sh"
 # shellcheck source=test_tipc/lib/prepare_onnx.sh
 source "$TIPC/lib/prepare_onnx.sh"
+# shellcheck source=test_tipc/lib/prepare_serving_cpp.sh
+source "$TIPC/lib/prepare_serving_cpp.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -39,13 +41,14 @@ main() {
     read_config "${RUN[config]}"
     prepare_python
     case ${RUN[mode]} in
-        serving_infer) prepare_serving ;;
+        serving_infer*) prepare_serving ;;
         paddle2onnx_infer) prepare_onnx ;;
     esac
     find_python
     case ${RUN[mode]} in
         whole_infer) prepare_weights ;;
         serving_infer) prepare_served_model ;;
+        serving_infer_cpp) prepare_served_model && prepare_cpp_server ;;
         paddle2onnx_infer) prepare_converted_model ;;
     esac
     prepare_data

@@ -95,6 +95,7 @@ def export(name, folder, weights):
             f"Arch.Backbone.name={_DETECTORS[name]}",
             f"Global.pretrained_model={REPO / 'pretrain_models' / name}",
             f"Global.save_inference_dir={folder}",
+            "Infer.PostProcess.class_id_map_file=null",  # the names belong to a data set that is not needed here
         ]
         export_network(load_config(REPO / "ppcls_lite/configs/detection/centernet_stamps.yaml", overrides))
     else:

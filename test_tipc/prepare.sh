@@ -26,6 +26,8 @@ source "$TIPC/lib/packages.sh"
 source "$TIPC/lib/cpp_config.sh"
 # shellcheck source=test_tipc/lib/prepare_cpp.sh
 source "$TIPC/lib/prepare_cpp.sh"
+# shellcheck source=test_tipc/lib/prepare_serving_cpp.sh
+source "$TIPC/lib/prepare_serving_cpp.sh"
 
 ARCHIVES=(lite_data.tar test_images/lite_data.tar test_tipc/lite_data.tar)
 
@@ -40,12 +42,13 @@ main() {
     find_config "${ARGUMENTS[0]}"
     if [[ ${RUN[mode]} == cpp_infer ]]; then read_cpp_lines "${RUN[config]}"; else read_config "${RUN[config]}"; fi
     prepare_python
-    [[ ${RUN[mode]} != serving_infer ]] || prepare_serving
+    [[ ${RUN[mode]} != serving_infer* ]] || prepare_serving
     find_python
     case ${RUN[mode]} in
         whole_infer) prepare_weights ;;
         serving_infer) prepare_served_model ;;
         cpp_infer) prepare_cpp ;;
+        serving_infer_cpp) prepare_served_model && prepare_cpp_server ;;
     esac
     prepare_data
 }

@@ -6,7 +6,8 @@
 The clients wrote the files with --save. Every image is predicted one by one, with the engine and the settings of
 predict_cls.py: --inference_config, with the changes of -o. Classes, names and every score have to be the very same: a
 score is answered with all digits of its float32 number, so equal numbers are equal bits. Nothing less passes, and
-neither does another engine (--engine), nor the same answer to all images.
+neither does another engine (--engine), nor the same answer to all images. A server that computes with an engine of its
+own, such as the C++ one, has a --limit: the classes and names are the same, and no score differs by more.
 Exit code: 0 all are identical, 1 they are not or something cannot be used, 77 an engine that is requested with -o
 would not be in effect, 130 interrupted.
 """
@@ -40,15 +41,18 @@ def main():
     parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
     add_override_argument(parser, "as for predict_cls.py, such as Global.enable_mkldnn=False")
     parser.add_argument("--engine", help="of the service, as it says when it starts: it must be that of predict_cls.py")
+    parser.add_argument("--limit", type=float, default=0.0, help="largest difference of a score; default: none")
     parser.add_argument("--save", help="write the result as JSON to this file")
     args = parser.parse_args()
     for name, _ in args.answers:
         if [other for other, _ in args.answers].count(name) > 1:
             raise UserError(f"{name}=: expected a name once, found it again with another file")
+    if not 0 <= args.limit < 1:
+        raise UserError(f"--limit: expected a number from 0 to below 1, found {args.limit}")
     config = load_config(args.inference_config, args.override, DEPLOY)
     setup_logging(stream=sys.stderr)
     engine, predict = predictor(args.inference_model_dir, config, args.override)
-    agreements = compare_answers(dict(args.answers), predict)
+    agreements = compare_answers(dict(args.answers), predict, args.limit)
     for agreement in agreements:
         print(agreement)
     if any(agreement.different == 1 for agreement in agreements):

@@ -16,6 +16,13 @@ def parse_args(description, where, default, argv=None):
     """The clients' command line; `where` is the option that names the service."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(where, default=default, help=f"default: {default}")
+    add_arguments(parser)
+    parser.add_argument("--save_request", help="write the first request to this JSON file")
+    return parser.parse_args(argv)
+
+
+def add_arguments(parser):
+    """What all clients have on their command line."""
     parser.add_argument(
         "--image_dir",
         "--img-path",
@@ -26,8 +33,6 @@ def parse_args(description, where, default, argv=None):
     parser.add_argument("--batch_size", type=checks.argument(), default=1, help="images in one request")
     parser.add_argument("--timeout", type=float, default=60, help="seconds to wait for an answer")
     parser.add_argument("--save", help="write the answers to this JSON file")
-    parser.add_argument("--save_request", help="write the first request to this JSON file")
-    return parser.parse_args(argv)
 
 
 def build_request(paths):
@@ -46,24 +51,33 @@ def is_loopback(host):
 
 def run_client(args, ask):
     """Send all images through `ask(request) -> answer`, print and save each answer; UserError if any is an error."""
-    from ppcls_lite.data.dataset import list_images
+    if args.save_request:
+        _write(args.save_request, build_request(_batches(args)[0]))
+    send_batches(args, lambda paths: ask(build_request(paths)))
 
-    paths, _ = list_images(args.images)
+
+def send_batches(args, ask):
+    """As `run_client`, with `ask(paths) -> answer` for the images of a request."""
     answers, failed = [], 0
-    for start in range(0, len(paths), args.batch_size):
-        batch = [str(path) for path in paths[start : start + args.batch_size]]
-        request = build_request(batch)
-        if start == 0 and args.save_request:
-            _write(args.save_request, request)
-        answer = ask(request)
+    for batch in _batches(args):
+        answer = ask(batch)
         print(answer, flush=True)
         failed += answer["err_no"] != 0
         answers.append({"images": batch, "answer": answer})
     if args.save:
         _write(args.save, answers)
-    print(f"{len(answers)} requests, {len(paths)} images, {failed} answered with an error")
+    images = sum(len(entry["images"]) for entry in answers)
+    print(f"{len(answers)} requests, {images} images, {failed} answered with an error")
     if failed:
         raise UserError(f"{failed} of {len(answers)} requests were answered with an error")
+
+
+def _batches(args):
+    """Lists of the paths of the images, one for each request."""
+    from ppcls_lite.data.dataset import list_images
+
+    paths = [str(path) for path in list_images(args.images)[0]]
+    return [paths[start : start + args.batch_size] for start in range(0, len(paths), args.batch_size)]
 
 
 def _write(path, content):

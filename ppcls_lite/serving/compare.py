@@ -17,10 +17,12 @@ class AnswerAgreement:
     """Whether the answers of one client are the predictions of `predict_cls.py`, over all its images.
 
     Identical is: the same classes in the same order, with the same names, and every score the very number: as text,
-    a score has all digits of its float32 number. Nothing less agrees; the other counts say what is wrong.
+    a score has all digits of its float32 number. Nothing less agrees, unless there is a `limit`: of a server that
+    computes with another engine, the classes and names are the same, and no score differs by more than that.
     """
 
     client: str
+    limit: float = 0.0
     images: int = 0
     identical: int = 0
     largest: float = 0.0  # difference of a score
@@ -43,7 +45,10 @@ class AnswerAgreement:
         if key is not None:
             self._answers[key] = dict(zip(found["class_ids"], found["scores"]))
         self.identical += all(found.get(name, value) == value for name, value in expected.items())
-        self.largest = max([self.largest, *(abs(a - b) for a, b in zip(expected["scores"], found["scores"]))])
+        pairs = list(zip(expected["scores"], found["scores"]))
+        if "prob" in found:
+            pairs.append((expected["prob"], found["prob"] if type(found["prob"]) in (int, float) else float("inf")))
+        self.largest = max([self.largest, *(abs(a - b) for a, b in pairs)])
         self.topk_mismatches += any(found.get(name, expected[name]) != expected[name] for name in _CLASSES)
 
     @property
@@ -73,14 +78,15 @@ class AnswerAgreement:
     @property
     def agrees(self):
         """Whether the client's answers pass: some images, all identical, and not the same answer to all."""
-        return self.images == self.identical > 0 and not is_constant(self.share)
+        same = not self.topk_mismatches and self.largest <= self.limit if self.limit else self.images == self.identical
+        return self.images > 0 and same and not is_constant(self.share)
 
     def as_dict(self):
         return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
 
     def __str__(self):
         return (
-            f"{self.client}: largest difference {self.largest:.3g} ({allowed(0)}), "
+            f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
             f"{self.identical} of {self.images} images identical, "
             f"{self.images - self.topk_mismatches} of {self.images} with the same classes: "
             f"{verdict(self)}"
@@ -119,17 +125,18 @@ def read_answers(path):
     return pairs
 
 
-def compare_answers(files, predict):
+def compare_answers(files, predict, limit=0.0):
     """One `AnswerAgreement` for each file of answers.
 
     Args:
         files: {client: path}.
         predict: function from an image's path to Paddle Inference's unrounded result, and the key of its input.
+        limit: largest difference of a score that passes; 0: the answers must be identical.
     """
     expected = {}
     agreements = []
     for client, path in files.items():
-        agreement = AnswerAgreement(client)
+        agreement = AnswerAgreement(client, limit)
         for image, found in read_answers(path):
             if image not in expected:
                 expected[image] = predict(image)

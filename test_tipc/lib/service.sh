@@ -2,6 +2,7 @@
 # Run a server beside the steps of a chain: start it, wait until it is ready, stop it with all its processes.
 # Sourced after common_func.sh.
 
+declare -A RUN VALUE STEP # see common_func.sh, config.sh and record.sh
 declare -A SERVICE=([pid]='' [log]='' [status]='') # the server: its process group, its log, how it ended
 
 start_service() { # LOG FOLDER COMMAND...: in a process group of its own, writing to LOG; it outlives the steps
@@ -49,4 +50,34 @@ stop_service() { # end every process that the server started; sets SERVICE[statu
     wait "${SERVICE[pid]}" 2>/dev/null
     SERVICE[status]=$?
     SERVICE[pid]=''
+}
+
+from_serving_dir() { # PATH from the repository's root -> the same as the service and its clients see it
+    local folder=${VALUE[serving_dir]} part up=''
+    local -a parts
+    if [[ $1 == /* ]]; then
+        echo "$1"
+        return
+    fi
+    IFS=/ read -r -a parts <<<"$folder"
+    for part in "${parts[@]}"; do
+        [[ $part != .. && $folder != /* ]] || { echo "$ROOT/$1" && return; }
+        [[ -z $part || $part == . ]] || up+=../
+    done
+    echo "$up${1#./}"
+}
+
+# ---------------------------------------------------------------------------- the converted model, in RUN[server_dir]
+
+new_service_model() { # EXPECT of convert
+    if is_new "${RUN[server_dir]}"; then
+        STEP[facts]+=" $(service_fact)"
+        return
+    fi
+    STEP[reason]="it wrote nothing to ${RUN[server_dir]}"
+    return 1
+}
+
+service_fact() { # print what a step that uses the converted model notes
+    echo "service=$(hash_of "${RUN[server_dir]}")"
 }

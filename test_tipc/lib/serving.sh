@@ -26,16 +26,7 @@ name_serving_folders() { # [PREFIX of a model]: RUN[served_output] is the output
     RUN[client_dir]=${RUN[output_dir]}/$(basename -- "${VALUE[${1:-}serving_client]}")
 }
 
-# ---------------------------------------------------------------------------------------------- the converted model
-
-new_service_model() { # EXPECT of convert
-    if is_new "${RUN[server_dir]}"; then
-        STEP[facts]+=" $(service_fact)"
-        return
-    fi
-    STEP[reason]="it wrote nothing to ${RUN[server_dir]}"
-    return 1
-}
+# ------------------------------------------------------------------------------------------------------- the clients
 
 run_client() { # STEP CLIENT BATCH_SIZE PROTOCOL: run COMMAND; adds its answers to ASKED
     PROTOCOL=$4 FACTS=$(service_fact) EXPECT=new_answers run_step "$1" \
@@ -57,10 +48,6 @@ new_answers() { # EXPECT of a client; where the config has settings, the log end
         STEP[reason]=${said#error: }
         return 1
     fi
-}
-
-service_fact() { # print what a step that uses the converted model notes
-    echo "service=$(hash_of "${RUN[server_dir]}")"
 }
 
 # ------------------------------------------------------------------------------------------------------- the server

@@ -156,18 +156,3 @@ operators() { # FILE: print the keys directly under `op:`, a line each
 first_operator() { # FILE
     operators "$1" | head -n 1
 }
-
-from_serving_dir() { # PATH from the repository's root -> the same as the service and its clients see it
-    local folder=${VALUE[serving_dir]} part up=''
-    local -a parts
-    if [[ $1 == /* ]]; then
-        echo "$1"
-        return
-    fi
-    IFS=/ read -r -a parts <<<"$folder"
-    for part in "${parts[@]}"; do
-        [[ $part != .. && $folder != /* ]] || { echo "$ROOT/$1" && return; }
-        [[ -z $part || $part == . ]] || up+=../
-    done
-    echo "$up${1#./}"
-}

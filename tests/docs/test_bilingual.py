@@ -8,9 +8,11 @@ from tests.helpers.scripts import ROOT
 
 BETWEEN = "\n---\n"
 ALWAYS = {"README.md", "any_project.md", "configs.md", "faq.md", "run_all.md", "test_train_inference_python.md"}
+ALWAYS |= {"test_serving_infer_cpp.md"}
 PATHS = [ROOT / "test_tipc/README.md", *sorted((ROOT / "test_tipc/docs").glob("*.md"))]
 PATHS = [path for path in PATHS if path.name in ALWAYS] + sorted((ROOT / "docs/models").glob("*.md"))
-NAMES = [path.stem for path in PATHS]
+PATHS += [ROOT / "deploy" / folder / "README.md" for folder in ("docker",)]
+NAMES = [path.relative_to(ROOT).as_posix() for path in PATHS]
 TREE = re.compile(r"<!-- layout: begin -->\n```text\n(.*?)```\n<!-- layout: end -->\n", re.DOTALL)
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 

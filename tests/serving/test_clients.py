@@ -107,7 +107,7 @@ FAULTS = {
     swap_classes: "largest difference 0 .*, 4 of 5 with the same classes",
     change_name: "largest difference 0 .*, 4 of 5 with the same classes",
     change_label: "largest difference 0 .*, 4 of 5 with the same classes",
-    change_best_score: "largest difference 0 .*, 5 of 5 with the same classes",
+    change_best_score: r"largest difference [1-9.]+e-\d+ .*, 5 of 5 with the same classes",
     drop_scores: "largest difference inf .*, 4 of 5 with the same classes",
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Print what the configs of the chains say, for tools/tables/tipc_facts.py; the chain's own reader gives lines their names.
 #
-#   bash tools/tables/tipc_configs.sh test_tipc/configs/*/*.txt
+#   bash tools/tables/tipc_configs.sh test_tipc/configs/*/train_infer_python.txt test_tipc/configs/*/serving_infer_python.txt
 #
 # One line a value: CONFIG <tab> FIELD <tab> VALUE. FIELD is the chain's name of a line of a train_infer_python.txt (lists
 # for a mode are those of lite_train_lite_infer), and the line's own key in every other config.

@@ -16,6 +16,13 @@ from tools.tables.series import Series, read_series, series_of
 
 PROVEN, FAILED, CLAIMED = "proven", "failed", "claimed"
 SERVING = "serving_infer"
+# the config of each further chain, beside that of training, and the chain's mode, which its evidence is named after
+DEPLOYED = {
+    "paddle2onnx_infer_python.txt": "paddle2onnx_infer",
+    "inference_cpp.txt": "cpp_infer",
+    "lite_arm_cpu_cpp.txt": "lite_arm_cpu_cpp",
+    "serving_infer_cpp.txt": "serving_infer_cpp",
+}
 # kinds of training, by how an entry of gpu_list is written, and by the tag of a training in its run
 CPU, SINGLE, MULTIPLE, FLEET = "cpu", "single", "multiple", "fleet"
 _TAG = re.compile(r"_gpus_(?P<gpus>.+)_autocast_(?P<autocast>[^_]+)_nodes_(?P<nodes>\d+)$")
@@ -43,7 +50,8 @@ class Claim(NamedTuple):
 
 class Model(NamedTuple):
     """A model of the configs. `training`: what is (place, "normal" or "amp" or the name of a compression); `inference`:
-    what is (device, oneDNN or TensorRT, threads or None, precision, batch size); `serving`: what is (device,)."""
+    what is (device, oneDNN or TensorRT, threads or None, precision, batch size); `serving`: what is (device,);
+    `deployed`: what is (mode,) of a further chain."""
 
     name: str
     series: Series
@@ -51,6 +59,7 @@ class Model(NamedTuple):
     training: tuple
     inference: tuple
     serving: tuple
+    deployed: tuple
     runs: tuple
 
 
@@ -90,7 +99,8 @@ def figure(run, name):
 
 def _read_configs(root):
     """{path relative to `root`: {field: value}}, as the chain's own reader says."""
-    paths = sorted(path.relative_to(root).as_posix() for path in (root / "test_tipc/configs").glob("*/*.txt"))
+    paths = (path for path in (root / "test_tipc/configs").glob("*/*.txt") if path.name not in DEPLOYED)
+    paths = sorted(path.relative_to(root).as_posix() for path in paths)
     command = ["bash", str(REPO / "tools/tables/tipc_configs.sh"), *paths]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -118,8 +128,9 @@ def _model(root, name, series, configs):
             serving.update(dict.fromkeys(_services(fields)))
         else:
             raise UserError(f"{path}: no column of the table is for a config of this kind")
-    trained = [run for run in runs if run.mode != SERVING]
+    trained = [run for run in runs if run.mode not in (SERVING, *DEPLOYED.values())]
     served = [run for run in runs if run.mode == SERVING]
+    deployed = [(mode,) for file, mode in DEPLOYED.items() if Path(root, "test_tipc/configs", name, file).is_file()]
     return Model(
         name,
         series,
@@ -127,6 +138,7 @@ def _model(root, name, series, configs):
         tuple(_judge(what, trained, _trains) for what in training),
         tuple(_judge(what, trained, _infers) for what in inference),
         tuple(_judge(what, served, _serves) for what in serving),
+        tuple(_judge(what, [run for run in runs if run.mode == what[0]], _deploys) for what in deployed),
         tuple(runs),
     )
 
@@ -221,3 +233,7 @@ def _infers(run, what):
 
 def _serves(run, what):
     return any(re.match(rf"agree {what[0]}\b|agree {what[0]}_", name) for name in _passed(run))
+
+
+def _deploys(run, what):
+    return {"infer", "agree"} <= _kinds(_passed(run)) or {"client", "agree"} <= _kinds(_passed(run))

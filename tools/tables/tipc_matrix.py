@@ -51,6 +51,10 @@ WORDS = {
     "distill_train": ("蒸馏", "distillation"),
     "kl_quant": ("离线量化", "quantisation after training"),
     "serving": ("Paddle Serving: Python", "Paddle Serving: Python"),
+    "paddle2onnx_infer": ("Paddle2ONNX", "Paddle2ONNX"),
+    "cpp_infer": ("C++", "C++"),
+    "lite_arm_cpu_cpp": ("Paddle Lite（x86 孪生模型）", "Paddle Lite (x86 twin)"),  # noqa: RUF001
+    "serving_infer_cpp": ("Paddle Serving: C++", "Paddle Serving: C++"),
     "evidence": ("通过的模式（证据）", "modes that passed (evidence)"),  # noqa: RUF001
     "device": ("device", "device"),
     "batch": ("batch size", "batch size"),
@@ -103,13 +107,14 @@ def matrix(models, write):
             elif place in (MULTIPLE, FLEET) or kind == "amp":
                 more.append(claim_text(place if kind == "normal" else kind, claim, write))
         services = [claim_text(claim.what[0].upper(), claim, write) for claim in sorted(model.serving)]
-        deployment = f"{write.word('serving')}<br>{', '.join(services)}" if services else ""
+        deployment = [f"{write.word('serving')}<br>{', '.join(services)}"] if services else []
+        deployment += [claim_text(claim.what[0], claim, write) for claim in model.deployed]
         cells = [
             write.word(model.series.type),
             "<br>".join(base(model, write)),
             *map("<br>".join, (unique(more), unique(compression))),
         ]
-        lines.append([*names(model, write), *cells, deployment])
+        lines.append([*names(model, write), *cells, "<br>".join(deployment)])
     return write.table(("paper", "model", "type", "base", "more", "compression", "deployment"), lines)
 
 

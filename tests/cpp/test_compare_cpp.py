@@ -117,7 +117,7 @@ def test_a_small_difference_is_seen(predict, compare, exported, tiny_data, tmp_p
     scores = np.load(folder / "output_0.npy")
     scores[5, 1] += 2e-5
     np.save(folder / "output_0.npy", scores)
-    assert_one_line(compare(exported.model, tiny_data, folder), "train_2.png: class 1 scores")
+    assert_one_line(compare(exported.model, tiny_data, folder), "train_13.png: class 1 scores")
 
 
 def test_constant_answers_do_not_pass(predict, compare, exported, tiny_data, tmp_path):

@@ -23,6 +23,7 @@ main() {
     ((${#ARGUMENTS[@]} == 2)) || die "usage: bash test_tipc/prepare_data.sh CONFIG MODE (see --help)"
     RUN[mode]=${ARGUMENTS[1]}
     find_config "${ARGUMENTS[0]}"
+    [[ ${RUN[mode]} != cpp_infer ]] || exit 0 # its configs name no script, and some have no title
     read_config "${RUN[config]}"
     find_python
     is_for_this_script || exit 0

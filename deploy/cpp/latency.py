@@ -134,6 +134,14 @@ def python_predictor(engine_name, model_dir, threads):
     return build(engine, transforms, postprocess, batch_size=1, workers=0)
 
 
+def task_of(model_dir):
+    """`det` for a detector, or `cls`."""
+    from ppcls_lite.infer.model.boxes import DetectionBoxes
+    from ppcls_lite.infer.model.config import build_processing
+
+    return "det" if isinstance(build_processing(model_dir)[1], DetectionBoxes) else "cls"
+
+
 def time_python(predictor, paths):
     """Milliseconds per image of each part."""
     predictor.compute([predictor.read(paths[0])])  # the first run prepares the engine, and does not count
@@ -166,7 +174,7 @@ def main():
         if program.engine != "openvino":
             with quick_import():
                 import paddle  # noqa: F401 (its import takes a second, which is not to be measured)
-        config = REPO / "deploy/configs/inference_cls.yaml"
+        config = REPO / f"deploy/configs/inference_{task_of(args.inference_model_dir)}.yaml"
         print(f"engine {program.engine}, {len(paths)} images, {args.rounds} rounds, {describe_processor()}")
         for threads in args.threads:
             predictor, own, python = python_predictor(program.engine, args.inference_model_dir, threads), [], []

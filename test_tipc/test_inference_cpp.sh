@@ -14,7 +14,7 @@
 # kept with --evidence only). --project FOLDER certifies the exported model of another project, with its inference.yml.
 # --dry_run prints what would be run, and runs and writes nothing.
 # Leaves logs, results_cpp.log, summary.json and junit.xml in test_tipc/output/<model>/cpp_infer/.
-# Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
+# Exit code: 0 every step passed, 1 a step failed, 77 the model could not be run here, 130 or 143 interrupted.
 
 set -uo pipefail
 # shellcheck source=test_tipc/common_func.sh

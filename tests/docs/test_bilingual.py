@@ -14,11 +14,12 @@ PATHS = [path for path in PATHS if path.name in ALWAYS] + sorted((ROOT / "docs/m
 PATHS += [ROOT / "deploy" / folder / "README.md" for folder in ("cpp", "docker", "lite", "paddle2onnx")]
 NAMES = [path.relative_to(ROOT).as_posix() for path in PATHS]
 TREE = re.compile(r"<!-- layout: begin -->\n```text\n(.*?)```\n<!-- layout: end -->\n", re.DOTALL)
+FIGURES = re.compile(r"<!-- lite table: begin -->.*?<!-- lite table: end -->\n", re.DOTALL)  # once, for both halves
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 def halves(path):
-    chinese, *english = TREE.sub("", path.read_text(encoding="utf-8")).split(BETWEEN)
+    chinese, *english = FIGURES.sub("", TREE.sub("", path.read_text(encoding="utf-8"))).split(BETWEEN)
     assert len(english) == 1, f"{path}: expected one line --- between Chinese and English"
     return chinese, english[0]
 

@@ -86,6 +86,14 @@ def read_curves(files, is_judged):
         return None
 
 
+def copy_log(path, target):
+    """Copy a file; in logs, paths below the working folder become relative, as the commands have them elsewhere."""
+    if path.suffix == ".log":
+        target.write_bytes(path.read_bytes().replace(f"{Path.cwd()}/".encode(), b""))
+    else:
+        shutil.copyfile(path, target)
+
+
 def keep(files, target, title, is_judged):
     """Copy the files to the folder `target` and draw the curves of a training; all are complete before one appears."""
     curves = read_curves(files, is_judged)
@@ -93,7 +101,7 @@ def keep(files, target, title, is_judged):
     with tempfile.TemporaryDirectory(prefix=".evidence.", dir=target) as fresh:
         fresh = Path(fresh)
         for name, path in files.items():
-            shutil.copyfile(path, fresh / name)
+            copy_log(path, fresh / name)
         if curves and not importlib.util.find_spec("matplotlib"):
             print("evidence: without curves, since matplotlib is not installed")
         elif curves:

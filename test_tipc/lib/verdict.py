@@ -110,7 +110,8 @@ def _fault(steps):
 def _why_skipped(steps, mode):
     """Why nothing was computed with the deployed model, "" where something was, and for chains of training."""
     kind = _COMPARED.get(mode, _COMPARED_OTHERS)[0]
-    if mode not in DEPLOYMENTS or any(step.kind in (kind, "agree") and step.ran for step in steps):
+    # the Python service always has a variant for the CPU, and its settings may be skipped one by one
+    if mode not in DEPLOYMENTS or mode == SERVING or any(step.kind in (kind, "agree") and step.ran for step in steps):
         return ""
     return next((step.reason for step in steps if step.result == SKIPPED), "")
 

@@ -131,7 +131,7 @@ def test_openvino_that_is_ignored_is_refused(exported_json):
 
 def test_openvino_of_json_comes_by_its_package(exported_json, monkeypatch):
     needs_openvino_in_paddle()
-    monkeypatch.setattr(openvino, "missing_packages", lambda *names: f"no {names[0]}")
+    monkeypatch.setattr(openvino, "missing_packages", lambda *names, **_: f"no {names[0]}")
     reason = "engine openvino: Paddle ignores OpenVINO for inference.json, and for its own package there is no openvino"
     with pytest.raises(Exception, match=reason):
         create_engine("openvino", exported_json)

@@ -20,6 +20,7 @@ DEPLOY_CONFIGS = {
     "deploy/python/predict_cls.py": ROOT / "deploy/configs/inference_cls.yaml",
     "deploy/python/predict_det.py": ROOT / "deploy/configs/inference_det.yaml",
 }
+WITH_PADDLE_LITE = ("test_tipc/lib/lite_opt.py", "test_tipc/lib/lite_run.py")  # in an environment of its own
 INTERNAL = ["ppcls_lite/benchmark/worker.py"]  # started by the benchmark only, with JSON on standard input
 HEAVY = {"paddle", "matplotlib", "PIL", "scipy"}
 
@@ -47,7 +48,7 @@ def shown_words(script):
         return "python3 " + script[len("deploy/") :]
     if script == "ppcls_lite/__main__.py":  # the command that the package installs
         return "ppcls_lite"
-    return " ".join(["python", *words_of(script)])
+    return " ".join([".venv-lite/bin/python" if script in WITH_PADDLE_LITE else "python", *words_of(script)])
 
 
 def imported_by(script, *options):
@@ -62,6 +63,8 @@ def test_the_scripts_are_found():
     scripts = entry_scripts()
     assert set(scripts) > set(CONFIG_SCRIPTS)
     assert {Path(script).parent.as_posix() for script in scripts} == {
+        "deploy/cpp",
+        "deploy/lite",
         "deploy/onnx_python",
         "deploy/paddle2onnx",
         "deploy/paddleserving",

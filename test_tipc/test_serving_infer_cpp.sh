@@ -24,6 +24,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$TIPC/lib/exported.sh"
 # shellcheck source=test_tipc/lib/service.sh
 source "$TIPC/lib/service.sh"
+# shellcheck source=test_tipc/lib/prepare_serving_cpp.sh
+source "$TIPC/lib/prepare_serving_cpp.sh"
 # shellcheck source=test_tipc/lib/serving_cpp.sh
 source "$TIPC/lib/serving_cpp.sh"
 # shellcheck source=test_tipc/lib/dry_run.sh

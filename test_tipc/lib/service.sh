@@ -3,6 +3,7 @@
 # Sourced after common_func.sh.
 
 declare -A RUN VALUE STEP # see common_func.sh, config.sh and record.sh
+declare -a DEVICES=() # cpu or gpu, in the order of the config
 declare -A SERVICE=([pid]='' [log]='' [status]='') # the server: its process group, its log, how it ended
 
 start_service() { # LOG FOLDER COMMAND...: in a process group of its own, writing to LOG; it outlives the steps
@@ -80,4 +81,25 @@ new_service_model() { # EXPECT of convert
 
 service_fact() { # print what a step that uses the converted model notes
     echo "service=$(hash_of "${RUN[server_dir]}")"
+}
+
+# ------------------------------------------------------------------------------------------------------- the devices
+
+take_devices() { # [PATTERN of a GPU's number]: sets DEVICES and RUN[gpu] from the line of the devices
+    local value
+    DEVICES=() RUN[gpu]=0
+    while IFS= read -r value; do
+        value=${value//[\"\']/}
+        case $value in
+            '' | null | -1) DEVICES+=(cpu) ;;
+            *)
+                [[ $value =~ ${1:-^[0-9]+$} ]] ||
+                    die "$CONFIG_FILE:${LINE[device]}: '${KEY[device]}': expected null or the number of a GPU, found '$value'"
+                DEVICES+=(gpu)
+                RUN[gpu]=$value
+                ;;
+        esac
+    done < <(split_list "${VALUE[device]:-null}")
+    # a config that names GPUs only can be certified on a machine without one, too
+    [[ " ${DEVICES[*]} " == *' cpu '* ]] || DEVICES+=(cpu)
 }

@@ -12,7 +12,7 @@
 
 declare -A RUN DIALECT # see common_func.sh and dialects.sh
 
-declare -a DEVICES=()  # cpu or gpu, in the order of the config
+declare -a DEVICES     # see service.sh
 declare -a VARIANTS=() # the names of all variants; in the dialects of this file, the devices
 declare -a MODELS=('') # the models that the service has, by the prefix of their lines
 declare -A VARIANT=()
@@ -94,25 +94,6 @@ read_devices() { # sets VARIANTS, the number of the GPU, and the operator's name
     fi
     take_devices
     VARIANTS=("${DEVICES[@]}")
-}
-
-take_devices() { # sets DEVICES and the number of the GPU from the line of the devices
-    local value
-    DEVICES=() RUN[gpu]=0
-    while IFS= read -r value; do
-        value=${value//[\"\']/}
-        case $value in
-            '' | null | -1) DEVICES+=(cpu) ;;
-            *)
-                [[ $value =~ ^[0-9]+$ ]] ||
-                    die "$CONFIG_FILE:${LINE[device]}: '${KEY[device]}': expected null or the number of a GPU, found '$value'"
-                DEVICES+=(gpu)
-                RUN[gpu]=$value
-                ;;
-        esac
-    done < <(split_list "${VALUE[device]:-null}")
-    # a config that names GPUs only can be certified on a machine without one, too
-    [[ " ${DEVICES[*]} " == *' cpu '* ]] || DEVICES+=(cpu)
 }
 
 choose_variant() { # NAME of VARIANTS: sets VARIANT

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # The configs of C++ Serving in the dialects of PaddleClas, of PaddlePaddle/models and PaddleSeg, and of PaddleDetection,
-# and the steps of test_serving_infer_cpp.sh. Sourced after exported.sh, service.sh and dialects.sh. More names of RUN:
+# and the steps of test_serving_infer_cpp.sh. Sourced after exported.sh, service.sh and prepare_serving_cpp.sh. More names of RUN:
 #   server_dir client_dir    the converted model
 #   op port seconds          the server's operator, its port, and how long it may take to start
 #   gpu                      the number of the GPU that the config names
 
 declare -A RUN VALUE KEY LINE DIALECT # see common_func.sh, config.sh and dialects.sh
-declare -a DEVICES=()                 # cpu or gpu, in the order of the config
 
 read_cpp_config() { # read and check RUN[config]; sets RUN[model], RUN[op], RUN[gpu] and DEVICES
     local block title=serving_params field
@@ -30,7 +29,7 @@ read_cpp_config() { # read and check RUN[config]; sets RUN[model], RUN[op], RUN[
     check_model_name
     RUN[model]=${VALUE[model_name]}
     ! is_set op || RUN[op]=${VALUE[op]}
-    take_cpp_devices
+    take_devices '^[0-9]+(,[0-9]+)*$' # the server takes several
 }
 
 name_model_lines() { # BLOCK: PaddleClas's lines, or those of models and PaddleSeg, which have one for each server option
@@ -63,27 +62,7 @@ name_detection_lines() { # BLOCK: PaddleDetection exports the model for the serv
             "chain cannot compare it; --dry_run prints the plan"
 }
 
-take_cpp_devices() {
-    local value
-    DEVICES=() RUN[gpu]=0
-    while IFS= read -r value; do
-        value=${value//[\"\']/}
-        case $value in
-            '' | null | -1) DEVICES+=(cpu) ;;
-            *)
-                [[ $value =~ ^[0-9]+(,[0-9]+)*$ ]] ||
-                    die "$CONFIG_FILE:${LINE[device]}: '${KEY[device]}': expected null or the number of a GPU, found '$value'"
-                DEVICES+=(gpu)
-                RUN[gpu]=$value
-                ;;
-        esac
-    done < <(split_list "${VALUE[device]:-null}")
-    [[ " ${DEVICES[*]} " == *' cpu '* ]] || DEVICES+=(cpu) # without a GPU, a config of GPUs only can be certified, too
-}
-
 # ------------------------------------------------------------------------------------------------------- the server
-
-SERVER_FOLDER=.serving-cpp/serving-cpu-avx-mkl-0.9.0 # where prepare.sh puts the program
 
 find_server_program() { # exports SERVING_BIN, as Paddle Serving calls it; fails, and sets REPLY to the reason, without one
     if [[ -z ${SERVING_BIN:-} && -x $SERVER_FOLDER/serving ]]; then

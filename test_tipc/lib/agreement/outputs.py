@@ -4,6 +4,7 @@ import numpy as np
 
 from agreement import limits
 from agreement.boxes import Pairs, is_boxes, split
+from agreement.dead import constant_words
 from agreement.limits import Spread
 
 _FEW = 1000  # an integer output with fewer elements has to be equal
@@ -94,18 +95,7 @@ class Outputs:
             return self.faults[0]
         if not self._used:
             return "no output had anything to compare"
-        return self._constant
-
-    @property
-    def _constant(self):
-        judged = [spread for spread in self._spreads.values() if spread.share is not None]
-        if not judged or not all(spread.is_constant for spread in judged):
-            return ""
-        most = max(judged, key=lambda spread: spread.largest)
-        return (
-            f"the outputs of {most.different} different images differ by at most {most.largest:.1g}: "
-            "they do not depend on the image"
-        )
+        return constant_words(self._spreads.values())
 
     @property
     def words(self):

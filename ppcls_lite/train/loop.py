@@ -1,6 +1,5 @@
 """Training, evaluation and their entry points, from a config alone."""
 
-from contextlib import nullcontext
 from pathlib import Path
 
 import paddle
@@ -15,6 +14,7 @@ from ppcls_lite.train.history import History, now
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
+from ppcls_lite.train.precision import Precision
 from ppcls_lite.train.progress import Judged, Progress
 from ppcls_lite.train.scalars import FOLDER as VDL_FOLDER
 from ppcls_lite.train.scalars import Scalars
@@ -212,38 +212,6 @@ def check_image_shape(options):
     """UserError unless `Global.image_shape` is [3, height, width]; only an export needs it to be there."""
     if options.get("image_shape") is not None:
         checks.image_shape("Global.image_shape", options["image_shape"])
-
-
-class Precision:
-    """Automatic mixed precision where a GPU can use it; plain FP32 otherwise."""
-
-    def __init__(self, section, device):
-        required = section.get("use_amp", False)
-        self.active = required and device.startswith("gpu")
-        if required and not self.active:
-            logger.info("AMP.use_amp is set, but mixed precision needs a GPU: training in FP32")
-        self.level = section.get("level", "O1")
-        if self.active:
-            self.scaler = paddle.amp.GradScaler(
-                init_loss_scaling=section.get("scale_loss", 1.0),
-                use_dynamic_loss_scaling=section.get("use_dynamic_loss_scaling", False),
-            )
-
-    def autocast(self):
-        return paddle.amp.auto_cast(level=self.level) if self.active else nullcontext()
-
-    def step(self, loss, optimizer):
-        """Backward pass and update."""
-        # the first update names the moments; without the guard a second training in this process would give them
-        # other names, and its checkpoints and those of the first would not fit each other
-        with paddle.utils.unique_name.guard():
-            if self.active:
-                scaled = self.scaler.scale(loss)
-                scaled.backward()
-                self.scaler.minimize(optimizer, scaled)
-            else:
-                loss.backward()
-                optimizer.step()
 
 
 def evaluate(config, overrides=()):

@@ -17,11 +17,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.utils.config import load_config, parse_args
 from ppcls_lite.utils.errors import quick_import, run_main
+from ppcls_lite.utils.machine import use_cores
 
 
 def main():
     args = parse_args(__doc__)
     config = load_config(args.config, args.override)
+    use_cores()
     with quick_import():  # of Paddle, which a wrong config need not wait for
         from ppcls_lite.train.loop import train
 

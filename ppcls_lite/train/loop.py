@@ -94,6 +94,8 @@ class Trainer:
         if checkpoint:
             load_checkpoint(checkpoint, self.model, self.optimizer)
             logger.info(f"resumed from {checkpoint} after epoch {self.done}")
+            if states.get("processor", describe_processor()) != describe_processor():
+                logger.info(f"it was begun on {states['processor']}: the last bits of the weights may differ")
 
     def _build_loaders(self):
         class_num = class_count(self.config)
@@ -203,7 +205,13 @@ class Trainer:
             names.append("best_model")
         if epoch % self.save_interval == 0:
             names.append(f"epoch_{epoch}")
-        states = {"epoch": epoch, "seed": self.seed, "best": self.best, "optimizer": self.optimizer_name}
+        states = {
+            "epoch": epoch,
+            "seed": self.seed,
+            "best": self.best,
+            "optimizer": self.optimizer_name,
+            "processor": describe_processor(),
+        }
         for name in names:
             save_checkpoint(output_dir, name, self.model, self.optimizer, states)
 

@@ -161,6 +161,35 @@ def test_the_evidence_of_one_thing_is_not_that_of_another(project):
     assert "✓ [FPGM](test_log/ShuffleNetV2_x1_0/pruned)" in compression
 
 
+def test_a_further_config_of_the_folder_has_its_own_evidence(project):
+    text = (project.configs / "train_infer_python.txt").read_text()
+    text = text.replace(f"model_name:{project.name}", f"model_name:{project.name}_fleet")
+    fleet = text.replace("gpu_list:0|-1", "gpu_list:-1,-1|ip1,ip2;-1,-1")
+    assert fleet.count("-1,-1") == 2
+    (project.configs / "train_fleet_infer_python.txt").write_text(fleet)
+    project.keep(steps_of())
+    assert project.row()[:2] == [
+        "✓ [CPU](test_log/ShuffleNetV2_x1_0)<br>○ GPU",
+        "○ CPU processes<br>○ several machines, CPU",
+    ]
+    kept = project.keep(steps_of(tag="norm_train_gpus_-1,-1_autocast_null_nodes_1"), model=f"{project.name}_fleet")
+    folder = project.root / "test_log" / f"{project.name}_fleet"
+    folder.mkdir()
+    kept.rename(folder / kept.name)
+    project.keep(steps_of())
+    assert project.row()[:2] == [
+        "✓ [CPU](test_log/ShuffleNetV2_x1_0)<br>○ GPU",
+        "✓ [CPU processes](test_log/ShuffleNetV2_x1_0_fleet)<br>○ several machines, CPU",
+    ]
+
+
+@pytest.mark.parametrize(("step", "mark"), [("quantise", "✓ [quant"), ("export", "○ quant")])
+def test_a_quantisation_after_training_is_shown_where_it_ran(project, step, mark):
+    project.change_config("kl_quant:null", "kl_quant:deploy/slim/quant_post_static.py")
+    project.keep([("provided", name, "passed") for name in (step, "infer cpu", "agree")], mode="whole_infer")
+    assert project.row()[2].startswith(mark)
+
+
 def test_a_service_is_shown_for_the_device_that_answered(project):
     steps = [("cpu", "server cpu", "passed"), ("cpu", "agree cpu", "passed"), ("gpu", "server gpu", "skipped")]
     project.keep(steps, "serving", mode="serving_infer")

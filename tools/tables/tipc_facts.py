@@ -15,6 +15,7 @@ from ppcls_lite.utils.files import REPO
 from tools.tables.series import Series, read_series, series_of
 
 PROVEN, FAILED, CLAIMED = "proven", "failed", "claimed"
+_WORST_FIRST = (CLAIMED, FAILED, PROVEN)
 SERVING = "serving_infer"
 # the config of each further chain, beside that of training, and the chain's mode, which its evidence is named after
 DEPLOYED = {
@@ -24,7 +25,8 @@ DEPLOYED = {
     "serving_infer_cpp.txt": "serving_infer_cpp",
 }
 # kinds of training, by how an entry of gpu_list is written, and by the tag of a training in its run
-CPU, SINGLE, MULTIPLE, FLEET = "cpu", "single", "multiple", "fleet"
+CPU, PROCESSES, MACHINES = "cpu", "processes", "machines"
+SINGLE, MULTIPLE, FLEET = "single", "multiple", "fleet"
 _TAG = re.compile(r"_gpus_(?P<gpus>.+)_autocast_(?P<autocast>[^_]+)_nodes_(?P<nodes>\d+)$")
 _INFER = re.compile(r"infer (cpu|gpu) use(?:mkldnn|trt)_(.+?)(?:_threads_(.+))?_precision_(.+)_batchsize_(.+)")
 _FULL = ("null", "False", "fp32", "paddle")
@@ -49,8 +51,9 @@ class Claim(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A model of the configs. `training`: what is (place, "normal" or "amp" or the name of a compression); `inference`:
-    what is (device, oneDNN or TensorRT, threads or None, precision, batch size); `serving`: what is (device,);
+    """A model: the configs of a folder, and the runs kept of the names that these give it.
+
+    `training`: what is (place, "normal" or "amp" or the name of a compression); `inference`: what is (device, oneDNN or TensorRT, threads or None, precision, batch size); `serving`: what is (device,);
     `deployed`: what is (mode,) of a further chain."""
 
     name: str
@@ -65,11 +68,11 @@ class Model(NamedTuple):
 
 def read_models(root=REPO):
     """The `Model`s of all configs, in the order of the series. Raises UserError for what cannot be read."""
-    configs = {}
+    folders = {}
     for path, fields in _read_configs(root).items():
-        configs.setdefault(fields["model_name"], {})[path] = fields
+        folders.setdefault(Path(path).parent.name, {})[path] = fields
     all_series = read_series()
-    models = [_model(root, name, series_of(name, all_series), found) for name, found in configs.items()]
+    models = [_model(root, name, all_series, found) for name, found in folders.items()]
     return sorted(models, key=lambda model: (model.series.number, model.name))
 
 
@@ -117,30 +120,38 @@ def _read_configs(root):
     return configs
 
 
-def _model(root, name, series, configs):
-    runs = read_runs(Path(root, "test_log", name))
+def _model(root, name, all_series, configs):
+    names = dict.fromkeys(fields["model_name"] for fields in configs.values())
+    (series, *_) = [series_of(model, all_series) for model in names]  # a name that none has is an error
+    runs = {model: read_runs(Path(root, "test_log", model)) for model in names}
     training, inference, serving = {}, {}, {}
     for path, fields in configs.items():
+        of_model = runs[fields["model_name"]]
+        trained = [run for run in of_model if run.mode not in (SERVING, *DEPLOYED.values())]
         if "trainer" in fields:
-            training.update(dict.fromkeys(_trainings(fields)))
-            inference.update(dict.fromkeys(_inferences(fields)))
+            _judge_all(training, _trainings(fields), trained, _trains)
+            _judge_all(inference, _inferences(fields), trained, _infers)
         elif "serving_dir" in fields:
-            serving.update(dict.fromkeys(_services(fields)))
+            _judge_all(serving, _services(fields), [run for run in of_model if run.mode == SERVING], _serves)
         else:
             raise UserError(f"{path}: no column of the table is for a config of this kind")
-    trained = [run for run in runs if run.mode not in (SERVING, *DEPLOYED.values())]
-    served = [run for run in runs if run.mode == SERVING]
-    deployed = [(mode,) for file, mode in DEPLOYED.items() if Path(root, "test_tipc/configs", name, file).is_file()]
-    return Model(
-        name,
-        series,
-        tuple(configs),
-        tuple(_judge(what, trained, _trains) for what in training),
-        tuple(_judge(what, trained, _infers) for what in inference),
-        tuple(_judge(what, served, _serves) for what in serving),
-        tuple(_judge(what, [run for run in runs if run.mode == what[0]], _deploys) for what in deployed),
-        tuple(runs),
-    )
+    every_run = [run for found in runs.values() for run in found]
+    deployed = {}
+    for file, mode in DEPLOYED.items():
+        if Path(root, "test_tipc/configs", name, file).is_file():
+            _judge_all(deployed, [(mode,)], [run for run in every_run if run.mode == mode], _deploys)
+    claims = (tuple(found.values()) for found in (training, inference, serving, deployed))
+    return Model(name, series, tuple(configs), *claims, tuple(every_run))
+
+
+def _judge_all(claims, whats, runs, shows):
+    """Add a `Claim` for each of `whats`; of two configs that ask for the same, what is proven counts."""
+    for what in whats:
+        claim, before = _judge(what, runs, shows), claims.get(what)
+        if before is None or _WORST_FIRST.index(claim.state) > _WORST_FIRST.index(before.state):
+            claims[what] = claim
+        elif claim.state == before.state:
+            claims[what] = claim._replace(folders=tuple(dict.fromkeys((*before.folders, *claim.folders))))
 
 
 def _judge(what, runs, shows):
@@ -171,9 +182,9 @@ def _trainings(fields):
 
 
 def _place(gpus, nodes):
-    if nodes > 1:
-        return FLEET
-    return CPU if gpus == "-1" else MULTIPLE if "," in gpus else SINGLE
+    if gpus.startswith("-1"):  # processes on CPUs
+        return MACHINES if nodes > 1 else PROCESSES if "," in gpus else CPU
+    return FLEET if nodes > 1 else MULTIPLE if "," in gpus else SINGLE
 
 
 def _inferences(fields):
@@ -207,6 +218,8 @@ def _passed(run, tag=None):
 
 def _trains(run, what):
     place, kind = what
+    if kind == "kl_quant":
+        return {"quantise", "agree"} <= _kinds(_passed(run))
     for tag in dict.fromkeys(step["tag"] for step in run.steps):
         found = _TAG.search(tag)
         if found and _place(found["gpus"], int(found["nodes"])) == place:

@@ -21,7 +21,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ppcls_lite.utils.errors import run_main
 from ppcls_lite.utils.files import REPO
 from tools.tables.bilingual import Writer, find_blocks, unique, update_blocks
-from tools.tables.tipc_facts import CLAIMED, CPU, FAILED, FLEET, MULTIPLE, PROVEN, SINGLE, figure, read_models
+from tools.tables.tipc_facts import (
+    CLAIMED,
+    CPU,
+    FAILED,
+    FLEET,
+    MACHINES,
+    MULTIPLE,
+    PROCESSES,
+    PROVEN,
+    SINGLE,
+    figure,
+    read_models,
+)
 
 KIND = "tipc"
 MARKS = {PROVEN: "✓", FAILED: "✗", CLAIMED: "○"}
@@ -41,6 +53,8 @@ WORDS = {
     "compression": ("模型压缩", "compression"),
     "deployment": ("其他预测部署", "other deployment"),
     CPU: ("CPU", "CPU"),
+    PROCESSES: ("CPU 多进程", "CPU processes"),
+    MACHINES: ("多机 CPU", "several machines, CPU"),
     SINGLE: ("单机单卡", "one GPU"),
     MULTIPLE: ("单机多卡", "several GPUs"),
     FLEET: ("多机多卡", "several machines"),
@@ -104,7 +118,7 @@ def matrix(models, write):
             place, kind = claim.what
             if kind not in ("normal", "amp"):
                 compression.append(claim_text(kind, claim, write))
-            elif place in (MULTIPLE, FLEET) or kind == "amp":
+            elif place not in (CPU, SINGLE) or kind == "amp":
                 more.append(claim_text(place if kind == "normal" else kind, claim, write))
         services = [claim_text(claim.what[0].upper(), claim, write) for claim in sorted(model.serving)]
         deployment = [f"{write.word('serving')}<br>{', '.join(services)}"] if services else []
@@ -136,10 +150,10 @@ def training(models, write):
     """What was trained where, and the modes that passed."""
     lines = []
     for model in models:
-        cells = []
-        for place in (CPU, SINGLE, MULTIPLE, FLEET):
-            found = [claim for claim in model.training if claim.what[0] == place and claim.what[1] in ("normal", "amp")]
-            cells.append("<br>".join(claim_text(claim.what[1], claim, write) for claim in found))
+        plain, cells = [claim for claim in model.training if claim.what[1] in ("normal", "amp")], []
+        for places in ((CPU, PROCESSES, MACHINES), (SINGLE,), (MULTIPLE,), (FLEET,)):
+            found = [claim for claim in plain if claim.what[0] in places]
+            cells.append("<br>".join(claim_text(of_training(claim), claim, write) for claim in found))
         compressed = (claim for claim in model.training if claim.what[1] not in ("normal", "amp"))
         cells.append("<br>".join(unique(claim_text(claim.what[1], claim, write) for claim in compressed)))
         proven = {folder for claim in model.training for folder in claim.folders if claim.state == PROVEN}
@@ -147,6 +161,12 @@ def training(models, write):
         cells.append("<br>".join(write.link(mode, modes[mode]) for mode in sorted(modes)))
         lines.append([*names(model, write), *cells])
     return write.table(("paper", "model", CPU, SINGLE, MULTIPLE, FLEET, "compression", "evidence"), lines)
+
+
+def of_training(claim):
+    """The word for a training: its kind, or, for normal ones of CPUs, where it ran."""
+    place, kind = claim.what
+    return place if kind == "normal" and place in (PROCESSES, MACHINES) else kind
 
 
 def inference(models, write):

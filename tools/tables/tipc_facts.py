@@ -53,8 +53,10 @@ class Claim(NamedTuple):
 class Model(NamedTuple):
     """A model: the configs of a folder, and the runs kept of the names that these give it.
 
-    `training`: what is (place, "normal" or "amp" or the name of a compression); `inference`: what is (device, oneDNN or TensorRT, threads or None, precision, batch size); `serving`: what is (device,);
-    `deployed`: what is (mode,) of a further chain."""
+    `training`: what is (place, "normal" or "amp" or the name of a compression); `inference`: what is (device, oneDNN or
+    TensorRT, threads or None, precision, batch size); `serving`: what is (device,); `deployed`: what is (mode,) of a
+    further chain.
+    """
 
     name: str
     series: Series

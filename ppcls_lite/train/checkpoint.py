@@ -120,21 +120,35 @@ def load_checkpoint(prefix, model, optimizer, ema=None):
 
 
 def _tensors(moments):
-    """An optimizer's state with tensors for arrays; the FP32 copies of FP16 weights are a dict inside it."""
+    """An optimizer's state with tensors for arrays.
+
+    With float16 weights (O2) there is a dict of their float32 copies in it, and Paddle writes all tensors as pairs
+    (name, array); the moments are found by the names of the copies.
+    """
     if isinstance(moments, dict):
         return {key: _tensors(value) for key, value in moments.items()}
-    return paddle.to_tensor(moments) if isinstance(moments, np.ndarray) else moments
+    tensor = _array(moments)
+    if isinstance(tensor, np.ndarray):
+        tensor = paddle.to_tensor(tensor)
+        if isinstance(moments, tuple):
+            tensor.name = moments[0]
+    return tensor
+
+
+def _array(value):
+    return value[1] if isinstance(value, tuple) and len(value) == 2 else value
 
 
 def _check_moments(moments, model, prefix, has_none):
     shapes = {parameter.name: list(parameter.shape) for parameter in model.parameters() if not parameter.stop_gradient}
     if not isinstance(moments, dict):
         raise UserError(f"{prefix}.pdopt: expected an optimizer's state, found {type(moments).__name__}")
-    masters = moments.get("master_weights", {})  # FP32 copies of FP16 weights
-    for entries in (moments, masters) if isinstance(masters, dict) else (moments,):
-        check_finite({key: value for key, value in entries.items() if isinstance(value, np.ndarray)}, f"{prefix}.pdopt")
+    copies = moments.get("master_weights")
+    for entries in (moments, copies if isinstance(copies, dict) else {}):
+        arrays = {key: _array(value) for key, value in entries.items()}
+        check_finite({key: value for key, value in arrays.items() if isinstance(value, np.ndarray)}, f"{prefix}.pdopt")
     found = set()
-    for key, value in moments.items():
+    for key, value in ((key, _array(value)) for key, value in moments.items()):
         name = re.sub(r"_[a-z]\w*_\d+$", "", str(key))  # conv2d_0.w_0_velocity_0 is the velocity of conv2d_0.w_0
         if name in shapes:
             found.add(name)

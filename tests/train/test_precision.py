@@ -11,6 +11,7 @@ import numpy as np
 import paddle
 import pytest
 from paddle.amp import grad_scaler
+from paddle.base.layer_helper import LayerHelper
 
 from ppcls_lite.train import loop, precision
 from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
@@ -225,36 +226,54 @@ def test_a_resumed_run_goes_on_with_the_scale(small, tmp_path, scaled, monkeypat
 # ---- O2
 
 
-def _o2_training():
-    """A network with float16 weights, and its optimizer with float32 copies of them, as `decorate` makes them."""
+def _o2_training(dtype="float16"):
+    """A network with float16 weights, and its optimizer with float32 copies of them, as `decorate` makes them.
+
+    With "float32", the two as they are before that.
+    """
     paddle.seed(1)
     with paddle.utils.unique_name.guard():
         model = paddle.nn.Sequential(paddle.nn.Conv2D(3, 4, 3), paddle.nn.Linear(4, 2))
-        model.to(dtype="float16")
         optimizer = build_optimizer({"name": "Momentum"}, model.parameters())
-        optimizer._create_accumulators(paddle.static.default_main_program().global_block(), model.parameters())
+    model.to(dtype=dtype)
+    if dtype == "float16":
+        _first_update(model, optimizer)
     return model, optimizer
 
 
-def test_float32_copies_go_through_a_checkpoint(tmp_path):
+def _first_update(model, optimizer):
+    """What the first update makes: the copies, or those of a checkpoint, and their moments."""
+    optimizer.helper = LayerHelper("Momentum")
+    with paddle.utils.unique_name.guard():
+        optimizer._create_accumulators(paddle.static.default_main_program().global_block(), model.parameters())
+
+
+def _bytes(optimizer):
+    """{name: bytes} of everything in an optimizer's state."""
+    state = optimizer.state_dict()
+    return {name: value.numpy().tobytes() for name, value in [*state.pop("master_weights").items(), *state.items()]}
+
+
+def test_float32_copies_and_their_moments_go_through_a_checkpoint(tmp_path):
     model, optimizer = _o2_training()
-    masters = optimizer._master_weights
-    assert len(masters) == 4
-    for master in masters.values():
+    for number, master in enumerate(optimizer._master_weights.values()):
         master.set_value(master + np.float32(2**-20))  # less than float16 can hold
-    expected = {name: master.numpy() for name, master in masters.items()}
+        optimizer._accumulators["velocity"][master.name].set_value(np.full(master.shape, number + 0.5, np.float32))
+    expected = _bytes(optimizer)
+    assert len(expected) == 8
     save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 1})
-    fresh = _o2_training()
-    load_checkpoint(tmp_path / "latest", *fresh)
-    found = fresh[1].state_dict()["master_weights"]
-    assert {name: value.numpy().tobytes() for name, value in found.items()} == {
-        name: value.tobytes() for name, value in expected.items()
-    }
+    fresh, its_optimizer = _o2_training("float32")
+    load_checkpoint(tmp_path / "latest", fresh, its_optimizer)
+    fresh.to(dtype="float16")
+    its_optimizer._multi_precision = True
+    _first_update(fresh, its_optimizer)
+    assert _bytes(its_optimizer) == expected
+    assert all((a.numpy() == b.numpy()).all() for a, b in zip(model.parameters(), fresh.parameters()))
 
 
 def test_copies_that_are_not_finite_are_refused(tmp_path):
     model, optimizer = _o2_training()
-    next(iter(optimizer._master_weights.values())).set_value(np.full([4, 3, 3, 3], np.nan, np.float32))
+    optimizer._master_weights[model[0].weight.name].set_value(np.full([4, 3, 3, 3], np.nan, np.float32))
     save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 1})
     with pytest.raises(UserError, match=r"pdopt: .* nan or infinite"):
-        load_checkpoint(tmp_path / "latest", *_o2_training())
+        load_checkpoint(tmp_path / "latest", *_o2_training("float32"))

@@ -6,6 +6,7 @@ use a real, enabled GradScaler around a network in float32: scaling by a power o
 
 import copy
 from contextlib import nullcontext
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -29,10 +30,11 @@ AMP = {"use_amp": True, "scale_loss": 128.0, "use_dynamic_loss_scaling": True}
 def scaled(monkeypatch):
     """Mixed precision in effect, as far as the code knows, with the real GradScaler."""
     real = paddle.amp.GradScaler
+    on_a_gpu = SimpleNamespace(_expected_place=SimpleNamespace(is_gpu_place=lambda: True))
 
     def enabled(**options):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(grad_scaler, "in_dynamic_mode", lambda: False)  # its check of the device
+            patch.setattr(grad_scaler, "_dygraph_tracer", lambda: on_a_gpu)  # for its check of the device only
             return real(**options)
 
     monkeypatch.setattr(paddle.amp, "GradScaler", enabled)

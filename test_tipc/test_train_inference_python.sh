@@ -101,7 +101,7 @@ train() {
     add_fields train_config epochs pretrained batch_size train_free train_free2 data_path
     add_setting train
     [[ ${RUN[mode]} != lite_train_* ]] || add_setting lite_train
-    add_setting "${RUN[autocast]}" # mixed precision
+    add_precision
     EXPECT=new_weights run_step train "${RUN[training_dir]}.log" . "${COMMAND[@]}"
 }
 

@@ -5,6 +5,9 @@ So each checkpoint is written to a folder of its own, and a single rename of a l
 
     latest.pdparams -> .checkpoints/latest/latest.pdparams
     .checkpoints/latest -> latest-000012        (the link that moves)
+
+With a moving average of the weights (EMA), `.pdparams` has the average, which is what is evaluated, exported and
+deployed, and a fourth file, `.pdema`, the weights that the training goes on with: PaddleClas's names.
 """
 
 import os
@@ -19,26 +22,33 @@ import paddle
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import check_finite, load_arrays, load_plain, set_weights, with_suffix
 
-_SUFFIXES = (".pdparams", ".pdopt", ".pdstates")
+_OWN_WEIGHTS = ".pdema"  # of a training with EMA
+_SUFFIXES = (".pdparams", ".pdopt", ".pdstates", _OWN_WEIGHTS)
 
 
-def save_checkpoint(output_dir, name, model, optimizer, states):
+def save_checkpoint(output_dir, name, model, optimizer, states, ema=None):
     """Write `output_dir/name.{pdparams,pdopt,pdstates}`; whatever happens meanwhile, the previous three stay whole.
 
-    `states` is a dict of plain values (epoch, seed, best metric). Raises UserError when the disk refuses.
+    `states` is a dict of plain values (epoch, seed, best metric); with `ema`, its averages are the `.pdparams`, and the
+    model's own weights a `.pdema`. Raises UserError when the disk refuses.
     """
+    contents = {".pdparams": model.state_dict(), ".pdopt": optimizer.state_dict(), ".pdstates": states}
+    if ema:
+        contents.update({".pdparams": ema.averages, _OWN_WEIGHTS: model.state_dict()})
     store = Path(output_dir) / ".checkpoints"
     # a name that was never used: a process id repeats in containers, and the old folder may be the current one
     fresh = store / f"{name}-{states['epoch']:06d}.{secrets.token_hex(4)}"
     try:
         fresh.mkdir(parents=True)
-        for suffix, content in zip(_SUFFIXES, (model.state_dict(), optimizer.state_dict(), states)):
+        for suffix, content in contents.items():
             path = fresh / (name + suffix)
             paddle.save(content, str(path))
             _sync(path)
         _point(store / name, fresh.name)
-        for suffix in _SUFFIXES:
+        for suffix in contents:
             _point(Path(output_dir) / (name + suffix), f".checkpoints/{name}/{name}{suffix}")
+        if not ema:  # of an earlier training
+            (Path(output_dir) / (name + _OWN_WEIGHTS)).unlink(missing_ok=True)
         _sync(store)
     except OSError as error:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -86,36 +96,66 @@ def _without_suffix(prefix):
     return prefix
 
 
-def load_checkpoint(prefix, model, optimizer):
-    """Put the checkpoint at `prefix` (`output/latest`) into model and optimizer; returns its states.
+def load_checkpoint(prefix, model, optimizer, ema=None):
+    """Put the checkpoint at `prefix` (`output/latest`) into model, optimizer and `ema`; returns its states.
 
-    Raises UserError when one of the three files is missing, damaged, or of another network.
+    Raises UserError when one of the files is missing, damaged, or of another network, and when only one of the
+    checkpoint and this training has a moving average.
     """
     prefix = _without_suffix(prefix)
     states = read_states(prefix)
     moments = load_plain(with_suffix(prefix, ".pdopt"))
-    set_weights(model, load_arrays(prefix), prefix + ".pdparams")
-    _check_moments(moments, model, prefix)
-    optimizer.set_state_dict(
-        {key: paddle.to_tensor(value) if isinstance(value, np.ndarray) else value for key, value in moments.items()}
-    )
+    averages = load_arrays(prefix)
+    set_weights(model, averages, prefix + ".pdparams")
+    has_own = Path(prefix + _OWN_WEIGHTS).is_file()
+    if has_own != bool(ema):
+        begun = "with EMA, and this config has none" if has_own else f"without EMA: there is no {prefix}{_OWN_WEIGHTS}"
+        raise UserError(f"EMA: {prefix} was begun {begun}; Global.pretrained_model begins anew from its weights")
+    if ema:
+        ema.load(averages)
+        set_weights(model, load_arrays(prefix, _OWN_WEIGHTS), prefix + _OWN_WEIGHTS)
+    _check_moments(moments, model, prefix, has_none=isinstance(optimizer, paddle.optimizer.SGD))
+    optimizer.set_state_dict(_tensors(moments))
     return states
 
 
-def _check_moments(moments, model, prefix):
+def _tensors(moments):
+    """An optimizer's state with tensors for arrays.
+
+    With float16 weights (O2) there is a dict of their float32 copies in it, and Paddle writes all tensors as pairs
+    (name, array); the moments are found by the names of the copies.
+    """
+    if isinstance(moments, dict):
+        return {key: _tensors(value) for key, value in moments.items()}
+    tensor = _array(moments)
+    if isinstance(tensor, np.ndarray):
+        tensor = paddle.to_tensor(tensor)
+        if isinstance(moments, tuple):
+            tensor.name = moments[0]
+    return tensor
+
+
+def _array(value):
+    return value[1] if isinstance(value, tuple) and len(value) == 2 else value
+
+
+def _check_moments(moments, model, prefix, has_none):
     shapes = {parameter.name: list(parameter.shape) for parameter in model.parameters() if not parameter.stop_gradient}
     if not isinstance(moments, dict):
         raise UserError(f"{prefix}.pdopt: expected an optimizer's state, found {type(moments).__name__}")
-    check_finite({key: value for key, value in moments.items() if isinstance(value, np.ndarray)}, f"{prefix}.pdopt")
+    copies = moments.get("master_weights")
+    for entries in (moments, copies if isinstance(copies, dict) else {}):
+        arrays = {key: _array(value) for key, value in entries.items()}
+        check_finite({key: value for key, value in arrays.items() if isinstance(value, np.ndarray)}, f"{prefix}.pdopt")
     found = set()
-    for key, value in moments.items():
+    for key, value in ((key, _array(value)) for key, value in moments.items()):
         name = re.sub(r"_[a-z]\w*_\d+$", "", str(key))  # conv2d_0.w_0_velocity_0 is the velocity of conv2d_0.w_0
         if name in shapes:
             found.add(name)
             if not isinstance(value, np.ndarray) or (value.size > 1 and list(value.shape) != shapes[name]):
                 raise UserError(f"{prefix}.pdopt: {key} is not an array of the parameter's shape {shapes[name]}")
     missing = [name for name in shapes if name not in found]
-    if missing:
+    if missing and not has_none:
         raise UserError(
             f"{prefix}.pdopt: holds nothing for {len(missing)} of {len(shapes)} parameters, e.g. {missing[0]}"
         )

@@ -6,8 +6,10 @@ import paddle
 
 from ppcls_lite.arch.from_config import build_network, class_count, load_network
 from ppcls_lite.data.loader import build_loader
+from ppcls_lite.train.accumulation import Accumulation
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
+from ppcls_lite.train.ema import build_ema
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
 from ppcls_lite.train.history import History, now
@@ -79,10 +81,13 @@ class Trainer:
         self.model = build_network(config)
         if options.get("pretrained_model"):
             set_weights(self.model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
-        self.optimizer = build_optimizer(require(config, "Optimizer"), self.model.parameters())
+        self.optimizer = build_optimizer(
+            require(config, "Optimizer"), self.model.parameters(), self.model.named_parameters()
+        )
         self.loss = WeightedLosses(require(config, "Loss").get("Train"), "Loss.Train")
         self._build_loaders()
-        self.lr = build_schedule(require(config, "Optimizer.lr"), self.epochs, self.steps_per_epoch)
+        self.updates = Accumulation(options.get("update_freq"), self.loader)
+        self.lr = build_schedule(require(config, "Optimizer.lr"), self.epochs, self.updates.per_epoch)
         self.progress = Progress(
             self.steps_per_epoch,
             self.epochs,
@@ -90,12 +95,16 @@ class Trainer:
             build_metric((config.get("Metric") or {}).get("Train"), "Metric.Train"),
         )
         self.amp = Precision(config.get("AMP") or {}, device)
-        self.network = self._trained_form(options)
+        self.amp.report()
+        self.ema = build_ema(config.get("EMA"), self.model)
         if checkpoint:
-            load_checkpoint(checkpoint, self.model, self.optimizer)
+            load_checkpoint(checkpoint, self.model, self.optimizer, self.ema)
+            self.amp.load_state(states.get("scaler"), checkpoint)
             logger.info(f"resumed from {checkpoint} after epoch {self.done}")
             if states.get("processor", describe_processor()) != describe_processor():
                 logger.info(f"it was begun on {states['processor']}: the last bits of the weights may differ")
+        self.amp.prepare(self.model, self.optimizer)
+        self.network = self._trained_form(options)
 
     def _build_loaders(self):
         class_num = class_count(self.config)
@@ -150,6 +159,7 @@ class Trainer:
             world_size=self.world,
             seed=self.seed,
             device=self.device,
+            precision=self.amp.name,
             processor=describe_processor(),
             paddle=paddle.__version__,
             time=now(),
@@ -171,13 +181,16 @@ class Trainer:
         self.progress.start()
         for step, batch in enumerate(self.loader):
             self.progress.data_ready()
-            lr = self.lr((epoch - 1) * self.steps_per_epoch + step)
+            lr = self.lr((epoch - 1) * self.updates.per_epoch + self.updates.number(step))
             self.optimizer.set_lr(lr)
             with self.amp.autocast():
                 outputs = self.network(batch.images)
                 loss = self.loss(outputs, batch.target)
-            self.amp.step(loss, self.optimizer)
-            self.optimizer.clear_grad()
+            self.amp.backward(loss * self.updates.share(step))
+            if self.updates.is_due(step):
+                self.amp.update(self.optimizer)
+                if self.ema:
+                    self.ema.update()
             parts = {"loss": loss.detach(), **(self.loss.parts if len(self.loss.parts) > 1 else {})}
             # accuracy needs one label per image: not mixed ones, and not boxes
             judged = Judged(outputs.detach(), batch.target) if paddle.is_tensor(batch.target) else None
@@ -187,7 +200,7 @@ class Trainer:
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
         improved = False
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
-            results = self.evaluator.run(self.network)
+            results = self._evaluate(epoch)
             improved = self.best is None or headline(results) > headline(self.best)
             if improved:
                 self.best = results
@@ -212,8 +225,20 @@ class Trainer:
             "optimizer": self.optimizer_name,
             "processor": describe_processor(),
         }
+        if scaler := self.amp.state():
+            states["scaler"] = scaler
         for name in names:
-            save_checkpoint(output_dir, name, self.model, self.optimizer, states)
+            save_checkpoint(output_dir, name, self.model, self.optimizer, states, self.ema)
+
+    def _evaluate(self, epoch):
+        """The figures of the weights that are saved: with EMA the averages; those of the others are logged only."""
+        with self.amp.autocast(evaluation=True):
+            results = self.evaluator.run(self.network)
+            if self.ema:
+                logger.info(f"[Eval][Epoch {epoch}][without EMA] {describe(results)}")
+                with self.ema.in_use():
+                    results = self.evaluator.run(self.network)
+        return results
 
 
 def check_image_shape(options):
@@ -230,7 +255,7 @@ def evaluate(config, overrides=()):
     rank, world = start_processes()
     setup_logging(quiet=rank > 0)
     warn_of_ignored(config)
-    choose_device(config, overrides)
+    device = choose_device(config, overrides)
     check_image_shape(config["Global"])
     if not (config.get("Metric") or {}).get("Eval"):
         raise UserError("Metric.Eval: expected a metric such as '- TopkAcc: {topk: [1, 5]}', found none")
@@ -238,7 +263,8 @@ def evaluate(config, overrides=()):
     section = require(config, "DataLoader.Eval")
     loader = build_loader(section, "Eval", 0, rank, world, class_count(config), "DataLoader.Eval")
     evaluator = Evaluator(config, loader)
-    results = evaluator.run(model)
+    with Precision(config.get("AMP") or {}, device).autocast(evaluation=True):
+        results = evaluator.run(model)
     for note in evaluator.notes():
         logger.info(f"[Eval] {note}")
     logger.info(f"[Eval][Avg] {describe(results)}, images: {len(loader.dataset)}")

@@ -10,6 +10,7 @@ import paddle
 
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.registry import Registry
 
 SCHEDULES = Registry("learning-rate schedule")
@@ -40,13 +41,42 @@ def Piecewise(learning_rate, steps, warmup_steps, decay_epochs, values, steps_pe
 
 
 @SCHEDULES.register
+def Linear(learning_rate, steps, warmup_steps, end_lr=0.0, power=1.0):
+    """From `learning_rate` to `end_lr` over the steps after the warm-up: along a straight line, or a power of it."""
+    span = steps - warmup_steps
+    return lambda step: end_lr + (learning_rate - end_lr) * (1 - min(step, span) / span) ** power
+
+
+@SCHEDULES.register
+def Step(learning_rate, steps, warmup_steps, step_size, gamma, steps_per_epoch=1):
+    """Times `gamma` every `step_size` epochs, counted from the end of the warm-up."""
+    size = int(checks.positive("Optimizer.lr.step_size", step_size) * steps_per_epoch)
+    if size < 1:
+        raise checks.wrong("Optimizer.lr.step_size", "at least one step", step_size)
+    return lambda step: learning_rate * gamma ** (step // size)
+
+
+@SCHEDULES.register
+def MultiStepDecay(learning_rate, steps, warmup_steps, milestones, gamma=0.1, steps_per_epoch=1):
+    """Times `gamma` at each of the `milestones`, in epochs counted from the end of the warm-up."""
+    bounds = [epoch * steps_per_epoch for epoch in milestones]
+    if bounds != sorted(bounds):
+        raise checks.wrong("Optimizer.lr.milestones", "epochs in rising order", milestones)
+    return lambda step: learning_rate * gamma ** bisect_right(bounds, step)
+
+
+@SCHEDULES.register
 def Constant(learning_rate, steps, warmup_steps):
     """The same learning rate at every step."""
     return lambda step: learning_rate
 
 
+SCHEDULES.register(Constant, "ConstLR")  # PaddleClas's name
+_IN_EPOCHS = ("Piecewise", "Step", "MultiStepDecay")  # schedules that have to know how many steps an epoch has
+
+
 def build_schedule(section, epochs, steps_per_epoch):
-    """`lr(step) -> float` for the config's `Optimizer.lr`, step 0 being the first.
+    """`lr(step) -> float` for the config's `Optimizer.lr`, step 0 being the first; a step is an update of the weights.
 
     The warm-up is linear from `warmup_start_lr` to `learning_rate` over `warmup_epoch` epochs; with `by_epoch`
     the rate changes between epochs only. A trial of fewer epochs than the warm-up has is the beginning of the long
@@ -60,7 +90,7 @@ def build_schedule(section, epochs, steps_per_epoch):
     by_epoch = params.pop("by_epoch", False)
     warmup_steps = int(round(warmup_epoch * steps_per_epoch))
     steps = max(epochs * steps_per_epoch, warmup_steps + 1)
-    if name == "Piecewise":
+    if name in _IN_EPOCHS:
         params["steps_per_epoch"] = steps_per_epoch
     after = SCHEDULES.build(name, {**params, "steps": steps, "warmup_steps": warmup_steps}, "Optimizer.lr")
 
@@ -75,7 +105,21 @@ def build_schedule(section, epochs, steps_per_epoch):
 
 
 @OPTIMIZERS.register
-def Momentum(parameters, weight_decay=None, grad_clip=None, momentum=0.9, use_nesterov=False):
+def SGD(parameters, weight_decay=None, grad_clip=None, multi_precision=False):
+    """Stochastic gradient descent: weight - rate * gradient."""
+    return paddle.optimizer.SGD(
+        learning_rate=0.0,
+        parameters=parameters,
+        weight_decay=weight_decay,
+        grad_clip=grad_clip,
+        multi_precision=multi_precision,
+    )
+
+
+@OPTIMIZERS.register
+def Momentum(
+    parameters, weight_decay=None, grad_clip=None, momentum=0.9, use_nesterov=False, multi_precision=True
+):
     """Stochastic gradient descent with momentum; velocity and decay as paddle.optimizer.Momentum has them."""
     return paddle.optimizer.Momentum(
         learning_rate=0.0,
@@ -84,12 +128,22 @@ def Momentum(parameters, weight_decay=None, grad_clip=None, momentum=0.9, use_ne
         weight_decay=weight_decay,
         grad_clip=grad_clip,
         use_nesterov=use_nesterov,
+        multi_precision=multi_precision,
     )
 
 
 @OPTIMIZERS.register
-def Adam(parameters, weight_decay=None, grad_clip=None, beta1=0.9, beta2=0.999, epsilon=1e-8):
-    """Adam (Kingma & Ba, 2014)."""
+def Adam(
+    parameters,
+    weight_decay=None,
+    grad_clip=None,
+    beta1=0.9,
+    beta2=0.999,
+    epsilon=1e-8,
+    lazy_mode=False,
+    multi_precision=False,
+):
+    """Adam (Kingma & Ba, 2014); weight decay is added to the gradient."""
     return paddle.optimizer.Adam(
         learning_rate=0.0,
         beta1=beta1,
@@ -98,23 +152,100 @@ def Adam(parameters, weight_decay=None, grad_clip=None, beta1=0.9, beta2=0.999, 
         parameters=parameters,
         weight_decay=weight_decay,
         grad_clip=grad_clip,
+        lazy_mode=lazy_mode,
+        multi_precision=multi_precision,
     )
 
 
-def build_optimizer(section, parameters):
-    """The optimizer of the config's `Optimizer` section; its learning rate is set before every step.
+@OPTIMIZERS.register
+def AdamW(
+    parameters,
+    weight_decay=0.01,
+    grad_clip=None,
+    beta1=0.9,
+    beta2=0.999,
+    epsilon=1e-8,
+    multi_precision=False,
+    without_decay=(),
+):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2017): the weight itself shrinks by rate * decay.
 
-    Keys set to null keep their default.
+    `without_decay` are parameters whose weights do not shrink.
+    """
+    names = {parameter.name for parameter in without_decay}
+    return paddle.optimizer.AdamW(
+        learning_rate=0.0,
+        beta1=beta1,
+        beta2=beta2,
+        epsilon=epsilon,
+        parameters=parameters,
+        weight_decay=checks.real("Optimizer.weight_decay", weight_decay, low=0),
+        grad_clip=grad_clip,
+        multi_precision=multi_precision,
+        apply_decay_param_fun=lambda name: name not in names,
+    )
+
+
+@OPTIMIZERS.register
+def RMSProp(parameters, weight_decay=None, grad_clip=None, momentum=0.0, rho=0.95, epsilon=1e-6):
+    """RMSProp (Hinton, lecture 6e): the gradient over the root of its mean square plus epsilon, then momentum."""
+    return paddle.optimizer.RMSProp(
+        learning_rate=0.0,
+        momentum=momentum,
+        rho=rho,
+        epsilon=epsilon,
+        parameters=parameters,
+        weight_decay=weight_decay,
+        grad_clip=grad_clip,
+    )
+
+
+def build_optimizer(section, parameters, named=()):
+    """The optimizer of the config's `Optimizer` section; its learning rate is set before every update.
+
+    `named` are the network's (name, parameter) pairs, for `no_weight_decay_name` and `one_dim_param_no_weight_decay`:
+    those parameters are left out of the weight decay. Keys set to null keep their default. As in PaddleClas,
+    `regularizer` comes before `weight_decay`, and `clip_norm` limits the gradient of each parameter by itself.
     """
     params = {key: value for key, value in section.items() if key != "lr" and value is not None}
     name = params.pop("name", None)
+    without_decay = _without_decay(params, named)
     regularizer = params.pop("regularizer", None)
     clip_norm = params.pop("clip_norm", None)
     if regularizer:
-        kind, coeff = regularizer.get("name"), regularizer.get("coeff")
-        if kind not in _REGULARIZERS or coeff is None:
-            raise UserError(f"Optimizer.regularizer: expected name L1 or L2 and a coeff, found {regularizer!r}")
-        params["weight_decay"] = _REGULARIZERS[kind](coeff)
+        params["weight_decay"] = _regularizer(regularizer, name)
     if clip_norm is not None:
-        params["grad_clip"] = paddle.nn.ClipGradByGlobalNorm(clip_norm)
+        params["grad_clip"] = paddle.nn.ClipGradByNorm(checks.positive("Optimizer.clip_norm", clip_norm))
+    if name == "AdamW":
+        params["without_decay"] = without_decay
+    for parameter in without_decay:
+        parameter.regularizer = paddle.regularizer.L2Decay(0.0)  # a parameter's own comes before the optimizer's
     return OPTIMIZERS.build(name, {**params, "parameters": parameters}, "Optimizer")
+
+
+def _regularizer(section, optimizer):
+    kind, coeff = section.get("name"), section.get("coeff")
+    if kind not in _REGULARIZERS or coeff is None:
+        raise UserError(f"Optimizer.regularizer: expected name L1 or L2 and a coeff, found {section!r}")
+    if optimizer == "AdamW":
+        raise UserError("Optimizer.regularizer: AdamW shrinks the weights itself: use weight_decay")
+    return _REGULARIZERS[kind](checks.real("Optimizer.regularizer.coeff", coeff))
+
+
+def _without_decay(params, named):
+    """Take the two options out of `params`; the parameters that they leave out of the weight decay."""
+    parts = (params.pop("no_weight_decay_name", None) or "").split()
+    one_dim = params.pop("one_dim_param_no_weight_decay", False)
+    if not parts and not one_dim:
+        return []
+    named = list(named)
+    for part in parts:
+        if not any(part in name for name, _ in named):
+            logger.warning(f"Optimizer.no_weight_decay_name: '{part}' is in no parameter's name")
+    chosen = [
+        parameter
+        for name, parameter in named
+        if any(part in name for part in parts) or (one_dim and len(parameter.shape) == 1)
+    ]
+    logger.info(f"weight decay leaves out {len(chosen)} of {len(named)} parameters")
+    return chosen

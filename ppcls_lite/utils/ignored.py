@@ -8,10 +8,6 @@ IGNORED = {
         "use_dali": "NVIDIA DALI is not used, and images are read and transformed on the CPU",
         "enable_profile": "no profile is made; Global.benchmark=True prints the times of each part",
     },
-    "AMP": {
-        "use_fp16_test": "evaluations are in FP32",
-        "use_promote": "mixed precision chooses each operator's type by Paddle's own default",
-    },
 }
 
 

@@ -108,17 +108,17 @@ def load_plain(path):
         raise UserError(f"{path}: not a Paddle weights file, or a damaged one ({detail})") from None
 
 
-def load_arrays(path):
+def load_arrays(path, suffix=".pdparams"):
     """The state dict at `path`: {entry name: ndarray}, in the file's order.
 
-    `path` may leave `.pdparams` off, as PaddleClas's options do, or be a folder with one file per variable, named as
+    `path` may leave the suffix off, as PaddleClas's options do, or be a folder with one file per variable, named as
     the entry. What is stored as float16 (see `as_float16`) comes as float32, which every network here computes in.
     Raises UserError as `load_plain` does, and when the file holds anything but named arrays of finite numbers.
     """
-    if Path(path).is_dir() and not with_suffix(path, ".pdparams").is_file():
+    if Path(path).is_dir() and not with_suffix(path, suffix).is_file():
         arrays = read_folder(path)
     else:
-        path = with_suffix(path, ".pdparams")
+        path = with_suffix(path, suffix)
         arrays = _named_arrays(path)
     check_finite(arrays, path)
     return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in arrays.items()}

@@ -26,6 +26,8 @@ FIGURES = {
     "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
+# where a training is in mixed precision, or was to be: what is in effect
+PRECISION = re.compile(r"INFO: precision: (mixed [^;\n]+|FP32(?=;))")
 # the line of each check of the step "agree observed", and what it found
 OBSERVED = re.compile(r"^(preprocessing|network|engine)\b.*", re.MULTILINE)
 DIFFERENCE = re.compile(
@@ -99,7 +101,8 @@ def figure(step):
         # of a line `Acc@1 0.5 Acc@5 0.9` the first figure
         found = [first for first, *_ in (lines if step.kind == "agree" else lines[-1:])]
         label = LABELS.get(step.kind, "{}")
-        return ", ".join(label.format(*(match if isinstance(match, tuple) else (match,))) for match in found)
+        found = [label.format(*(match if isinstance(match, tuple) else (match,))) for match in found]
+        return ", ".join(found + (PRECISION.findall(log)[:1] if step.kind == "train" else []))
     return step.reason or ("did not end" if step.result == BEGAN else "")
 
 

@@ -35,7 +35,15 @@ for_each_training() { # COMMAND: run it for each of gpu_list x autocast x traine
     ((trained)) || return 0 # there is nothing to run, on whatever machine
     echo
     echo "note: no entry of gpu_list (${VALUE[gpu_list]}) can be trained on this machine: running on the CPU instead"
-    for trainer in "${trainers[@]}"; do choose_training -1 null "$trainer" && "$1"; done
+    for trainer in "${trainers[@]}"; do
+        autocast=null
+        ! is_mixed "$trainer" || autocast=fp32
+        choose_training -1 "$autocast" "$trainer" && "$1"
+    done
+}
+
+is_mixed() { # TRAINER: whether it is one of mixed precision, in a suite where full precision can be demanded of it
+    [[ $1 == amp_train && -n ${DIALECT[full_precision]:-} ]]
 }
 
 choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the reason when it is not possible here
@@ -46,7 +54,7 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
     RUN[training_dir]=${RUN[output_dir]}/${RUN[tag]}
     if ! choose_trainer "$3"; then
         REPLY="the config has no command for $3"
-    elif ! is_not_possible_here; then
+    elif ! is_not_possible_here "$3"; then
         [[ $'\n'${RUN[tags]:-} != *$'\n'"${RUN[tag]}"$'\n'* ]] ||
             die "$CONFIG_FILE: two trainings would have the same name, ${RUN[tag]}: gpu_list, autocast or trainer must differ"
         RUN[tags]=${RUN[tags]:-}${RUN[tag]}$'\n'
@@ -56,7 +64,7 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
     return 1
 }
 
-is_not_possible_here() { # whether this machine cannot train on RUN[gpu] with RUN[autocast]; REPLY says why
+is_not_possible_here() { # TRAINER: whether this machine cannot run it on RUN[gpu] with RUN[autocast]; REPLY says why
     local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
     local -a entry_gpus
     IFS=, read -r -a entry_gpus <<<"${gpu#*;}"
@@ -64,6 +72,8 @@ is_not_possible_here() { # whether this machine cannot train on RUN[gpu] with RU
         REPLY="the suite has no options for mixed precision ($autocast)"
     elif [[ $gpu == -1 && $autocast != null && $autocast != fp32 ]]; then
         REPLY="mixed precision ($autocast) needs a GPU"
+    elif [[ $gpu == -1 && $autocast == null ]] && is_mixed "$1"; then
+        REPLY="mixed precision ($1) needs a GPU"
     elif [[ $gpu == -1 ]]; then
         return 1
     elif ((RUN[gpus] == 0)); then
@@ -116,6 +126,29 @@ add_device() { # the device option for RUN[gpu], which is -1 for the CPU
     # the command itself may have the device, and no line
     [[ ${RUN[gpu]} == -1 && "${COMMAND[*]}" != *' --device=cpu'* ]] || return 0
     [[ ! "${COMMAND[*]}" =~ ' --device'[\ =]gpu ]] || COMMAND+=(--device=cpu)
+}
+
+add_precision() { # the options for RUN[autocast]
+    local section words stated=''
+    add_setting "${RUN[autocast]}"
+    [[ ${RUN[autocast]} =~ ^(null|fp32)$ && -n ${DIALECT[full_precision]:-} ]] || return 0
+    # FP32, even where the project's own config demands another precision; fp32 comes before the command's options too
+    section=${DIALECT[full_precision]%% *} words=${DIALECT[full_precision]#* }
+    [[ "${COMMAND[*]}" != *" $section."* ]] || stated=1
+    if [[ ${RUN[autocast]} == fp32 && -n $stated ]] || { [[ -z $stated ]] && has_section "$section"; }; then
+        split_words "$words"
+        add_words "${WORDS[@]}"
+    fi
+}
+
+has_section() { # NAME: whether a YAML file that COMMAND names has this key on its outermost level
+    local word
+    for word in "${COMMAND[@]}"; do
+        [[ $word =~ \.ya?ml$ ]] || continue
+        word=${word#*=}
+        [[ ! -f $word ]] || ! grep -q "^$1:" -- "$word" || return 0
+    done
+    return 1
 }
 
 training_log() { # print the path of log_train.txt, or of the training's output where it left none of its own

@@ -234,9 +234,9 @@ def test_best_and_epoch_rules(config, tmp_path, monkeypatch):
     best = []
     save = loop.save_checkpoint
 
-    def watched(output_dir, name, model, optimizer, states):
+    def watched(output_dir, name, model, optimizer, states, ema):
         best.extend([states["epoch"]] if name == "best_model" else [])
-        save(output_dir, name, model, optimizer, states)
+        save(output_dir, name, model, optimizer, states, ema)
 
     monkeypatch.setattr(loop, "save_checkpoint", watched)
     loop.train(config)

@@ -40,6 +40,7 @@ SECTIONS = {
     "Metric.Eval.0": "train eval",
     "Metric.Eval.0.TopkAcc": "train eval",
     "AMP": "train",
+    "EMA": "train",
     "Infer": "infer export",
     "Infer.PostProcess": "infer export",
     "Infer.PostProcess.topk": "infer export",

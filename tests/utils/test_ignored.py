@@ -12,7 +12,7 @@ TRAINING = [(section, key) for section, key in KEYS if key in TRAIN[section]]
 
 def test_every_key_is_accepted():
     assert all(key in {**TRAIN.get(section, {}), **DEPLOY.get(section, {})} for section, key in KEYS)
-    assert {key for _, key in TRAINING} == {"use_dali", "use_fp16_test", "use_promote"}
+    assert {key for _, key in TRAINING} == {"use_dali"}
 
 
 @pytest.fixture

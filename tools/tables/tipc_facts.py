@@ -178,9 +178,14 @@ def _trainings(fields):
             if trainer not in _NORMAL_TRAINERS:
                 yield place, trainer
             for autocast in _list(fields, "autocast") if trainer in _NORMAL_TRAINERS else ():
-                yield place, "amp" if trainer == "amp_train" or autocast not in _FULL else "normal"
+                yield place, _precision(trainer, autocast)
     if fields.get("kl_quant", "null") != "null":
         yield CPU, "kl_quant"
+
+
+def _precision(trainer, autocast):
+    mixed = autocast not in _FULL or (trainer == "amp_train" and autocast != "fp32")
+    return "amp" if mixed else "normal"
 
 
 def _place(gpus, nodes):
@@ -226,7 +231,7 @@ def _trains(run, what):
         found = _TAG.search(tag)
         if found and _place(found["gpus"], int(found["nodes"])) == place:
             trainer = tag[: found.start()]
-            normal = "amp" if trainer == "amp_train" or found["autocast"] not in _FULL else "normal"
+            normal = _precision(trainer, found["autocast"])
             names = _passed(run, tag)
             if (
                 kind == (normal if trainer in _NORMAL_TRAINERS else trainer)

@@ -1,0 +1,171 @@
+"""The moving average of the weights: its arithmetic, what is evaluated and saved, and resuming."""
+
+import copy
+from contextlib import suppress
+
+import numpy as np
+import paddle
+import pytest
+
+from ppcls_lite.train import loop
+from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
+from ppcls_lite.train.ema import Ema, build_ema
+from ppcls_lite.train.history import read_history
+from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.safe_load import load_arrays
+from tests.train.test_resume import assert_same_checkpoint
+
+
+def _network():
+    with paddle.utils.unique_name.guard():
+        return paddle.nn.Sequential(paddle.nn.Conv2D(3, 4, 3), paddle.nn.BatchNorm2D(4), paddle.nn.Linear(4, 2))
+
+
+def _state(model):
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+def _randomise(model, rng):
+    for tensor in model.state_dict().values():
+        tensor.set_value(rng.normal(size=tensor.shape).astype(np.float32))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.9, 1.0])
+def test_averages_are_those_of_the_formula(decay):
+    rng, model = np.random.default_rng(0), _network()
+    ema = Ema(model, decay)
+    expected = {name: value.astype(np.float64) for name, value in _state(model).items()}
+    for _ in range(5):
+        _randomise(model, rng)
+        ema.update()
+        for name, value in _state(model).items():
+            expected[name] = decay * expected[name] + (1 - decay) * value
+    assert len(ema.averages) == 8  # BatchNorm's statistics too
+    for name, value in expected.items():
+        assert np.allclose(ema.averages[name].numpy(), value, rtol=1e-5, atol=1e-6), name
+
+
+def test_the_average_does_not_follow_the_network_by_itself():
+    model = _network()
+    ema = Ema(model)
+    assert ema.decay == 0.9999
+    before = {name: value.numpy() for name, value in ema.averages.items()}
+    _randomise(model, np.random.default_rng(1))
+    assert all((ema.averages[name].numpy() == value).all() for name, value in before.items())
+
+
+def test_in_use_and_back_again():
+    model = _network()
+    ema = Ema(model, 0.9)
+    _randomise(model, np.random.default_rng(2))
+    own = _state(model)
+    with suppress(KeyError), ema.in_use():
+        inside = _state(model)
+        raise KeyError
+    assert all((inside[name] == ema.averages[name].numpy()).all() for name in own)
+    assert any((inside[name] != own[name]).any() for name in own)
+    assert all(value.tobytes() == own[name].tobytes() for name, value in _state(model).items())
+    assert not model[0].weight.stop_gradient
+
+
+def test_whole_numbers_are_copied():
+    model = _network()
+    model.register_buffer("seen", paddle.to_tensor([3]))
+    ema = build_ema({"decay": 0.5}, model)
+    model.seen.set_value(np.array([8]))
+    ema.update()
+    assert ema.averages["seen"].numpy().tolist() == [8]
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.1, float("nan"), "x", True])
+def test_wrong_decay(decay):
+    with pytest.raises(UserError, match=r"EMA\.decay: expected a number"):
+        Ema(_network(), decay)
+
+
+def test_without_a_section_there_is_none():
+    assert build_ema(None, _network()) is None
+    assert build_ema({}, _network()).decay == 0.9999
+
+
+# ---- trainings
+
+
+@pytest.fixture
+def averaged(config):
+    config["EMA"] = {"decay": 0.8}
+    config["Optimizer"]["lr"]["learning_rate"] = 0.001
+    return config
+
+
+def test_the_average_is_evaluated_and_saved(averaged, tmp_path):
+    loop.train(averaged)
+    averages, own = load_arrays(tmp_path / "out/latest"), load_arrays(tmp_path / "out/latest", ".pdema")
+    assert list(averages) == list(own)
+    assert any((averages[name] != own[name]).any() for name in own)
+    said = [event for event in read_history(tmp_path / "out/history.jsonl") if event["event"] == "eval"]
+    averaged["Global"]["pretrained_model"] = str(tmp_path / "out/latest")
+    results = loop.evaluate(averaged)
+    assert results["loss"] == said[-1]["loss"]
+    assert results["top1"] == said[-1]["top1"]
+    averaged["Global"]["pretrained_model"] = str(tmp_path / "own")
+    paddle.save({name: paddle.to_tensor(value) for name, value in own.items()}, str(tmp_path / "own.pdparams"))
+    assert loop.evaluate(averaged)["loss"] != results["loss"]
+    log = (tmp_path / "out/log_train.txt").read_text()
+    assert log.count("[without EMA] loss: ") == 4
+
+
+def test_own_weights_are_those_of_a_training_without_an_average(averaged, tmp_path):
+    loop.train(averaged)
+    own = load_arrays(tmp_path / "out/latest", ".pdema")
+    plain = {**averaged, "Global": {**averaged["Global"], "output_dir": str(tmp_path / "plain")}}
+    del plain["EMA"]
+    loop.train(plain)
+    found = load_arrays(tmp_path / "plain/latest")
+    assert all(found[name].tobytes() == own[name].tobytes() for name in own)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_resumed_run_ends_with_the_same_bits(averaged, tmp_path, monkeypatch, forgotten):
+    """Together with all else that a recipe may have: accumulation, AdamW, names without decay, clipping."""
+    averaged["Global"].update(update_freq=3)
+    averaged["Optimizer"] = {
+        "name": "AdamW",
+        "weight_decay": 0.05,
+        "no_weight_decay_name": "bn .bias",
+        "one_dim_param_no_weight_decay": True,
+        "clip_norm": 1.0,
+        "lr": {"name": "Linear", "learning_rate": 0.001, "end_lr": 1e-5},
+    }
+    loop.train(averaged)
+    resumed = copy.deepcopy(averaged)
+    resumed["Global"].update(checkpoints=str(tmp_path / "out/epoch_2"), output_dir=str(tmp_path / "resumed"))
+    if forgotten:
+        monkeypatch.setattr(Ema, "load", lambda *anything: None)
+    loop.train(resumed)
+    if forgotten:
+        with pytest.raises(AssertionError, match="pdparams"):
+            assert_same_checkpoint(tmp_path / "out/latest", tmp_path / "resumed/latest")
+        return
+    assert_same_checkpoint(tmp_path / "out/latest", tmp_path / "resumed/latest")
+    one, two = (load_arrays(tmp_path / name / "latest", ".pdema") for name in ("out", "resumed"))
+    assert all(one[name].tobytes() == two[name].tobytes() for name in one)
+
+
+def _training():
+    model = _network()
+    return model, paddle.optimizer.SGD(parameters=model.parameters())
+
+
+def test_a_checkpoint_of_the_other_kind_is_refused(tmp_path):
+    model, optimizer = _training()
+    save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 1}, Ema(model))
+    assert (tmp_path / "latest.pdema").is_file()
+    with pytest.raises(UserError, match=r"EMA: .*latest was begun with EMA, and this config has none"):
+        load_checkpoint(tmp_path / "latest", model, optimizer)
+    load_checkpoint(tmp_path / "latest", model, optimizer, Ema(model))
+    save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 2})
+    assert not (tmp_path / "latest.pdema").is_symlink()
+    with pytest.raises(UserError, match=r"EMA: .*latest was begun without EMA: there is no .*latest.pdema"):
+        load_checkpoint(tmp_path / "latest", model, optimizer, Ema(model))
+    load_checkpoint(tmp_path / "latest", model, optimizer)

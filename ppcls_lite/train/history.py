@@ -8,6 +8,7 @@ One object per line, each with the key `event`:
 * train, at every [Train] line of the log: `epoch`, `iteration` (from 1, within the epoch), `lr`, `loss`, the metric's
   figures and the parts of the loss under their names, `avg_reader_cost` and `avg_batch_cost` (seconds per iteration),
   `avg_samples` (images per iteration), `avg_ips` (images per second).
+* unreadable, after every epoch of a training with `skip_unreadable`: `epoch`, `images` (that could not be read).
 * eval, after every evaluation: `epoch`, `loss`, the metric's figures, `best` (the best headline figure so far).
 * end: `epoch` (the last one), `best` (the figures of the best evaluation, or null).
 

@@ -8,9 +8,11 @@ from ppcls_lite.arch.from_config import build_network, class_count, load_network
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
+from ppcls_lite.train.data_warnings import warn_of_data
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
 from ppcls_lite.train.history import History, now
+from ppcls_lite.train.live_line import LiveLine
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
@@ -42,8 +44,10 @@ def train(config, overrides=()):
     logger.info(f"processor: {describe_processor()}")
     warn_of_ignored(config)
     scalars = Scalars(output_dir / VDL_FOLDER, bool(resume)) if options.get("use_visualdl") and rank == 0 else None
-    with History(output_dir / HISTORY_NAME if rank == 0 else None, bool(resume), scalars) as history:
+    history_file = output_dir / HISTORY_NAME if rank == 0 else None
+    with LiveLine() as live, History(history_file, bool(resume), scalars) as history:
         trainer = Trainer(config, choose_device(config, overrides), rank, world)
+        trainer.progress.live = live
         if trainer.done < trainer.epochs:
             trainer.run(output_dir, history)
         else:
@@ -108,18 +112,9 @@ class Trainer:
             section = require(self.config, "DataLoader.Eval")
             loader = build_loader(section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval")
             self.evaluator = Evaluator(self.config, loader)
-            self._warn_of_shared_images(loader.dataset)
             if not self.evaluator.metric:
                 logger.warning("Metric.Eval names no metric: best_model will be the network with the lowest loss")
-
-    def _warn_of_shared_images(self, evaluated):
-        """A small trial may evaluate what it trains on, so this is not refused."""
-        trained, judged = (set(getattr(dataset, "paths", ())) for dataset in (self.loader.dataset, evaluated))
-        if shared := len(trained & judged):
-            logger.warning(
-                f"DataLoader.Eval: {shared} of {len(judged)} images are trained on too: the accuracy says little about "
-                "new ones"
-            )
+        warn_of_data(self.config, self.loader.dataset, self.evaluator and self.evaluator.loader.dataset, class_num)
 
     def _trained_form(self, options):
         """The model as the loop calls it; its weights are always reached through `self.model`."""
@@ -180,6 +175,7 @@ class Trainer:
             # accuracy needs one label per image: not mixed ones, and not boxes
             judged = Judged(outputs.detach(), batch.target) if paddle.is_tensor(batch.target) else None
             self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
+        self.progress.epoch_done(epoch, self.loader)
 
     def evaluate_and_save(self, epoch, output_dir, history):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""

@@ -46,9 +46,7 @@ def _class_names(config):
 
 
 def _warn_of_shared_images(trained, judged):
-    first, second = (
-        {os.path.abspath(path) for path in getattr(dataset, "paths", ())} for dataset in (trained, judged)
-    )
+    first, second = ({os.path.abspath(path) for path in getattr(dataset, "paths", ())} for dataset in (trained, judged))
     if shared := first & second:
         logger.warning(
             f"DataLoader.Eval: {len(shared)} of {len(second)} images are trained on too: the accuracy says little "

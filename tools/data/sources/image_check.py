@@ -11,6 +11,7 @@ from multiprocessing import get_context
 from typing import NamedTuple
 
 from ppcls_lite.data.transforms.decoding import Unreadable, decode
+from ppcls_lite.utils.errors import UserError
 
 TINY = 32  # pixels; a shorter side is mentioned
 _ENDINGS = {
@@ -57,13 +58,13 @@ def check_file(path):
         height, width = decode(data).shape[:2]
     except Unreadable as error:
         return Checked(path, str(error))
-    fault, notes = _seen_by_pillow(path, data)
+    fault, notes = seen_by_pillow(path, data)
     if min(height, width) < TINY:
         notes += (f"smaller than {TINY} pixels",)
     return Checked(path, fault, hashlib.sha256(data).hexdigest(), notes)
 
 
-def _seen_by_pillow(path, data):
+def seen_by_pillow(path, data):
     """(fault, notes); OpenCV fills the rest of a file that was cut with grey, and says nothing."""
     from PIL import Image, UnidentifiedImageError
 
@@ -93,20 +94,20 @@ def _start_worker():
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the decoders' own remarks have no file name
 
 
-def check_files(paths, workers, advance=lambda: None):
-    """{path: `Checked`} of all paths, by `workers` processes; `advance()` is called after each."""
+def check_files(paths, workers, advance=lambda: None, check=check_file):
+    """{path: what `check` says of it} for all paths, by `workers` processes; `advance()` is called after each."""
     found = {}
     while left := [path for path in paths if path not in found][:_BLOCK]:
-        suspects = _check_until_crash(left, workers, found, advance)
+        suspects = _check_until_crash(check, left, workers, found, advance)
         while suspects:
-            suspects = _check_one_by_one(suspects, found, advance)
+            suspects = _check_one_by_one(check, suspects, found, advance)
     return found
 
 
-def _check_until_crash(paths, workers, found, advance):
+def _check_until_crash(check, paths, workers, found, advance):
     """Put results into `found`; returns the paths of which one has ended its worker, [] when all are checked."""
     with _pool(min(workers, len(paths))) as pool:
-        futures = {path: pool.submit(check_file, path) for path in paths}
+        futures = {path: pool.submit(check, path) for path in paths}
         try:
             for path, future in futures.items():
                 found[path] = future.result()
@@ -121,12 +122,16 @@ def _check_until_crash(paths, workers, found, advance):
     return []
 
 
-def _check_one_by_one(paths, found, advance):
+def _check_one_by_one(check, paths, found, advance):
     """As `_check_until_crash`, with no doubt about which one it was: returns the paths behind it."""
     with _pool(1) as pool:
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool as error:  # without this, every file would be said to crash the decoder
+            raise UserError("no process can be started to decode images; is there memory for one?") from error
         for number, path in enumerate(paths, 1):
             try:
-                found[path] = pool.submit(check_file, path).result()
+                found[path] = pool.submit(check, path).result()
             except BrokenProcessPool:
                 found[path] = Checked(path, "the decoder crashes on it")
                 advance()

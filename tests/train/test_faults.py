@@ -38,7 +38,7 @@ def events_of(folder, kind):
 def test_the_iteration_of_a_loss_that_is_no_number(
     config, write_config, run_here, tmp_path, monkeypatch, epoch, step, value
 ):
-    """In the middle of an interval of the log, and at its end: its own number is named, and no step is made after it."""
+    """In the middle of an interval of the log, and at its end: its own number is named, and it was the last one."""
     config["Global"]["print_batch_step"] = 4
     seen, whole = [], loop.WeightedLosses.__call__
 

@@ -3,7 +3,8 @@
     python tools/train.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
         -o Global.epochs=20 -o Global.output_dir=output/small
 
-Leaves checkpoints (latest, best_model, epoch_N), log_train.txt and, for programs, history.jsonl in Global.output_dir;
+Leaves checkpoints (latest, best_model, epoch_N), log_train.txt, curves.png and, for programs, history.jsonl in
+Global.output_dir;
 -o Global.checkpoints=output/small/latest goes on where a training stopped.
 Exit code: 0 trained, 1 the config or the data cannot be used, 130 interrupted.
 """

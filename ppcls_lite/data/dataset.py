@@ -6,6 +6,8 @@ import numpy as np
 
 from ppcls_lite.data.image_lists import ListLine, list_images, read_list
 from ppcls_lite.data.transforms import Compose, build_transforms
+from ppcls_lite.data.transforms.decoding import Unreadable
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
 __all__ = ["ImageNetDataset", "ListLine", "list_images", "read_list"]
@@ -21,8 +23,9 @@ class ImageNetDataset:
     restarting change no sample.
 
     Raises UserError on construction for faults of the list (see `read_list`), for missing images, for an image with
-    two labels and, with `class_num`, for labels out of range; on access for a file that is not a decodable image.
-    `repeated` is the number of lines that name an image for the second time.
+    two labels and, with `class_num`, for labels out of range; on access Unreadable for a file that is not a decodable
+    image. `skip_unreadable: True` lets the loader of a training leave those out (see unreadable.py).
+    `repeated` holds the `ListLine`s that name an image for the second time.
     """
 
     def __init__(
@@ -34,19 +37,22 @@ class ImageNetDataset:
         relabel=False,
         seed=0,
         class_num=None,
+        skip_unreadable=False,
     ):
         self.image_root = str(image_root)
         self.cls_label_path = str(cls_label_path)
         self.seed = seed
+        self.skip_unreadable = checks.boolean("skip_unreadable", skip_unreadable)
         entries = read_list(self.cls_label_path, delimiter or None)
         if relabel:
             order = {label: new for new, label in enumerate(sorted({entry.label for entry in entries}))}
             entries = [entry._replace(label=order[entry.label]) for entry in entries]
         self._check_labels(entries, class_num)
-        self.repeated = len(entries) - self._check_repeated(entries)
+        self.repeated = self._check_repeated(entries)
         self.paths = [os.path.join(self.image_root, entry.path) for entry in entries]
         self._check_files(entries)
         self.labels = np.array([entry.label for entry in entries], np.int64)
+        self.lines = np.array([entry.line for entry in entries], np.int64)
         if not isinstance(transform_ops, Compose):
             transform_ops = build_transforms(transform_ops or [], "transform_ops")
         self.transforms = transform_ops
@@ -59,16 +65,18 @@ class ImageNetDataset:
                 )
 
     def _check_repeated(self, entries):
-        """The number of different images; one with two labels would be right whatever is predicted."""
-        first = {}
+        """The lines with an image of a former line; one with two labels would be right whatever is predicted."""
+        first, repeated = {}, []
         for entry in entries:
-            other = first.setdefault(entry.path, entry)
+            other = first.setdefault(os.path.normpath(entry.path), entry)
+            if other is not entry:
+                repeated.append(entry)
             if other.label != entry.label:
                 raise UserError(
                     f"{self.cls_label_path}:{entry.line}: {entry.path} has label {entry.label} here, and {other.label} "
                     f"in line {other.line}"
                 )
-        return len(first)
+        return repeated
 
     def _check_files(self, entries):
         if not os.path.isdir(self.image_root):
@@ -87,14 +95,15 @@ class ImageNetDataset:
     def __getitem__(self, key):
         epoch, index = key if isinstance(key, tuple) else (0, key)
         path = self.paths[index]
+        place = f"{self.cls_label_path}:{self.lines[index]}: {path}"
         try:
             with open(path, "rb") as stream:
                 data = stream.read()
             return self._transformed(data, epoch, index), self.labels[index]
         except OSError as error:
-            raise UserError(f"{path}: cannot read: {error.strerror}") from error
+            raise Unreadable(f"{place}: cannot read: {error.strerror}") from error
         except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+            raise type(error)(f"{place}: {error}") from error
 
     def _transformed(self, data, epoch, index):
         image = self.transforms(data, np.random.default_rng([self.seed, epoch, index]))

@@ -21,6 +21,8 @@ from ppcls_lite.data.detection.dataset import COCODataSet
 from ppcls_lite.data.sampler import EpochBatchSampler
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.data.transforms.compose import check_options
+from ppcls_lite.data.unreadable import PART as UNREADABLE
+from ppcls_lite.data.unreadable import UnreadableImages, indices_array, readable_sample
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
@@ -55,8 +57,12 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     if batch_op is not None and not isinstance(dataset, ImageNetDataset):
         raise UserError(f"{place}.batch_transform_ops: images with boxes cannot be mixed")
     sampler = _build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
-    if not training and getattr(dataset, "repeated", 0):
-        logger.warning(f"{where}: {dataset.repeated} of {len(dataset)} images are listed before: they count twice")
+    _warn_of_repeated(dataset, where)
+    if not training and getattr(dataset, "skip_unreadable", False):
+        raise UserError(
+            f"{place}.skip_unreadable: True is for a training: an evaluation judges every image of its list, so take "
+            "those that cannot be read out of it"
+        )
     if sampler.drop_last and not training:
         logger.warning(f"{where}.sampler.drop_last: True is not followed: an evaluation takes every image")
         sampler.drop_last = False
@@ -66,6 +72,14 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     workers, shared = _read_loader(_section(section, "loader", where), f"{where}.loader")
     workers = _sensible_workers(workers, len(sampler), world_size, where if training else None)
     return Loader(dataset, sampler, batch_op, workers, shared)
+
+
+def _warn_of_repeated(dataset, where):
+    if repeated := getattr(dataset, "repeated", None):
+        logger.warning(
+            f"{where}: {len(repeated)} of {len(dataset)} images are listed before: they count twice; the first is "
+            f"{dataset.cls_label_path}:{repeated[0].line}: {repeated[0].path}"
+        )
 
 
 def _section(section, name, where):
@@ -142,20 +156,22 @@ class Loader:
         self.dataset = dataset
         self.batch_sampler = batch_sampler
         self.num_workers = num_workers
+        self.unreadable = UnreadableImages(dataset) if getattr(dataset, "skip_unreadable", False) else None
+        self._shares = use_shared_memory
         self._loader = DataLoader(
-            _Guarded(dataset),
+            _Guarded(dataset, self.unreadable is not None),
             batch_sampler=batch_sampler,
             collate_fn=_Collate(batch_op, dataset.seed),
             num_workers=num_workers,
             prefetch_factor=_PREFETCH,
-            use_shared_memory=use_shared_memory and self._fits_shared_memory(),
+            use_shared_memory=use_shared_memory,
             worker_init_fn=_start_worker,
             timeout=1,  # how often Paddle's thread looks up: a dead worker is noticed, an ended epoch let go
         )
 
     def _fits_shared_memory(self):
         """Whether the batches in flight fit: a full /dev/shm (64 MB in Docker) kills workers without a message."""
-        if self.num_workers == 0 or not os.path.isdir(_SHARED_MEMORY):
+        if not os.path.isdir(_SHARED_MEMORY):
             return True
         try:
             batch = stack(*zip(self.dataset[0]))
@@ -165,7 +181,10 @@ class Loader:
         needed = size * self.batch_sampler.batch_size * (self.num_workers * _PREFETCH + 2)
         free = shutil.disk_usage(_SHARED_MEMORY).free
         if needed > free:
-            logger.info(f"data workers use pipes: {needed >> 20} MB do not fit {_SHARED_MEMORY} ({free >> 20} MB)")
+            logger.warning(
+                f"data workers use pipes, not shared memory: their batches need {needed / 2**20:.1f} MB, and "
+                f"{_SHARED_MEMORY} has {free / 2**20:.1f} MB left"
+            )
         return needed <= free
 
     def __len__(self):
@@ -174,6 +193,8 @@ class Loader:
     def _start(self):
         if self.num_workers == 0:
             return iter(self._loader)
+        if self._shares and not self._fits_shared_memory():  # asked each epoch: other programs fill it too
+            self._shares = self._loader.use_shared_memory = False
         _settle()
         gc.freeze()  # a worker that collects a finished loader of ours waits for threads that it does not have
         try:
@@ -185,10 +206,14 @@ class Loader:
         if len(self) == 0:  # a rank that has no image of a small evaluation set
             return
         batches = self._start()
+        if self.unreadable:
+            self.unreadable.begin_epoch()
         try:
             for parts in _alive(batches):
                 if parts["kind"] == _FAILURE:
                     _raise_failure(parts)
+                if self.unreadable:
+                    self.unreadable.add(parts.pop(UNREADABLE).numpy())
                 yield unpack(parts)
         finally:
             # Paddle's own end comes with the last batch; after `break` its thread would keep the workers alive
@@ -218,7 +243,8 @@ def _alive(batches):
             return
         except SystemError as error:  # Paddle's "Blocking queue is killed"
             raise UserError(
-                "a data worker was killed, most likely because memory ran out: lower num_workers or batch_size"
+                f"a data worker was killed, most likely because memory or {_SHARED_MEMORY} ran out: lower num_workers "
+                "or batch_size"
             ) from error
         yield batch
 
@@ -242,16 +268,22 @@ def _raise_failure(parts):
 
 
 class _Guarded:
-    """The data set with its exceptions as values; a sample is (image, target, (epoch, index))."""
+    """The data set with its exceptions as values; a sample is (image, target, (epoch, index)).
 
-    def __init__(self, dataset):
-        self.dataset = dataset
+    With `skips`, unreadable images are replaced, and their indices are a fourth part.
+    """
+
+    def __init__(self, dataset, skips=False):
+        self.dataset, self.skips = dataset, skips
 
     def __len__(self):
         return len(self.dataset)
 
     def __getitem__(self, key):
         try:
+            if self.skips:
+                image, target, failed = readable_sample(self.dataset, key)
+                return image, target, key, failed
             return (*self.dataset[key], key)
         except Exception as error:
             return _Failure(error)
@@ -266,12 +298,15 @@ class _Collate:
     def __call__(self, samples):
         try:
             failure = next((sample for sample in samples if isinstance(sample, _Failure)), None)
-            return pack(self._batch(samples)) if failure is None else failure.packed()
+            if failure is not None:
+                return failure.packed()
+            images, targets, keys, *failed = zip(*samples)
+            parts = pack(self._batch(images, targets, keys))
+            return {**parts, UNREADABLE: indices_array(failed[0])} if failed else parts
         except Exception as error:
             return _Failure(error).packed()
 
-    def _batch(self, samples):
-        images, targets, keys = zip(*samples)
+    def _batch(self, images, targets, keys):
         shapes = {image.shape for image in images}
         if len(shapes) > 1:
             found = " and ".join(str(shape) for shape in sorted(shapes)[:2])
@@ -280,7 +315,7 @@ class _Collate:
         if self.batch_op is None:
             return batch
         epoch, first = keys[0]
-        rng = np.random.default_rng([self.seed, epoch, first, len(samples)])
+        rng = np.random.default_rng([self.seed, epoch, first, len(images)])
         return self.batch_op(batch, rng)
 
 

@@ -8,6 +8,7 @@ One object per line, each with the key `event`:
 * train, at every [Train] line of the log: `epoch`, `iteration` (from 1, within the epoch), `lr`, `loss`, the metric's
   figures and the parts of the loss under their names, `avg_reader_cost` and `avg_batch_cost` (seconds per iteration),
   `avg_samples` (images per iteration), `avg_ips` (images per second).
+* unreadable, after every epoch of a training with `skip_unreadable`: `epoch`, `images` (that could not be read).
 * eval, after every evaluation: `epoch`, `loss`, the metric's figures, `best` (the best headline figure so far).
 * end: `epoch` (the last one), `best` (the figures of the best evaluation, or null).
 
@@ -22,9 +23,10 @@ import math
 import os
 from pathlib import Path
 
+from ppcls_lite.train.history_file import NAME, HistoryError, read_events
 from ppcls_lite.utils.errors import UserError
 
-NAME = "history.jsonl"
+__all__ = ["NAME", "History", "last_start", "now", "read_history"]
 
 
 class History:
@@ -104,21 +106,9 @@ def read_history(path):
     Raises UserError when there is no such file, or a line of it is not an event.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such history of a training") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    events = []
-    for number, line in enumerate(text.split("\n")[:-1], 1):
-        try:
-            event = json.loads(line)
-        except ValueError:
-            event = None
-        if not isinstance(event, dict) or not isinstance(event.get("event"), str):
-            raise UserError(f"{path}:{number}: expected a JSON object with an event, found {line!r:.80}")
-        events.append(event)
-    return events
+        return read_events(path)
+    except HistoryError as error:
+        raise UserError(str(error)) from None
 
 
 def last_start(path):

@@ -10,9 +10,12 @@ from ppcls_lite.train.accumulation import Accumulation
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
 from ppcls_lite.train.ema import build_ema
+from ppcls_lite.train.curves import write_curves
+from ppcls_lite.train.data_warnings import warn_of_data
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
 from ppcls_lite.train.history import History, now
+from ppcls_lite.train.live_line import LiveLine
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
@@ -34,7 +37,7 @@ LOG_NAME = "log_train.txt"
 
 
 def train(config, overrides=()):
-    """Train as the config says; leaves checkpoints, `log_train.txt` and `history.jsonl` in `Global.output_dir`."""
+    """Train as the config says; leaves checkpoints, log, history and curves in `Global.output_dir`."""
     options = config["Global"]
     output_dir = Path(options.get("output_dir") or "./output")
     rank, world = start_processes()
@@ -44,10 +47,14 @@ def train(config, overrides=()):
     logger.info(f"processor: {describe_processor()}")
     warn_of_ignored(config)
     scalars = Scalars(output_dir / VDL_FOLDER, bool(resume)) if options.get("use_visualdl") and rank == 0 else None
-    with History(output_dir / HISTORY_NAME if rank == 0 else None, bool(resume), scalars) as history:
+    history_file = output_dir / HISTORY_NAME if rank == 0 else None
+    with LiveLine() as live, History(history_file, bool(resume), scalars) as history:
         trainer = Trainer(config, choose_device(config, overrides), rank, world)
+        trainer.progress.live = live
         if trainer.done < trainer.epochs:
             trainer.run(output_dir, history)
+            if rank == 0:
+                write_curves(history_file, require(config, "Arch.name"))
         else:
             logger.info(f"{resume} has all {trainer.epochs} epochs already: nothing left to train")
 
@@ -119,18 +126,9 @@ class Trainer:
             section = require(self.config, "DataLoader.Eval")
             loader = build_loader(section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval")
             self.evaluator = Evaluator(self.config, loader)
-            self._warn_of_shared_images(loader.dataset)
             if not self.evaluator.metric:
                 logger.warning("Metric.Eval names no metric: best_model will be the network with the lowest loss")
-
-    def _warn_of_shared_images(self, evaluated):
-        """A small trial may evaluate what it trains on, so this is not refused."""
-        trained, judged = (set(getattr(dataset, "paths", ())) for dataset in (self.loader.dataset, evaluated))
-        if shared := len(trained & judged):
-            logger.warning(
-                f"DataLoader.Eval: {shared} of {len(judged)} images are trained on too: the accuracy says little about "
-                "new ones"
-            )
+        warn_of_data(self.config, self.loader.dataset, self.evaluator and self.evaluator.loader.dataset, class_num)
 
     def _trained_form(self, options):
         """The model as the loop calls it; its weights are always reached through `self.model`."""
@@ -195,6 +193,7 @@ class Trainer:
             # accuracy needs one label per image: not mixed ones, and not boxes
             judged = Judged(outputs.detach(), batch.target) if paddle.is_tensor(batch.target) else None
             self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
+        self.progress.epoch_done(epoch, self.loader)
 
     def evaluate_and_save(self, epoch, output_dir, history):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""

@@ -130,6 +130,7 @@ for _mode in ("Train", "Eval"):
         "batch_transform_ops": list,
         "delimiter": str,
         "relabel": bool,
+        "skip_unreadable": bool,
         "dataset_dir": PATH,  # these five of detection sets
         "image_dir": PATH,
         "anno_path": PATH,

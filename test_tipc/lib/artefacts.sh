@@ -7,7 +7,7 @@ declare -A RUN # see common_func.sh
 # ------------------------------------------------------------------------------------------------------------- weights
 
 new_weights() { # EXPECT of train: it left weights, and they are its own
-    local log=${RUN[training_dir]}/log_train.txt name
+    local log=${RUN[training_dir]}/log_train.txt history=${RUN[training_dir]}/history.jsonl name
     if ! find_weights; then
         name=${VALUE[train_model_name]:-null}
         [[ $name != null ]] || name=${DIALECT[weights_name]:-*.pdparams}
@@ -17,6 +17,7 @@ new_weights() { # EXPECT of train: it left weights, and they are its own
     else
         # an old one would be taken for evidence of this training
         if is_new "$log"; then RUN[training_log]=$log; else rm -f "$log"; fi
+        is_new "$history" || rm -f "$history"
         STEP[facts]+=" $(weights_fact)"
         return
     fi

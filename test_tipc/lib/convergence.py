@@ -2,7 +2,8 @@
 
     python test_tipc/lib/convergence.py output/small/log_train.txt
 
-Every line of the log is a point; its loss should be of the iterations since the line before. The loss fell when
+Where the training left its history.jsonl there too, that is read, else the log.
+Every line is a point; its loss should be of the iterations since the line before. The loss fell when
   trend   the Mann-Kendall test, one-sided, finds one: z of -3 or less, which noise reaches once in 700 logs. It is made
           of all points, and of those after the highest: a loss that explodes and goes on to fall has its trend there.
   fall    the median of the last tenth of the points (at least 3) lies below the beginning by more than 1 %, and by more

@@ -3,10 +3,11 @@
     python test_tipc/lib/evidence.py test_tipc/output/MobileNetV3_small_x1_0/lite_train_lite_infer \\
         --model MobileNetV3_small_x1_0 --mode lite_train_lite_infer --renew
 
-Copies log_train.txt, the logs of both engines' predictions and of the comparison, and the summary, and draws loss and
-accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients, a request and its
-answers; of one that was tried with several settings, the log of a client for each, in the folder serving_options. All
-files in a folder are of one training (or device): those of further ones are in folders of their own.
+Copies log_train.txt and history.jsonl, the logs of both engines' predictions and of the comparison, and the summary,
+and draws loss and accuracy as curves (where Matplotlib is installed); for a service, the logs of server and clients,
+a request and its answers; of one that was tried with several settings, the log of a client for each, in the folder
+serving_options. All files in a folder are of one training (or device): those of further ones are in folders of their
+own.
 Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
 there are no curves of a log without a loss, which was not judged.
 Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Of the other chains that begin
@@ -29,6 +30,7 @@ from verdict import DEPLOYMENTS, SERVING, judge, tags_that_ran
 # the name under test_log/ and the run's own file of a tag
 LOGS = {
     "log_train.txt": "{tag}/log_train.txt",
+    "history.jsonl": "{tag}/history.jsonl",
     "predict_training_engine.log": "{tag}_predict.log",
     "evaluate.log": "{tag}_eval.log",
     "agree_observed.log": "{tag}_agree_observed.log",

@@ -15,6 +15,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from certificate import hashes
+from history_file import NAME as HISTORY
+from history_file import HistoryError, is_history, read_points
 from script import atomic_write, run_main
 from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED, read_steps
 from verdict import judge, tags_that_ran
@@ -93,6 +95,8 @@ def figure(step):
         return "; ".join(in_effect(one["settings"]) for one in engines(step))
     if step.name == "agree observed" and step.result == PASSED and Path(step.log).is_file():
         return observed(Path(step.log).read_text(encoding="utf-8", errors="replace"))
+    if step.kind == "train" and step.result == PASSED and (loss := final_loss(step.log)) is not None:
+        return LABELS["train"].format(f"{loss:.5f}")
     pattern = FIGURES.get(step.kind)
     if step.result == PASSED and step.log and pattern and Path(step.log).is_file():
         log = Path(step.log).read_text(encoding="utf-8", errors="replace")
@@ -104,6 +108,17 @@ def figure(step):
         found = [label.format(*(match if isinstance(match, tuple) else (match,))) for match in found]
         return ", ".join(found + (PRECISION.findall(log)[:1] if step.kind == "train" else []))
     return step.reason or ("did not end" if step.result == BEGAN else "")
+
+
+def final_loss(log):
+    """The last loss in the history of the training whose output is the file `log`; None where it left no history."""
+    history = Path(str(log).removesuffix(".log"), HISTORY)
+    if not log or not is_history(history):
+        return None
+    try:
+        return read_points(history).train[-1].loss
+    except HistoryError:  # the check of the loss says what is wrong with it
+        return None
 
 
 def observed(log):

@@ -1,12 +1,13 @@
-"""Read back a training log: loss, cost and accuracy of every line in the certification's format, or else the loss of
-every line in the format of any other project (foreign_log.py).
+"""Read back a training: from its history.jsonl, where it left one. Else from its log: loss, cost and accuracy of every
+line in the certification's format, or the loss of every line in the format of any other project (foreign_log.py).
 """
 
 import re
 from pathlib import Path
-from typing import NamedTuple, Optional
 
 from foreign_log import is_evaluation, iterations, place_of, read_foreign_log
+from history_file import NAME as HISTORY
+from history_file import SHOWN, EvalPoint, HistoryError, TrainLog, TrainPoint, is_history, read_points
 from script import UserError
 
 # our lines begin with the first part; the official format has only the second, with `[Epoch 1, iter: 10]` in models
@@ -15,10 +16,10 @@ _COST = re.compile(
     r"\bloss: (?P<loss>[^\s,]+),? avg_reader_cost: (?P<reader>[^\s,]+) sec,? avg_batch_cost: (?P<batch>[^\s,]+) sec"
 )
 _EVAL = re.compile(r"\[Eval\]\[Epoch (?P<epoch>\d+)\]")
-_FIGURE = re.compile(r"\b(top1|AP|AP50): ([^\s,]+)")
+_FIGURE = re.compile(rf"\b({'|'.join(SHOWN)}): ([^\s,]+)")
 _NUMBER = re.compile(r"[-+]?(nan|inf(inity)?|(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?)", re.IGNORECASE)
 
-
+LOG = "log_train.txt"  # what a training calls its log, beside its history
 FORMATS = "'loss: 0.1', 'loss=0.1', 'Loss 0.1' or '\"loss\": 0.1'"
 
 
@@ -26,39 +27,20 @@ class NoLoss(UserError):
     """The log can be read, and no line of it has a total loss of the training."""
 
 
-class TrainPoint(NamedTuple):
-    """One line of training; `iteration` counts from the training's first step, or is the line's number where the
-    lines do not tell; costs are seconds a batch, and None in the format of another project.
-    """
-
-    iteration: int
-    loss: float
-    reader_cost: Optional[float] = None
-    batch_cost: Optional[float] = None
-
-
-class EvalPoint(NamedTuple):
-    """One evaluation, placed at the last iteration of its epoch; `figures` are those of "top1", "AP", "AP50"."""
-
-    iteration: int
-    figures: dict
-
-
-class TrainLog(NamedTuple):
-    """All points of a training, in order; lines that a resumed run wrote again take the place of the first."""
-
-    train: list
-    evals: list
-
-
 def read_train_log(path):
-    """The `TrainLog` in the file at `path`; losses may be nan or infinite.
+    """The `TrainLog` of the output folder, the history or the log `path`; losses may be nan or infinite.
 
-    A log with lines in the certification's format has its points there, and no others. UserError when the file is
-    missing, or has that format with a figure that is not a number or without a loss; `NoLoss` when no line of another
-    format has one.
+    Where a history.jsonl lies beside a log_train.txt, that is read, and no log. A log with lines in the certification's
+    format has its points there, and no others. UserError when the file is missing, or has that format with a figure
+    that is not a number or without a loss; `NoLoss` when no line of another format has one.
     """
     path = Path(path)
+    if history := history_of(path):
+        try:
+            return read_points(history)
+        except HistoryError as error:
+            raise UserError(str(error)) from None
+    path = path / LOG if path.is_dir() else path
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -72,6 +54,15 @@ def read_train_log(path):
         official = any("avg_reader_cost: " in line and "avg_batch_cost: " in line for line in lines)
         raise (UserError if official else NoLoss)(f"{path}: no line with {FORMATS} of the training in it{found}")
     return TrainLog([train[key] for key in sorted(train)], [evals[key] for key in sorted(evals)])
+
+
+def history_of(path):
+    """The path of the history that belongs to the folder, the history or the log `path`; None where there is none."""
+    if path.is_dir():
+        path = path / HISTORY
+    elif path.name == LOG:
+        path = path.with_name(HISTORY)
+    return path if path.suffix == ".jsonl" and is_history(path) else None
 
 
 def _read_official(path, lines):

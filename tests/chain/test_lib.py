@@ -20,7 +20,7 @@ WITH_PACKAGES = {"agree", "agree_onnx", "convert_onnx", *(name for name in MODUL
 PACKAGES = {file.partition("/")[0] for file in FILES if "/" in file}
 ALLOWED = {*MODULES, *PACKAGES, "numpy"} | {*getattr(sys, "stdlib_module_names", ())}
 MORE = {
-    "curves.py": {"matplotlib"},
+    "draw.py": {"matplotlib"},
     "agree.py": {"paddle"},
     "agree_onnx.py": {"paddle"},
     "convert_onnx.py": {"paddle", "paddle2onnx"},

@@ -315,8 +315,8 @@ def test_small_shared_memory_is_not_used(folder, monkeypatch):
     full = type("Usage", (), {"free": 1000})()
     monkeypatch.setattr("ppcls_lite.data.loader.shutil.disk_usage", lambda _: full)
     loader = Loader(built.dataset, built.batch_sampler, None, 1)
-    assert loader._loader.use_shared_memory is False
     assert equal(arrays(loader), arrays(built))
+    assert loader._loader.use_shared_memory is False
 
 
 def changed(folder, part, **options):

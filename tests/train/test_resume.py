@@ -12,18 +12,8 @@ import pytest
 
 from ppcls_lite.train import loop
 from ppcls_lite.utils.safe_load import load_plain
+from tests.helpers.checkpoints import assert_same_checkpoint
 from tests.helpers.scripts import ROOT, run_process
-
-
-def assert_same_checkpoint(first, second):
-    for suffix in (".pdparams", ".pdopt"):
-        one, two = load_plain(f"{first}{suffix}"), load_plain(f"{second}{suffix}")
-        assert list(one) == list(two)
-        for name in one:
-            if name != "StructuredToParameterName@@":
-                a, b = (value[1] if isinstance(value, tuple) else value for value in (one[name], two[name]))
-                assert a.tobytes() == b.tobytes(), f"{suffix} {name}"
-    assert str(load_plain(f"{first}.pdstates")) == str(load_plain(f"{second}.pdstates"))  # a loss may be nan
 
 
 class Stopped(BaseException):

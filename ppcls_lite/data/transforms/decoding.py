@@ -9,10 +9,14 @@ from ppcls_lite.data.transforms.pillow import pillow
 from ppcls_lite.utils.errors import UserError
 
 
+class Unreadable(UserError):
+    """A file that cannot be read, or is no image that can be decoded."""
+
+
 def decode(data):
     """An HWC uint8 RGB array from the bytes of an image file; grey and alpha become three channels.
 
-    Turns the image as its EXIF orientation says. Raises UserError when OpenCV cannot decode it.
+    Turns the image as its EXIF orientation says. Raises Unreadable when OpenCV cannot decode it.
     """
     return cv2.cvtColor(decode_bgr(data), cv2.COLOR_BGR2RGB)
 
@@ -26,7 +30,7 @@ def decode_bgr(data):
         except cv2.error:  # an absurd size in a damaged header
             image = None
     if image is None:
-        raise UserError(f"not a decodable image ({len(data)} bytes)")
+        raise Unreadable(f"not a decodable image ({len(data)} bytes)")
     return image
 
 
@@ -37,4 +41,4 @@ def decode_with_pillow(data):
     except UserError:
         raise
     except Exception as error:  # Pillow's decoders raise nearly every built-in type on damaged data
-        raise UserError(f"not a decodable image ({len(data)} bytes)") from error
+        raise Unreadable(f"not a decodable image ({len(data)} bytes)") from error

@@ -1,0 +1,1 @@
+../../test_tipc/lib/draw.py

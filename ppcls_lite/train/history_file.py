@@ -1,0 +1,1 @@
+../../test_tipc/lib/history_file.py

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ppcls_lite.train.history import History
 from ppcls_lite.train.losses import check_finite
+from ppcls_lite.train.processes import mean_over_processes
 from ppcls_lite.utils.log import logger
 
 
@@ -17,7 +18,11 @@ class Judged(NamedTuple):
 
 
 class Progress:
-    """Averages since the last line: reader cost is waiting for data, batch cost is that plus the step itself."""
+    """Averages since the last line: reader cost is waiting for data, batch cost is that plus the step itself.
+
+    With several processes, the loss and the metric are those of all their images; samples, costs and images per second
+    are of one process, as the certification wants them ("per card").
+    """
 
     def __init__(self, steps_per_epoch, epochs, every, metric=None):
         self.steps_per_epoch, self.epochs, self.every, self.metric = steps_per_epoch, epochs, every, metric
@@ -59,18 +64,25 @@ class Progress:
             self._log(epoch, step, lr)
         self._clock = time.perf_counter()
 
+    def _judge(self):
+        """The metric's figures over the images of all processes since the last line; none where none was judged."""
+        judged = mean_over_processes({"parts": len(self._outputs)})["parts"] if self.metric else 0
+        if not judged:
+            return {}
+        self.metric.reset()
+        for part in self._outputs:
+            self.metric.update(part.outputs, part.labels)
+        self.metric.share()
+        return self.metric.values()
+
     def _log(self, epoch, step, lr):
         means = {
             name: sum(float(losses[name]) for losses in self._losses) / len(self._losses) for name in self._losses[0]
         }
+        means = mean_over_processes(means)
         loss = means.pop("loss")
         check_finite(loss, f"the loss became {loss} in epoch {epoch}, iteration {step + 1}:")
-        figures = means
-        if self._outputs:
-            self.metric.reset()
-            for judged in self._outputs:
-                self.metric.update(judged.outputs, judged.labels)
-            figures = {**self.metric.values(), **means}
+        figures = {**self._judge(), **means}
         shown = "".join(f"{name}: {value:.5f}, " for name, value in figures.items())
         reader, batch = self._reader / self._steps, self._batch / self._steps
         samples, speed = self._samples / self._steps, self._samples / self._batch

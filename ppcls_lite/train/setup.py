@@ -2,7 +2,9 @@
 
 import os
 import random
+import re
 import secrets
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -10,6 +12,9 @@ import paddle
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.device import why_no_gpu
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger, setup_logging
+
+LOG_NAME = "log_train.txt"
 
 
 def start_processes():
@@ -28,6 +33,33 @@ def start_processes():
             )
         paddle.distributed.init_parallel_env()
     return paddle.distributed.get_rank(), world
+
+
+def log_name(rank):
+    """The name of a process's log: `log_train.txt`, and `log_train_rank1.txt` and so on for further processes."""
+    return LOG_NAME if rank == 0 else f"{Path(LOG_NAME).stem}_rank{rank}.txt"
+
+
+def open_log(output_dir, append, rank, world):
+    """Log to this process's file in `output_dir`, and process 0 to the screen too.
+
+    Process 0 removes logs that an earlier training with more processes has left there.
+    """
+    setup_logging(Path(output_dir) / log_name(rank), append=append, quiet=rank > 0)
+    if rank == 0:
+        for path in Path(output_dir).glob(log_name("*")):
+            number = re.fullmatch(log_name(r"(\d+)"), path.name)
+            if number and int(number[1]) >= world:
+                path.unlink(missing_ok=True)
+
+
+def synchronise_batch_norm(model, world, device):
+    """`Arch.use_sync_bn`: batch normalisation over the images of all processes, on GPUs; returns the model."""
+    if world > 1 and not device.startswith("gpu"):
+        logger.warning("Arch.use_sync_bn: Paddle has it for GPUs only: each process normalises by its own images")
+    elif world > 1:
+        model = paddle.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    return model
 
 
 def choose_seed(seed, rank=0, world=1):

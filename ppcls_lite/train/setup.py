@@ -1,9 +1,12 @@
 """Processes and seeds of a training or an evaluation."""
 
+import fcntl
 import os
 import random
 import re
 import secrets
+import socket
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger, setup_logging
 
 LOG_NAME = "log_train.txt"
+_SIOCGIFADDR = 0x8915  # of Linux
 
 
 def start_processes():
@@ -31,8 +35,33 @@ def start_processes():
                 f"paddle.distributed.launch started {world} processes, each for a GPU, but {reason}: start the script "
                 f"without it, or on CPUs with `-m paddle.distributed.launch --nproc_per_node={world} --backend gloo`"
             )
+        os.environ.update(gloo_interface(os.environ))
         paddle.distributed.init_parallel_env()
     return paddle.distributed.get_rank(), world
+
+
+def gloo_interface(environ):
+    """{"GLOO_SOCKET_IFNAME": the network interface that has this process's address}, or {} where there is no need.
+
+    Without it, gloo listens where the machine's own name points to: on many systems that is 127.0.1.1, and processes on
+    another machine cannot come.
+    """
+    address = environ.get("PADDLE_CURRENT_ENDPOINT", "").rpartition(":")[0]
+    if "GLOO_SOCKET_IFNAME" in environ or environ.get("PADDLE_DISTRI_BACKEND") != "gloo":
+        return {}
+    names = [name for _, name in socket.if_nameindex() if _address_of(name) == address]
+    return {"GLOO_SOCKET_IFNAME": names[0]} if names else {}
+
+
+def _address_of(interface):
+    """The IPv4 address of a network interface, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        request = struct.pack("256s", interface[:15].encode())
+        try:
+            answer = fcntl.ioctl(any_socket.fileno(), _SIOCGIFADDR, request)
+        except OSError:
+            return None
+    return socket.inet_ntoa(answer[20:24])
 
 
 def log_name(rank):

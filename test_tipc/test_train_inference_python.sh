@@ -27,6 +27,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/train_config.sh
 source "$TIPC/lib/train_config.sh"
+# shellcheck source=test_tipc/lib/launch.sh
+source "$TIPC/lib/launch.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
 source "$TIPC/lib/train_infer.sh"
 # shellcheck source=test_tipc/lib/artefacts.sh
@@ -73,6 +75,9 @@ certify_training() { # of RUN[trainer] with RUN[gpu] and RUN[autocast]
     if in_stage 1 && ! train; then
         not_run converge evaluate predict export infer agree "training failed"
         return
+    elif is_further_machine; then
+        skip_step evaluate "the first machine, $REPLY, has the weights, and goes on alone"
+        return
     fi
     converge
     [[ -n ${KEY[inference]:-} ]] || return 0 # a config of trainings only
@@ -95,14 +100,14 @@ certify_weights() { # of RUN[weights]
 
 train() {
     begin_command "${RUN[train_field]}" "${RUN[train_options]}"
-    launch_on "${RUN[gpu]}" # visible GPUs; paddle.distributed.launch for several
+    launch_on "${RUN[gpu]}" # visible GPUs; paddle.distributed.launch for several processes
     add_device
     add_field output_dir "${RUN[training_dir]}"
     add_fields train_config epochs pretrained batch_size train_free train_free2 data_path
     add_setting train
     [[ ${RUN[mode]} != lite_train_* ]] || add_setting lite_train
     add_precision
-    EXPECT=new_weights run_step train "${RUN[training_dir]}.log" . "${COMMAND[@]}"
+    EXPLAIN=explain_ranks EXPECT=weights_of_machine run_step train "${RUN[training_dir]}.log" . "${COMMAND[@]}"
 }
 
 converge() { # did the loss fall?
@@ -202,7 +207,7 @@ agree() { # of scripts that declare how: evaluation, predictions, printed lines,
         mapfile -t sizes < <(batch_sizes)
         begin_evaluation compare
         # bit by bit is possible on one and the same processor only
-        [[ ${RUN[gpu]} == -1 ]] || COMMAND+=(-o Global.device=cpu)
+        on_cpu || COMMAND+=(-o Global.device=cpu)
         FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
             --inference_model_dir "$(exported_model)" --save "${RUN[training_dir]}_agree.json" \
             "${evaluated[@]}" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \

@@ -4,7 +4,8 @@
         -o Global.pretrained_model=output/small/best_model -o Infer.infer_imgs=test_images
 
 Infer.infer_imgs is an image, a folder or a list file. Prints one list of predictions per batch. If the folder
-Infer.output_dir is given, copies of the images with a detector's boxes drawn on them are written there.
+Infer.output_dir is given, copies of the images with a detector's boxes drawn on them are written there. Processes of
+paddle.distributed.launch share the images, and process 0 prints all of them in their order (docs/distributed.md).
 Exit code: 0 all predicted, 1 an image, the config or the weights cannot be used, 130 interrupted.
 """
 
@@ -23,6 +24,8 @@ def main():
     config = load_config(args.config, args.override)
     source = require(config, "Infer.infer_imgs", args.config)
     with quick_import():  # of Paddle, which a wrong config need not wait for
+        from ppcls_lite.infer.predict import find_images
+        from ppcls_lite.infer.results import predict_lists
         from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
 
@@ -30,9 +33,7 @@ def main():
     choose_device(config, args.override)
     task = task_of(config)
     predictor = task.predictor(config)
-    for batch in predictor.predict(source):
-        print([task.record(result, path) for path, result in batch], flush=True)
-    return 1 if predictor.failed else 0
+    return predict_lists(predictor, find_images(source), task.record)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@
 
 Global.infer_imgs is an image, a folder (with those below it, in the order of their names) or a list file. Prints one
 line per image. Images are read while the engine computes. A file that is not an image is reported, and the run goes on.
-With -o Global.save_file=predictions.jsonl all results are saved as JSON Lines too, when the run is complete.
+With -o Global.save_file=predictions.jsonl all results are saved as JSON Lines too, when the run is complete. Processes
+of paddle.distributed.launch share the images, and process 0 prints and saves all of them in their order
+(docs/distributed.md).
 Exit code: 0 all predicted, 1 an image, the config or the model cannot be used, 77 an engine that is requested here or
 in the config would not be in effect (one line says why), 130 interrupted.
 """

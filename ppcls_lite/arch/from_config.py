@@ -21,6 +21,7 @@ def class_count(config):
 def build_network(config, **changes):
     """The network of `Arch`. Its parameters get the same names in every process, as `.pdopt` files need."""
     options = {**require(config, "Arch"), "class_num": class_count(config), **changes}
+    options.pop("use_sync_bn", None)  # of the training
     with paddle.utils.unique_name.guard():
         if options.get("name") in DETECTORS:
             return DETECTORS.build(options.pop("name"), options, "Arch")

@@ -7,10 +7,15 @@ class EpochBatchSampler:
     """Lists of (epoch, index) pairs, one list per batch, for one of `world_size` ranks.
 
     With `shuffle` the order is `np.random.default_rng([seed, epoch]).permutation(size)`, the same on every
-    rank and in every run. With `pad` (training) the order is filled up from its beginning so that all ranks
-    get equally many images, as paddle.io.DistributedBatchSampler does: ranks wait for each other in every
-    step. Without it (evaluation) every image comes exactly once. The epoch is in the pairs because a
-    worker process knows nothing else of the training's progress.
+    rank and in every run.
+
+    With `pad` (training) the ranks take turns image by image, so that the ranks' batches of one step are together the
+    batch that one process with a `world_size` times larger `batch_size` has. The order is filled up from its
+    beginning so that all ranks get equally many images, as paddle.io.DistributedBatchSampler does: ranks wait for
+    each other in every step. Without it (evaluation) they take turns batch by batch: every image comes exactly once,
+    in the very batch that it has with one process, so that the results are the same to the last bit.
+
+    The epoch is in the pairs because a worker process knows nothing else of the training's progress.
     """
 
     def __init__(
@@ -31,11 +36,10 @@ class EpochBatchSampler:
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(self.size)
         if self.pad:
-            order = np.resize(order, self._padded())
-        return order[self.rank :: self.world_size].tolist()
-
-    def _padded(self):
-        return -(-self.size // self.world_size) * self.world_size
+            order = np.resize(order, -(-self.size // self.world_size) * self.world_size)
+            return order[self.rank :: self.world_size].tolist()
+        starts = range(self.rank * self.batch_size, self.size, self.world_size * self.batch_size)
+        return [index for start in starts for index in order[start : start + self.batch_size].tolist()]
 
     def __iter__(self):
         pairs = [(self.epoch, index) for index in self.indices()]
@@ -43,6 +47,8 @@ class EpochBatchSampler:
         return iter([pairs[start : start + self.batch_size] for start in starts])
 
     def __len__(self):
-        size = self._padded() if self.pad else self.size
-        mine = len(range(self.rank, size, self.world_size))
-        return mine // self.batch_size if self.drop_last else -(-mine // self.batch_size)
+        if self.pad:
+            mine = -(-self.size // self.world_size)
+            return mine // self.batch_size if self.drop_last else -(-mine // self.batch_size)
+        batches = self.size // self.batch_size if self.drop_last else -(-self.size // self.batch_size)
+        return len(range(self.rank, batches, self.world_size))

@@ -7,7 +7,7 @@ from functools import partial
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
-from ppcls_lite.infer.engines.request import onnx_options, usable_options
+from ppcls_lite.infer.engines.request import of_this_process, onnx_options, usable_options
 from ppcls_lite.infer.model.boxes import format_det_line, format_det_record
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.model.files import find_onnx
@@ -43,7 +43,7 @@ def _predict(config, config_path, overrides, create, build_predictor, line, reco
     settings = dict(config["Global"])
     if any(text.startswith("Global.enable_benchmark=") for text in overrides):
         settings["benchmark"] = settings["enable_benchmark"]  # PaddleClas's configs have it at True, to no effect
-    options = EngineOptions.from_config(settings)
+    options = of_this_process(EngineOptions.from_config(settings), overrides)
     model = find_onnx(model_dir) if settings.get("use_onnx") else model_dir
     if model is not model_dir:
         options, model_dir = onnx_options(options, overrides), model.folder

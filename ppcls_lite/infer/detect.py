@@ -63,7 +63,7 @@ class DetectionPredictor(Predictor):
         return self.postprocess(found, [image.size for image in inputs])
 
     def predict_all(self, paths):
-        targets = drawing_paths(paths, self.output_dir) if self.output_dir else {}
+        targets = drawing_paths(self.listed or paths, self.output_dir) if self.output_dir else {}
         for batch in super().predict_all(paths):
             for path, result in batch:
                 if path in targets and not isinstance(result, UserError):

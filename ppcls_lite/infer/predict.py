@@ -38,7 +38,11 @@ class Predictor:
 
     `seconds` is the time in each part. With workers, `preprocess` is the sum over the threads, so that the parts
     together may exceed `elapsed`, the seconds from the first image to the last.
+
+    `listed` are the images of all processes that share a list, where this is one of them.
     """
+
+    listed = None
 
     def __init__(self, engine, transforms, postprocess, batch_size=1, workers=None):
         self.engine, self.transforms, self.postprocess = engine, transforms, postprocess

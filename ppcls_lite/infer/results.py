@@ -5,6 +5,7 @@ import sys
 from contextlib import contextmanager
 
 from ppcls_lite.infer.model.postprocess import format_record
+from ppcls_lite.infer.shared_list import SharedList
 from ppcls_lite.infer.summary import benchmark_summary
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
@@ -13,24 +14,49 @@ from ppcls_lite.utils.files import atomic_write
 def predict_and_print(predictor, paths, model_dir, settings, line, record=format_record):
     """Predict the images `paths`, one line each on the screen; returns the exit code, 1 when some could not be read.
 
+    Several processes share them, and process 0 prints and saves; its summary is that of its own share.
     `settings` is the `Global` section of a prediction config: `save_file`, `benchmark` and `save_log_path`, a file that
     gets the summary too, are used here.
     `line(result, path)` is printed for an image, `record(result, path)` is saved. The predictor reports the files that
     it cannot predict.
     """
-    with save_results(settings.get("save_file"), record) as save, progress_bar(len(paths)) as advance:
-        for batch in predictor.predict_all(paths):
-            for path, result in batch:
-                if not isinstance(result, UserError):
-                    print(line(result, path), flush=True)  # whole, beside what standard error gets
-            save(batch)
-            advance(len(batch))
-    if settings.get("benchmark"):
+    shared = SharedList(paths, predictor.batch_size)
+    predictor.listed = paths
+    saves = bool(settings.get("save_file"))
+
+    def render(batch):
+        printed = [f"{line(result, path)}\n" for path, result in batch if not isinstance(result, UserError)]
+        return "".join(printed), json_lines(batch, record) if saves else ""
+
+    target = settings.get("save_file") if shared.rank == 0 else None
+    with save_results(target) as save, progress_bar(len(shared.mine)) as advance:
+        for images, printed, saved in shared.results(predictor.predict_all(shared.mine), render):
+            print(printed, end="", flush=True)  # whole lines, beside what standard error gets
+            save(saved)
+            advance(images)
+    if settings.get("benchmark") and shared.rank == 0:
         summary = benchmark_summary(predictor, model_dir)
         print(summary)
         print(predictor.timing())
         save_summary(settings.get("save_log_path"), summary)
-    return 1 if predictor.failed else 0
+    return 1 if shared.rank == 0 and shared.failed else 0
+
+
+def predict_lists(predictor, paths, record):
+    """Predict the images `paths`, and print a list of `record(result, path)` for each batch, as PaddleClas does.
+
+    Several processes share them, and process 0 prints. Returns the exit code, 1 when some could not be read.
+    """
+    shared = SharedList(paths, predictor.batch_size)
+    predictor.listed = paths
+
+    def render(batch):
+        kept = [record(result, path) for path, result in batch if not isinstance(result, UserError)]
+        return f"{kept}\n" if kept else "", ""
+
+    for _, printed, _ in shared.results(predictor.predict_all(shared.mine), render):
+        print(printed, end="", flush=True)
+    return 1 if shared.rank == 0 and shared.failed else 0
 
 
 def save_summary(path, summary):
@@ -43,27 +69,32 @@ def save_summary(path, summary):
             raise UserError(f"Global.save_log_path={path}: cannot be written ({error.strerror})") from error
 
 
-@contextmanager
-def save_results(path, record=format_record):
-    """Yield `write(batch)` for the file `path` in JSON Lines; with None for a path it does nothing.
+def json_lines(batch, record=format_record):
+    """A batch in JSON Lines: one line for each (path, result), `record(result, path)` as the training engine prints it.
 
-    Each (path, result) of a batch is one line, `record(result, path)` as the training engine prints it; a file that is
-    not an image has `file_name` and `error`, so that there are as many lines as images. The file appears at `path`
-    when the block has ended well: a run that was stopped leaves the former file, never a part that looks complete.
+    A file that is not an image has `file_name` and `error`, so that there are as many lines as images.
+    """
+    lines = []
+    for name, result in batch:
+        failed = isinstance(result, UserError)
+        content = {"file_name": str(name), "error": str(result)} if failed else record(result, name)
+        lines.append(json.dumps(content, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+@contextmanager
+def save_results(path):
+    """Yield `write(text)` for the file `path`; with None for a path it does nothing.
+
+    The file appears at `path` when the block has ended well: a run that was stopped leaves the former file, never a
+    part that looks complete.
     """
     if not path:
-        yield lambda batch: None
+        yield lambda text: None
         return
-
-    def write(batch):
-        for name, result in batch:
-            failed = isinstance(result, UserError)
-            content = {"file_name": str(name), "error": str(result)} if failed else record(result, name)
-            stream.write(json.dumps(content, ensure_ascii=False) + "\n")
-
     try:
         with atomic_write(path) as stream:
-            yield write
+            yield stream.write
     except BrokenPipeError:  # of the screen, not of this file
         raise
     except OSError as error:

@@ -9,6 +9,7 @@ import paddle
 from ppcls_lite.arch.centernet import decode
 from ppcls_lite.data.detection.coco_file import coco_truth
 from ppcls_lite.train.metrics import METRICS
+from ppcls_lite.train.processes import gather
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
@@ -52,17 +53,10 @@ class COCOMetric:
         self.rows = np.concatenate([self.rows, rows[rows[:, 2] > 0]])
 
     def share(self):
-        world = paddle.distributed.get_world_size()
-        if world == 1:
-            return
-        counts = []
-        paddle.distributed.all_gather(counts, paddle.to_tensor([len(self.rows)]))
-        counts = [int(count) for count in counts]
+        counts = [int(count[0]) for count in gather(np.array([len(self.rows)], np.float64))]
         padded = np.zeros((max(counts), 7))
         padded[: len(self.rows)] = self.rows
-        parts = []
-        paddle.distributed.all_gather(parts, paddle.to_tensor(padded))
-        self.rows = np.concatenate([part.numpy()[:count] for part, count in zip(parts, counts)])
+        self.rows = np.concatenate([part[:count] for part, count in zip(gather(padded), counts)])
 
     def values(self):
         """{"AP": 0.41, "AP50": 0.62, …} over all images since the last reset."""

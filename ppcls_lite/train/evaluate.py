@@ -5,7 +5,8 @@ import paddle
 
 from ppcls_lite.train import detection_losses, detection_metrics  # noqa: F401 (they register)
 from ppcls_lite.train.losses import WeightedLosses, check_finite
-from ppcls_lite.train.metrics import build_metric, sum_over_processes
+from ppcls_lite.train.metrics import build_metric
+from ppcls_lite.train.processes import sum_over_processes
 from ppcls_lite.utils.errors import UserError
 
 _HEADLINES = ("top1", "AP")  # the figures that decide which network is the best

@@ -20,10 +20,11 @@ from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
 from ppcls_lite.train.precision import Precision
+from ppcls_lite.train.processes import average_buffers, check_alike, check_same_weights, explain_lost_process
 from ppcls_lite.train.progress import Judged, Progress
 from ppcls_lite.train.scalars import FOLDER as VDL_FOLDER
 from ppcls_lite.train.scalars import Scalars
-from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes
+from ppcls_lite.train.setup import choose_seed, open_log, seed_epoch, start_processes, synchronise_batch_norm
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.device import choose_device
@@ -33,17 +34,18 @@ from ppcls_lite.utils.log import logger, setup_logging
 from ppcls_lite.utils.machine import describe_processor
 from ppcls_lite.utils.safe_load import check_finite, load_arrays, set_weights
 
-LOG_NAME = "log_train.txt"
 
-
+@explain_lost_process()
 def train(config, overrides=()):
-    """Train as the config says; leaves checkpoints, log, history and curves in `Global.output_dir`."""
+    """Train as the config says; leaves checkpoints, log, history and curves in `Global.output_dir`.
+
+    With several processes, process 0 writes these, and each further one its own log, `log_train_rank1.txt` and so on.
+    """
     options = config["Global"]
     output_dir = Path(options.get("output_dir") or "./output")
     rank, world = start_processes()
     resume = options.get("checkpoints")
-    log_file = output_dir / LOG_NAME if rank == 0 else None
-    setup_logging(log_file, append=bool(resume), quiet=rank > 0)
+    open_log(output_dir, bool(resume), rank, world)
     logger.info(f"processor: {describe_processor()}")
     warn_of_ignored(config)
     scalars = Scalars(output_dir / VDL_FOLDER, bool(resume)) if options.get("use_visualdl") and rank == 0 else None
@@ -86,6 +88,8 @@ class Trainer:
         self.done, self.best = states.get("epoch", 0), states.get("best")
         seed_epoch(self.seed, 0)
         self.model = build_network(config)
+        if config["Arch"].get("use_sync_bn"):
+            self.model = synchronise_batch_norm(self.model, world, device)
         if options.get("pretrained_model"):
             set_weights(self.model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
         self.optimizer = build_optimizer(
@@ -136,7 +140,7 @@ class Trainer:
         if options.get("to_static"):
             network = paddle.jit.to_static(network)
         if self.world > 1:
-            network = paddle.DataParallel(network)
+            network = paddle.DataParallel(network)  # its gradients are the mean over the processes
         return network
 
     def run(self, output_dir, history):
@@ -163,6 +167,7 @@ class Trainer:
             time=now(),
         )
         self.progress.history = history
+        self._check_processes()
         changes = Changes(self.model)
         for epoch in range(first, self.epochs + 1):
             self.run_epoch(epoch)
@@ -170,6 +175,18 @@ class Trainer:
         changes.check()
         logger.info(f"training ended, {'best: ' + describe(self.best) if self.best else 'no evaluation was required'}")
         history.add("end", epoch=self.epochs, best=self.best)
+
+    def _check_processes(self):
+        """Before the first step: what does not fit would let the processes wait for each other for ever."""
+        check_alike(
+            last_epoch=self.epochs,
+            epochs_done=self.done,
+            iterations_per_epoch=self.steps_per_epoch,
+            images=len(self.loader.dataset),
+            batch_size=self.batch_size,
+            images_to_evaluate=len(self.evaluator.loader.dataset) if self.evaluator else 0,
+        )
+        check_same_weights(self.model, "before the first step")
 
     def run_epoch(self, epoch):
         """One pass over the training list."""
@@ -198,6 +215,8 @@ class Trainer:
     def evaluate_and_save(self, epoch, output_dir, history):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
         improved = False
+        average_buffers(self.model)
+        check_same_weights(self.model, f"after epoch {epoch}")
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
             results = self._evaluate(epoch)
             improved = self.best is None or headline(results) > headline(self.best)
@@ -246,6 +265,7 @@ def check_image_shape(options):
         checks.image_shape("Global.image_shape", options["image_shape"])
 
 
+@explain_lost_process()
 def evaluate(config, overrides=()):
     """Evaluate `Global.pretrained_model` on `DataLoader.Eval`; logs and returns {"loss": …, "top1": …}.
 

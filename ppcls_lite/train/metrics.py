@@ -6,8 +6,8 @@ together; `values`, a dict of figures; and `notes`, further lines for a person.
 """
 
 import numpy as np
-import paddle
 
+from ppcls_lite.train.processes import sum_over_processes
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.registry import Registry
@@ -54,15 +54,6 @@ class TopkAcc:
 
     def notes(self):
         return []
-
-
-def sum_over_processes(array):
-    """The element-wise sum of a float64 array over all processes; the array itself with one process."""
-    if paddle.distributed.get_world_size() == 1:
-        return array
-    shared = paddle.to_tensor(array)
-    paddle.distributed.all_reduce(shared)
-    return shared.numpy()
 
 
 def build_metric(items, where):

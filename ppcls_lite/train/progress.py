@@ -9,7 +9,7 @@ import numpy as np
 from ppcls_lite.train.history import History
 from ppcls_lite.train.live_line import SHOWN_LIVE, LiveLine
 from ppcls_lite.train.losses import check_finite
-from ppcls_lite.train.metrics import sum_over_processes
+from ppcls_lite.train.processes import mean_over_processes, sum_over_processes
 from ppcls_lite.utils.log import logger
 
 
@@ -21,7 +21,11 @@ class Judged(NamedTuple):
 
 
 class Progress:
-    """Averages since the last line: reader cost is waiting for data, batch cost is that plus the step itself."""
+    """Averages since the last line: reader cost is waiting for data, batch cost is that plus the step itself.
+
+    With several processes, the loss and the metric are those of all their images; samples, costs and images per second
+    are of one process, as the certification wants them ("per card").
+    """
 
     def __init__(self, steps_per_epoch, epochs, every, metric=None):
         self.steps_per_epoch, self.epochs, self.every, self.metric = steps_per_epoch, epochs, every, metric
@@ -87,6 +91,17 @@ class Progress:
         left = (self.epochs - epoch) * self.steps_per_epoch + self.steps_per_epoch - step - 1
         return datetime.timedelta(seconds=round(left * self._run_seconds / self._run_steps))
 
+    def _judge(self):
+        """The metric's figures over the images of all processes since the last line; none where none was judged."""
+        judged = mean_over_processes({"parts": len(self._outputs)})["parts"] if self.metric else 0
+        if not judged:
+            return {}
+        self.metric.reset()
+        for part in self._outputs:
+            self.metric.update(part.outputs, part.labels)
+        self.metric.share()
+        return self.metric.values()
+
     def _log(self, epoch, step, lr, speed):
         first = step + 1 - self._steps
         for number, losses in enumerate(self._losses):
@@ -94,13 +109,9 @@ class Progress:
         means = {
             name: sum(float(losses[name]) for losses in self._losses) / len(self._losses) for name in self._losses[0]
         }
+        means = mean_over_processes(means)
         loss = means.pop("loss")
-        figures = means
-        if self._outputs:
-            self.metric.reset()
-            for judged in self._outputs:
-                self.metric.update(judged.outputs, judged.labels)
-            figures = {**self.metric.values(), **means}
+        figures = {**self._judge(), **means}
         shown = "".join(f"{name}: {value:.5f}, " for name, value in figures.items())
         reader, batch = self._reader / self._steps, self._batch / self._steps
         samples, eta = self._samples / self._steps, self._time_left(epoch, step)

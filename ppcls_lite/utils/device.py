@@ -46,6 +46,8 @@ def why_no_gpu(paddle):
         return "this Paddle is the CPU build"
     if paddle.device.cuda.device_count() == 0:
         return "no GPU is visible"
+    if int(os.environ.get("PADDLE_TRAINERS_NUM") or 1) > 1 and os.environ.get("PADDLE_DISTRI_BACKEND") == "gloo":
+        return "the processes were started for CPUs (gloo)"
     return ""
 
 

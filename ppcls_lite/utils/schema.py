@@ -76,6 +76,7 @@ TRAIN = {
         "Neck": dict,
         "Head": dict,
         "max_boxes": int,
+        "use_sync_bn": bool,
     },
     "Arch.Backbone": {"name": str, "pretrained": (bool, str), "use_ssld": (bool, str), "out_indices": list},
     "Arch.Neck": {"channels": int},

@@ -6,6 +6,10 @@ declare -A RUN # see common_func.sh
 
 # ------------------------------------------------------------------------------------------------------------- weights
 
+weights_of_machine() { # EXPECT of train: of several machines, the first one has the weights
+    is_further_machine || new_weights
+}
+
 new_weights() { # EXPECT of train: it left weights, and they are its own
     local log=${RUN[training_dir]}/log_train.txt history=${RUN[training_dir]}/history.jsonl name
     if ! find_weights; then

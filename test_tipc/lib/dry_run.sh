@@ -25,7 +25,7 @@ plan_only() { # from now on nothing is run, written, or looked for
         printf '%q ' "${@:4:$#-4}"
         printf '%q\n' "${!#}"
         PLANNED+=("${RUN[tag]}"$'\t'"$1"$'\t'"$2")
-        [[ ${EXPECT:-} != new_weights ]] || find_weights # the later steps name them
+        [[ ${EXPECT:-} != weights_of_machine ]] || find_weights # the later steps name them
     }
 
     skip_step() { # NAME REASON

@@ -8,11 +8,13 @@
 #                                    it fails, STEP[reason] says why
 #   MAY_SKIP=1 run_step …            exit code 77 means skipped, with the last line that the step printed as the reason
 #   MAY_FAIL=1 run_step …            any failure means skipped, with its exit code as the reason
+#   EXPLAIN=FUNCTION run_step …      after a failure, what the function prints is added to the log; its last line, if it
+#                                    begins with `error: `, is the reason
 #   OBSERVE=1 run_step …             what goes through Paddle is recorded in a folder beside the log; see observe/
 
 declare -A RUN # see common_func.sh
 
-unset FACTS EXPECT MAY_SKIP MAY_FAIL OBSERVE # a script that is a step itself has its caller's
+unset FACTS EXPECT MAY_SKIP MAY_FAIL EXPLAIN OBSERVE # a script that is a step itself has its caller's
 declare -A STEP=() # the running step: name, log, start and facts, so that an interruption can be recorded
 
 open_output() { # FOLDER: use the folder for this run; wait while another run uses it
@@ -72,6 +74,7 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
         return "$status"
     fi
     if ((status)); then
+        [[ -z ${EXPLAIN:-} ]] || "$EXPLAIN" | tee -a "$log"
         STEP[reason]="exit code $status$(last_error "$log")"
     elif [[ -n ${EXPECT:-} ]] && ! "$EXPECT"; then
         status=1

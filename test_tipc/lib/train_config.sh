@@ -130,7 +130,7 @@ check_values() {
     fi
     ! trains || [[ "|${VALUE[gpu_list]//[[:space:]]/}|" != *'||'* ]] ||
         die "$CONFIG_FILE:${LINE[gpu_list]}: 'gpu_list': an entry beside '|' is empty in '${VALUE[gpu_list]:0:200}'"
-    check_list gpu_list '(-1|([^;]+;)?[0-9]+(,[0-9]+)*)' 'such as -1, 0 or 0,1 or ip1,ip2;0,1'
+    check_list gpu_list '([^;]+;)?(-1(,-1)*|[0-9]+(,[0-9]+)*)' 'such as -1, 0 or 0,1, or -1,-1 or ip1,ip2;0,1'
     [[ ${VALUE[autocast]:-} != False ]] || VALUE[autocast]=null
     check_list autocast '(fp32|amp|fp16)' 'fp32, amp or fp16'
     for field in epochs batch_size cpu_threads infer_batch_size; do

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the steps of test_train_inference_python.sh need: the trainings, the combinations of options, and the paths.
-# Sourced after train_config.sh.
+# Sourced after launch.sh.
 
 declare -A RUN # see common_func.sh
 
@@ -64,56 +64,10 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
     return 1
 }
 
-is_not_possible_here() { # TRAINER: whether this machine cannot run it on RUN[gpu] with RUN[autocast]; REPLY says why
-    local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
-    local -a entry_gpus
-    IFS=, read -r -a entry_gpus <<<"${gpu#*;}"
-    if [[ $autocast != null && -z ${DIALECT[$autocast]+known} ]]; then
-        REPLY="the suite has no options for mixed precision ($autocast)"
-    elif [[ $gpu == -1 && $autocast != null && $autocast != fp32 ]]; then
-        REPLY="mixed precision ($autocast) needs a GPU"
-    elif [[ $gpu == -1 && $autocast == null ]] && is_mixed "$1"; then
-        REPLY="mixed precision ($1) needs a GPU"
-    elif [[ $gpu == -1 ]]; then
-        return 1
-    elif ((RUN[gpus] == 0)); then
-        REPLY="gpu_list has GPU $gpu, and there is no GPU that this Paddle can use"
-    elif ((RUN[gpus] < ${#entry_gpus[@]})); then
-        REPLY="gpu_list has GPU $gpu, and there are ${RUN[gpus]} GPUs"
-    else
-        return 1
-    fi
-}
-
-count_nodes() { # GPU: sets REPLY: 1, or the number of machines in an entry such as ip1,ip2;0,1
-    local -a machines=(one)
-    [[ $1 != *\;* ]] || IFS=, read -r -a machines <<<"${1%%;*}"
-    REPLY=${#machines[@]}
-}
-
-launch_on() { # GPU: choose the GPUs that COMMAND sees; put a launcher before it where they are several
-    unset CUDA_VISIBLE_DEVICES
-    case $1 in
-        -1) ;;
-        *\;*) add_launcher "--ips=${1%%;*}" "--gpus=${1#*;}" ;;
-        *,*) add_launcher "--gpus=$1" ;;
-        *) export CUDA_VISIBLE_DEVICES=$1 ;;
-    esac
-}
-
-add_launcher() { # OPTION...: options of the interpreter itself stay in front
-    local -a own=()
-    while [[ ${COMMAND[1]:-} == -* ]]; do
-        own+=("${COMMAND[1]}")
-        COMMAND=(python "${COMMAND[@]:2}")
-    done
-    COMMAND=(python "${own[@]}" -m paddle.distributed.launch "$@" "${COMMAND[@]:1}")
-}
-
-add_device() { # the device option for RUN[gpu], which is -1 for the CPU
+add_device() { # the device option for RUN[gpu]
     local value=${VALUE[device]:-null}
     value=${value%%|*}
-    if [[ ${RUN[gpu]} == -1 ]]; then
+    if on_cpu; then
         case $value in
             True) value=False ;;
             gpu*) value=cpu ;;
@@ -124,7 +78,7 @@ add_device() { # the device option for RUN[gpu], which is -1 for the CPU
         add_field device "$value"
     fi
     # the command itself may have the device, and no line
-    [[ ${RUN[gpu]} == -1 && "${COMMAND[*]}" != *' --device=cpu'* ]] || return 0
+    on_cpu && [[ "${COMMAND[*]}" != *' --device=cpu'* ]] || return 0
     [[ ! "${COMMAND[*]}" =~ ' --device'[\ =]gpu ]] || COMMAND+=(--device=cpu)
 }
 

@@ -275,7 +275,7 @@ def test_results_with_a_full_disk(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match="cannot be written"), results.save_results(tmp_path / "x.jsonl") as save:
-        save([("a.jpg", {"class_ids": [1], "scores": [0.5], "label_names": ["ä"]})])
+        save(results.json_lines([("a.jpg", {"class_ids": [1], "scores": [0.5], "label_names": ["ä"]})]))
     assert list(tmp_path.iterdir()) == []
 
 

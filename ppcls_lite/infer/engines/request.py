@@ -1,12 +1,13 @@
 """What a prediction config requests: its own switches are defaults, those of the command line are demands."""
 
+import os
 from dataclasses import replace
 
 from ppcls_lite.infer.engines.base import say_once
 from ppcls_lite.infer.engines.effects import NotInEffect
 from ppcls_lite.infer.engines.tensorrt import TensorRTEngine
 from ppcls_lite.utils.device import why_no_gpu
-from ppcls_lite.utils.errors import quick_import
+from ppcls_lite.utils.errors import UserError, quick_import
 
 
 def usable_options(options, overrides=()):
@@ -50,6 +51,20 @@ def onnx_options(options, overrides=()):
         )
     engine = options.engine or "onnxruntime"
     return replace(options, engine=engine, use_gpu=False, use_tensorrt=False)
+
+
+def of_this_process(options, overrides=(), environ=os.environ):
+    """The `EngineOptions` of one of several processes that share a list of images: on the GPU that it was started for.
+
+    UserError for the engine `auto`: each process would choose for itself, and the results would depend on it.
+    """
+    if int(environ.get("PADDLE_TRAINERS_NUM") or 1) == 1:
+        return options
+    if options.engine == "auto":
+        raise UserError("engine auto: several processes would choose different engines; name one with Global.engine")
+    gpu = environ.get("FLAGS_selected_gpus", "")
+    stated = any(text.startswith("Global.gpu_id=") for text in overrides)
+    return replace(options, gpu_id=int(gpu)) if gpu.isdigit() and not stated else options
 
 
 def _demanded(overrides):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_lite.arch.from_config import build_network, class_count, load_network
+from ppcls_lite.arch.from_config import class_count, load_network, network_to_train
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
+from ppcls_lite.train.distillation import deployed, detached, save_student
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
 from ppcls_lite.train.history import History, now
@@ -26,7 +27,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.ignored import warn_of_ignored
 from ppcls_lite.utils.log import logger, setup_logging
 from ppcls_lite.utils.machine import describe_processor
-from ppcls_lite.utils.safe_load import check_finite, load_arrays, set_weights
+from ppcls_lite.utils.safe_load import check_finite
 
 LOG_NAME = "log_train.txt"
 
@@ -76,9 +77,7 @@ class Trainer:
             raise UserError(f"Optimizer.name is {self.optimizer_name}: {checkpoint} was begun with {begun_with}")
         self.done, self.best = states.get("epoch", 0), states.get("best")
         seed_epoch(self.seed, 0)
-        self.model = build_network(config)
-        if options.get("pretrained_model"):
-            set_weights(self.model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
+        self.model = network_to_train(config)
         self.optimizer = build_optimizer(require(config, "Optimizer"), self.model.parameters())
         self.loss = WeightedLosses(require(config, "Loss").get("Train"), "Loss.Train")
         self._build_loaders()
@@ -178,14 +177,14 @@ class Trainer:
             self.optimizer.clear_grad()
             parts = {"loss": loss.detach(), **(self.loss.parts if len(self.loss.parts) > 1 else {})}
             # accuracy needs one label per image: not mixed ones, and not boxes
-            judged = Judged(outputs.detach(), batch.target) if paddle.is_tensor(batch.target) else None
+            judged = Judged(detached(outputs), batch.target) if paddle.is_tensor(batch.target) else None
             self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
 
     def evaluate_and_save(self, epoch, output_dir, history):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
         improved = False
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
-            results = self.evaluator.run(self.network)
+            results = self.evaluator.run(deployed(self.model, self.network))
             improved = self.best is None or headline(results) > headline(self.best)
             if improved:
                 self.best = results
@@ -206,6 +205,8 @@ class Trainer:
         states = {"epoch": epoch, "seed": self.seed, "best": self.best, "optimizer": self.optimizer_name}
         for name in names:
             save_checkpoint(output_dir, name, self.model, self.optimizer, states)
+        if improved:
+            save_student(output_dir, "best_model", self.model)
 
 
 def check_image_shape(options):

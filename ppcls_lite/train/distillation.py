@@ -33,6 +33,11 @@ def detached(outputs):
     return outputs.detach()
 
 
+def needs_labels(losses):
+    """Does any of the `WeightedLosses` use the labels of the list? Where none does, they may be any numbers."""
+    return any(weight and getattr(loss, "needs_labels", True) for _, weight, loss in losses.terms)
+
+
 def deployed(model, network):
     """What is evaluated: `network`, which is `model` as the loop calls it, or a DistillationModel's one for use."""
     return model.deployed if isinstance(model, DistillationModel) else network

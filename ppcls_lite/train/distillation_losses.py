@@ -38,6 +38,8 @@ def _temperature(loss, value):
 class _OfPairs:
     """The sum of `of_pair(student, teacher, target)` over pairs of outputs."""
 
+    needs_labels = False
+
     def __init__(self, model_name_pairs, key=None, name=None):
         self.place = f"{type(self).__name__}.model_name_pairs"
         given = model_name_pairs
@@ -175,6 +177,7 @@ class DistillationDKDLoss(_OfPairs):
         self.alpha = checks.real("DistillationDKDLoss.alpha", alpha, low=0)
         self.beta = checks.real("DistillationDKDLoss.beta", beta, low=0)
         self.of_teacher = checks.boolean("DistillationDKDLoss.use_target_as_gt", use_target_as_gt)
+        self.needs_labels = not self.of_teacher
 
     def of_pair(self, student, teacher, target):
         if self.of_teacher:

@@ -8,7 +8,7 @@ from ppcls_lite.arch.from_config import class_count, load_network, network_to_tr
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
-from ppcls_lite.train.distillation import deployed, detached, save_student
+from ppcls_lite.train.distillation import deployed, detached, needs_labels, save_student
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
 from ppcls_lite.train.history import History, now
@@ -97,7 +97,8 @@ class Trainer:
     def _build_loaders(self):
         class_num = class_count(self.config)
         section = require(self.config, "DataLoader.Train")
-        self.loader = build_loader(section, "Train", self.seed, self.rank, self.world, class_num, "DataLoader.Train")
+        known = class_num if needs_labels(self.loss) else None
+        self.loader = build_loader(section, "Train", self.seed, self.rank, self.world, known, "DataLoader.Train")
         self.steps_per_epoch = len(self.loader)
         if self.steps_per_epoch == 0:
             raise UserError("DataLoader.Train.sampler: drop_last leaves no batch; use a smaller batch_size")

@@ -88,6 +88,8 @@ def train_missing(folder, kept):
 def train_one(output, setting, way, seed):
     """One training in the folder `output`, continued if it was stopped; returns its figures."""
     output.mkdir(parents=True, exist_ok=True)
+    if not LIST.is_file():
+        raise UserError(f"{LIST}: is missing; bash test_tipc/prepare.sh makes the digits")
     listed = LIST.read_text(encoding="utf-8").splitlines()
     chosen = listed if setting.per_class is None else first_of_each_class(listed, setting.per_class)
     images = output / "train_list.txt"

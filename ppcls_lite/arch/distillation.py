@@ -49,20 +49,15 @@ class DistillationModel(nn.Layer):
         return {name: self._sub_layers[name](images) for name in self.names}
 
 
-def build_distillation(arch, class_num):
+def build_distillation(arch):
     """The DistillationModel of a config's `Arch` section, with the weights that it names for each network.
 
-    Raises UserError as `build_model` does, with the place of the network in front, and for networks whose outputs
-    could not be compared.
+    Raises UserError as `build_model` does, with the place of the network in front.
     """
     networks = {}
     for member in members(arch):
-        options = {"class_num": class_num, **member.options}
-        if options["class_num"] != class_num:
-            found = options["class_num"]
-            raise UserError(f"{member.where}.class_num: expected {class_num}, as the others have, found {found!r}")
         try:
-            networks[member.name] = build_model(**options)
+            networks[member.name] = build_model(**member.options)
         except UserError as error:
             raise UserError(f"{member.where}: {str(error).removeprefix('Arch: ')}") from None
     return DistillationModel(networks, [member.name for member in members(arch) if member.frozen], deployed_name(arch))
@@ -75,7 +70,7 @@ def is_of_one_network(arrays, names):
 
 
 def entries_of(arrays, names, chosen):
-    """Of the weights of all `names`, the entries of `chosen`, under its own names; `arrays` if they are of one network."""
+    """Of the weights of all `names`, the entries of `chosen` under its own names; `arrays` if they are of one network."""
     if is_of_one_network(arrays, names):
         return arrays
     prefix = f"{chosen}."

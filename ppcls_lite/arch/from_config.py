@@ -15,7 +15,7 @@ def build_network(config, **changes):
     options = {**require(config, "Arch"), "class_num": class_count(config), **changes}
     with paddle.utils.unique_name.guard():
         if is_distillation(options):
-            return build_distillation(options, options["class_num"])
+            return build_distillation(options)
         if options.get("name") in DETECTORS:
             return DETECTORS.build(options.pop("name"), options, "Arch")
         return build_model(**options)

@@ -1,7 +1,8 @@
 """PP-HGNet, PaddleClas's network for GPUs (docs/zh_CN/models/ImageNet1k/PP-HGNet.md; no paper).
 
-Plain 3x3 convolutions in blocks that concatenate everything they computed, and weigh the channels of the result by their
-mean: VoVNet's block with effective squeeze-excitation (Lee & Park, "CenterMask", 2020, https://arxiv.org/abs/1911.06667).
+Plain 3x3 convolutions in blocks that concatenate everything they computed, and weigh the channels of the result by
+their mean: VoVNet's block with effective squeeze-excitation (Lee & Park, "CenterMask", 2020,
+https://arxiv.org/abs/1911.06667).
 """
 
 import paddle
@@ -68,7 +69,7 @@ class Block(nn.Layer):
 
 
 class PPHGNet(Network):
-    """PP-HGNet of `size` tiny, small or base. Feature maps: the pooled stem is 1 (stride 4), the blocks are 2, 3, ..."""
+    """PP-HGNet of `size` tiny, small or base. Feature maps: the pooled stem is 1 (stride 4), the blocks are 2 and on."""
 
     def __init__(self, size, class_num=1000, dropout_prob=0.0):
         super().__init__()

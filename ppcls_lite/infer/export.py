@@ -79,7 +79,8 @@ def export(config, structure="inference.pdmodel", separate=False, chosen=None):
                 os.replace(path, folder / path.name)
     except OSError as error:
         raise UserError(f"{folder}: the model was not exported ({error.strerror})") from error
-    logger.info(f"exported {deployed_arch(config['Arch'])['name']} to {folder} in the format {chosen.name}, {chosen.why}")
+    name = deployed_arch(config["Arch"])["name"]
+    logger.info(f"exported {name} to {folder} in the format {chosen.name}, {chosen.why}")
     return folder
 
 

@@ -36,7 +36,8 @@ class Changes:
         for name, sums in _frozen_sums(self.model).items():
             moved = [entry for entry, value in sums.items() if value != self.frozen[name][entry]]
             if moved:
-                raise UserError(f"the frozen network {name} changed in {len(moved)} of {len(sums)} entries: {moved[0]}, …")
+                found = f"{len(moved)} of {len(sums)} entries: {moved[0]}, …"
+                raise UserError(f"the frozen network {name} changed in {found}")
             logger.info(f"the frozen network {name} is bit for bit as it was: {len(sums)} entries")
 
 

@@ -1,7 +1,7 @@
 """Losses of a knowledge distillation, under PaddleClas's names; each compares named outputs of a DistillationModel.
 
-All are called `loss(outputs, target)`, with outputs {name: logits [N, C]}, and give one number, the sum over their pairs
-(or names). A pair is [student, teacher]: `model_name_pairs: [["Student", "Teacher"]]`. `key` is that of PaddleClas for
+All are called `loss(outputs, target)`, with outputs {name: logits [N, C]}, and give one number, the sum over their
+pairs (or names). A pair is [student, teacher]: `model_name_pairs: [["Student", "Teacher"]]`. `key` is that of PaddleClas for
 networks with several outputs; the networks here have one, `logits`. `name` is a label of PaddleClas's log.
 """
 
@@ -13,6 +13,7 @@ from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, nearest
 
 _LOGITS = "logits"
+_DISTANCES = {"l1": F.l1_loss, "l2": F.mse_loss, "smooth_l1": F.smooth_l1_loss}
 _EPSILON = 1e-12  # keeps a logarithm finite where a probability is 0
 
 
@@ -68,7 +69,7 @@ def _is_pair(entry):
 class DistillationCELoss(_OfPairs):
     """Cross entropy of the student's logits with the softmax of the teacher's as labels: the loss of SSLD.
 
-    With `epsilon` PaddleClas takes the teacher's smoothed logits, without softmax, for labels; such a config is refused.
+    With `epsilon` PaddleClas takes the teacher's smoothed logits, without softmax, for labels: this is refused here.
     """
 
     def __init__(self, model_name_pairs, epsilon=None, key=None, name=None):
@@ -150,11 +151,9 @@ def _divergence(student, teacher, temperature):
 class DistillationDistanceLoss(_OfPairs):
     """Distance of the outputs, mean over all their numbers: `mode` l1, l2 (squared) or smooth_l1; `act` as above."""
 
-    _MODES = {"l1": F.l1_loss, "l2": F.mse_loss, "smooth_l1": F.smooth_l1_loss}
-
     def __init__(self, model_name_pairs, mode="l2", act=None, key=None, name=None):
         super().__init__(model_name_pairs, key, name)
-        self.distance = self._MODES[checks.choice("DistillationDistanceLoss.mode", mode, tuple(self._MODES))]
+        self.distance = _DISTANCES[checks.choice("DistillationDistanceLoss.mode", mode, tuple(_DISTANCES))]
         self.act = act and checks.choice("DistillationDistanceLoss.act", act, ("softmax", "sigmoid"))
 
     def of_pair(self, student, teacher, target):

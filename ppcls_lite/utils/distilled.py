@@ -82,7 +82,8 @@ def _member(entry, index, class_num):
     # PaddleClas writes `dropout_prob: null` for "as the network has it"
     options = {key: value for key, value in options.items() if value is not None}
     if class_num is not None and options.setdefault("class_num", class_num) != class_num:
-        raise UserError(f"{where}.class_num is {options['class_num']!r}, and Arch.class_num {class_num!r}")
+        found = options["class_num"]
+        raise UserError(f"{where}.class_num: expected {class_num!r}, the class_num of the others, found {found!r}")
     return Member(name, options, False, where)
 
 

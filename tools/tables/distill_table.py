@@ -138,7 +138,9 @@ def build_table(kept):
         lines.append(f"| **mean** |  | **{means[0]:.5f}** | **{means[1]:.5f}** | **{gain}** |")
         notes |= {f"Paddle {row['paddle']}, {row['processor']}" for row in rows.values()}
     if not notes:
-        raise UserError(f"{KEPT}: has no complete setting; run: python tools/tables/distill_table.py --run output/distill")
+        raise UserError(
+            f"{KEPT}: has no complete setting; run: python tools/tables/distill_table.py --run output/distill"
+        )
     note = f"Top-1 accuracy of the last epoch on the 360 images of the validation list. {'; '.join(sorted(notes))}."
     return "\n".join(lines) + f"\n\n{note}\n"
 

@@ -70,7 +70,7 @@ def is_of_one_network(arrays, names):
 
 
 def entries_of(arrays, names, chosen):
-    """Of the weights of all `names`, the entries of `chosen` under its own names; `arrays` if they are of one network."""
+    """Of the weights of all `names`, the entries of `chosen` under its own names; those of one network as they are."""
     if is_of_one_network(arrays, names):
         return arrays
     prefix = f"{chosen}."

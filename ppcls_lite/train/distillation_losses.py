@@ -1,8 +1,8 @@
 """Losses of a knowledge distillation, under PaddleClas's names; each compares named outputs of a DistillationModel.
 
 All are called `loss(outputs, target)`, with outputs {name: logits [N, C]}, and give one number, the sum over their
-pairs (or names). A pair is [student, teacher]: `model_name_pairs: [["Student", "Teacher"]]`. `key` is that of PaddleClas for
-networks with several outputs; the networks here have one, `logits`. `name` is a label of PaddleClas's log.
+pairs (or names). A pair is [student, teacher]: `model_name_pairs: [["Student", "Teacher"]]`. `key` is for
+networks with several outputs in PaddleClas; those here have one, `logits`. `name` is a label of PaddleClas's log.
 """
 
 import paddle

@@ -1,6 +1,7 @@
 """A teacher and a student: what a training changes, what a checkpoint is good for, and what is exported."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -133,7 +134,7 @@ def test_networks_that_learn_from_each_other(distilled, tmp_path):
 def test_labels_that_no_loss_uses_may_be_any(distilled, tmp_path):
     dataset = distilled["DataLoader"]["Train"]["dataset"]
     listed = tmp_path / "unlabelled.txt"
-    lines = open(dataset["cls_label_path"]).read().splitlines()
+    lines = Path(dataset["cls_label_path"]).read_text().splitlines()
     listed.write_text("".join(f"{line.rsplit(' ', 1)[0]} 77\n" for line in lines))
     dataset["cls_label_path"] = str(listed)
     distilled["Global"]["epochs"] = 1
@@ -297,7 +298,7 @@ def test_recipe_says_what_the_official_one_says(recipe, monkeypatch):
             options["pretrained"] = False
     with paddle.LazyGuard():
         network = build_network(config)
-    assert network.names == ["Teacher", "Student"] and network.frozen_names == ["Teacher"]
+    assert (network.names, network.frozen_names) == (["Teacher", "Student"], ["Teacher"])
     built = [model[name]["name"] for model, name in zip(config["Arch"]["models"], network.names)]
     assert built == [teacher, student]
     loop.WeightedLosses(config["Loss"]["Train"], "Loss.Train")

@@ -4,9 +4,9 @@
     python tools/tables/model_table.py MixNet_S MixNet_M --markdown
     python tools/tables/model_table.py --update docs/models.md
 
-Without names, the sixteen networks of the documents, and further ones. The stated figures come from docs/measured/quoted.yaml. Measuring
-all takes a minute, so --measure keeps the results in docs/measured/models.json; they are used again as long as the
-sources of the networks are the same, and measured again where not.
+Without names, the sixteen networks of the documents, and further ones. The stated figures come from
+docs/measured/quoted.yaml. Measuring all takes a minute, so --measure keeps the results in docs/measured/models.json;
+they are used again as long as the sources of the networks are the same, and measured again where not.
 Exit code: 0, or 1 for an unknown network or a file that cannot be used.
 """
 

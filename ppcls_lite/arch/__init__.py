@@ -6,6 +6,7 @@ from ppcls_lite.arch import (  # noqa: F401
     mixnet,
     mobilenet_v1,
     mobilenet_v3,
+    pphgnet,
     pphgnet_v2,
     resnet,
     resnet_vd,

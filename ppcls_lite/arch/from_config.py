@@ -2,20 +2,12 @@
 
 import paddle
 
+from ppcls_lite.arch.distillation import build_distillation, entries_of, set_pretrained
 from ppcls_lite.arch.registry import DETECTORS, build_model
-from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
+from ppcls_lite.utils.distilled import class_count, deployed_arch, deployed_name, is_distillation, members
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
-
-
-def class_count(config):
-    """The number of classes: `Arch.class_num`, or `Global.class_num` in older configs, or ImageNet's 1000."""
-    for section in ("Arch", "Global"):
-        count = config[section].get("class_num")
-        if count is not None:
-            return checks.whole(f"{section}.class_num", count)
-    return 1000
 
 
 def build_network(config, **changes):
@@ -23,9 +15,30 @@ def build_network(config, **changes):
     options = {**require(config, "Arch"), "class_num": class_count(config), **changes}
     options.pop("use_sync_bn", None)  # of the training
     with paddle.utils.unique_name.guard():
+        if is_distillation(options):
+            return build_distillation(options)
         if options.get("name") in DETECTORS:
             return DETECTORS.build(options.pop("name"), options, "Arch")
         return build_model(**options)
+
+
+def network_to_train(config):
+    """The network of `Arch` as a training begins with it, with the weights of `Global.pretrained_model` if it has any.
+
+    UserError for a frozen network without weights, unless those of a checkpoint are to follow: a teacher that knows
+    nothing, and learns nothing, would be a mistake that no figure of the log shows.
+    """
+    model = build_network(config)
+    options, taught = config["Global"], []
+    if options.get("pretrained_model"):
+        taught = set_pretrained(model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
+    if is_distillation(config["Arch"]) and not options.get("checkpoints"):
+        for member in members(config["Arch"]):
+            if member.frozen and not member.options.get("pretrained") and member.name not in taught:
+                raise UserError(
+                    f"{member.where}: is frozen and has no weights: set {member.where}.pretrained to their path"
+                )
+    return model
 
 
 def without_downloads(options):
@@ -36,17 +49,23 @@ def without_downloads(options):
 
 
 def load_network(config):
-    """The network in evaluation mode with the weights of `Global.pretrained_model`.
+    """The network in evaluation mode with the weights of `Global.pretrained_model`; of a distillation, the student.
 
-    Raises UserError when no weights are named or when any entry of them does not fit.
+    The weights of a distillation may be those of all its networks, or the student's alone. Raises UserError when no
+    weights are named or when any entry of them does not fit.
     """
     weights = config["Global"].get("pretrained_model")
+    arch = deployed_arch(require(config, "Arch"))
+    single = {**config, "Arch": {**arch, "class_num": class_count(config)}}
     if weights:
         arrays = load_arrays(weights)
-        model = build_network(config, **without_downloads(config["Arch"]))
+        if is_distillation(config["Arch"]):
+            names = [member.name for member in members(config["Arch"])]
+            arrays = entries_of(arrays, names, deployed_name(config["Arch"]))
+        model = build_network(single, **without_downloads(arch))
         set_weights(model, arrays, weights)
-    elif config["Arch"].get("pretrained"):
-        model = build_network(config)
+    elif arch.get("pretrained"):
+        model = build_network(single)
     else:
         raise UserError("Global.pretrained_model: no weights given; try -o Global.pretrained_model=output/best_model")
     model.eval()

@@ -15,6 +15,7 @@ _FILE_NAMES = {"MobileNetV1_x1_0": "MobileNetV1"}  # where the file's name is no
 _SSLD = {False: "", True: "_ssld"}
 # PP-HGNetV2 has SSLD weights only. The first stage generalises better and is the official default.
 _SSLD_ONLY = {False: "_ssld_stage1", True: "_ssld_stage1", "stage1": "_ssld_stage1", "stage2": "_ssld"}
+_SSLD_ALWAYS = {False: "_ssld", True: "_ssld"}  # PPHGNet_base was never trained without a teacher
 
 
 def weights_url(model, name, use_ssld=False):
@@ -23,7 +24,7 @@ def weights_url(model, name, use_ssld=False):
     `use_ssld`: True for weights distilled with SSLD, where there are such; PP-HGNetV2 also knows "stage1"
     (its default) and "stage2". Raises UserError for any other value.
     """
-    choices = _SSLD_ONLY if model.ssld_only else _SSLD
+    choices = _SSLD_ALWAYS if name == "PPHGNet_base" else _SSLD_ONLY if model.ssld_only else _SSLD
     if use_ssld not in choices:
         raise UserError(f"Arch.use_ssld: {name} takes {', '.join(map(str, choices))}, found {use_ssld!r}")
     stem = _FILE_NAMES.get(name, name)

@@ -17,6 +17,7 @@ from ppcls_lite.infer.model.storage import write_separate
 from ppcls_lite.infer.tasks import probe_image, task_of
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
+from ppcls_lite.utils.distilled import deployed_arch
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
 from ppcls_lite.utils.log import logger
@@ -78,7 +79,8 @@ def export(config, structure="inference.pdmodel", separate=False, chosen=None):
                 os.replace(path, folder / path.name)
     except OSError as error:
         raise UserError(f"{folder}: the model was not exported ({error.strerror})") from error
-    logger.info(f"exported {config['Arch']['name']} to {folder} in the format {chosen.name}, {chosen.why}")
+    name = deployed_arch(config["Arch"])["name"]
+    logger.info(f"exported {name} to {folder} in the format {chosen.name}, {chosen.why}")
     return folder
 
 
@@ -159,7 +161,7 @@ def save_persistable(config, path, separate=False, float16=False):
                 stream.write(content.getbuffer())
     except OSError as error:
         raise UserError(f"{path}: the weights were not written ({error.strerror})") from error
-    logger.info(f"wrote the weights of {config['Arch']['name']} to {target}")
+    logger.info(f"wrote the weights of {deployed_arch(config['Arch'])['name']} to {target}")
     return target
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import paddle
 
-from ppcls_lite.train import detection_losses, detection_metrics  # noqa: F401 (they register)
+from ppcls_lite.train import detection_losses, detection_metrics, distillation  # noqa: F401 (they register)
 from ppcls_lite.train.losses import WeightedLosses, check_finite
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.processes import sum_over_processes

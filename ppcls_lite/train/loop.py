@@ -1,17 +1,19 @@
 """Training, evaluation and their entry points, from a config alone."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import paddle
 
-from ppcls_lite.arch.from_config import build_network, class_count, load_network
+from ppcls_lite.arch.from_config import class_count, load_network, network_to_train
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.accumulation import Accumulation
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
-from ppcls_lite.train.ema import build_ema
 from ppcls_lite.train.curves import write_curves
 from ppcls_lite.train.data_warnings import warn_of_data
+from ppcls_lite.train.distillation import deployed, detached, needs_labels, save_student
+from ppcls_lite.train.ema import build_ema
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
 from ppcls_lite.train.history import History, now
@@ -32,7 +34,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.ignored import warn_of_ignored
 from ppcls_lite.utils.log import logger, setup_logging
 from ppcls_lite.utils.machine import describe_processor
-from ppcls_lite.utils.safe_load import check_finite, load_arrays, set_weights
+from ppcls_lite.utils.safe_load import check_finite
 
 
 @explain_lost_process()
@@ -87,11 +89,9 @@ class Trainer:
             raise UserError(f"Optimizer.name is {self.optimizer_name}: {checkpoint} was begun with {begun_with}")
         self.done, self.best = states.get("epoch", 0), states.get("best")
         seed_epoch(self.seed, 0)
-        self.model = build_network(config)
+        self.model = network_to_train(config)
         if config["Arch"].get("use_sync_bn"):
             self.model = synchronise_batch_norm(self.model, world, device)
-        if options.get("pretrained_model"):
-            set_weights(self.model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
         self.optimizer = build_optimizer(
             require(config, "Optimizer"), self.model.parameters(), self.model.named_parameters()
         )
@@ -120,7 +120,8 @@ class Trainer:
     def _build_loaders(self):
         class_num = class_count(self.config)
         section = require(self.config, "DataLoader.Train")
-        self.loader = build_loader(section, "Train", self.seed, self.rank, self.world, class_num, "DataLoader.Train")
+        known = class_num if needs_labels(self.loss) else None
+        self.loader = build_loader(section, "Train", self.seed, self.rank, self.world, known, "DataLoader.Train")
         self.steps_per_epoch = len(self.loader)
         if self.steps_per_epoch == 0:
             raise UserError("DataLoader.Train.sampler: drop_last leaves no batch; use a smaller batch_size")
@@ -208,7 +209,7 @@ class Trainer:
                     self.ema.update()
             parts = {"loss": loss.detach(), **(self.loss.parts if len(self.loss.parts) > 1 else {})}
             # accuracy needs one label per image: not mixed ones, and not boxes
-            judged = Judged(outputs.detach(), batch.target) if paddle.is_tensor(batch.target) else None
+            judged = Judged(detached(outputs), batch.target) if paddle.is_tensor(batch.target) else None
             self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
         self.progress.epoch_done(epoch, self.loader)
 
@@ -247,15 +248,19 @@ class Trainer:
             states["scaler"] = scaler
         for name in names:
             save_checkpoint(output_dir, name, self.model, self.optimizer, states, self.ema)
+        if improved:
+            with self.ema.in_use() if self.ema else nullcontext():
+                save_student(output_dir, "best_model", self.model)
 
     def _evaluate(self, epoch):
         """The figures of the weights that are saved: with EMA the averages; those of the others are logged only."""
+        network = deployed(self.model, self.network)
         with self.amp.autocast(evaluation=True):
-            results = self.evaluator.run(self.network)
+            results = self.evaluator.run(network)
             if self.ema:
                 logger.info(f"[Eval][Epoch {epoch}][without EMA] {describe(results)}")
                 with self.ema.in_use():
-                    results = self.evaluator.run(self.network)
+                    results = self.evaluator.run(network)
         return results
 
 

@@ -77,6 +77,10 @@ TRAIN = {
         "Head": dict,
         "max_boxes": int,
         "use_sync_bn": bool,
+        "models": list,  # these four of a knowledge distillation
+        "pretrained_list": list,
+        "freeze_params_list": list,
+        "infer_model_name": str,
     },
     "Arch.Backbone": {"name": str, "pretrained": (bool, str), "use_ssld": (bool, str), "out_indices": list},
     "Arch.Neck": {"channels": int},

@@ -1,7 +1,8 @@
 """Networks against the official facts (names, shapes, counts, FLOPs, logits), feature maps, and export.
 
 The facts in `fixtures/arch/` were measured on the official implementation with the weights of
-`ppcls_lite/benchmark/filled.py`; those of ResNet50 on PaddleClas d178931fc, which gave ResNet50_vd's bit by bit too.
+`ppcls_lite/benchmark/filled.py`; those of ResNet50 and PPHGNet on PaddleClas d178931fc, which gave ResNet50_vd's bit by
+bit too.
 """
 
 import gzip
@@ -83,7 +84,7 @@ def network(request):
 
 def test_every_official_network_is_registered():
     assert set(OFFICIAL) <= set(ARCH.names())
-    assert len(OFFICIAL) == 16
+    assert len(OFFICIAL) == 19
 
 
 def test_state_dict_is_the_official_one(network):
@@ -177,6 +178,13 @@ def test_wrong_blocks_change_the_logits(fault, monkeypatch):
         for block in (model.blocks[number] for number in (3, 7, 13)):
             block.conv0.conv._stride, block.conv1.conv._stride = block.conv1.conv._stride, block.conv0.conv._stride
     assert relative_error(logits_of(model, filled.image(224))[0], GOLDEN["ResNet50"]) > 1e-4
+
+
+def test_published_sizes_of_pphgnet():
+    """The figures that PaddleClas states: 14.75, 24.38 and 71.62 million."""
+    counts = [OFFICIAL[f"PPHGNet_{size}"]["params_all"] for size in ("tiny", "small", "base")]
+    assert [f"{count / 1e6:.2f}" for count in counts] == ["14.75", "24.38", "71.62"]
+    assert build_model("PPHGNet_base").dropout.p == 0.2
 
 
 # ---- the registry
@@ -295,6 +303,7 @@ for name in sys.argv[2:]:
 def test_exported_networks_agree_bitwise(tmp_path):
     """In a process of its own: the format of the export is chosen before Paddle is imported."""
     names = ["MobileNetV3_small_x0_35", "ShuffleNetV2_x0_25", "MixNet_S", "PPHGNetV2_B0", "ResNet18_vd", "ResNet18"]
+    names.append("PPHGNet_tiny")
     environ = {**os.environ, "FLAGS_enable_pir_api": "0", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", EXPORT, str(tmp_path), *names]
     done = subprocess.run(command, env=environ, capture_output=True, text=True)

@@ -70,7 +70,7 @@ class Facts:
 
     def __init__(self, page):
         all_series = read_series()
-        self.series = {name: series_of(name, all_series) for name in model_table.NETWORKS}
+        self.series = {name: series_of(name, all_series) for name in model_table.ALL}
         self.series = {name: series for name, series in self.series.items() if series.page == page}
         if not self.series:
             raise UserError(f"{page}: no network has this page; expected one of {', '.join(pages(all_series))}")

@@ -4,9 +4,9 @@
     python tools/tables/model_table.py MixNet_S MixNet_M --markdown
     python tools/tables/model_table.py --update docs/models.md
 
-Without names, the sixteen networks of the documents. The stated figures come from docs/measured/quoted.yaml. Measuring
-all takes half a minute, so --measure keeps the results in docs/measured/models.json; they are used again as long as the
-sources of the networks are the same, and measured again where not.
+Without names, the sixteen networks of the documents, and further ones. The stated figures come from
+docs/measured/quoted.yaml. Measuring all takes a minute, so --measure keeps the results in docs/measured/models.json;
+they are used again as long as the sources of the networks are the same, and measured again where not.
 Exit code: 0, or 1 for an unknown network or a file that cannot be used.
 """
 
@@ -35,11 +35,21 @@ NETWORKS = (
     *(f"MixNet_{size}" for size in "SML"),
     *(f"PPHGNetV2_B{number}" for number in range(7)),
 )
+# other widths of these families, and the teachers of SSLD
+FURTHER = (
+    *(f"MobileNetV1_{width}" for width in ("x0_25", "x0_5", "x0_75")),
+    *(f"MobileNetV3_large_{width}" for width in ("x0_35", "x0_5", "x0_75", "x1_25")),
+    *(f"MobileNetV3_small_{width}" for width in ("x0_35", "x0_5", "x0_75", "x1_25")),
+    *(f"ShuffleNetV2_{width}" for width in ("x0_25", "x0_33", "x0_5", "x1_5", "x2_0", "swish")),
+    *(f"PPHGNet_{size}" for size in ("tiny", "small", "base")),
+)
+ALL = (*NETWORKS, *FURTHER)
 # sources that do not determine the structure of a network
 _NO_STRUCTURE = (
     "__init__.py",
     "backbone.py",
     "centernet.py",  # a detector
+    "distillation.py",
     "from_config.py",
     "pretrained.py",
     "registry.py",
@@ -154,14 +164,14 @@ def as_markdown(rows, measured, quoted):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="networks; default: those of the documents")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="networks; default: those of the table")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true")
     form.add_argument("--json", action="store_true")
     form.add_argument("--update", type=Path, metavar="FILE", help="renew the table between the markers in FILE")
     parser.add_argument("--measure", action="store_true", help=f"measure again and keep it in {MEASURED.name}")
     args = parser.parse_args()
-    names = args.names or list(NETWORKS)
+    names = args.names or list(ALL)
     quoted = read_yaml(QUOTED)
     measured = measure(names, {"networks": {}} if args.measure else kept_measurements())
     if args.measure:

@@ -11,6 +11,7 @@ from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.infer.tasks import task_of
 from ppcls_lite.utils.arithmetic import number
 from ppcls_lite.utils.config import require
+from ppcls_lite.utils.distilled import deployed_arch
 from ppcls_lite.utils.errors import UserError
 
 _MISSING = "missing"
@@ -30,9 +31,10 @@ def check_processing(config, model_dir, inference_config, place):
     """
     own_path = find_model(model_dir).folder / NAME
     stated = read_model_config(own_path.parent).get("Global") or {}
+    deployed = {**config, "Arch": deployed_arch(require(config, "Arch"))}
     for key, there in (("model_name", "Arch.name"), ("image_shape", "Global.image_shape")):
         if stated.get(key) is not None:
-            _check(own_path, f"Global.{key}", stated[key], there, require(config, there))
+            _check(own_path, f"Global.{key}", stated[key], there, require(deployed, there))
     ops, post = choose_processing(model_dir, inference_config)
     build = task_of(config).build_transforms
     trained = require(config, "Infer.transforms")

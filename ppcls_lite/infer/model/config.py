@@ -11,6 +11,7 @@ from ppcls_lite.infer.model.files import find_model
 from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import check_types, read_yaml, without_nulls
+from ppcls_lite.utils.distilled import deployed_arch
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write, find_file
 from ppcls_lite.utils.log import logger
@@ -37,7 +38,7 @@ def write_model_config(folder, config, paddle_version, files):
         post["class_id_map_file"] = LABELS
     content = {
         "Global": {
-            "model_name": config["Arch"]["name"],
+            "model_name": deployed_arch(config["Arch"])["name"],
             "image_shape": config["Global"]["image_shape"],
             **({"exported_with": f"paddlepaddle {paddle_version}"} if paddle_version else {}),
             "bytes": {name: Path(folder, name).stat().st_size for name in files},

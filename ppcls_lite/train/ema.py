@@ -35,7 +35,8 @@ class Ema:
         for name, tensor in self._tensors():
             average = self.averages[name]
             if tensor.is_floating_point():
-                tensor = self.decay * average + (1.0 - self.decay) * tensor.astype("float32")
+                # in this form, what a training leaves as it is stays so bit by bit: a frozen teacher
+                tensor = average + (1.0 - self.decay) * (tensor.astype("float32") - average)
             paddle.assign(tensor, average)
 
     @contextmanager

@@ -186,7 +186,8 @@ def test_level_zero_is_the_weakest(name):
     if name in ("AutoContrast", "Equalize", "Invert"):
         pytest.skip("has no level")
     _, to_argument, operate, _ = next(entry for entry in timm_augment.OPERATIONS if entry[0] == name)
-    ramp = np.add.outer(np.arange(40) ** 2 // 13, np.arange(40) ** 2 // 13)[..., None] + np.array([0, 5, 17])
+    side = np.arange(40) * 2 + 40 * (np.arange(40) > 20)  # rises all along, with one edge
+    ramp = np.add.outer(side, side)[..., None] + np.array([0, 5, 17])
     ramp, changes = ramp.clip(0, 255).astype(np.uint8), []
     for level in (0.0, 4.0, 10.0):
         argument = to_argument(level, True, Script(0.0))

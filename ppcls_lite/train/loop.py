@@ -8,7 +8,6 @@ from ppcls_lite.arch.from_config import build_network, class_count, load_network
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
-from ppcls_lite.train.curves import write_curves
 from ppcls_lite.train.data_warnings import warn_of_data
 from ppcls_lite.train.evaluate import Evaluator, describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
@@ -35,7 +34,7 @@ LOG_NAME = "log_train.txt"
 
 
 def train(config, overrides=()):
-    """Train as the config says; leaves checkpoints, log, history and curves in `Global.output_dir`."""
+    """Train as the config says; leaves checkpoints, `log_train.txt` and `history.jsonl` in `Global.output_dir`."""
     options = config["Global"]
     output_dir = Path(options.get("output_dir") or "./output")
     rank, world = start_processes()
@@ -51,8 +50,6 @@ def train(config, overrides=()):
         trainer.progress.live = live
         if trainer.done < trainer.epochs:
             trainer.run(output_dir, history)
-            if rank == 0:
-                write_curves(history_file, require(config, "Arch.name"))
         else:
             logger.info(f"{resume} has all {trainer.epochs} epochs already: nothing left to train")
 

@@ -26,9 +26,11 @@ def main():
     config = load_config(args.config, args.override)
     use_cores()
     with quick_import():  # of Paddle, which a wrong config need not wait for
+        from ppcls_lite.train.curves import write_curves
         from ppcls_lite.train.loop import train
 
     train(config, args.override)
+    write_curves(config)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.accumulation import Accumulation
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
-from ppcls_lite.train.curves import write_curves
 from ppcls_lite.train.data_warnings import warn_of_data
 from ppcls_lite.train.distillation import deployed, detached, needs_labels, save_student
 from ppcls_lite.train.ema import build_ema
@@ -39,7 +38,7 @@ from ppcls_lite.utils.safe_load import check_finite
 
 @explain_lost_process()
 def train(config, overrides=()):
-    """Train as the config says; leaves checkpoints, log, history and curves in `Global.output_dir`.
+    """Train as the config says; leaves checkpoints, `log_train.txt` and `history.jsonl` in `Global.output_dir`.
 
     With several processes, process 0 writes these, and each further one its own log, `log_train_rank1.txt` and so on.
     """
@@ -57,8 +56,6 @@ def train(config, overrides=()):
         trainer.progress.live = live
         if trainer.done < trainer.epochs:
             trainer.run(output_dir, history)
-            if rank == 0:
-                write_curves(history_file, require(config, "Arch.name"))
         else:
             logger.info(f"{resume} has all {trainer.epochs} epochs already: nothing left to train")
 

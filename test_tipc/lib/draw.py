@@ -12,7 +12,8 @@ def draw_curves(log, path, title):
     """A PNG of the loss and of the evaluations' accuracy or AP over iterations; `path` is one, or a binary stream."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), dpi=100, layout="constrained")
+    figure = Figure(figsize=(8, 4.5), dpi=100)
+    figure.subplots_adjust(left=0.08, right=0.92, top=0.92, bottom=0.2)  # Matplotlib's own layout takes twice the time
     axis = figure.subplots()
     axis.plot([p.iteration for p in log.train], [p.loss for p in log.train], color="tab:blue", label="training loss")
     lowest = min((p.loss for p in log.train if math.isfinite(p.loss)), default=0)
@@ -28,5 +29,5 @@ def draw_curves(log, path, title):
             lines += right.plot(*zip(*points), color=colour, marker="o", markersize=4, label=label)
         right.set(ylabel=" and ".join(TITLES.get(name, name) for name in names), ylim=(0, 1))
     labels = [line.get_label() for line in lines]
-    figure.legend(lines, labels, loc="outside lower center", ncols=len(lines), frameon=False)  # there it hides no line
+    figure.legend(lines, labels, loc="lower center", ncols=len(lines), frameon=False)  # there it hides no line
     figure.savefig(path, format="png")

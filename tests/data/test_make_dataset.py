@@ -5,7 +5,6 @@ import os
 import re
 import struct
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -56,7 +55,12 @@ def make(run_here, tmp_path, folder):
 
 
 def lists_of(target):
-    return {split: [entry[:2] for entry in read_list(target / f"{split}_list.txt")] for split in ("train", "val")}
+    """{split: [(path below the folder of images, label)]}"""
+    rows = {split: read_list(target / f"{split}_list.txt") for split in ("train", "val")}
+    for entry in (*rows["train"], *rows["val"]):
+        assert entry.path.startswith("images/")
+        assert (target / entry.path).is_file()
+    return {split: [(entry.path[len("images/") :], entry.label) for entry in listed] for split, listed in rows.items()}
 
 
 def problems_of(outcome):
@@ -85,7 +89,8 @@ def test_lists_config_and_report(make, folder, tmp_path):
     assert config["Arch"]["class_num"] == 2
     assert config["Global"]["image_shape"] == [3, 64, 64]
     train, judged = (config["DataLoader"][part]["dataset"] for part in ("Train", "Eval"))
-    assert train["image_root"] == judged["image_root"] == str(folder)
+    assert train["image_root"] == judged["image_root"] == str(target)
+    assert (target / "images").resolve() == folder.resolve()
     assert (train["cls_label_path"], judged["cls_label_path"]) == tuple(
         f"{target}/{split}_list.txt" for split in ("train", "val")
     )
@@ -95,13 +100,22 @@ def test_lists_config_and_report(make, folder, tmp_path):
 def test_a_copy_stands_alone(make, folder, tmp_path):
     (folder / "big dog" / "link.png").symlink_to(save(tmp_path / "elsewhere.png"))
     assert make("--copy").status == 0
-    config = yaml.safe_load((tmp_path / "set/config.yaml").read_text(encoding="utf-8"))
-    images = Path(config["DataLoader"]["Train"]["dataset"]["image_root"])
-    assert images == tmp_path / "set/images"
+    images = tmp_path / "set/images"
+    assert not images.is_symlink()
     paths = [path for listed in lists_of(tmp_path / "set").values() for path, _ in listed]
     assert len(paths) == 25
     assert all((images / path).read_bytes() == (folder / path).read_bytes() for path in paths)
     assert not (images / "big dog/link.png").is_symlink()
+
+
+def test_a_relative_folder_can_be_moved_with_the_lists(make, folder, tmp_path, monkeypatch):
+    (tmp_path / "one").mkdir()
+    folder.rename(tmp_path / "one/images")
+    monkeypatch.chdir(tmp_path / "one")
+    assert make("--images", "images", "--output", "sets/mine").status == 0
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert sum(map(len, lists_of(tmp_path / "two/sets/mine").values())) == 24
 
 
 def test_it_can_be_made_again_and_the_users_config_stays(make, folder, tmp_path):

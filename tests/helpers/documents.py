@@ -42,6 +42,16 @@ def comparable(text):
     return [line.rstrip() for line in NUMBER.sub("#", text).strip().splitlines()], numbers
 
 
+def python_on_path(folder):
+    """An environment in which `python` is the interpreter of the tests, as in an activated one: `folder`/bin."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name in ("python", "python3"):
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        (programs / name).chmod(0o755)
+    return {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+
+
 class Document:
     """The examples of a document, each run once and in their order, since later ones use the files of earlier ones.
 
@@ -54,12 +64,7 @@ class Document:
         self.tree = copy_tree(folder)
         for name in ("pretrain_models", "docs"):
             (self.tree / name).symlink_to(ROOT / name)
-        programs = folder / "bin"  # `python` is the interpreter of the tests, as in an activated environment
-        programs.mkdir()
-        for name in ("python", "python3"):
-            (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-            (programs / name).chmod(0o755)
-        self.environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
+        self.environment = python_on_path(folder)
         self._runs = []
         made = self.run("python tools/data/make_digits.py --output dataset/digits")
         assert made.returncode == 0, made.stderr

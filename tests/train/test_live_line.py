@@ -9,8 +9,11 @@ import subprocess
 import sys
 import termios
 
+import paddle
 import pytest
 
+from ppcls_lite.train import progress
+from ppcls_lite.utils.log import setup_logging
 from tests.helpers.scripts import LIMIT, ROOT
 
 BAR = re.compile(r"Epoch (\d+)/2 +(\d+)%\|")
@@ -86,3 +89,25 @@ def test_a_pipe_has_the_lines_of_the_log(command, tmp_path):
     assert done.stdout == (tmp_path / "out/log_train.txt").read_text()
     assert done.stdout.count("[Train][Epoch") == 4
     assert "\r" not in done.stdout + done.stderr
+
+
+def test_the_time_left_of_a_resumed_training_counts_its_own_steps(monkeypatch, capsys):
+    """From its second epoch of three on: 6 steps are left after the first two, of 2 seconds each."""
+
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    setup_logging()
+    shown = progress.Progress(steps_per_epoch=4, epochs=3, every=2)
+    shown.start()
+    for step in range(2):
+        shown.data_ready()
+        clock.now += 2.0
+        shown.step_done(2, step, 0.1, {"loss": paddle.to_tensor(1.0)}, 8)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("avg_ips: 4.00000 images/sec, eta: 0:00:12")

@@ -4,10 +4,10 @@
     python tools/data/make_dataset.py --images my_images --output dataset/mine --val 0.1 --seed 1 --copy
 
 Checks every image as a training decodes it; those that cannot be used are left out, and named. Writes train_list.txt,
-val_list.txt and label_list.txt, a training config (config.yaml), and report.txt, which has all that is printed. The
-lists point into the folder of images, which is only read; --copy puts the images beside the lists. Where that folder
-has the subfolders train and val, and these one per class, they are the split; else a part of each class is drawn for
-the validation, by the content of each image: new images move no other ones from one list to the other.
+val_list.txt and label_list.txt, a training config (config.yaml), and report.txt, which has all that is printed. Beside
+them, `images` is a link to your folder, which is only read; with --copy it has the images themselves. Where your
+folder has the subfolders train and val, and these one per class, they are the split; else a part of each class is
+drawn for the validation, by the content of each image: new images move no other ones from one list to the other.
 Exit code: 0 written, 1 nothing was written (one line says why; with --strict also after any problem), 2 wrong options.
 """
 
@@ -29,8 +29,9 @@ from tools.data.sources.image_check import check_files
 from tools.data.sources.image_folder import replace_folder, write_lists, write_text
 from tools.data.sources.own_set import Entry, sort_out, split_classes, write_config
 
+IMAGES = "images"  # in the output: the images, or a link to their folder
 ENTRIES = frozenset(
-    ["images", "train_list.txt", "val_list.txt", "label_list.txt", "config.yaml", "report.txt", "manifest.json"]
+    [IMAGES, "train_list.txt", "val_list.txt", "label_list.txt", "config.yaml", "report.txt", "manifest.json"]
 )
 MADE_BY = "tools/data/make_dataset.py"
 IMBALANCED = 10  # times as many images in the largest class as in the smallest
@@ -167,29 +168,44 @@ def tell(text):
 
 def write(options, rows, report):
     """The output folder, whole or not at all; its config.yaml is kept, since that is for the user to change."""
-    root = options.output / "images" if options.copy else options.images
+    lists = {
+        split: [(f"{IMAGES}/{path}", label) for label, splits in enumerate(rows.values()) for path in splits[split]]
+        for split in SPLITS
+    }
+    for split, lines in lists.items():
+        if not lines:
+            raise UserError(
+                f"{options.images}: no image is left for {split}_list.txt; is there more than one per class?"
+            )
     with replace_folder(options.output, ENTRIES) as fresh:
-        lists = {split: [] for split in SPLITS}
-        for label, splits in enumerate(rows.values()):
-            for split in SPLITS:
-                lists[split] += [(path, label) for path in splits[split]]
-        for split, lines in lists.items():
-            if not lines:
-                raise UserError(
-                    f"{options.images}: no image is left for {split}_list.txt; is there more than one per class?"
-                )
         if options.copy:
-            for path in (path for lines in lists.values() for path, _ in lines):
-                (fresh / "images" / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(options.images / path, fresh / "images" / path)
+            copy_images(options.images, fresh, [path for lines in lists.values() for path, _ in lines])
+        else:
+            link_images(options.images, fresh)
         write_lists(fresh, lists, list(rows))
         for split, lines in lists.items():
             if [entry[:2] for entry in read_list(fresh / f"{split}_list.txt")] != lines:
                 raise UserError(f"{fresh}/{split}_list.txt: is not read back as it was written")
-        write_config(options.output, fresh, root, list(rows), options.size)
+        write_config(options.output, fresh, list(rows), options.size)
         write_text(fresh / "report.txt", report)
         settings = {"images": str(options.images), "val": options.val, "seed": options.seed, "copy": options.copy}
         write_text(fresh / "manifest.json", json.dumps({"made_by": MADE_BY, **settings}, ensure_ascii=False) + "\n")
+
+
+def copy_images(images, fresh, paths):
+    for path in paths:
+        (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(images / Path(path).relative_to(IMAGES), fresh / path)
+
+
+def link_images(images, fresh):
+    """A link of the kind of the path that was given: a relative one stays right when both are moved together."""
+    target = (
+        images if images.is_absolute() else os.path.relpath(os.path.realpath(images), os.path.realpath(fresh.parent))
+    )
+    if not images.is_absolute():
+        target = os.path.join("..", target)
+    (fresh / IMAGES).symlink_to(target)
 
 
 if __name__ == "__main__":

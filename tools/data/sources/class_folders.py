@@ -121,6 +121,6 @@ def _fault_of_name(path):
         path.encode()
     except UnicodeEncodeError:
         return "its name is not UTF-8: rename it"
-    if path != path.strip().lstrip("\ufeff") or "\n" in path or "\r" in path:
-        return "a list cannot hold its name, which has a new line, or a space at an end: rename it"
+    if path != path.rstrip() or "\n" in path or "\r" in path:
+        return "a list cannot hold its name, which has a new line, or a space at the end: rename it"
     return ""

@@ -75,7 +75,7 @@ def _draw(entry, seed):
     return int.from_bytes(hashlib.sha256(f"{seed} {entry.digest}".encode()).digest()[:8], "big") / _DRAWN
 
 
-def write_config(output, fresh, image_root, names, size):
+def write_config(output, fresh, names, size):
     """`fresh/config.yaml`: that of the folder `output`, which the user may have changed, or a new one for the lists."""
     old = output / "config.yaml"
     if old.is_file():
@@ -89,14 +89,12 @@ def write_config(output, fresh, image_root, names, size):
     for part in ("Train", "Eval"):
         dataset = config["DataLoader"][part]["dataset"]
         split = "val" if part == "Eval" else "train"
-        dataset.update(image_root=str(image_root), cls_label_path=str(output / f"{split}_list.txt"))
+        dataset.update(image_root=str(output), cls_label_path=str(output / f"{split}_list.txt"))
         _set_size(dataset["transform_ops"], size)
     _set_size(config["Infer"]["transforms"], size)
-    config["Infer"]["infer_imgs"] = str(image_root)
+    config["Infer"]["infer_imgs"] = str(output / "val_list.txt")
     config["Infer"]["PostProcess"]["class_id_map_file"] = str(output / "label_list.txt")
-    head = (
-        f"# Your images in {image_root}, for any network: -o Arch.name=MobileNetV3_small_x1_0. Change it as you like.\n"
-    )
+    head = f"# The images in {output}, for any network: -o Arch.name=MobileNetV3_small_x1_0. Change it as you like.\n"
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
     write_text(fresh / "config.yaml", head + text)
 

@@ -3,52 +3,65 @@
     python tests/benchmarks/processes.py [--rounds 3] [--model MobileNetV3_small_x1_0] [--config lite_data_64]
 
 Training: images per second of all processes together, from history.jsonl: one process with batches of 16, two with
-batches of 8 (gloo). Prediction: seconds of predict_cls.py for a list of 3,000 lines, start included, with one thread
-of the engine in each process. The ratio is two processes to one: above 1 means that two are faster.
+batches of 8 (gloo). Prediction: seconds of predict_cls.py for a list of 1,000 lines, start included, with one thread
+of the engine in each process. The ratio is two processes to one: above 1 means that two are faster. The ratio of the
+CPU time of both says what the second process costs in addition, and does not depend on what else the machine does.
 """
 
 import argparse
+import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ppcls_lite.data.image_lists import list_images
 from ppcls_lite.train.history import read_history
-from ppcls_lite.utils.machine import OthersLoad, usable_cores
+from ppcls_lite.utils.machine import usable_cores
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ["-m", "paddle.distributed.launch", "--nproc_per_node=2", "--backend=gloo"]
-LINES = 3000
+LINES = 1000
 
 
 def run(words, processes, logs):
-    """The seconds of a command of this repository with so many processes."""
+    """(seconds, CPU seconds) of a command of this repository with so many processes."""
     launcher = [*LAUNCH, f"--log_dir={logs}"] if processes > 1 else []
-    began = time.perf_counter()
+    began, used = time.perf_counter(), cpu_seconds()
     subprocess.run([sys.executable, *launcher, *map(str, words)], cwd=ROOT, check=True, capture_output=True)
-    return time.perf_counter() - began
+    return time.perf_counter() - began, cpu_seconds() - used
+
+
+def cpu_seconds():
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def train(model, config, processes, folder):
-    """Images per second of a training, its first line left out."""
+    """(images per second, without the first line of the log; CPU seconds) of a training."""
     settings = {"Arch.name": model, "Global.epochs": 4, "Global.eval_during_train": False, "Global.device": "cpu"}
     settings.update({"Global.output_dir": folder, "DataLoader.Train.sampler.batch_size": 16 // processes})
     options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
-    run(["tools/train.py", "-c", f"ppcls_lite/configs/{config}.yaml", *options], processes, folder / "logs")
+    words = ["tools/train.py", "-c", f"ppcls_lite/configs/{config}.yaml", *options]
+    _, used = run(words, processes, folder / "logs")
     speeds = [event["avg_ips"] for event in read_history(folder / "history.jsonl") if event["event"] == "train"]
-    return statistics.median(speeds[1:]) * processes
+    return statistics.median(speeds[1:]) * processes, used
 
 
 def predict(model_dir, images, processes, folder):
+    """(images per second, CPU seconds) of a prediction, start included."""
     settings = {"inference_model_dir": model_dir, "infer_imgs": images, "save_file": folder / "saved.jsonl"}
     settings.update(use_gpu=False, cpu_num_threads=1, batch_size=8)
     options = [word for key, value in settings.items() for word in ("-o", f"Global.{key}={value}")]
     words = ["deploy/python/predict_cls.py", "-c", "deploy/configs/inference_cls.yaml", *options]
-    return run(words, processes, folder / "logs")
+    spent, used = run(words, processes, folder / "logs")
+    return LINES / spent, used
 
 
 def main():
@@ -57,30 +70,33 @@ def main():
     parser.add_argument("--model", default="MobileNetV3_small_x1_0")
     parser.add_argument("--config", default="lite_data_64")
     args = parser.parse_args()
-    speeds, seconds = {1: [], 2: []}, {1: [], 2: []}
-    with tempfile.TemporaryDirectory() as name, OthersLoad() as load:
+    print(f"{usable_cores()} cores, load {os.getloadavg()[0]:.1f} before, {args.rounds} rounds in turns")
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        listed = sorted((ROOT / "lite_data/val").rglob("*.jpg")) or sorted((ROOT / "lite_data/val").rglob("*.png"))
+        listed = list_images(ROOT / "lite_data/val")[0]
         images = folder / "list.txt"
         images.write_text("".join(f"{listed[number % len(listed)]}\n" for number in range(LINES)))
-        for _ in range(args.rounds):
-            for processes in (1, 2):
-                speeds[processes].append(train(args.model, args.config, processes, folder / f"train{processes}"))
+        report(
+            f"training {args.model}, {args.config}",
+            lambda processes: train(args.model, args.config, processes, folder / f"train{processes}"),
+            args.rounds,
+        )
         weights = ["-o", f"Global.pretrained_model={folder}/train1/latest", "-o", f"Arch.name={args.model}"]
         export = ["tools/export_model.py", "-c", f"ppcls_lite/configs/{args.config}.yaml", *weights]
         run([*export, "-o", f"Global.save_inference_dir={folder}/model"], 1, folder)
-        for _ in range(args.rounds):
-            for processes in (1, 2):
-                seconds[processes].append(predict(folder / "model", images, processes, folder))
-    report(args, speeds, seconds, load)
+        predictor = partial(predict, folder / "model", images, folder=folder)
+        report(f"predicting {LINES} images", lambda processes: predictor(processes=processes), args.rounds)
 
 
-def report(args, speeds, seconds, load):
-    one, two = (statistics.median(speeds[processes]) for processes in (1, 2))
-    print(f"training {args.model}, {args.config}: {one:.1f} images/s with 1 process, {two:.1f} with 2: {two / one:.2f}")
-    one, two = (statistics.median(seconds[processes]) for processes in (1, 2))
-    print(f"predicting {LINES} images: {one:.1f} s with 1 process, {two:.1f} s with 2: {one / two:.2f}")
-    print(f"{usable_cores()} cores, {args.rounds} rounds in turns, CPU time of others: {load.share:.0%}")
+def report(what, measure, rounds):
+    """Measure with one process and with two, in turns, and print the medians and their ratios."""
+    found = [[measure(processes) for processes in (1, 2)] for _ in range(rounds)]
+    (one, used), (two, used_by_two) = (map(statistics.median, zip(*column)) for column in zip(*found))
+    print(
+        f"{what}: {one:.1f} images/s with 1 process, {two:.1f} with 2: {two / one:.2f}; "
+        f"CPU time {used:.1f} s and {used_by_two:.1f} s: {used_by_two / used:.2f}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

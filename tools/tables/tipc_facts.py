@@ -173,7 +173,7 @@ def _trainings(fields):
 def _place(gpus, nodes):
     if nodes > 1:
         return FLEET
-    return CPU if gpus == "-1" else MULTIPLE if "," in gpus else SINGLE
+    return CPU if gpus.startswith("-1") else MULTIPLE if "," in gpus else SINGLE
 
 
 def _inferences(fields):

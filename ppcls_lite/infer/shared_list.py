@@ -47,7 +47,7 @@ class SharedList:
         self.mine = paths[share_of(len(paths), batch_size, self.rank, self.world)]
         if self.world == 1:
             return
-        self._digest = hashlib.sha256(json.dumps([batch_size, *map(str, paths)]).encode()).hexdigest()
+        self._digest = _digest(paths, batch_size)
         host, _, port = environ.get("PADDLE_TRAINER_ENDPOINTS", "").split(",")[0].rpartition(":")
         if not port.isdigit():
             raise UserError("PADDLE_TRAINER_ENDPOINTS: expected the addresses of all processes, as the launcher sets")
@@ -112,6 +112,7 @@ class SharedList:
     def _greet(self, connection):
         """The stream of a new connection, and the rank that it states, or None for something else than a process."""
         connection.settimeout(_HELLO)
+        _notice_silence(connection)
         with connection:  # the stream keeps it open
             stream = connection.makefile("rwb")
         try:
@@ -167,6 +168,7 @@ class SharedList:
                     raise UserError(message) from error
                 time.sleep(0.1)
         connection.settimeout(None)
+        _notice_silence(connection)
         with _losing_process_0():
             connection.sendall(_line({"rank": self.rank, "list": self._digest}))
         return connection
@@ -194,6 +196,22 @@ class SharedList:
 
     def _place(self):
         return "{}:{}".format(*self._address)
+
+
+def _digest(paths, batch_size):
+    """What two processes have in common if they have the same list and the same batches."""
+    digest = hashlib.sha256(str(batch_size).encode())
+    for path in paths:
+        digest.update(b"\0" + os.fsencode(path))
+    return digest.hexdigest()
+
+
+def _notice_silence(connection):
+    """Let the system ask a silent machine whether it is still there: one without power says no goodbye."""
+    options = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 20, socket.TCP_KEEPCNT: 6}  # three minutes in all
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in options.items():
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _line(message):

@@ -106,7 +106,7 @@ explain_ranks() { # EXPLAIN of train: the launcher shows the output of one proce
         text=$(own_error "$log")
         if [[ -n $text ]]; then
             told="error: process ${log##*.}: $text"$'\n'$told # the first one is said last, and is the reason
-        elif ! grep -qaE '^error: |Traceback|FatalError' "$log"; then
+        elif ! grep -qaE '^error: |Traceback|FatalError|terminate called' "$log"; then
             ended+="${ended:+, }${log##*.}"
         fi
     done

@@ -2,10 +2,12 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 
-from tests.helpers.shell import ROOT, assert_one_error, bash, dry_run
+from steps import read_steps
+from tests.helpers.shell import LIMIT, MODE, ROOT, assert_one_error, bash, dry_run
 
 FLEET = ROOT / "test_tipc/configs/MobileNetV3_small_x1_0/train_fleet_infer_python.txt"
 
@@ -131,6 +133,24 @@ def test_two_real_processes(chain, fault):
     assert run.status == int(fault)
 
 
+def test_the_chain_on_two_machines(chain):
+    """Network namespaces: each runs the whole chain; the first has the weights and goes on, the second has trained."""
+    chain.program("train", LAUNCHED.replace("FAULT", "False"))
+    chain.set("gpu_list", "10.211.55.1,10.211.55.2;-1")
+    words = ["env", f"TIPC_OUTPUT={chain.folder}/output{{machine}}", *chain.command()]
+    command = ["bash", str(ROOT / "tests/two_machines.sh"), *words]
+    environment = {key: value for key, value in chain.environment().items() if key != "TIPC_OUTPUT"}
+    done = subprocess.run(command, cwd=chain.tree, env=environment, capture_output=True, text=True, timeout=LIMIT)
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [chain.folder / f"output{machine}/small_net/{MODE}/steps.tsv" for machine in "01"]
+    first, second = ({step.name: step.result for step in read_steps(record)} for record in records)
+    assert first["train"] == second["train"] == first["evaluate"] == first["export"] == "passed"
+    assert second["evaluate"] == "skipped"
+    assert "export" not in second
+
+
 @pytest.mark.parametrize(
     ("logs", "expected"),
     [
@@ -150,6 +170,7 @@ def test_two_real_processes(chain, fault):
             ["FatalError: `Termination signal` is detected\n", "a\nppcls.error.WrongError: b: c\nmore\n"],
             "1: ppcls.error.WrongError: b: c",
         ),
+        (["terminate called after throwing an instance of 'gloo::IoException'\n", "fine\n"], "1 killed"),
         (["fine\n", "error: the connection to another process is lost\n", ""], "0, 2 killed"),
         (["error: the connection to another process is lost\n"] * 2, None),
         ([], None),

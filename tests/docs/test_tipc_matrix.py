@@ -57,6 +57,12 @@ def test_every_evidence_is_seen(models):
     assert {run.folder for model in models for run in model.runs} == kept
 
 
+def test_several_processes_on_the_cpu_are_no_gpus(models):
+    places = {model.name: [claim.what[0] for claim in model.training] for model in models}
+    assert places["mobilenet_v3_small_fleet"] == ["cpu"]
+    assert places["MobileNetV3_small_x1_0_fleet"] == ["cpu", "multiple", "fleet"]
+
+
 # ---- a project with one model, whose config and evidence a test may spoil
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,6 +59,23 @@ def test_exported_model(exported, images, tmp_path):
     assert errors_of(first) == errors_of(alone) != []
     assert [alone.status, first.status] == [1, 1]
     assert [(other.status, other.out) for other in others] == [(0, "")] * 2
+
+
+def test_detector(exported_detector, tmp_path):
+    """Each process draws the boxes of its own images; the drawings have the names that a single process gives them."""
+    source = tmp_path / "images"
+    for number in range(4):
+        (source / f"f{number}").mkdir(parents=True)
+        shutil.copy(ROOT / "test_images/coffee.jpg", source / f"f{number}")
+    _, model = exported_detector
+    made = {}
+    for name, run in (("alone", run_process), ("shared", run_ranks)):
+        settings = {"inference_model_dir": model, "infer_imgs": source, "output_dir": tmp_path / name, "use_gpu": False}
+        options = [word for key, value in settings.items() for word in ("-o", f"Global.{key}={value}")]
+        run("deploy/python/predict_det.py", "-c", str(ROOT / "deploy/configs/inference_det.yaml"), *options)
+        made[name] = {path.relative_to(tmp_path / name): path.read_bytes() for path in (tmp_path / name).rglob("*.jpg")}
+    assert len(made["alone"]) == 4
+    assert made["alone"] == made["shared"]
 
 
 def test_training_engine_and_evaluation(config, write_config, images, tmp_path):

@@ -11,6 +11,7 @@ from ppcls_lite.data.sampler import EpochBatchSampler
 from ppcls_lite.train import evaluate, loop
 from ppcls_lite.train.history import read_history
 from ppcls_lite.train.setup import synchronise_batch_norm
+from ppcls_lite.utils import paddle_version
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays
 from tests.helpers.ranks import run_ranks, start_ranks
@@ -107,9 +108,12 @@ def test_a_killed_process_ends_the_others(plain, write_config, script, tmp_path)
     processes[1].send_signal(signal.SIGKILL)
     _, text = processes[0].communicate(timeout=LIMIT)
     processes[1].communicate()
-    assert processes[0].returncode == 1, text
-    assert "error: the connection to another process is lost" in text
-    assert "Traceback" not in text
+    if paddle_version.number() < (3, 0):  # its gloo ends the process itself
+        assert processes[0].returncode == -signal.SIGABRT, text
+    else:
+        assert processes[0].returncode == 1, text
+        assert "error: the connection to another process is lost" in text
+        assert "Traceback" not in text
     assert load_arrays(tmp_path / "out/latest")  # the last good checkpoint is whole
 
 

@@ -18,7 +18,7 @@ def on_two_machines(*command):
     done = subprocess.run(
         ["bash", str(ROOT / "tests/two_machines.sh"), *map(str, command)],
         cwd=ROOT,
-        # even "" means GPUs
+        # even an empty CUDA_VISIBLE_DEVICES means GPUs to the launcher
         env={key: value for key, value in with_library().items() if key != "CUDA_VISIBLE_DEVICES"},
         capture_output=True,
         text=True,

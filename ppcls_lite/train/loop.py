@@ -197,6 +197,8 @@ class Trainer:
     def evaluate_and_save(self, epoch, output_dir, history):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
         improved = False
+        if self.ema:
+            self.ema.share()
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
             results = self._evaluate(epoch)
             improved = self.best is None or headline(results) > headline(self.best)

@@ -39,6 +39,17 @@ class Ema:
                 tensor = average + (1.0 - self.decay) * (tensor.astype("float32") - average)
             paddle.assign(tensor, average)
 
+    @paddle.no_grad()
+    def share(self):
+        """Give BatchNorm's statistics their mean over the processes, each of which has seen its own images."""
+        world = paddle.distributed.get_world_size()
+        if world == 1:
+            return
+        for name, tensor in self._tensors():
+            if tensor.stop_gradient and tensor.is_floating_point():  # Paddle keeps them among the parameters
+                paddle.distributed.all_reduce(self.averages[name])
+                self.averages[name].scale_(1 / world)
+
     @contextmanager
     def in_use(self):
         """Inside, the network has the averages for its weights; then its own again, bit for bit."""

@@ -215,6 +215,8 @@ class Trainer:
         improved = False
         average_buffers(self.model)
         check_same_weights(self.model, f"after epoch {epoch}")
+        if self.ema:
+            self.ema.share()
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
             results = self._evaluate(epoch)
             improved = self.best is None or headline(results) > headline(self.best)

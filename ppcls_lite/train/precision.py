@@ -30,8 +30,8 @@ class Precision:
 
     `AMP.level` O1 computes convolutions and products of matrices in FP16, O2 nearly everything, with FP32 copies of the
     weights in the optimizer. `scale_loss` and `use_dynamic_loss_scaling` are those of `paddle.amp.GradScaler`. As in
-    PaddleClas, a section without `use_amp` means mixed precision, and `use_fp16_test` evaluates in it too, which O2
-    always does. UserError for a wrong option.
+    PaddleClas, a section without `use_amp` means mixed precision, and `use_fp16_test` evaluates in it too, which a
+    training in O2 always does. UserError for a wrong option.
     """
 
     def __init__(self, section, device):
@@ -41,7 +41,7 @@ class Precision:
             raise checks.wrong("AMP.level", "O1 or O2", self.level)
         self.scale = checks.positive("AMP.scale_loss", _value(section, "scale_loss", 1.0))
         self.promote = bool(section.get("use_promote"))
-        self.evaluates = bool(section.get("use_fp16_test")) or self.level == "O2"
+        self.evaluates = bool(section.get("use_fp16_test"))
         self.device = "GPU" if device.startswith("gpu") else "CPU"
         # float16 is what PaddleClas trains in; the only short type that any CPU computes in is bfloat16
         wanted = "float16" if self.device == "GPU" else "bfloat16"
@@ -73,6 +73,7 @@ class Precision:
     def prepare(self, model, optimizer):
         """For O2: FP16 weights in `model`, FP32 copies of them in `optimizer`; to be called once both are filled."""
         if self.active and self.level == "O2":
+            self.evaluates = True  # its weights are in FP16 now
             paddle.amp.decorate(models=model, optimizers=optimizer, level="O2", dtype=self.dtype, save_dtype="float32")
 
     def autocast(self, evaluation=False):

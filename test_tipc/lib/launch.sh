@@ -38,7 +38,7 @@ is_further_machine() { # whether this machine is one of RUN[gpu]'s, and not the 
     ((${#MACHINES[@]} > 1)) && own_address "${RUN[gpu]}" && [[ $REPLY != "${MACHINES[0]}" ]] && REPLY=${MACHINES[0]}
 }
 
-is_not_possible_here() { # TRAINER: whether this machine cannot run it on RUN[gpu] with RUN[autocast]; REPLY says why
+is_not_possible_here() { # whether this machine cannot train on RUN[gpu] with RUN[autocast]; REPLY says why
     local gpu=${RUN[gpu]} autocast=${RUN[autocast]}
     local -a entry_gpus
     IFS=, read -r -a entry_gpus <<<"${gpu#*;}"
@@ -46,8 +46,8 @@ is_not_possible_here() { # TRAINER: whether this machine cannot run it on RUN[gp
         REPLY="the suite has no options for mixed precision ($autocast)"
     elif on_cpu && [[ $autocast != null && $autocast != fp32 ]]; then
         REPLY="mixed precision ($autocast) needs a GPU"
-    elif on_cpu && [[ $autocast == null ]] && is_mixed "$1"; then
-        REPLY="mixed precision ($1) needs a GPU"
+    elif on_cpu && [[ $autocast == null ]] && is_mixed; then
+        REPLY="mixed precision (amp_train) needs a GPU"
     elif on_cpu && [[ $gpu == *\;* ]] && ((RUN[gpus] > 0)); then
         REPLY="gpu_list has $gpu, and the launcher would take this machine's GPUs"
     elif ! on_cpu && ((RUN[gpus] == 0)); then

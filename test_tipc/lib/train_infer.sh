@@ -37,13 +37,13 @@ for_each_training() { # COMMAND: run it for each of gpu_list x autocast x traine
     echo "note: no entry of gpu_list (${VALUE[gpu_list]}) can be trained on this machine: running on the CPU instead"
     for trainer in "${trainers[@]}"; do
         autocast=null
-        ! is_mixed "$trainer" || autocast=fp32
+        ! choose_trainer "$trainer" || ! is_mixed || autocast=fp32
         choose_training -1 "$autocast" "$trainer" && "$1"
     done
 }
 
-is_mixed() { # TRAINER: whether it is one of mixed precision, in a suite where full precision can be demanded of it
-    [[ $1 == amp_train && -n ${DIALECT[full_precision]:-} ]]
+is_mixed() { # whether the chosen trainer is one of mixed precision, in a suite where full precision can be demanded
+    [[ ${KEY[${RUN[train_field]}]:-} == amp_train && -n ${DIALECT[full_precision]:-} ]]
 }
 
 choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the reason when it is not possible here
@@ -54,7 +54,7 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
     RUN[training_dir]=${RUN[output_dir]}/${RUN[tag]}
     if ! choose_trainer "$3"; then
         REPLY="the config has no command for $3"
-    elif ! is_not_possible_here "$3"; then
+    elif ! is_not_possible_here; then
         [[ $'\n'${RUN[tags]:-} != *$'\n'"${RUN[tag]}"$'\n'* ]] ||
             die "$CONFIG_FILE: two trainings would have the same name, ${RUN[tag]}: gpu_list, autocast or trainer must differ"
         RUN[tags]=${RUN[tags]:-}${RUN[tag]}$'\n'

@@ -196,6 +196,15 @@ def test_a_quantisation_after_training_is_shown_where_it_ran(project, step, mark
     assert project.row()[2].startswith(mark)
 
 
+def test_a_trainer_of_mixed_precision_that_ran_in_full_precision_proves_no_other(project):
+    project.change_config("trainer:norm_train", "trainer:amp_train")
+    project.change_config("\nnorm_train:", "\namp_train:")
+    for autocast, shown in (("fp32", "○ mixed precision"), ("null", "✓ [mixed precision](test_log/ShuffleNetV2_x1_0)")):
+        gpus = {"device": "gpu", "options": "usetrt_False_precision_False_batchsize_1"}
+        project.keep(steps_of(tag=f"amp_train_gpus_0_autocast_{autocast}_nodes_1", **gpus))
+        assert shown in project.row()[1]
+
+
 def test_a_service_is_shown_for_the_device_that_answered(project):
     steps = [("cpu", "server cpu", "passed"), ("cpu", "agree cpu", "passed"), ("gpu", "server gpu", "skipped")]
     project.keep(steps, "serving", mode="serving_infer")

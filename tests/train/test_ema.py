@@ -1,6 +1,8 @@
 """The moving average of the weights: its arithmetic, what is evaluated and saved, and resuming."""
 
 import copy
+import subprocess
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -13,6 +15,7 @@ from ppcls_lite.train.ema import Ema, build_ema
 from ppcls_lite.train.history import read_history
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays
+from tests.helpers.scripts import LIMIT, ROOT, with_library
 from tests.train.test_resume import assert_same_checkpoint
 
 
@@ -86,6 +89,41 @@ def test_wrong_decay(decay):
 def test_without_a_section_there_is_none():
     assert build_ema(None, _network()) is None
     assert build_ema({}, _network()).decay == 0.9999
+
+
+PROCESS = """
+import numpy as np, paddle
+from ppcls_lite.train.ema import Ema
+from tests.train.test_ema import _network
+paddle.distributed.init_parallel_env()
+rank = paddle.distributed.get_rank()
+paddle.seed(3)
+model = _network()
+ema = Ema(model, 0.5)
+model[1]._mean.set_value(np.full([4], rank + 1.0, np.float32))
+ema.update()
+before = ema.averages["0.weight"].numpy()
+ema.share()
+assert (ema.averages["0.weight"].numpy() == before).all()
+print("statistics of", rank, ema.averages["1._mean"].numpy().tolist(), ema.averages["1._variance"].numpy().tolist())
+"""
+
+
+def test_processes_share_the_statistics(tmp_path):
+    (tmp_path / "share.py").write_text(PROCESS)
+    command = [sys.executable, "-m", "paddle.distributed.launch", "--nproc_per_node=2", "--backend", "gloo"]
+    done = subprocess.run(
+        [*command, "--log_dir", str(tmp_path / "launch"), str(tmp_path / "share.py")],
+        cwd=ROOT,
+        env=with_library(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    logs = "".join(path.read_text() for path in sorted((tmp_path / "launch").glob("workerlog.*")))
+    assert done.returncode == 0, done.stdout + logs
+    for rank in (0, 1):  # 0.5 * 0 + 0.5 * (rank + 1), and then the mean of 0.5 and 1
+        assert f"statistics of {rank} {[0.75] * 4} {[1.0] * 4}" in logs
 
 
 # ---- trainings

@@ -90,12 +90,23 @@ def test_a_device_that_has_it_is_believed(scaled, said):
 
 
 @pytest.mark.parametrize(
-    ("section", "evaluates"),
-    [({}, False), ({"use_fp16_test": True}, True), ({"level": "O2"}, True), ({"use_fp16_test": False}, False)],
+    ("section", "of_weights", "of_a_training"),
+    [
+        ({}, False, False),
+        ({"use_fp16_test": True}, True, True),
+        ({"level": "O2"}, False, True),
+        ({"level": "O2", "use_fp16_test": True}, True, True),
+        ({"use_amp": False, "use_fp16_test": True}, False, False),
+    ],
 )
-def test_evaluation_is_in_mixed_precision_where_it_is_set(scaled, section, evaluates):
-    context = Precision({**AMP, **section}, "gpu").autocast(evaluation=True)
-    assert isinstance(context, nullcontext) is not evaluates
+def test_evaluation_is_in_mixed_precision_where_it_is_set(scaled, monkeypatch, section, of_weights, of_a_training):
+    if section.get("use_amp") is False:
+        monkeypatch.undo()
+    amp = Precision({**AMP, **section}, "gpu")
+    assert isinstance(amp.autocast(evaluation=True), nullcontext) is not of_weights
+    model = paddle.nn.Linear(2, 2)
+    amp.prepare(model, paddle.optimizer.Momentum(parameters=model.parameters()))
+    assert isinstance(amp.autocast(evaluation=True), nullcontext) is not of_a_training
 
 
 @pytest.mark.parametrize(

@@ -179,11 +179,8 @@ class DistillationDKDLoss(_OfPairs):
         self.needs_labels = not self.of_teacher
 
     def of_pair(self, student, teacher, target):
-        if self.of_teacher:
-            target = teacher.argmax(axis=-1)
-        elif not paddle.is_tensor(target) or target.ndim != 1:
-            raise UserError("DistillationDKDLoss: needs one label per image, found mixed ones or none")
-        chosen = F.one_hot(target, student.shape[-1])
+        labels = teacher.argmax(axis=-1) if self.of_teacher else _one_label(self, target)
+        chosen = F.one_hot(labels, student.shape[-1])
         binary = [_in_two(F.softmax(logits / self.temperature, axis=1), chosen) for logits in (student, teacher)]
         scale = self.temperature**2 / student.shape[0]
         targets = F.kl_div(paddle.log(binary[0]), binary[1], reduction="sum") * scale
@@ -197,3 +194,88 @@ def _in_two(shares, chosen):
     label = (shares * chosen).sum(axis=1, keepdim=True)
     rest = (shares * (1 - chosen)).sum(axis=1, keepdim=True)
     return paddle.concat([label, rest], axis=1)
+
+
+@LOSSES.register
+class DistillationWSLLoss(_OfPairs):
+    """Weighted soft labels (Zhou et al., 2021, https://arxiv.org/abs/2102.00650, equation 10), their second term.
+
+    The soft cross entropy of an image counts the more, the worse the student's prediction of its label is beside the
+    teacher's. The first term is DistillationGTCELoss.
+    """
+
+    needs_labels = True
+
+    def __init__(self, model_name_pairs, temperature=2.0, key=None, name=None):
+        super().__init__(model_name_pairs, key, name)
+        self.temperature = _temperature(self, temperature)
+
+    def of_pair(self, student, teacher, target):
+        labels = _one_label(self, target)
+        own, given = (F.cross_entropy(x.detach(), labels, reduction="none").flatten() for x in (student, teacher))
+        weight = 1 - paddle.exp(-own / (given + 1e-7))
+        return self.temperature**2 * (weight * _soft_entropy(student, teacher, self.temperature)).mean()
+
+
+@LOSSES.register
+class DistillationSKDLoss(_OfPairs):
+    """Spherical distillation (Guo et al., 2020, https://arxiv.org/abs/2010.07485).
+
+    Both logits are brought to mean 0 and standard deviation `multiplier` first; `alpha` is the share of the soft cross
+    entropy, the rest that of the labels (of the teacher's best class with `use_target_as_gt`).
+    """
+
+    def __init__(self, model_name_pairs, temperature=1.0, multiplier=2.0, alpha=0.9, use_target_as_gt=False, **options):
+        super().__init__(model_name_pairs, **options)
+        self.temperature = _temperature(self, temperature)
+        self.multiplier = checks.positive("DistillationSKDLoss.multiplier", multiplier)
+        self.alpha = checks.real("DistillationSKDLoss.alpha", alpha, 0, 1)
+        self.of_teacher = checks.boolean("DistillationSKDLoss.use_target_as_gt", use_target_as_gt)
+        self.needs_labels = not self.of_teacher
+
+    def of_pair(self, student, teacher, target):
+        labels = teacher.argmax(axis=-1) if self.of_teacher else _one_label(self, target)
+        student, teacher = (
+            F.layer_norm(logits, logits.shape[1:], epsilon=1e-7) * self.multiplier for logits in (student, teacher)
+        )
+        soft = _soft_entropy(student, teacher, self.temperature).mean() * self.temperature**2
+        return self.alpha * soft + (1 - self.alpha) * F.cross_entropy(student, labels)
+
+
+@LOSSES.register
+class DistillationDISTLoss(_OfPairs):
+    """DIST (Huang et al., 2022, https://arxiv.org/abs/2205.10536, equations 6 to 9): one minus Pearson's correlation.
+
+    `beta` weighs that of an image's probabilities, `gamma` that of a class's probabilities over the batch.
+    """
+
+    def __init__(self, model_name_pairs, beta=1.0, gamma=1.0, **options):
+        super().__init__(model_name_pairs, **options)
+        self.beta = checks.real("DistillationDISTLoss.beta", beta, low=0)
+        self.gamma = checks.real("DistillationDISTLoss.gamma", gamma, low=0)
+
+    def of_pair(self, student, teacher, target):
+        student, teacher = F.softmax(student, axis=-1), F.softmax(teacher, axis=-1)
+        between = 1 - _correlation(student, teacher).mean()
+        within = 1 - _correlation(student.t(), teacher.t()).mean()
+        return self.beta * between + self.gamma * within
+
+
+def _correlation(first, second):
+    """Pearson's correlation of the rows of two matrices: [N]."""
+    first, second = (rows - rows.mean(axis=1, keepdim=True) for rows in (first, second))
+    norms = first.norm(axis=1) * second.norm(axis=1)
+    return (first * second).sum(axis=1) / (norms + 1e-8)
+
+
+def _soft_entropy(student, teacher, temperature):
+    """Cross entropy of each image with the teacher's softened probabilities as labels: [N]."""
+    soft = F.softmax(teacher / temperature, axis=1)
+    return -(soft * F.log_softmax(student / temperature, axis=1)).sum(axis=1)
+
+
+def _one_label(loss, target):
+    """The labels [N]; UserError where Mixup or CutMix has mixed them, or there are boxes."""
+    if not paddle.is_tensor(target) or target.ndim != 1:
+        raise UserError(f"{type(loss).__name__}: needs one label per image, found mixed ones or none")
+    return target

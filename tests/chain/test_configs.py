@@ -62,6 +62,7 @@ OFFICIAL |= {
     "PPHGNet/PPHGNet_tiny": (600, "Cosine", 0.5, 5, 128, 4e-5, 0.1, MIXED, 232),
     **{f"PPHGNet/PPHGNet_{size}": (600, "Cosine", 0.5, 5, 128, 4e-5, 0.1, MIXED, 236) for size in ("small", "base")},
 }
+CHAINED = sorted({canonical_name(recipe.split("/")[1]) for recipe in OFFICIAL} - {"PPHGNet_base"})
 FIXED = ("DecodeImage", "NormalizeImage")  # no augmentation
 
 
@@ -213,10 +214,10 @@ def lite(value):
 
 
 def test_there_is_a_chain_for_every_network():
-    assert set(NETWORKS) <= {path.parent.name for path in CHAINS.glob("*/train_infer_python.txt")}
+    assert set(CHAINED) <= {path.parent.name for path in CHAINS.glob("*/train_infer_python.txt")}
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", CHAINED)
 def test_chain_trains_long_enough_to_judge_the_loss(name):
     found = chain(name)
     assert found["model_name"] == [name]
@@ -232,7 +233,7 @@ def test_chain_trains_long_enough_to_judge_the_loss(name):
     assert {"0", "-1"} <= set(found["gpu_list"][0].split("|"))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", CHAINED)
 def test_chain_can_be_read_in_every_mode(name):
     lines = read_in_every_mode(name)
     assert len(lines) == 4

@@ -55,6 +55,32 @@ def smooth_l1(difference):
     return np.where(size < 1, size**2 / 2, size - 0.5).mean()
 
 
+def soft_entropy(student, teacher, temperature):
+    return -(softmax(teacher, temperature) * np.log(softmax(student, temperature))).sum(axis=1)
+
+
+def wsl(student, teacher, temperature):
+    own, given = (-np.log(softmax(x)[np.arange(IMAGES), LABELS]) for x in (student, teacher))
+    return temperature**2 * ((1 - np.exp(-own / given)) * soft_entropy(student, teacher, temperature)).mean()
+
+
+def skd(student, teacher, labels, multiplier=2, alpha=0.9, temperature=1):
+    student, teacher = (
+        multiplier * (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True) for x in (student, teacher)
+    )
+    hard = cross_entropy(student, np.eye(CLASSES)[labels])
+    return alpha * temperature**2 * soft_entropy(student, teacher, temperature).mean() + (1 - alpha) * hard
+
+
+def dist(student, teacher, beta=1, gamma=1):
+    p, q = softmax(student), softmax(teacher)
+
+    def distance(p, q):
+        return 1 - np.mean([np.corrcoef(one, other)[0, 1] for one, other in zip(p, q)])
+
+    return beta * distance(p, q) + gamma * distance(p.T, q.T)
+
+
 S, T = LOGITS["Student"], LOGITS["Teacher"]
 HOT = np.eye(CLASSES)[LABELS]
 EXPECTED = [
@@ -70,6 +96,13 @@ EXPECTED = [
     ("DistillationDKDLoss", {"temperature": 1}, dkd(S, T, LABELS)),
     ("DistillationDKDLoss", {"temperature": 2, "alpha": 0.5, "beta": 3}, dkd(S, T, LABELS, 2, 0.5, 3)),
     ("DistillationDKDLoss", {"use_target_as_gt": True}, dkd(S, T, T.argmax(axis=1))),
+    ("DistillationWSLLoss", {}, wsl(S, T, 2)),
+    ("DistillationWSLLoss", {"temperature": 3}, wsl(S, T, 3)),
+    ("DistillationSKDLoss", {}, skd(S, T, LABELS)),
+    ("DistillationSKDLoss", {"temperature": 2, "multiplier": 3, "alpha": 0.4}, skd(S, T, LABELS, 3, 0.4, 2)),
+    ("DistillationSKDLoss", {"use_target_as_gt": True}, skd(S, T, T.argmax(axis=1))),
+    ("DistillationDISTLoss", {}, dist(S, T)),
+    ("DistillationDISTLoss", {"beta": 2, "gamma": 0.5}, dist(S, T, 2, 0.5)),
 ]
 
 
@@ -97,7 +130,7 @@ def test_pairs_are_summed_and_their_order_counts(name):
     first, second = ["Student", "Teacher"], ["Other", "Teacher"]
     assert of(first, second) == pytest.approx(of(first) + of(second), rel=1e-5)
     assert of(first) != of(second)  # the wrong output would be seen
-    symmetric = name in ("DistillationDMLLoss", "DistillationDistanceLoss")
+    symmetric = name in ("DistillationDMLLoss", "DistillationDistanceLoss", "DistillationDISTLoss")
     assert (of(first) == pytest.approx(of(first[::-1]), rel=1e-5)) == symmetric
 
 
@@ -127,8 +160,11 @@ def test_which_losses_need_labels():
         return needs_labels(WeightedLosses([{name: options}], "Loss.Train"))
 
     assert not of("DistillationCELoss", model_name_pairs=PAIRS)
-    assert not of("DistillationDKDLoss", model_name_pairs=PAIRS, use_target_as_gt=True)
-    assert of("DistillationDKDLoss", model_name_pairs=PAIRS)
+    assert not of("DistillationDISTLoss", model_name_pairs=PAIRS)
+    for name in ("DistillationDKDLoss", "DistillationSKDLoss"):
+        assert not of(name, model_name_pairs=PAIRS, use_target_as_gt=True)
+        assert of(name, model_name_pairs=PAIRS)
+    assert of("DistillationWSLLoss", model_name_pairs=PAIRS)
     assert of("DistillationGTCELoss", model_names=["Student"])
     assert of("CELoss")
 

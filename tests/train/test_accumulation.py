@@ -78,7 +78,7 @@ def trained(config, tmp_path, monkeypatch):
     """`trained(batch_size, update_freq)`: the weights after two epochs of 15 images, and the rate of each update."""
     config["Optimizer"]["lr"]["learning_rate"] = 0.1
     config["Global"]["epochs"] = 2
-    monkeypatch.setattr(loop, "build_network", lambda config: WithoutNorm())
+    monkeypatch.setattr(loop, "network_to_train", lambda config: WithoutNorm())
 
     def train(batch_size, update_freq):
         own, rates = copy.deepcopy(config), []

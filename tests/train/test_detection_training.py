@@ -103,7 +103,7 @@ def test_backbone_begins_with_a_classifiers_weights(config, tmp_path):
 @pytest.mark.parametrize(
     ("section", "entry", "message"),
     [
-        ("Metric.Eval", {"COCMetric": {}}, r"Metric.Eval\[0\]: expected .* COCOMetric, TopkAcc"),
+        ("Metric.Eval", {"COCMetric": {}}, r"Metric.Eval\[0\]: expected .* COCOMetric, DistillationTopkAcc, TopkAcc"),
         ("Metric.Eval", {"TopkAcc": {"topk": 1}}, "TopkAcc: needs images with a class, found a COCODataSet"),
         ("Loss.Train", {"CELoss": {"weight": 1.0}}, "CELoss: the network gives several maps"),
     ],

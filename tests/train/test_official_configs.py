@@ -44,7 +44,7 @@ def official(tmp_path, tiny_data, monkeypatch):
         return load_config(tmp_path / name, [*paths, *overrides])
 
     # several configs name one network, and some take a second to build; nothing here changes one
-    monkeypatch.setattr(loop, "build_network", lambda config: _network(config["Arch"]["name"]))
+    monkeypatch.setattr(loop, "network_to_train", lambda config: _network(config["Arch"]["name"]))
     return load
 
 

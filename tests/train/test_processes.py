@@ -7,6 +7,7 @@ import numpy as np
 import paddle
 import pytest
 
+from ppcls_lite.arch.from_config import build_network
 from ppcls_lite.data.sampler import EpochBatchSampler
 from ppcls_lite.train import evaluate, loop
 from ppcls_lite.train.history import read_history
@@ -167,7 +168,7 @@ def test_an_evaluation_that_counts_padded_images(config, monkeypatch):
     monkeypatch.setattr(evaluate, "sum_over_processes", lambda array: np.add(array, [4, 4]))  # of the other process
     loader = loop.build_loader(config["DataLoader"]["Eval"], "Eval", 0, rank=0, world_size=2)
     evaluator = evaluate.Evaluator(config, loader)
-    model = loop.build_network(config)
+    model = build_network(config)
     with pytest.raises(UserError, match="8 images were evaluated, and its list has 7"):
         evaluator.run(model)
 

@@ -3,6 +3,7 @@
 import paddle
 
 from ppcls_lite.arch.registry import DETECTORS, build_model
+from ppcls_lite.slim.apply import slim_down, trained_form, with_own_entries
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
@@ -18,13 +19,35 @@ def class_count(config):
     return 1000
 
 
-def build_network(config, **changes):
-    """The network of `Arch`. Its parameters get the same names in every process, as `.pdopt` files need."""
+def build_network(config, weights=None, **changes):
+    """The network of `Arch`, in the form that `Slim` gives it. Its parameters get the same names in every process, as
+    `.pdopt` files need.
+
+    `weights` {name: ndarray} is needed for a pruned network: those to choose its filters by, or its own, which say how
+    many are left. They are not loaded.
+    """
     options = {**require(config, "Arch"), "class_num": class_count(config), **changes}
     with paddle.utils.unique_name.guard():
         if options.get("name") in DETECTORS:
-            return DETECTORS.build(options.pop("name"), options, "Arch")
-        return build_model(**options)
+            network = DETECTORS.build(options.pop("name"), options, "Arch")
+        else:
+            network = build_model(**options)
+        return slim_down(network, config, weights)
+
+
+def begin_network(config):
+    """The network that a training begins with: with the weights of `Global.pretrained_model`, where there are some.
+
+    A training for INT8, or of a pruned network, may begin with the weights of the plain one. Of `Global.checkpoints`
+    it has the shapes only. Raises UserError when an entry of the weights does not fit.
+    """
+    source, checkpoint = (config["Global"].get(key) for key in ("pretrained_model", "checkpoints"))
+    if not source:
+        return build_network(config, load_arrays(checkpoint) if checkpoint and config.get("Slim") else None)
+    arrays = load_arrays(source)
+    network = build_network(config, arrays)
+    set_weights(network, with_own_entries(arrays, network, config), source)
+    return network
 
 
 def without_downloads(options):
@@ -42,7 +65,7 @@ def load_network(config):
     weights = config["Global"].get("pretrained_model")
     if weights:
         arrays = load_arrays(weights)
-        model = build_network(config, **without_downloads(config["Arch"]))
+        model = build_network(config, trained_form(arrays, config, weights), **without_downloads(config["Arch"]))
         set_weights(model, arrays, weights)
     elif config["Arch"].get("pretrained"):
         model = build_network(config)

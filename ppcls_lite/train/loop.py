@@ -4,7 +4,7 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_lite.arch.from_config import build_network, class_count, load_network
+from ppcls_lite.arch.from_config import begin_network, class_count, load_network
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
@@ -26,7 +26,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.ignored import warn_of_ignored
 from ppcls_lite.utils.log import logger, setup_logging
 from ppcls_lite.utils.machine import describe_processor
-from ppcls_lite.utils.safe_load import check_finite, load_arrays, set_weights
+from ppcls_lite.utils.safe_load import check_finite
 
 LOG_NAME = "log_train.txt"
 
@@ -76,9 +76,7 @@ class Trainer:
             raise UserError(f"Optimizer.name is {self.optimizer_name}: {checkpoint} was begun with {begun_with}")
         self.done, self.best = states.get("epoch", 0), states.get("best")
         seed_epoch(self.seed, 0)
-        self.model = build_network(config)
-        if options.get("pretrained_model"):
-            set_weights(self.model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
+        self.model = begin_network(config)
         self.optimizer = build_optimizer(require(config, "Optimizer"), self.model.parameters())
         self.loss = WeightedLosses(require(config, "Loss").get("Train"), "Loss.Train")
         self._build_loaders()

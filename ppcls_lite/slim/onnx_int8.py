@@ -5,6 +5,7 @@ Runtime and OpenVINO both run it. Needs `onnx` and `onnxruntime` (requirements-e
 """
 
 import logging
+from collections import Counter
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -18,6 +19,7 @@ from ppcls_lite.utils.scratch import ScratchFolder
 LAYERS = ("Conv", "Gemm", "MatMul")  # those that have weights
 _PERCENTILE = 99.99
 _BATCH = 16
+_INTEGER = ("QLinear", "QGemm", "ConvInteger", "MatMulInteger", "DynamicQuantize")
 
 
 def quantise(content, images, calibration):
@@ -94,8 +96,10 @@ def _reader(name, images):
 
 
 def _kept_in_float(model, calibration):
+    """The names of the nodes: those that the user keeps, and the softmax, whose 256 steps would be seen in a score."""
     layers = [node.name for node in model.graph.node if node.op_type in LAYERS]
-    return layers[:1] * calibration.float_first + layers[-1:] * calibration.float_last
+    softmax = [node.name for node in model.graph.node if node.op_type == "Softmax"]
+    return layers[:1] * calibration.float_first + layers[-1:] * calibration.float_last + softmax
 
 
 def _trained_ranges(model):
@@ -114,57 +118,95 @@ def _trained_ranges(model):
 @contextmanager
 def _quiet():
     """Without the remarks of the quantiser, which are for its developers."""
+    import onnxruntime
+
     level = logging.getLogger().level
     logging.getLogger().setLevel(logging.ERROR)
+    onnxruntime.set_default_logger_severity(3)  # errors
     try:
         with redirect_stdout(StringIO()):
             yield
     finally:
         logging.getLogger().setLevel(level)
+        onnxruntime.set_default_logger_severity(2)
 
 
 # ----------------------------------------------------------------------------------------------- what an INT8 model has
 
 
 class Contents(NamedTuple):
-    """What is INT8 in a model: `layers` with INT8 weights of `all_layers` with weights, and the dequantised `weights`
-    {name of the FP32 weight: (array, largest step)}."""
+    """What is INT8 in a model: of `layers` with weights (nodes), `weights` has those whose weights are INT8, as
+    {name of the FP32 weight: (what they stand for, the steps between two of them)}."""
 
     layers: int
-    all_layers: int
     weights: dict
+
+    def __str__(self):
+        return f"{len(self.weights)} of {self.layers} layers have INT8 weights"
 
 
 def read_contents(content):
-    """The `Contents` of a model in ONNX's format, INT8 or not."""
+    """The `Contents` of a model in ONNX's format, INT8 or not, given as bytes."""
     import onnx
     from onnx import numpy_helper
 
     model = onnx.load_from_string(content)
     arrays = {one.name: one for one in model.graph.initializer}
     made_by = {name: node for node in model.graph.node for name in node.output}
-    layers, found = 0, {}
-    nodes = [node for node in model.graph.node if node.op_type in LAYERS]
-    for node in nodes:
-        source = made_by.get(node.input[1])
+    layers = [node for node in model.graph.node if node.op_type in LAYERS]
+    found = {}
+    for source in (made_by.get(node.input[1]) for node in layers):
         if source is None or source.op_type != "DequantizeLinear" or source.input[0] not in arrays:
             continue
-        numbers = numpy_helper.to_array(arrays[source.input[0]])
-        if numbers.dtype != np.int8:
-            continue
-        layers += 1
-        scale = numpy_helper.to_array(arrays[source.input[1]])
-        axis = next((one.i for one in source.attribute if one.name == "axis"), 1) if scale.size > 1 else 0
-        shape = [-1 if side == axis else 1 for side in range(numbers.ndim)]
-        step = scale.reshape(shape) if scale.size > 1 else scale.reshape([1] * numbers.ndim)
-        found[source.input[0].removesuffix("_quantized")] = numbers * step, step
-    return Contents(layers, len(nodes), found)
+        numbers, step = (numpy_helper.to_array(arrays[name]) for name in source.input[:2])
+        if numbers.dtype == np.int8:
+            axis = next((one.i for one in source.attribute if one.name == "axis"), 1)
+            step = step.reshape([-1 if side == axis else 1 for side in range(numbers.ndim)] if step.size > 1 else ())
+            found[source.input[0].removesuffix("_quantized")] = numbers.astype(np.float32) * step, step
+    return Contents(len(layers), found)
 
 
-def float_weights(model):
-    """{name: array} of the weights of the layers of a prepared FP32 model."""
+def wrong_weights(contents, content):
+    """The names of INT8 weights that are not the rounded ones of the FP32 network in the bytes `content`."""
     from onnx import numpy_helper
 
-    arrays = {one.name: one for one in model.graph.initializer}
-    names = [node.input[1] for node in model.graph.node if node.op_type in LAYERS and node.input[1] in arrays]
-    return {name: numpy_helper.to_array(arrays[name]) for name in names}
+    arrays = {one.name: one for one in prepare(content).graph.initializer}
+    wrong = []
+    for name, (found, step) in contents.weights.items():
+        expected = numpy_helper.to_array(arrays[name]) if name in arrays else None
+        if expected is None or expected.shape != found.shape or (np.abs(found - expected) > 0.51 * step).any():
+            wrong.append(name)
+    return wrong
+
+
+def unequal_scales(content):
+    """The names of results that are quantised with one scale and dequantised with another one."""
+    import onnx
+    from onnx import numpy_helper
+
+    graph = onnx.load_from_string(content).graph
+    arrays = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    made_by = {node.output[0]: node for node in graph.node if node.op_type == "QuantizeLinear"}
+    pairs = [(made_by.get(node.input[0]), node) for node in graph.node if node.op_type == "DequantizeLinear"]
+    return [
+        first.input[0]
+        for first, second in pairs
+        if first and any(not np.array_equal(*map(arrays.get, names)) for names in zip(first.input[1:], second.input[1:]))
+    ]
+
+
+def int8_operators(content):
+    """{kind: number} of the operators that ONNX Runtime computes with integers here, after its own optimisation, and
+    under "FP32" the layers with weights that it computes with floating-point numbers."""
+    import onnx
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    with ScratchFolder() as folder:
+        settings.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
+        onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(settings.optimized_model_filepath).graph.node
+    kinds = Counter(node.op_type for node in nodes if node.op_type.startswith(_INTEGER))
+    in_float = sum(node.op_type.removeprefix("Fused") in LAYERS for node in nodes)
+    return {**kinds, **({"FP32": in_float} if in_float else {})}

@@ -31,8 +31,7 @@ class PactLayer(BaseQuanter):
         zero = nn.initializer.Constant(0.0)
         self.alpha = self.create_parameter([1], default_initializer=zero)
         self.beta = self.create_parameter([1], default_initializer=zero)
-        self.register_buffer("begun", paddle.zeros([1]))
-        self._begun = False  # without looking into the tensor for each batch
+        self._begun = False  # whether alpha is above 0, without looking into the tensor for each batch
         self.ends = None  # numbers, once `stop_rounding` has fixed them
 
     def forward(self, x):
@@ -52,7 +51,7 @@ class PactLayer(BaseQuanter):
     @paddle.no_grad()
     def _begin(self, x):
         self._begun = True
-        if float(self.begun):
+        if float(self.alpha) != 0:  # of weights that were trained with it
             return
         ends = paddle.concat([x.max().reshape([1]), -x.min().reshape([1])])
         ends = paddle.clip(ends, min=0.0)
@@ -60,7 +59,6 @@ class PactLayer(BaseQuanter):
             paddle.distributed.all_reduce(ends, op=paddle.distributed.ReduceOp.MAX)
         self.alpha.set_value(paddle.clip(ends[:1], min=1e-6))
         self.beta.set_value(ends[1:])
-        self.begun.set_value(paddle.ones([1]))
 
     def scales(self):
         return paddle.clip(self.alpha + self.beta, min=1e-6) / ACTIVATION_STEPS
@@ -91,7 +89,8 @@ class ChannelLayer(BaseQuanter):
         if not self.rounds:
             return weight
         others = [side for side in range(weight.ndim) if side != self.axis]
-        step = paddle.clip(weight.detach().abs().max(axis=others, keepdim=True), min=1e-12) / WEIGHT_MOST
+        values = weight.detach() if self.training else weight  # an export would keep a detached copy
+        step = paddle.clip(values.abs().max(axis=others, keepdim=True), min=1e-12) / WEIGHT_MOST
         rounded = paddle.round(weight / step) * step
         return _straight_through(weight, rounded) if self.training else rounded
 
@@ -154,7 +153,7 @@ def with_own_ranges(arrays, network):
 
 def check_begun(arrays, source):
     """UserError where weights {name: ndarray} are not those of a training with quanters, or one that never began."""
-    begun = [float(array) for name, array in arrays.items() if name.endswith(_QUANTER + "begun")]
+    begun = [float(array[0]) for name, array in arrays.items() if name.endswith(_QUANTER + "alpha")]
     if not begun:
         raise UserError(f"{source}: expected weights of a training with Slim.quant, found those of a plain network")
     if not all(begun):

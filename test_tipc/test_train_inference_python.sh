@@ -29,6 +29,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$TIPC/lib/train_config.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
 source "$TIPC/lib/train_infer.sh"
+# shellcheck source=test_tipc/lib/quantised.sh
+source "$TIPC/lib/quantised.sh"
 # shellcheck source=test_tipc/lib/artefacts.sh
 source "$TIPC/lib/artefacts.sh"
 # shellcheck source=test_tipc/lib/agree.sh
@@ -89,6 +91,7 @@ certify_weights() { # of RUN[weights]
     infer
     agree_observed
     agree
+    agree_int8
     expected
     ARTEFACTS+=("$(weights_file)" "$(exported_model)")
 }

@@ -10,10 +10,11 @@ Global.save_inference_dir has the exported model; with Global.pretrained_model, 
 quant_post_static_model gets inference.onnx, whose weights are INT8, with inference.yml and the class names. The ranges
 of the activations are found with images of the training list; Slim.ptq says how (docs/compression.md). Needs
 `pip install -r requirements-engines.txt`.
-Exit code: 0 written, 1 the config, the model, the list or a package cannot be used, 130 interrupted.
+Exit code: 0 written, 1 the config, the model or the list cannot be used, 77 the packages are not installed, 130
+interrupted.
 """
 
-# test_tipc: int8=deploy/slim/compare_int8.py engines=onnx
+# test_tipc: int8=deploy/slim/compare_int8.py engines=onnx formats=any skips=77
 # test_tipc: data=test_tipc/prepare_data.sh modules=paddle,cv2,numpy,yaml,PIL,matplotlib,tqdm
 
 import sys

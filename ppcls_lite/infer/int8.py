@@ -9,6 +9,7 @@ import yaml
 
 from ppcls_lite.arch.from_config import class_count, load_network
 from ppcls_lite.data.dataset import ImageNetDataset
+from ppcls_lite.infer.engines.effects import NotInEffect
 from ppcls_lite.infer.engines.to_onnx import convert_to_onnx, missing_packages
 from ppcls_lite.infer.images import read_image
 from ppcls_lite.infer.model.config import LABELS, NAME, build_processing, read_model_config
@@ -28,13 +29,13 @@ def quantise_exported(config, model_dir):
 
     The ranges are found with images of the config's training list (`Slim.ptq`), prepared as the exported model wants
     them. The folder has `inference.onnx`, `inference.yml` and the class names; it is changed when all is ready. Returns
-    it. Raises UserError for a model or a list that cannot be used, and for missing packages.
+    it. Raises UserError for a model or a list that cannot be used, and NotInEffect for missing packages.
     """
     calibration = Calibration.from_config(config)
     files = find_model(model_dir)
     reason = missing_packages("onnxruntime")
     if reason:
-        raise UserError(f"an INT8 model needs Paddle2ONNX and ONNX Runtime: {reason}")
+        raise NotInEffect(f"an INT8 model needs Paddle2ONNX and ONNX Runtime: {reason}")
     transforms, _ = build_processing(files)
     images = calibration_images(config, transforms, calibration)
     content = quantise(convert_to_onnx(files), images, calibration)

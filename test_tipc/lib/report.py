@@ -26,6 +26,8 @@ FIGURES = {
     "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
+# what an INT8 model loses and gains, in the step "agree int8"
+INT8 = re.compile(r"\b(top1_int8|top1_drop|top1_agreement|bytes_ratio|latency_ratio): (-?[\d.]+)")
 # the line of each check of the step "agree observed", and what it found
 OBSERVED = re.compile(r"^(preprocessing|network|engine)\b.*", re.MULTILINE)
 DIFFERENCE = re.compile(
@@ -91,6 +93,9 @@ def figure(step):
         return "; ".join(in_effect(one["settings"]) for one in engines(step))
     if step.name == "agree observed" and step.result == PASSED and Path(step.log).is_file():
         return observed(Path(step.log).read_text(encoding="utf-8", errors="replace"))
+    if step.name == "agree int8" and step.result == PASSED and Path(step.log).is_file():
+        log = Path(step.log).read_text(encoding="utf-8", errors="replace")
+        return ", ".join(f"{name} {number}" for name, number in dict(INT8.findall(log)).items())
     pattern = FIGURES.get(step.kind)
     if step.result == PASSED and step.log and pattern and Path(step.log).is_file():
         log = Path(step.log).read_text(encoding="utf-8", errors="replace")

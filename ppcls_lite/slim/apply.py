@@ -26,9 +26,9 @@ def slim_down(network, config, weights=None):
 def with_own_entries(weights, network, config):
     """`weights` {name: ndarray} of a plain network, completed and cut so that they fit the slim `network`."""
     if pruner_of(config)[0]:
-        from ppcls_lite.slim.fpgm import cut
+        from ppcls_lite.slim.fpgm import with_own_shapes
 
-        weights = cut(weights, network)
+        weights = with_own_shapes(weights, network)
     if quanter_of(config):
         from ppcls_lite.slim.pact import with_own_ranges
 

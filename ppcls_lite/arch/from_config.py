@@ -3,7 +3,7 @@
 import paddle
 
 from ppcls_lite.arch.registry import DETECTORS, build_model
-from ppcls_lite.slim.apply import slim_down, trained_form, with_own_entries
+from ppcls_lite.slim.apply import check_pruned, slim_down, trained_form, with_own_entries
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
@@ -66,6 +66,7 @@ def load_network(config):
     if weights:
         arrays = load_arrays(weights)
         model = build_network(config, trained_form(arrays, config, weights), **without_downloads(config["Arch"]))
+        check_pruned(arrays, model, config, weights)
         set_weights(model, arrays, weights)
     elif config["Arch"].get("pretrained"):
         model = build_network(config)

@@ -37,12 +37,20 @@ def with_own_entries(weights, network, config):
 
 
 def trained_form(weights, config, source):
-    """`weights`, once it is sure that a training with the config's `Slim` left them; UserError where it did not."""
+    """`weights`, where they can be those that a training with the config's `Slim` left; UserError where they are not."""
     if quanter_of(config):
         from ppcls_lite.slim.pact import check_begun
 
         check_begun(weights, source)
     return weights
+
+
+def check_pruned(weights, network, config, source):
+    """UserError where `weights` {name: ndarray} are those of the plain network, and `network` is the pruned one."""
+    if pruner_of(config)[0]:
+        state = network.state_dict()
+        if any(name in state and list(array.shape) != state[name].shape for name, array in weights.items()):
+            raise UserError(f"{source}: expected weights of a pruned network, found those of a plain one")
 
 
 def _check_dygraph(config):

@@ -51,7 +51,7 @@ class PactLayer(BaseQuanter):
     @paddle.no_grad()
     def _begin(self, x):
         self._begun = True
-        if float(self.alpha) != 0:  # of weights that were trained with it
+        if self.alpha.item() != 0:  # of weights that were trained with it
             return
         ends = paddle.concat([x.max().reshape([1]), -x.min().reshape([1])])
         ends = paddle.clip(ends, min=0.0)
@@ -164,7 +164,7 @@ def stop_rounding(network):
     """Leave the clips in the network and take the rounding out: what the quantiser for INT8 begins with."""
     for one in quanters(network):
         if isinstance(one, PactLayer):
-            one.ends = -float(one.beta), float(one.alpha)
+            one.ends = -one.beta.item(), one.alpha.item()
         else:
             one.rounds = False
     return network

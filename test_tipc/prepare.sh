@@ -50,6 +50,7 @@ main() {
     case ${RUN[mode]} in
         serving_infer | serving_infer_cpp) prepare_serving ;;
         paddle2onnx_infer) prepare_onnx ;;
+        *) ! makes_int8 || prepare_int8 ;;
     esac
     find_python
     case ${RUN[mode]} in
@@ -61,6 +62,15 @@ main() {
         cpp_infer) prepare_cpp ;;
     esac
     prepare_data
+}
+
+makes_int8() { # whether a command of the config makes an INT8 model by way of ONNX
+    [[ $(config_declares engines) == *onnx* ]] && return
+    [[ $(value_of pact_train || echo null) != null && -n $(config_declares int8) ]]
+}
+
+prepare_int8() { # in .venv; in another environment, and where there are no wheels, the steps that need it are skipped
+    [[ -n ${TIPC_PYTHON:-} ]] || (prepare_onnx) || (($? == 77)) || exit 1
 }
 
 prepare_python() {

@@ -31,6 +31,8 @@ source "$TIPC/lib/train_config.sh"
 source "$TIPC/lib/launch.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
 source "$TIPC/lib/train_infer.sh"
+# shellcheck source=test_tipc/lib/quantised.sh
+source "$TIPC/lib/quantised.sh"
 # shellcheck source=test_tipc/lib/artefacts.sh
 source "$TIPC/lib/artefacts.sh"
 # shellcheck source=test_tipc/lib/agree.sh
@@ -94,6 +96,7 @@ certify_weights() { # of RUN[weights]
     infer
     agree_observed
     agree
+    agree_int8
     expected
     ARTEFACTS+=("$(weights_file)" "$(exported_model)")
 }

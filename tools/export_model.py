@@ -14,7 +14,7 @@ half the space, rounded to 11 bits.
 Exit code: 0 exported, 1 the config or the weights cannot be used, 130 interrupted.
 """
 
-# test_tipc: formats=any
+# test_tipc: formats=any int8=deploy/slim/compare_int8.py
 
 import argparse
 import sys

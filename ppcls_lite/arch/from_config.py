@@ -4,41 +4,62 @@ import paddle
 
 from ppcls_lite.arch.distillation import build_distillation, entries_of, set_pretrained
 from ppcls_lite.arch.registry import DETECTORS, build_model
+from ppcls_lite.slim.apply import check_pruned, slim_down, trained_form, with_own_entries
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.distilled import class_count, deployed_arch, deployed_name, is_distillation, members
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
 
 
-def build_network(config, **changes):
-    """The network of `Arch`. Its parameters get the same names in every process, as `.pdopt` files need."""
+def build_network(config, weights=None, **changes):
+    """The network of `Arch`, in the form that `Slim` gives it. Its parameters get the same names in every process, as
+    `.pdopt` files need.
+
+    `weights` {name: ndarray} is needed for a pruned network: those to choose its filters by, or its own, which say how
+    many are left. They are not loaded.
+    """
     options = {**require(config, "Arch"), "class_num": class_count(config), **changes}
     options.pop("use_sync_bn", None)  # of the training
     with paddle.utils.unique_name.guard():
         if is_distillation(options):
+            if config.get("Slim"):
+                raise UserError("Slim: several networks that learn together cannot be quantised or pruned: remove it")
             return build_distillation(options)
         if options.get("name") in DETECTORS:
-            return DETECTORS.build(options.pop("name"), options, "Arch")
-        return build_model(**options)
+            network = DETECTORS.build(options.pop("name"), options, "Arch")
+        else:
+            network = build_model(**options)
+        return slim_down(network, config, weights)
 
 
 def network_to_train(config):
     """The network of `Arch` as a training begins with it, with the weights of `Global.pretrained_model` if it has any.
 
-    UserError for a frozen network without weights, unless those of a checkpoint are to follow: a teacher that knows
-    nothing, and learns nothing, would be a mistake that no figure of the log shows.
+    A training for INT8, or of a pruned network, may begin with the weights of the plain one. Of `Global.checkpoints` it
+    has the shapes only. UserError when an entry of the weights does not fit, and for a frozen network without weights,
+    unless those of a checkpoint are to follow: a teacher that knows nothing, and learns nothing, would be a mistake
+    that no figure of the log shows.
     """
-    model = build_network(config)
-    options, taught = config["Global"], []
-    if options.get("pretrained_model"):
-        taught = set_pretrained(model, load_arrays(options["pretrained_model"]), options["pretrained_model"])
-    if is_distillation(config["Arch"]) and not options.get("checkpoints"):
-        for member in members(config["Arch"]):
-            if member.frozen and not member.options.get("pretrained") and member.name not in taught:
-                raise UserError(
-                    f"{member.where}: is frozen and has no weights: set {member.where}.pretrained to their path"
-                )
+    source, checkpoint = (config["Global"].get(key) for key in ("pretrained_model", "checkpoints"))
+    shapes = source or (checkpoint if config.get("Slim") else None)
+    arrays = load_arrays(shapes) if shapes else None
+    model = build_network(config, arrays)
+    if is_distillation(config["Arch"]):
+        taught = set_pretrained(model, arrays, source) if source else []
+        if not checkpoint:
+            _check_taught(config, taught)
+    elif source:
+        set_weights(model, with_own_entries(arrays, model, config), source)
     return model
+
+
+def _check_taught(config, taught):
+    """UserError for a frozen network of a distillation without weights; `taught` are the names of those that have some."""
+    for member in members(config["Arch"]):
+        if member.frozen and not member.options.get("pretrained") and member.name not in taught:
+            raise UserError(
+                f"{member.where}: is frozen and has no weights: set {member.where}.pretrained to their path"
+            )
 
 
 def without_downloads(options):
@@ -62,7 +83,8 @@ def load_network(config):
         if is_distillation(config["Arch"]):
             names = [member.name for member in members(config["Arch"])]
             arrays = entries_of(arrays, names, deployed_name(config["Arch"]))
-        model = build_network(single, **without_downloads(arch))
+        model = build_network(single, trained_form(arrays, config, weights), **without_downloads(arch))
+        check_pruned(arrays, model, config, weights)
         set_weights(model, arrays, weights)
     elif arch.get("pretrained"):
         model = build_network(single)

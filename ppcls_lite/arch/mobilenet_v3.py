@@ -63,9 +63,15 @@ class SqueezeExcitation(nn.Layer):
         gate = self.conv2(self.relu(self.conv1(self.avg_pool(x))))
         return paddle.multiply(x, F.hardsigmoid(gate, slope=0.2, offset=0.5))
 
+    def per_channel(self):
+        """(layer, parameter, axis) of what has an entry for each channel, for pruning."""
+        return (self.conv1, "weight", 1), (self.conv2, "weight", 0), (self.conv2, "bias", 0)
+
 
 class InvertedResidual(nn.Layer):
     """Expand by 1x1, depthwise k x k, optional gate, project by 1x1; a shortcut where the shape stays."""
+
+    inner_layers = (("expand_conv", "bottleneck_conv", "mid_se", "linear_conv"),)  # for pruning: slim/fpgm.py
 
     def __init__(self, in_channels, expanded, out_channels, kernel, stride, gated, act):
         super().__init__()

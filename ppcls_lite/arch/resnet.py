@@ -46,10 +46,12 @@ class Block(nn.Layer):
             self.conv1 = ConvBN(width, width, 3, stride, act=nn.ReLU(), lr_mult=lr_mult)
             self.conv2 = ConvBN(width, out_channels, 1, lr_mult=lr_mult)
             self.path = [self.conv0, self.conv1, self.conv2]
+            self.inner_layers = ("conv0", "conv1"), ("conv1", "conv2")  # for pruning: slim/fpgm.py
         else:
             self.conv0 = ConvBN(in_channels, width, 3, stride, act=nn.ReLU(), lr_mult=lr_mult)
             self.conv1 = ConvBN(width, width, 3, lr_mult=lr_mult)
             self.path = [self.conv0, self.conv1]
+            self.inner_layers = (("conv0", "conv1"),)
         self.short = shortcut and shortcut(in_channels, out_channels, stride, lr_mult)
         self.relu = nn.ReLU()
 

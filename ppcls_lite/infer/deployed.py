@@ -9,7 +9,7 @@ from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.engines.request import of_this_process, onnx_options, usable_options
 from ppcls_lite.infer.model.boxes import format_det_line, format_det_record
-from ppcls_lite.infer.model.config import build_processing
+from ppcls_lite.infer.model.config import build_processing, is_int8_only
 from ppcls_lite.infer.model.files import find_onnx
 from ppcls_lite.infer.model.postprocess import format_line, format_record
 from ppcls_lite.infer.model.shape import shape_made_by
@@ -44,7 +44,7 @@ def _predict(config, config_path, overrides, create, build_predictor, line, reco
     if any(text.startswith("Global.enable_benchmark=") for text in overrides):
         settings["benchmark"] = settings["enable_benchmark"]  # PaddleClas's configs have it at True, to no effect
     options = of_this_process(EngineOptions.from_config(settings), overrides)
-    model = find_onnx(model_dir) if settings.get("use_onnx") else model_dir
+    model = find_onnx(model_dir) if settings.get("use_onnx") or is_int8_only(model_dir) else model_dir
     if model is not model_dir:
         options, model_dir = onnx_options(options, overrides), model.folder
     processing = build_processing(model, config)

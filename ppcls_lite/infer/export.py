@@ -5,16 +5,19 @@ import os
 import shutil
 import tempfile
 import warnings
+from functools import partial
 from pathlib import Path
 
 import paddle
 from paddle import nn
 
 from ppcls_lite.arch.from_config import load_network
+from ppcls_lite.infer.int8 import add_int8
 from ppcls_lite.infer.model.config import write_model_config
-from ppcls_lite.infer.model.files import NAMES, ModelFiles
+from ppcls_lite.infer.model.files import NAMES, ONNX, ModelFiles
 from ppcls_lite.infer.model.storage import write_separate
 from ppcls_lite.infer.tasks import probe_image, task_of
+from ppcls_lite.slim.settings import quanter_of
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.distilled import deployed_arch
@@ -67,13 +70,14 @@ def export(config, structure="inference.pdmodel", separate=False, chosen=None):
     params = dict(NAMES)[structure]
     _check_other_forms(folder, structure, params, separate)
     network = load_network(config)
-    model = network.deployed() if hasattr(network, "deployed") else _WithSoftmax(network)
-    model.eval()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as fresh:
-            _save(model, model.input_specs(shape), f"{fresh}/inference", chosen)
+            save_network(network, fresh, shape, chosen)
             write_model_config(fresh, config, paddle.__version__, _arrange(Path(fresh), structure, params, separate))
+            if quanter_of(config):
+                (folder / ONNX).unlink(missing_ok=True)  # that of other weights
+                add_int8(fresh, config, partial(save_network, shape=shape, chosen=chosen))
             # the structure last: where it is found, its weights are there already
             for path in sorted(Path(fresh).iterdir(), key=lambda path: path.name == structure):
                 os.replace(path, folder / path.name)
@@ -82,6 +86,13 @@ def export(config, structure="inference.pdmodel", separate=False, chosen=None):
     name = deployed_arch(config["Arch"])["name"]
     logger.info(f"exported {name} to {folder} in the format {chosen.name}, {chosen.why}")
     return folder
+
+
+def save_network(network, folder, shape, chosen):
+    """Write `inference.pdmodel` (or `.json`) and its weights, for images of `shape` [3, H, W], to an empty `folder`."""
+    model = network.deployed() if hasattr(network, "deployed") else _WithSoftmax(network)
+    model.eval()
+    _save(model, model.input_specs(shape), f"{folder}/inference", chosen)
 
 
 def _only_name(structure, separate, chosen):

@@ -35,6 +35,7 @@ TRAIN = {
         "Metric": dict,
         "profiler_options": dict,
         "EMA": dict,
+        "Slim": dict,
     },
     "Global": {
         "checkpoints": PATH,
@@ -125,6 +126,18 @@ TRAIN = {
     "Infer": {"infer_imgs": PATH, "batch_size": int, "transforms": list, "PostProcess": dict, "output_dir": PATH},
     "Infer.PostProcess": _POSTPROCESS,
     "Metric": {"Train": list, "Eval": list},
+    "Slim": {"quant": dict, "prune": dict, "ptq": dict},
+    "Slim.quant": {"name": str},
+    "Slim.prune": {"name": str, "pruned_ratio": float},
+    "Slim.ptq": {
+        "images": int,
+        "seed": int,
+        "method": str,
+        "per_channel": bool,
+        "reduce_range": bool,
+        "float_first": bool,
+        "float_last": bool,
+    },
 }
 for _mode in ("Train", "Eval"):
     TRAIN[f"DataLoader.{_mode}.dataset"] = {
@@ -181,7 +194,14 @@ DEPLOY = {
 
 MODEL = {  # inference.yml beside an exported model
     "": {"Global": dict, "PreProcess": dict, "PostProcess": dict},
-    "Global": {"model_name": str, "image_shape": list, "exported_with": str, "bytes": dict},
+    "Global": {
+        "model_name": str,
+        "image_shape": list,
+        "exported_with": str,
+        "bytes": dict,
+        "int8": str,
+        "calibration": str,
+    },
     "PreProcess": DEPLOY["PreProcess"],
     "PostProcess": DEPLOY["PostProcess"],
 }

@@ -117,9 +117,9 @@ new_model() { # EXPECT of export: it left a model, and it is its own
         fi
         [[ $path == *params* ]] || fresh=1
     done < <(find -L "$model" -type f \( -name '*.pdmodel' -o -name '*.json' -o -name '__model__' -o -name '*.pdiparams' \
-        -o -name '__params__' \) -print0 2>/dev/null)
+        -o -name '__params__' -o -name '*.onnx' \) -print0 2>/dev/null)
     if [[ -z $fresh ]]; then
-        STEP[reason]="it wrote no model (*.pdmodel, *.json or __model__) to $model"
+        STEP[reason]="it wrote no model (*.pdmodel, *.json, __model__ or *.onnx) to $model"
         return 1
     fi
     STEP[facts]+=" $(model_fact)"

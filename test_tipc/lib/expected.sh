@@ -6,6 +6,8 @@
 #   cpu_rss(MB):<=1000                                 memory, of each inference on that device (or gpu_rss(MB)); from
 #                                                      the summary that benchmark:True prints
 #   speedup(usemkldnn_True/usemkldnn_False):>=1        how many times as fast the first setting is, all else being equal
+#   top1_drop:whole_infer=<=0.01                       of an INT8 model against its network: what the step `agree int8`
+#                                                      prints: top1_drop, top1_agreement, top1_int8, bytes_ratio
 #   predictions:whole_infer=test_tipc/results/python_small_fp32.txt     reference predictions (compare_results.py)
 #
 # A value is one rule for all modes, or mode=rule between bars; nothing is expected in a mode without a rule. A rule is
@@ -14,7 +16,7 @@
 declare -A RUN VALUE KEY # see common_func.sh and config.sh
 
 # the rules for RUN[mode]: words of expected.py, three for each (--figure NAME RULE PLACE, without the option's name)
-declare -a EXPECTED_FIGURES=() EXPECTED_MEMORY=() EXPECTED_SPEED=()
+declare -a EXPECTED_FIGURES=() EXPECTED_MEMORY=() EXPECTED_SPEED=() EXPECTED_INT8=()
 EXPECTED_PREDICTIONS='' # the file of the reference predictions
 
 NUMBER='[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?'
@@ -24,7 +26,7 @@ SETTING_PAIR='^speedup\(([a-z]+)_([A-Za-z0-9]+)/([a-z]+)_([A-Za-z0-9]+)\)$'
 take_expected() { # read and check the section, for all modes; sets the four above for RUN[mode]
     local b block='' i key
     local -A seen=()
-    EXPECTED_FIGURES=() EXPECTED_MEMORY=() EXPECTED_SPEED=() EXPECTED_PREDICTIONS=''
+    EXPECTED_FIGURES=() EXPECTED_MEMORY=() EXPECTED_SPEED=() EXPECTED_INT8=() EXPECTED_PREDICTIONS=''
     for b in "${!BLOCK_TITLE[@]}"; do
         [[ ${BLOCK_TITLE[b]} == expected_params ]] || continue
         [[ -z $block ]] || die "$CONFIG_FILE:${LINE_NUMBER[BLOCK_FIRST[b]]}: a second section ===expected_params==="
@@ -111,6 +113,11 @@ keep_expectation() { # NAME RULE PLACE: for this mode, where the config can have
                 die "$3: '$1' is read from the summary of times and memory; expected benchmark:True," \
                     "found '${VALUE[benchmark]:-no such line}'"
             if [[ $1 == speedup* ]]; then EXPECTED_SPEED+=("$@"); else EXPECTED_MEMORY+=("$@"); fi
+            ;;
+        top1_drop | top1_agreement | top1_int8 | bytes_ratio)
+            is_set kl_quant || is_set pact_export || quantises ||
+                die "$3: '$1' is a figure of an INT8 model, and the config makes none (kl_quant, quant_export)"
+            EXPECTED_INT8+=("$@")
             ;;
         *)
             { is_set eval && ! quantises; } ||

@@ -30,6 +30,8 @@ FIGURES = {
 }
 # where a training is in mixed precision, or was to be: what is in effect
 PRECISION = re.compile(r"INFO: precision: (mixed [^;\n]+|FP32(?=;))")
+# what an INT8 model loses and gains, in the step "agree int8"
+INT8 = re.compile(r"\b(top1_int8|top1_drop|top1_agreement|bytes_ratio|latency_ratio): (-?[\d.]+)")
 # the line of each check of the step "agree observed", and what it found
 OBSERVED = re.compile(r"^(preprocessing|network|engine)\b.*", re.MULTILINE)
 DIFFERENCE = re.compile(
@@ -93,21 +95,29 @@ def figure(step):
     """What the step achieved, read from its log; its reason where it has none."""
     if step.kind in ("infer", "server") and step.result == PASSED:
         return "; ".join(in_effect(one["settings"]) for one in engines(step))
-    if step.name == "agree observed" and step.result == PASSED and Path(step.log).is_file():
-        return observed(Path(step.log).read_text(encoding="utf-8", errors="replace"))
-    if step.kind == "train" and step.result == PASSED and (loss := final_loss(step.log)) is not None:
-        return LABELS["train"].format(f"{loss:.5f}")
-    pattern = FIGURES.get(step.kind)
-    if step.result == PASSED and step.log and pattern and Path(step.log).is_file():
+    if step.result == PASSED and step.log and Path(step.log).is_file():
         log = Path(step.log).read_text(encoding="utf-8", errors="replace")
-        lines = [pattern.findall(line) for line in log.splitlines()]
-        lines = [found for found in lines if found]
+        if step.name == "agree observed":
+            return observed(log)
+        if step.name == "agree int8":
+            return ", ".join(f"{name} {number}" for name, number in dict(INT8.findall(log)).items())
+        if step.kind in FIGURES:
+            return ", ".join(_found(step, log))
+    return step.reason or ("did not end" if step.result == BEGAN else "")
+
+
+def _found(step, log):
+    """The figures of a step of FIGURES in its log; the loss of a training from its history, where it left one."""
+    if step.kind == "train" and (loss := final_loss(step.log)) is not None:
+        found = [LABELS["train"].format(f"{loss:.5f}")]
+    else:
+        lines = [FIGURES[step.kind].findall(line) for line in log.splitlines()]
+        lines = [matches for matches in lines if matches]
         # of a line `Acc@1 0.5 Acc@5 0.9` the first figure
         found = [first for first, *_ in (lines if step.kind == "agree" else lines[-1:])]
         label = LABELS.get(step.kind, "{}")
         found = [label.format(*(match if isinstance(match, tuple) else (match,))) for match in found]
-        return ", ".join(found + (PRECISION.findall(log)[:1] if step.kind == "train" else []))
-    return step.reason or ("did not end" if step.result == BEGAN else "")
+    return found + (PRECISION.findall(log)[:1] if step.kind == "train" else [])
 
 
 def final_loss(log):

@@ -154,57 +154,21 @@ take_provided_weights() { # [EXPORT]: for whole_infer; EXPORT is an entry of inf
     [[ -z ${DIALECT[weights_without_suffix]:-} ]] || RUN[weights]=${RUN[weights]%.pdparams}
 }
 
-certify_quantised() { # quantise after training, and infer with the result; fails where the command is not here
-    local script
-    local field=quantise
-    quantises || field=kl_quant
-    RUN[tag]=quantised RUN[gpu]=-1 RUN[training_dir]=${RUN[output_dir]}/quantised RUN[export_field]=$field
-    begin_command "$field"
-    script=${COMMAND[1]:-}
-    if ! is_there "$script"; then
-        skip_step quantise "there is no $script here"
-        quantises
-        return
-    fi
-    if quantise; then
-        infer
-        ! in_stage 6 ||
-            skip_step agree "a quantised model does not give the network's numbers: the predictions were NOT compared"
-    else
-        not_run infer agree "the quantisation failed"
-    fi
-}
-
-is_there() { # PATH of a script of the project
-    [[ -e $1 ]]
-}
-
-quantise() {
-    local field
-    in_stage 4 || return 0
-    # it starts from the weights, or from an exported model
-    if [[ ${DIALECT[same]:-} == *'provided_weights export_weights'* ]]; then
-        see_provided_weights "${VALUE[provided_weights]:-}"
-        add_field export_weights "$REPLY"
-        add_field save_inference_dir "${RUN[training_dir]}/inference"
-    fi
-    for field in "${FIELDS[@]}"; do [[ $field != quant_* ]] || add_field "$field"; done
-    add_setting export
-    EXPECT=new_model run_step quantise "${RUN[training_dir]}_quantise.log" . "${COMMAND[@]}"
-}
-
 exports_model() { # whether the config has a command for it
     is_set "${RUN[export_field]}" && [[ ${VALUE[${RUN[export_field]}]} != False ]]
 }
 
 begin_evaluation() { # [NAME]: the evaluation command, or that of the companion that its script declares under the name
-    local i script companion
     is_set eval || return 1
     begin_command eval
     add_field eval_weights "${RUN[weights]}"
     add_device
     add_field eval_free
-    (($# > 0)) || return 0
+    (($# == 0)) || use_companion "$1"
+}
+
+use_companion() { # NAME: put what COMMAND's script declares under the name in its place; fails where it declares nothing
+    local i script companion
     script=$(script_of_command) && companion=$(declared "$1" "$script") || return
     for i in "${!COMMAND[@]}"; do
         [[ ${COMMAND[i]} != "$script" ]] || COMMAND[i]=$companion

@@ -33,6 +33,8 @@ _SAID = {
     ON_DEVICE: "all predictions of the x86 twin agree",
 }
 _SAID_OTHERS = "all predictions agree"
+# a post-training quantisation begins with a trained network; rounding moves every number
+_QUANTISED, _SAID_QUANTISED = ("quantise", "infer", "agree"), "the INT8 model agrees with its network as expected"
 _SKIPPED = "skipped: "
 # facts that are the same in all steps of a run, and those that are the same in all steps of one training
 _OF_RUN = {"inputs": "other code, config, data or versions", "commit": "another commit"}
@@ -62,7 +64,10 @@ def judge(steps, mode):
     """The `Verdict` on a run of `mode` that recorded these `Step`s."""
     tags = tags_that_ran(steps)
     compared = [tag for tag in tags if _all_passed(steps, tag, _COMPARED.get(mode, _COMPARED_OTHERS))]
-    missing = [kind for kind in _WHOLE.get(mode, _TRAINED) if any(_is_missing(steps, tag, kind) for tag in tags)]
+    quantised = {tag for tag in tags if not _is_missing(steps, tag, "quantise")}
+    kinds = {tag: _QUANTISED if tag in quantised else _WHOLE.get(mode, _TRAINED) for tag in tags}
+    missing = [kind for tag in tags for kind in kinds[tag] if _is_missing(steps, tag, kind)]
+    missing = list(dict.fromkeys(missing))
     fault = _fault(steps)
     if fault:
         return Verdict(False, False, False, f"FAILED: {fault}")
@@ -78,7 +83,7 @@ def judge(steps, mode):
     elif len(compared) < len(tags):
         sentence += f"; the predictions of {', '.join(tag for tag in tags if tag not in compared)} were NOT compared"
     else:
-        sentence += f", and {_SAID.get(mode, _SAID_OTHERS)}"
+        sentence += f", and {_SAID_QUANTISED if quantised == set(tags) else _SAID.get(mode, _SAID_OTHERS)}"
     if mode == ON_DEVICE and not any(step.name.startswith("infer arm") and step.result == PASSED for step in steps):
         sentence += "; the model for ARM was NOT run here"
     if unprepared:

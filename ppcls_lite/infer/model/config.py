@@ -7,7 +7,7 @@ import yaml
 
 from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.data.transforms import build_transforms
-from ppcls_lite.infer.model.files import find_model
+from ppcls_lite.infer.model.files import NAMES, ONNX, find_model
 from ppcls_lite.infer.model.postprocess import build_postprocess
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import check_types, read_yaml, without_nulls
@@ -88,6 +88,13 @@ def image_shape(model_dir):
 def model_name(model_dir):
     """The network's name that the exported model states, else the name of its folder."""
     return _stated(model_dir, "model_name") or Path(model_dir).resolve().name
+
+
+def is_int8_only(model_dir):
+    """Whether the folder has nothing but an INT8 model in ONNX's format, and says so: no other file can be meant."""
+    if not (Path(model_dir) / ONNX).is_file() or any((Path(model_dir) / name).is_file() for name, _ in NAMES):
+        return False
+    return _stated(model_dir, "int8") == ONNX
 
 
 def _stated(model_dir, key):

@@ -37,7 +37,7 @@ def runs(tmp_path_factory):
     rng = np.random.default_rng(1)
     for number, name in enumerate(("cat", "dog", "guinea pig")):
         (tree / "my_images" / name).mkdir(parents=True)
-        for image in range(8):
+        for image in range(24):
             pixels = rng.integers(0, 120, (60, 70, 3), np.uint8)
             pixels[..., number] += 120
             cv2.imwrite(str(tree / "my_images" / name / f"{image + 1}.jpg"), pixels)

@@ -27,6 +27,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/train_config.sh
 source "$TIPC/lib/train_config.sh"
+# shellcheck source=test_tipc/lib/precision.sh
+source "$TIPC/lib/precision.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
 source "$TIPC/lib/train_infer.sh"
 # shellcheck source=test_tipc/lib/artefacts.sh

@@ -29,6 +29,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 source "$TIPC/lib/train_config.sh"
 # shellcheck source=test_tipc/lib/launch.sh
 source "$TIPC/lib/launch.sh"
+# shellcheck source=test_tipc/lib/precision.sh
+source "$TIPC/lib/precision.sh"
 # shellcheck source=test_tipc/lib/train_infer.sh
 source "$TIPC/lib/train_infer.sh"
 # shellcheck source=test_tipc/lib/quantised.sh

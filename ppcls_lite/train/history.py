@@ -3,13 +3,14 @@
 One object per line, each with the key `event`:
 
 * start: `model`, `epochs` (of the whole training), `first_epoch` (the one that begins now), `iterations` (per epoch),
-  `images` (of the training list), `batch_size` (per process), `world_size` (processes), `seed`, `device`, `processor`,
-  `paddle` (its version), `time` (when it began, ISO 8601).
+  `images` (of the training list), `batch_size` (per process), `world_size` (processes), `seed`, `device`, `precision`
+  (in effect: `FP32`, `mixed float16 O1`), `processor`, `paddle` (its version), `time` (when it began, ISO 8601).
 * train, at every [Train] line of the log: `epoch`, `iteration` (from 1, within the epoch), `lr`, `loss`, the metric's
   figures and the parts of the loss under their names, `avg_reader_cost` and `avg_batch_cost` (seconds per iteration),
   `avg_samples` (images per iteration), `avg_ips` (images per second).
 * unreadable, after every epoch of a training with `skip_unreadable`: `epoch`, `images` (that could not be read).
-* eval, after every evaluation: `epoch`, `loss`, the metric's figures, `best` (the best headline figure so far).
+* eval, after every evaluation: `epoch`, `loss`, the metric's figures, `best` (the best headline figure so far);
+  with EMA these are figures of the average.
 * end: `epoch` (the last one), `best` (the figures of the best evaluation, or null).
 
 A figure that is not finite is null. A resumed training appends from its own `start` on, which replaces the epochs from

@@ -257,7 +257,7 @@ class Trainer:
         with self.amp.autocast(evaluation=True):
             results = self.evaluator.run(network)
             if self.ema:
-                logger.info(f"[Eval][Epoch {epoch}][without EMA] {describe(results)}")
+                logger.info(f"[Eval without EMA][Epoch {epoch}] {describe(results)}")
                 with self.ema.in_use():
                     results = self.evaluator.run(network)
         return results

@@ -238,7 +238,7 @@ def _without_decay(params, named):
     one_dim = params.pop("one_dim_param_no_weight_decay", False)
     if not parts and not one_dim:
         return []
-    named = list(named)
+    named = [(name, parameter) for name, parameter in named if not parameter.stop_gradient]
     for part in parts:
         if not any(part in name for name, _ in named):
             logger.warning(f"Optimizer.no_weight_decay_name: '{part}' is in no parameter's name")

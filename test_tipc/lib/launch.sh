@@ -46,8 +46,6 @@ is_not_possible_here() { # whether this machine cannot train on RUN[gpu] with RU
         REPLY="the suite has no options for mixed precision ($autocast)"
     elif on_cpu && [[ $autocast != null && $autocast != fp32 ]]; then
         REPLY="mixed precision ($autocast) needs a GPU"
-    elif on_cpu && [[ $autocast == null ]] && is_mixed; then
-        REPLY="mixed precision (amp_train) needs a GPU"
     elif on_cpu && [[ $gpu == *\;* ]] && ((RUN[gpus] > 0)); then
         REPLY="gpu_list has $gpu, and the launcher would take this machine's GPUs"
     elif ! on_cpu && ((RUN[gpus] == 0)); then

@@ -42,10 +42,6 @@ for_each_training() { # COMMAND: run it for each of gpu_list x autocast x traine
     done
 }
 
-is_mixed() { # whether the chosen trainer is one of mixed precision, in a suite where full precision can be demanded
-    [[ ${KEY[${RUN[train_field]}]:-} == amp_train && -n ${DIALECT[full_precision]:-} ]]
-}
-
 choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the reason when it is not possible here
     RUN[gpu]=$1 RUN[autocast]=$2
     count_nodes "$1"
@@ -54,7 +50,7 @@ choose_training() { # GPU AUTOCAST TRAINER: set RUN for it; fail and record the 
     RUN[training_dir]=${RUN[output_dir]}/${RUN[tag]}
     if ! choose_trainer "$3"; then
         REPLY="the config has no command for $3"
-    elif ! is_not_possible_here; then
+    elif ! is_mixed_on_cpu && ! is_not_possible_here; then
         [[ $'\n'${RUN[tags]:-} != *$'\n'"${RUN[tag]}"$'\n'* ]] ||
             die "$CONFIG_FILE: two trainings would have the same name, ${RUN[tag]}: gpu_list, autocast or trainer must differ"
         RUN[tags]=${RUN[tags]:-}${RUN[tag]}$'\n'
@@ -80,29 +76,6 @@ add_device() { # the device option for RUN[gpu]
     # the command itself may have the device, and no line
     on_cpu && [[ "${COMMAND[*]}" != *' --device=cpu'* ]] || return 0
     [[ ! "${COMMAND[*]}" =~ ' --device'[\ =]gpu ]] || COMMAND+=(--device=cpu)
-}
-
-add_precision() { # the options for RUN[autocast]
-    local section words stated=''
-    add_setting "${RUN[autocast]}"
-    [[ ${RUN[autocast]} =~ ^(null|fp32)$ && -n ${DIALECT[full_precision]:-} ]] || return 0
-    # FP32, even where the project's own config demands another precision; fp32 comes before the command's options too
-    section=${DIALECT[full_precision]%% *} words=${DIALECT[full_precision]#* }
-    [[ "${COMMAND[*]}" != *" $section."* ]] || stated=1
-    if [[ ${RUN[autocast]} == fp32 && -n $stated ]] || { [[ -z $stated ]] && has_section "$section"; }; then
-        split_words "$words"
-        add_words "${WORDS[@]}"
-    fi
-}
-
-has_section() { # NAME: whether a YAML file that COMMAND names has this key on its outermost level
-    local word
-    for word in "${COMMAND[@]}"; do
-        [[ $word =~ \.ya?ml$ ]] || continue
-        word=${word#*=}
-        [[ ! -f $word ]] || ! grep -q "^$1:" -- "$word" || return 0
-    done
-    return 1
 }
 
 training_log() { # print the path of log_train.txt, or of the training's output where it left none of its own

@@ -6,6 +6,7 @@ import pytest
 
 from steps import read_steps
 from tests.helpers.scripts import ROOT
+from tests.helpers.shell import dry_run
 
 FULL = "AMP.use_amp=False"
 MIXED = ["AMP.use_amp=True", "AMP.scale_loss=128", "AMP.use_dynamic_loss_scaling=True"]
@@ -114,3 +115,15 @@ def test_the_config_asks_for_what_it_is_named_after():
     assert lines["trainer"] == "amp_train"
     assert lines["amp_train"].count("-o AMP.use_amp=True") == 2
     assert lines["gpu_list"] == "0|0,1"
+
+
+@pytest.mark.parametrize("mode", ["lite_train_lite_infer", "lite_train_whole_infer", "whole_train_whole_infer"])
+def test_the_config_without_a_gpu(mode):
+    done = dry_run(CONFIG, mode)
+    assert (done.status, done.err) == (0, "")
+    (train,) = [line for line in done.out.splitlines() if line.startswith("train: (in ")]
+    assert train.endswith(FULL)
+    assert "amp_train_gpus_-1_autocast_fp32" in train
+    for step in ("evaluate", "predict", "export", "infer cpu", "agree observed", "agree"):
+        assert f"\n{step}" in done.out
+    assert done.out.count("there is no GPU that this Paddle can use") == 2

@@ -150,7 +150,7 @@ def test_the_average_is_evaluated_and_saved(averaged, tmp_path):
     paddle.save({name: paddle.to_tensor(value) for name, value in own.items()}, str(tmp_path / "own.pdparams"))
     assert loop.evaluate(averaged)["loss"] != results["loss"]
     log = (tmp_path / "out/log_train.txt").read_text()
-    assert log.count("[without EMA] loss: ") == 4
+    assert log.count("[Eval without EMA][Epoch") == 4
 
 
 def test_own_weights_are_those_of_a_training_without_an_average(averaged, tmp_path):

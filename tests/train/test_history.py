@@ -40,6 +40,7 @@ def test_history_says_what_the_log_says(config, tmp_path, monkeypatch):
         "world_size": 1,
         "seed": 5,
         "device": "cpu",
+        "precision": "FP32",
     }
     shown = [line for line in log if "[Train]" in line]
     for event, line in zip(of_kind(events, "train"), shown):

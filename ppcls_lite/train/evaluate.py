@@ -6,7 +6,7 @@ import paddle
 from ppcls_lite.train import detection_losses, detection_metrics, distillation  # noqa: F401 (they register)
 from ppcls_lite.train.losses import WeightedLosses, check_finite
 from ppcls_lite.train.metrics import build_metric
-from ppcls_lite.train.processes import sum_over_processes
+from ppcls_lite.train.processes import sum_over_processes, wait_for_all
 from ppcls_lite.utils.errors import UserError
 
 _HEADLINES = ("top1", "AP")  # the figures that decide which network is the best
@@ -42,6 +42,7 @@ class Evaluator:
         return self._over_processes(loss_sum, count)
 
     def _over_processes(self, loss_sum, count):
+        wait_for_all()  # one may have more images, or a slower machine
         loss_sum, count = sum_over_processes(np.array([loss_sum, count], dtype=np.float64))
         if int(count) != len(self.loader.dataset):
             listed = len(self.loader.dataset)

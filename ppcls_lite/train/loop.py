@@ -21,7 +21,13 @@ from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
 from ppcls_lite.train.precision import Precision
-from ppcls_lite.train.processes import average_buffers, check_alike, check_same_weights, explain_lost_process
+from ppcls_lite.train.processes import (
+    average_buffers,
+    check_alike,
+    check_same_weights,
+    explain_lost_process,
+    wait_for_all,
+)
 from ppcls_lite.train.progress import Judged, Progress
 from ppcls_lite.train.scalars import FOLDER as VDL_FOLDER
 from ppcls_lite.train.scalars import Scalars
@@ -188,6 +194,7 @@ class Trainer:
 
     def run_epoch(self, epoch):
         """One pass over the training list."""
+        wait_for_all()  # process 0 may still be writing the last checkpoints
         self.network.train()
         self.loader.batch_sampler.set_epoch(epoch)
         seed_epoch(self.seed, epoch, self.rank)
@@ -213,6 +220,7 @@ class Trainer:
     def evaluate_and_save(self, epoch, output_dir, history):
         """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
         improved = False
+        wait_for_all()
         average_buffers(self.model)
         check_same_weights(self.model, f"after epoch {epoch}")
         if self.ema:

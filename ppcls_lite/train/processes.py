@@ -3,6 +3,8 @@
 All of it is called by every process at the same place: whoever stays away makes the others wait.
 """
 
+import os
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -10,7 +12,7 @@ import paddle
 
 from ppcls_lite.utils.errors import UserError
 
-_LOST = ("gloo/transport", "Connection reset by peer", "Connection closed by peer", "NCCL error")
+_LOST = ("gloo/transport", "Connection reset by peer", "Connection closed by peer", "NCCL error", "TCP receive error")
 _CLOSE = 1e-5  # relative: the last bits of a sum may differ between two kinds of processors
 
 
@@ -42,6 +44,29 @@ def gather(array):
     parts = []
     paddle.distributed.all_gather(parts, paddle.to_tensor(array))
     return [part.numpy() for part in parts]
+
+
+def wait_for_all(patience=600):
+    """Wait until every process has come here, up to `patience` seconds; UserError when one has not.
+
+    gloo gives up when a process comes 30 seconds after another one, and Paddle has no setting for that: so this goes
+    before the first collective operation after work that takes the processes differently long, such as a checkpoint
+    that process 0 writes. It asks the store by which the processes have found each other, which process 0 has and takes
+    with it when it ends: an operation of all must follow. It takes a tenth of a second. NCCL waits by itself.
+    """
+    if count_processes() == 1 or os.environ.get("PADDLE_DISTRI_BACKEND") != "gloo":
+        return
+    _meetings[0] += 1
+    store, key, end = paddle.base.core.create_or_get_global_tcp_store(), f"all/{_meetings[0]}", time.time() + patience
+    here = store.add(key, 1)
+    while here < count_processes():
+        if time.time() > end:
+            raise UserError(f"only {here} of {count_processes()} processes have come so far in {patience} seconds")
+        time.sleep(0.02)
+        here = store.add(key, 0)
+
+
+_meetings = [0]  # how often the processes have waited for each other
 
 
 def average_buffers(model):
@@ -96,7 +121,7 @@ def explain_lost_process():
     """One line for the error of a collective operation when another process has ended: the reason is in its log."""
     try:
         yield
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, ValueError) as error:
         if count_processes() > 1 and any(text in str(error) for text in _LOST):
             raise UserError("the connection to another process is lost: its own log says why it ended") from error
         raise

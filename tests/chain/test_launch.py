@@ -3,11 +3,12 @@
 import os
 import re
 import subprocess
+import tarfile
 
 import pytest
 
 from steps import read_steps
-from tests.helpers.shell import LIMIT, MODE, ROOT, assert_one_error, bash, dry_run
+from tests.helpers.shell import LIMIT, MODE, OFFICIAL, ROOT, assert_one_error, bash, dry_run
 
 FLEET = ROOT / "test_tipc/configs/MobileNetV3_small_x1_0/train_fleet_infer_python.txt"
 
@@ -92,12 +93,34 @@ def test_a_further_machine_trains_and_leaves_the_rest_to_the_first(chain, machin
 
 
 def test_the_fleet_configs_of_the_repository():
-    for config in (FLEET, ROOT / "test_tipc/configs/mobilenet_v3_small/train_fleet_infer_python.txt"):
-        for mode in ("lite_train_lite_infer", "whole_train_whole_infer", "whole_infer"):
-            done = dry_run(config, mode)
-            assert (done.status, done.err) == (0, "")
-            trains = mode != "whole_infer"
-            assert ("launch --nproc_per_node=2 --backend=gloo --log_dir=test_tipc/output/" in done.out) == trains
+    modes = ("lite_train_lite_infer", "whole_train_whole_infer", "whole_infer")
+    plans = [(FLEET, mode) for mode in modes]
+    plans.append((ROOT / "test_tipc/configs/mobilenet_v3_small/train_fleet_infer_python.txt", modes[0]))
+    for config, mode in plans:
+        done = dry_run(config, mode)
+        assert (done.status, done.err) == (0, "")
+        trains = mode != "whole_infer"
+        assert ("launch --nproc_per_node=2 --backend=gloo --log_dir=test_tipc/output/" in done.out) == trains
+
+
+def test_official_fleet_configs(tmp_path):
+    """One of each suite: the entries for GPUs are skipped with their reason, and the rest is planned."""
+    found = {}
+    with tarfile.open(OFFICIAL / "official_configs.tar.xz") as archive:
+        for member in archive:
+            text = archive.extractfile(member).read().decode() if member.isfile() else ""
+            if re.search("^gpu_list:.*;", text, re.M):
+                found.setdefault(member.name.split("/")[0], []).append(text)
+    assert sum(map(len, found.values())) == 22
+    for suite, (text, *_) in found.items():
+        config = tmp_path / f"{suite}.txt"
+        config.write_text(text)
+        done = dry_run(config)
+        assert (done.status, done.err) == (0, "")
+        machines = re.search("^gpu_list:(.*;[0-9,]*)", text, re.M)[1].rpartition("|")[2]
+        assert f"train: skipped (gpu_list has GPU {machines}, and there is no GPU that this Paddle can use)" in done.out
+        assert "running on the CPU instead" in done.out
+        assert "\ntrain: (in .) python " in done.out
 
 
 # ---- a process that fails

@@ -72,9 +72,10 @@ def test_it_builds(name, official, tmp_path, monkeypatch):
         pytest.skip(f"{config['Arch']['name']} is not a network here")
     if distilled:
         monkeypatch.undo()
-        teacher, student = "Arch.models.0.Teacher", "Arch.models.1.Student.pretrained=False"
         paddle.save(_network("PPHGNet_small").state_dict(), str(tmp_path / "teacher.pdparams"))
-        config = official(name, f"{teacher}.pretrained={tmp_path}/teacher", f"{teacher}.use_ssld=False", student)
+        config = official(name)
+        config["Arch"]["models"][0]["Teacher"].update(pretrained=str(tmp_path / "teacher"), use_ssld=False)
+        config["Arch"]["models"][1]["Student"].update(pretrained=False)
     trainer = loop.Trainer(config, "cpu")
     optimizer, schedule = config["Optimizer"], config["Optimizer"]["lr"]
     assert type(trainer.optimizer).__name__ == optimizer["name"]

@@ -6,6 +6,7 @@ import numpy as np
 import paddle
 import pytest
 
+from ppcls_lite.arch import from_config
 from ppcls_lite.train import accumulation, loop
 from ppcls_lite.train.accumulation import Accumulation
 from ppcls_lite.utils.errors import UserError
@@ -78,7 +79,7 @@ def trained(config, tmp_path, monkeypatch):
     """`trained(batch_size, update_freq)`: the weights after two epochs of 15 images, and the rate of each update."""
     config["Optimizer"]["lr"]["learning_rate"] = 0.1
     config["Global"]["epochs"] = 2
-    monkeypatch.setattr(loop, "network_to_train", lambda config: WithoutNorm())
+    monkeypatch.setattr(from_config, "build_model", lambda **options: WithoutNorm())
 
     def train(batch_size, update_freq):
         own, rates = copy.deepcopy(config), []

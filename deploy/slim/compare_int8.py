@@ -4,7 +4,8 @@
         -o Global.save_inference_dir=./MobileNetV3_small_x1_0_infer \\
         --inference_model_dir ./MobileNetV3_small_x1_0_infer/quant_post_static_model
     python deploy/slim/compare_int8.py -c ppcls_lite/configs/digits.yaml -o Arch.name=MobileNetV3_small_x1_0 \\
-        -o Slim.quant.name=pact -o Global.pretrained_model=output/pact/best_model --inference_model_dir output/pact_infer
+        -o Slim.quant.name=pact -o Global.pretrained_model=output/pact/best_model \\
+        --inference_model_dir output/pact_infer
 
 The first form is for a post-training quantisation: the FP32 model is that in Global.save_inference_dir. The second is
 for a training with Slim.quant: --inference_model_dir is its export, which has the quantised graph of the training

@@ -3,7 +3,8 @@
     python deploy/slim/quant_post_static.py -c ppcls_lite/configs/digits.yaml -o Arch.name=MobileNetV3_small_x1_0 \\
         -o Global.pretrained_model=pretrain_models/MobileNetV3_small_x1_0_digits \\
         -o Global.save_inference_dir=./MobileNetV3_small_x1_0_infer
-    cd deploy && python python/predict_cls.py -c configs/inference_cls.yaml -o Global.infer_imgs=../dataset/digits/val \\
+    cd deploy && python python/predict_cls.py -c configs/inference_cls.yaml \\
+        -o Global.infer_imgs=../dataset/digits/val \\
         -o Global.inference_model_dir=../MobileNetV3_small_x1_0_infer/quant_post_static_model
 
 Global.save_inference_dir has the exported model; with Global.pretrained_model, it is exported there first. Its folder

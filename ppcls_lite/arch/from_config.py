@@ -54,7 +54,7 @@ def network_to_train(config):
 
 
 def _check_taught(config, taught):
-    """UserError for a frozen network of a distillation without weights; `taught` are the names of those that have some."""
+    """UserError for a frozen network of a distillation without weights; those named in `taught` have some."""
     for member in members(config["Arch"]):
         if member.frozen and not member.options.get("pretrained") and member.name not in taught:
             raise UserError(

@@ -1,4 +1,4 @@
-"""INT8 models of exported networks, and of networks that were trained for it: their files, and what they are made of."""
+"""INT8 models of exported networks, and of networks that were trained for it: their files, and how they are made."""
 
 import os
 import tempfile

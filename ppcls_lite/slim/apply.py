@@ -37,7 +37,7 @@ def with_own_entries(weights, network, config):
 
 
 def trained_form(weights, config, source):
-    """`weights`, where they can be those that a training with the config's `Slim` left; UserError where they are not."""
+    """`weights`, which a training with the config's `Slim` may have left; UserError where that cannot be."""
     if quanter_of(config):
         from ppcls_lite.slim.pact import check_begun
 

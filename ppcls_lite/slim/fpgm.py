@@ -1,5 +1,5 @@
-"""Filters pruned by their geometric median: FPGM (He et al., "Filter Pruning via Geometric Median for Deep Convolutional
-Neural Networks Acceleration", 2018, arXiv 1811.00250).
+"""Filters pruned by their geometric median: FPGM (He et al., "Filter Pruning via Geometric Median for Deep
+Convolutional Neural Networks Acceleration", 2018, arXiv 1811.00250).
 
 Of each layer, the filters with the smallest sum of distances to all others are removed: those that the others can take
 the place of best (equation 6 of the paper). They are really removed, so the network and its export become smaller.
@@ -21,7 +21,9 @@ def prune(network, ratio, weights=None):
     """
     chains = list(chains_of(network))
     if not chains:
-        raise UserError(f"Slim.prune: {type(network).__name__} has no layers that can be pruned; ResNet has, for example")
+        raise UserError(
+            f"Slim.prune: {type(network).__name__} has no layers that can be pruned; ResNet has, for example"
+        )
     shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     is_pruned = weights is not None and any(list(one.shape) != shapes.get(name) for name, one in weights.items())
     if weights is not None and not is_pruned:
@@ -55,7 +57,7 @@ def to_keep(weight, ratio):
 def with_own_shapes(weights, network):
     """`weights` {name: ndarray} of the plain network that the pruned `network` was made with, cut as it is."""
     own = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return {name: own[name] if name in own else array for name, array in weights.items()}
+    return {name: own.get(name, array) for name, array in weights.items()}
 
 
 def _parts_of(layers):

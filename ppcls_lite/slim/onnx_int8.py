@@ -191,7 +191,8 @@ def unequal_scales(content):
     return [
         first.input[0]
         for first, second in pairs
-        if first and any(not np.array_equal(*map(arrays.get, names)) for names in zip(first.input[1:], second.input[1:]))
+        if first
+        and any(not np.array_equal(*map(arrays.get, names)) for names in zip(first.input[1:], second.input[1:]))
     ]
 
 

@@ -1,7 +1,7 @@
 """Training for INT8: PACT (Choi et al., "PACT: Parameterized Clipping Activation", 2018, arXiv 1805.06085).
 
-`paddle.quantization` puts a quanter before each convolution and each linear layer and one on their weights; the quanters
-are here. Each layer computes with what INT8 would give it, rounded and cut, and its gradients pass the rounding as if it
+`paddle.quantization` puts a quanter before each convolution and each linear layer and one on their weights; those are
+here. Each layer computes with what INT8 would give it, rounded and cut, and its gradients pass the rounding as if it
 were not there (the straight-through estimator).
 """
 
@@ -168,4 +168,3 @@ def stop_rounding(network):
         else:
             one.rounds = False
     return network
-

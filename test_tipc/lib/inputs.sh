@@ -174,7 +174,9 @@ add_code_of() { # FOLDER: a link, or a repository inside this one: add its progr
 }
 
 add_folder() { # FOLDER: add its files to `files`, or print their names, sizes and times where there are many of them
-    local -a contents look=(find -L "$1" \( -samefile "${RUN[output_root]}" -o -name "${RUN[mode]}" \) -prune -o -type f)
+    # what a run itself leaves there: its output, and an INT8 model in the folder of the exported one
+    local -a contents look=(find -L "$1" \( -samefile "${RUN[output_root]}" -o -name "${RUN[mode]}"
+        -o -name quant_post_static_model \) -prune -o -type f)
     mapfile -d '' -t contents < <("${look[@]}" -print0 2>/dev/null)
     if ((${#contents[@]} <= MANY_FILES)); then
         files+=("${contents[@]}")

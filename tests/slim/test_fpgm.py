@@ -7,7 +7,7 @@ import paddle
 import pytest
 
 from ppcls_lite.arch import build_model
-from ppcls_lite.arch.from_config import network_to_train, load_network
+from ppcls_lite.arch.from_config import load_network, network_to_train
 from ppcls_lite.slim.fpgm import chains_of, prune, to_keep
 from ppcls_lite.train import loop
 from ppcls_lite.utils.errors import UserError

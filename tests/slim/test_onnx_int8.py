@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ppcls_lite.infer.compare.int8 import check_is_int8, compare_int8
+from ppcls_lite.infer.compare.int8 import check_is_int8
 from ppcls_lite.slim.onnx_int8 import quantise, read_contents, unequal_scales
 from ppcls_lite.slim.settings import Calibration
 from ppcls_lite.utils.errors import UserError
@@ -111,12 +111,14 @@ def test_a_scale_that_is_wrong_by_two_is_seen(onnx, fp32, int8):
     def weight(graph, arrays):
         doubled(onnx, arrays["w2_scale"])
 
-    with pytest.raises(UserError, match="1 of its 3 INT8 weights .* the first is w2"):
+    with pytest.raises(UserError, match=r"1 of its 3 INT8 weights .* the first is w2"):
         check_is_int8(changed(onnx, int8, weight), fp32)
 
     def activation(graph, arrays):
         graph.initializer.append(onnx.numpy_helper.from_array(2 * onnx.numpy_helper.to_array(arrays["x_scale"]), "two"))
-        next(node for node in graph.node if node.op_type == "DequantizeLinear" and "x_" in node.input[0]).input[1] = "two"
+        next(node for node in graph.node if node.op_type == "DequantizeLinear" and "x_" in node.input[0]).input[1] = (
+            "two"
+        )
 
     wrong = changed(onnx, int8, activation)
     assert unequal_scales(int8) == []

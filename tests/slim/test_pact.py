@@ -1,4 +1,4 @@
-"""Training for INT8: the quanters against a plain NumPy reference, and what a training, a checkpoint and an export do."""
+"""Training for INT8: the quanters against a plain NumPy reference, a resumed training, and weights that do not fit."""
 
 import copy
 
@@ -7,7 +7,7 @@ import paddle
 import pytest
 from paddle import nn
 
-from ppcls_lite.arch.from_config import network_to_train, load_network
+from ppcls_lite.arch.from_config import load_network, network_to_train
 from ppcls_lite.slim.pact import ChannelLayer, PactLayer
 from ppcls_lite.train import loop
 from ppcls_lite.utils.errors import UserError
@@ -99,7 +99,8 @@ def test_a_resumed_training_ends_with_the_same_bits(pact, tmp_path):
     first = load_arrays(tmp_path / "out/epoch_1")
     alphas = [name for name in arrays if name.endswith("activation_quanter.alpha")]
     assert all(arrays[name] > 0 for name in alphas)
-    assert alphas and any(arrays[name] != first[name] for name in alphas)  # they are learnt
+    assert alphas
+    assert any(arrays[name] != first[name] for name in alphas)  # they are learnt
 
 
 def test_a_training_begins_with_the_weights_of_the_plain_network(pact, weights_file):
@@ -107,12 +108,14 @@ def test_a_training_begins_with_the_weights_of_the_plain_network(pact, weights_f
     network, arrays = network_to_train(pact), load_arrays(weights_file)
     state = network.state_dict()
     assert all((state[name].numpy() == array).all() for name, array in arrays.items())
-    assert set(name.rpartition(".")[2] for name in set(state) - set(arrays)) == {"alpha", "beta"}
+    assert {name.rpartition(".")[2] for name in set(state) - set(arrays)} == {"alpha", "beta"}
 
 
 def test_weights_of_the_plain_network_are_not_taken_for_trained_ones(pact, weights_file):
     pact["Global"]["pretrained_model"] = str(weights_file)
-    with pytest.raises(UserError, match="expected weights of a training with Slim.quant, found those of a plain network"):
+    with pytest.raises(
+        UserError, match=r"expected weights of a training with Slim\.quant, found those of a plain network"
+    ):
         load_network(pact)
 
 
@@ -132,5 +135,5 @@ def test_unknown_names_and_ratios_are_refused(config, section, words):
 
 def test_a_static_graph_is_refused(pact):
     pact["Global"]["to_static"] = True
-    with pytest.raises(UserError, match="Global.to_static=True with Slim.quant"):
+    with pytest.raises(UserError, match=r"Global\.to_static=True with Slim\.quant"):
         network_to_train(pact)

@@ -35,6 +35,7 @@ class Folder(NamedTuple):
 
 # From what a user calls down to what everything uses. Names without a slash are folders of ppcls_lite where there
 # is one of that name. A folder's own subfolders belong to it, unless they are listed themselves.
+_PARTS = "infer/engines infer/model"
 _INFER = "infer infer/compare infer/engines infer/model"
 FOLDERS = {
     "test_tipc": Folder("the chains: Bash, and a config for each model", "", "test_tipc/lib tools tools/data deploy"),
@@ -51,17 +52,18 @@ FOLDERS = {
         "tools tools/data deploy test_tipc test_tipc/lib docs",
     ),
     "deploy/docker": Folder("images that certify and serve a model: they start the chains", "", "test_tipc deploy"),
-    "deploy": Folder("commands for prediction and serving", f"data {_INFER} serving benchmark utils", "docs"),
+    "deploy": Folder("commands for prediction and serving", f"data {_INFER} serving benchmark slim utils", "docs"),
     "ppcls_lite": Folder("settings that must be made before Paddle is imported; the package's command", "quick utils"),
     "ppcls_lite/quick": Folder("the command `ppcls_lite` and the class `PaddleClas`", f"arch data {_INFER} utils"),
     "ppcls_lite/serving": Folder("Paddle Serving's pipeline", f"data {_INFER} utils"),
     "ppcls_lite/benchmark": Folder("latency of the engines, and its report", f"arch {_INFER} utils"),
     "ppcls_lite/train": Folder("training loop, checkpoints, losses, metrics, optimizers", "arch data utils"),
-    "ppcls_lite/infer/compare": Folder("do all engines predict the same?", f"data {_INFER} utils"),
-    "ppcls_lite/infer": Folder("predicting images, exporting a network", "arch data infer/engines infer/model utils"),
+    "ppcls_lite/infer/compare": Folder("do all engines predict the same?", f"data {_INFER} slim utils"),
+    "ppcls_lite/infer": Folder("predicting images, exporting a network", f"arch data {_PARTS} slim utils"),
     "ppcls_lite/infer/engines": Folder("one file per engine", "arch data infer/model utils"),
     "ppcls_lite/infer/model": Folder("the files of an exported model; top-k", "data utils"),
-    "ppcls_lite/arch": Folder("the networks, one file per paper", "utils"),
+    "ppcls_lite/arch": Folder("the networks, one file per paper", "slim utils"),
+    "ppcls_lite/slim": Folder("INT8 after training, training for INT8, pruning: needs no network's file", "utils"),
     "ppcls_lite/data": Folder("image lists, transforms, loaders", "utils"),
     "ppcls_lite/utils": Folder("configs, log, safe loading, checks"),
 }
@@ -69,11 +71,11 @@ FOLDERS = {
 PART_OF = {"tools/infer": "tools", "test_tipc/configs": "test_tipc"}
 PART_OF |= {
     f"deploy/{name}": "deploy"
-    for name in ("configs", "cpp", "images", "lite", "onnx_python", "paddle2onnx", "paddleserving", "python")
+    for name in ("configs", "cpp", "images", "lite", "onnx_python", "paddle2onnx", "paddleserving", "python", "slim")
 }
 # Of infer, only what concerns the training engine knows the networks.
 ONLY_IN = {
-    ("ppcls_lite/infer", "ppcls_lite/arch"): ("export.py", "named_config.py", "tasks.py"),
+    ("ppcls_lite/infer", "ppcls_lite/arch"): ("export.py", "int8.py", "named_config.py", "tasks.py"),
     ("ppcls_lite/infer/engines", "ppcls_lite/arch"): ("training.py",),
 }
 _SPLIT = {folder.rpartition("/")[0] for folder in (*FOLDERS, *PART_OF)} - {""}  # their subfolders need an entry

@@ -4,7 +4,6 @@ Rounding to 8 bits moves every probability, so nothing can be equal bit by bit. 
 each within half a step of the network's own; the best class of every image of the validation list; the accuracy.
 """
 
-import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +31,7 @@ _WARM_UP = 10
 
 @dataclass
 class Measured:
-    """An engine's accuracy with a model, the best classes, and the median milliseconds for one image."""
+    """An engine's accuracy with a model, the best classes, and the milliseconds for one image."""
 
     top1: float
     best: np.ndarray
@@ -84,7 +83,7 @@ def compare_int8(int8_dir, fp32, images, labels, reference=None, runs=100):
     content = int8.structure.read_bytes()
     yield f"int8: {check_is_int8(content, fp32)}"
     transforms, _ = build_processing(int8)
-    batches = _batches(images, transforms)
+    batches = read_batches(images, transforms)
     with ScratchFolder() as folder:
         plain = ModelFiles(Path(folder, ONNX), None)
         plain.structure.write_bytes(fp32)
@@ -127,7 +126,10 @@ def measure(files, batches, labels, name=ENGINE):
 
 
 def latencies(models, image, runs):
-    """[median milliseconds for the `image`] of each model; they take turns, so that a slow moment meets all alike."""
+    """[milliseconds for the `image`] of each model, of the fastest tenth of its runs: other processes only add time.
+
+    The models take turns, so that a slow moment meets all alike.
+    """
     engines = [create_engine(ENGINE, files, EngineOptions()) for files in models]
     taken = [[] for _ in engines]
     for run in range(runs + _WARM_UP):
@@ -138,7 +140,7 @@ def latencies(models, image, runs):
                 times.append(1000 * (time.perf_counter() - began))
     for engine in engines:
         engine.close()
-    return [statistics.median(times) for times in taken]
+    return [sorted(times)[len(times) // 10] for times in taken]
 
 
 def other_engines(files):
@@ -171,6 +173,7 @@ def fp32_of_trained(config, export):
     return unrounded(config, export)
 
 
-def _batches(paths, transforms):
+def read_batches(paths, transforms):
+    """[N, 3, H, W] for each batch of the images at `paths`."""
     starts = range(0, len(paths), _BATCH)
     return [stack_images([read_image(path, transforms) for path in paths[start : start + _BATCH]]) for start in starts]

@@ -51,7 +51,8 @@ def test_two_processes_train_as_one_does_with_twice_the_batch(plain, write_confi
     files = [f"{name}{suffix}" for name in names for suffix in (".pdopt", ".pdparams", ".pdstates")]
     assert left == sorted([*files, "history.jsonl", "log_train.txt", "log_train_rank1.txt"])
     logs = [read_train_log(tmp_path / "out" / name) for name in ("log_train.txt", "log_train_rank1.txt")]
-    assert [point.loss for point in logs[0].train] == [point.loss for point in logs[1].train]
+    losses = [[point.loss for point in log.train] for log in logs]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)  # the first from its history, with all digits
     assert both[1].out == ""
     # a training with fewer processes leaves no log of another one
     assert not (tmp_path / "alone/log_train_rank1.txt").exists()

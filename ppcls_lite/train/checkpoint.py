@@ -33,12 +33,13 @@ def save_checkpoint(output_dir, name, model, optimizer, states, ema=None):
     model's own weights a `.pdema`. Raises UserError when the disk refuses.
     """
     contents = {".pdparams": model.state_dict(), ".pdopt": optimizer.state_dict(), ".pdstates": states}
-    if ema:
-        contents.update({".pdparams": ema.averages, _OWN_WEIGHTS: model.state_dict()})
+    if ema:  # its own weights first: there is no moment with a link to the averages alone
+        contents = {_OWN_WEIGHTS: contents[".pdparams"], **contents, ".pdparams": ema.averages}
     store = Path(output_dir) / ".checkpoints"
     # a name that was never used: a process id repeats in containers, and the old folder may be the current one
     fresh = store / f"{name}-{states['epoch']:06d}.{secrets.token_hex(4)}"
     try:
+        _remove_all_but(store, name, _current(store, name))
         fresh.mkdir(parents=True)
         for suffix, content in contents.items():
             path = fresh / (name + suffix)
@@ -51,10 +52,21 @@ def save_checkpoint(output_dir, name, model, optimizer, states, ema=None):
             (Path(output_dir) / (name + _OWN_WEIGHTS)).unlink(missing_ok=True)
         _sync(store)
     except OSError as error:
-        shutil.rmtree(fresh, ignore_errors=True)
+        if _current(store, name) != fresh.name:  # once it is current it is whole
+            shutil.rmtree(fresh, ignore_errors=True)
         raise UserError(f"{Path(output_dir) / name}: checkpoint not written ({error.strerror})") from error
+    _remove_all_but(store, name, fresh.name)
+
+
+def _current(store, name):
+    """The name of the folder that holds the checkpoint `name` now, or None."""
+    return os.readlink(store / name) if (store / name).is_symlink() else None
+
+
+def _remove_all_but(store, name, current):
+    """Remove the folders of earlier checkpoints of that name, and those that kills have left unfinished."""
     for old in store.glob(f"{name}-*"):
-        if old.name != fresh.name:
+        if old.name != current:
             shutil.rmtree(old, ignore_errors=True)
 
 

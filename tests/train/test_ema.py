@@ -1,6 +1,7 @@
 """The moving average of the weights: its arithmetic, what is evaluated and saved, and resuming."""
 
 import copy
+import errno
 import subprocess
 import sys
 from contextlib import suppress
@@ -9,7 +10,7 @@ import numpy as np
 import paddle
 import pytest
 
-from ppcls_lite.train import loop
+from ppcls_lite.train import checkpoint, loop
 from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
 from ppcls_lite.train.ema import Ema, build_ema
 from ppcls_lite.train.history import read_history
@@ -193,6 +194,28 @@ def test_resumed_run_ends_with_the_same_bits(averaged, tmp_path, monkeypatch, fo
 def _training():
     model = _network()
     return model, paddle.optimizer.SGD(parameters=model.parameters())
+
+
+@pytest.mark.parametrize("links", range(5))
+def test_a_disk_that_is_full_after_a_checkpoint_has_become_current_loses_none(tmp_path, monkeypatch, links):
+    """The links to the four files are made one by one, after the folder is current."""
+    model, optimizer = _training()
+    point, made = checkpoint._point, []
+
+    def until_full(link, target):
+        if len(made) > links:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        point(link, target)
+        made.append(link.name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_point", until_full)
+        with suppress(UserError):
+            save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 1}, Ema(model))
+    assert made[:3] == ["latest", "latest.pdema", "latest.pdparams"][: links + 1]
+    assert all((tmp_path / name).exists() for name in made[1:])
+    save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 2}, Ema(model))
+    assert load_checkpoint(tmp_path / "latest", model, optimizer, Ema(model))["epoch"] == 2
 
 
 def test_a_checkpoint_of_the_other_kind_is_refused(tmp_path):

@@ -136,7 +136,7 @@ class Trainer:
             self.evaluator = Evaluator(self.config, loader)
             if not self.evaluator.metric:
                 logger.warning("Metric.Eval names no metric: best_model will be the network with the lowest loss")
-        warn_of_data(self.config, self.loader.dataset, self.evaluator and self.evaluator.loader.dataset, class_num)
+        warn_of_data(self.config, self.loader.dataset, self.evaluator and self.evaluator.loader.dataset, known)
 
     def _trained_form(self, options):
         """The model as the loop calls it; its weights are always reached through `self.model`."""

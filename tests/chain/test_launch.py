@@ -193,7 +193,7 @@ def test_the_chain_on_two_machines(chain):
             ["FatalError: `Termination signal` is detected\n", "a\nppcls.error.WrongError: b: c\nmore\n"],
             "1: ppcls.error.WrongError: b: c",
         ),
-        (["terminate called after throwing an instance of 'gloo::IoException'\n", "fine\n"], "1 killed"),
+        (["terminate called: 'gloo::IoException'\nFatalError: `Process abort`\n", "fine\n"], "1 killed"),
         (["fine\n", "error: the connection to another process is lost\n", ""], "0, 2 killed"),
         (["error: the connection to another process is lost\n"] * 2, None),
         ([], None),

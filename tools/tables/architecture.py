@@ -48,7 +48,7 @@ FOLDERS = {
     "tools/data": Folder("commands that make the data sets", "data utils"),
     "tools/tables": Folder(
         "commands that make the tables of the documents",
-        f"arch data train {_INFER} benchmark utils",
+        f"arch data train {_INFER} benchmark slim utils",
         "tools tools/data deploy test_tipc test_tipc/lib docs",
     ),
     "deploy/docker": Folder("images that certify and serve a model: they start the chains", "", "test_tipc deploy"),

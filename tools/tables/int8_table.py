@@ -99,7 +99,8 @@ def table(kept):
         lines.append(f"| {network} | FP32 | {rows['top1']:.5f} | | {rows['bytes'] / 1e6:.2f} | 1 |")
         for number, row in enumerate(rows["ways"]):
             mark = "" if number else "**"
-            cells = [row["way"], f"{row['top1']:.5f}", f"{row['same']:.5f}", f"{row['bytes'] / 1e6:.2f}", f"{row['ratio']:.2f}"]
+            shares = [f"{row[key]:.5f}" for key in ("top1", "same")]
+            cells = [row["way"], *shares, f"{row['bytes'] / 1e6:.2f}", f"{row['ratio']:.2f}"]
             lines.append(f"| | {' | '.join(f'{mark}{cell}{mark}' for cell in cells)} |")
     machines = sorted({rows["machine"] for rows in kept.values()})
     images = sorted({rows["images"] for rows in kept.values()})

@@ -10,8 +10,9 @@ serving_options. All files in a folder are of one training (or device): those of
 own.
 Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
 there are no curves of a log without a loss, which was not judged.
-Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Of the other chains that begin
-with an exported model, all logs are kept. A run of provided weights leaves no evidence.
+Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Of a quantisation after training,
+and of the other chains that begin with an exported model, all logs are kept. Another run of provided weights leaves
+no evidence.
 Exit code: 0 kept, written, or nothing to keep, 1 the run has not passed as a whole, or something cannot be written.
 """
 
@@ -47,6 +48,7 @@ SERVING_LOGS = {
 }
 OPTIONS_LOGS = "server_infer_*.log"  # of a service that was tried with several settings
 MAIN_MODE = "lite_train_lite_infer"
+PROVIDED = "whole_infer"
 
 
 def files_of(folder, steps, tag, mode):
@@ -72,7 +74,10 @@ def files_of_options(folder, steps):
 
 
 def files_of_deployment(folder, steps):
-    """{name: file}: the log of each step of a chain that begins with an exported model, the record, and the summary."""
+    """{name: file}: the log of each step of a chain that begins with an exported model, the record, and the summary.
+
+    A quantisation after training is one, too.
+    """
     logs = [Path(step.log) for step in steps if step.log and Path(step.log).is_file()]
     return {path.name: path for path in [*logs, *folder.glob("results_*.log"), folder / "summary.json"]}
 
@@ -111,7 +116,7 @@ def keep(files, target, title, is_judged):
         # what this run has not is of another one; a folder that a kill left half renewed has no summary
         stale = {*LOGS, *SERVING_LOGS, "predict_inference_engine.log", "curves.png"}
         stale |= {path.name for path in target.glob(OPTIONS_LOGS)}
-        stale |= {path.name for path in target.glob("*.log") if target.name in DEPLOYMENTS}
+        stale |= {path.name for path in target.glob("*.log") if target.name in (*DEPLOYMENTS, PROVIDED)}
         for name in ("summary.json", *sorted(stale)):
             if name == "summary.json" or not (fresh / name).exists():
                 (target / name).unlink(missing_ok=True)
@@ -145,7 +150,10 @@ def main():
         target = target / "serving"
     elif args.mode != MAIN_MODE or (target / "training.json").is_file():  # the folder holds a whole training already
         target = target / args.mode
-    if args.mode == "whole_infer":
+    if args.mode == PROVIDED and any(step.kind == "quantise" for step in steps):
+        keep_together(files_of_deployment(args.folder, steps), target, args.renew)
+        return
+    if args.mode == PROVIDED:
         return
     if args.mode == SERVING and (files := files_of_options(args.folder, steps)):
         keep_together(files, args.to / args.model / "serving_options", args.renew)

@@ -20,7 +20,7 @@ folder.mkdir(parents=True, exist_ok=True)
 def quantised(chain):
     """A chain in the mode whole_infer that quantises after training: `quantised(comparison, *expected lines)`."""
 
-    def run(comparison=f"print('{COMPARED}')", *lines, quantise=QUANTISE, declares=True):
+    def run(comparison=f"print('{COMPARED}')", *lines, quantise=QUANTISE, declares=True, options=()):
         folder = chain.folder / "model"
         folder.mkdir()
         (folder / "inference.pdmodel").write_text("of before")
@@ -32,13 +32,14 @@ def quantised(chain):
         chain.set("infer_model", f"{folder}/")
         if lines:
             chain.text += TITLE + "".join(f"{line}\n" for line in lines)
-        return chain.run(mode="whole_infer")
+        return chain.run(*options, mode="whole_infer")
 
     return run
 
 
 def test_an_int8_model_is_compared_and_its_figures_are_in_the_table(quantised, chain):
-    run = quantised(f"print('{COMPARED}')", "top1_drop:<=0.01", "top1_agreement:>=0.95", "bytes_ratio:whole=<=0.3")
+    rules = "top1_drop:<=0.01", "top1_agreement:>=0.95", "bytes_ratio:whole=<=0.3"
+    run = quantised(f"print('{COMPARED}')", *rules, options=["--evidence"])
     assert run.status == 0, run.out + run.err
     assert run.results["quantise"] == run.results["agree int8"] == "passed"
     assert "top1_drop 0.00500, top1_agreement 0.98000, bytes_ratio 0.290, latency_ratio 0.80" in run.out
@@ -47,6 +48,10 @@ def test_an_int8_model_is_compared_and_its_figures_are_in_the_table(quantised, c
     folder = str(chain.folder / "model/quant_post_static_model")
     assert words[:2] == ["-c", "a.yaml"]
     assert words[-2:] == ["--inference_model_dir", folder]
+    kept = chain.tree / "test_log/small_net/whole_infer"
+    (log,) = kept.glob("*int8*.log")
+    assert COMPARED in log.read_text()
+    assert (kept / "summary.json").is_file()
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ NAMES = (
     *(f"ResNet{depth}" for depth in (18, 34, 50, 101, 152)),
     *(f"ResNet{depth}_vd" for depth in (18, 34, 50, 101, 152, 200)),
     *(f"ResNet{depth}_vd_ssld" for depth in (34, 50, 101)),
+    *(f"PPHGNet_{size}{kind}" for size in ("tiny", "small") for kind in ("", "_ssld")),
+    "PPHGNet_base_ssld",
     *(f"PPHGNetV2_B{number}" for number in range(7)),
 )
 _FILE_NAMES = {"MobileNetV1_x1_0": "MobileNetV1"}  # where the archive's name is not the network's

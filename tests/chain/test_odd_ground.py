@@ -74,7 +74,7 @@ def test_an_export_that_leaves_no_model(chain):
     chain.program("export", PROGRAMS["export"].replace("inference.pdmodel", "inference.yml"))
     run = chain.run()
     assert run.status == 1
-    reason = f"it wrote no model (*.pdmodel, *.json or __model__) to {run.folder}/{STEM}/inference"
+    reason = f"it wrote no model (*.pdmodel, *.json, __model__ or *.onnx) to {run.folder}/{STEM}/inference"
     assert ("export", "failed", reason) in run.steps
 
 

@@ -11,9 +11,10 @@ INFER = "ppcls_lite.infer"
 GROUPS = (
     ("model",),
     ("engines",),
-    ("images", "drawing", "read_ahead", "named_config", "summary"),
+    ("images", "drawing", "read_ahead", "named_config", "shared_list", "summary"),
     ("command_line", "predict", "results"),
     ("detect",),
+    ("int8",),
     ("deployed", "tasks"),
     ("compare", "export"),
 )

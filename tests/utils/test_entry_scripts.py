@@ -69,6 +69,7 @@ def test_the_scripts_are_found():
         "deploy/paddle2onnx",
         "deploy/paddleserving",
         "deploy/python",
+        "deploy/slim",
         "ppcls_lite",
         "ppcls_lite/benchmark",
         "test_tipc",

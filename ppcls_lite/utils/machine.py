@@ -68,8 +68,6 @@ def use_cores(environ=os.environ):
     processes = environ.get("PADDLE_LOCAL_SIZE", "1")  # of this training, on this machine
     threads = max(1, usable_cores() // int(processes)) if processes.isdecimal() and int(processes) else 1
     environ["MKL_NUM_THREADS"] = str(min(threads, _MOST_THREADS))
-    # MKL's threads would wait 0.2 s for their next task in a loop, and take the time of whatever else runs here
-    environ.setdefault("KMP_BLOCKTIME", "0")
     return environ["MKL_NUM_THREADS"]
 
 

@@ -113,12 +113,10 @@ def matrix(models, write):
     """The overview: a line for each model."""
     lines = []
     for model in models:
-        more, compression = [], []
+        more = []
         for claim in model.training:
             place, kind = claim.what
-            if kind not in ("normal", "amp"):
-                compression.append(claim_text(kind, claim, write))
-            elif place not in (CPU, SINGLE) or kind == "amp":
+            if kind in ("normal", "amp") and (place not in (CPU, SINGLE) or kind == "amp"):
                 more.append(claim_text(place if kind == "normal" else kind, claim, write))
         services = [claim_text(claim.what[0].upper(), claim, write) for claim in sorted(model.serving)]
         deployment = [f"{write.word('serving')}<br>{', '.join(services)}"] if services else []
@@ -126,7 +124,7 @@ def matrix(models, write):
         cells = [
             write.word(model.series.type),
             "<br>".join(base(model, write)),
-            *map("<br>".join, (unique(more), unique(compression))),
+            *map("<br>".join, (unique(more), compressed(model, write))),
         ]
         lines.append([*names(model, write), *cells, "<br>".join(deployment)])
     return write.table(("paper", "model", "type", "base", "more", "compression", "deployment"), lines)
@@ -154,13 +152,22 @@ def training(models, write):
         for places in ((CPU, PROCESSES, MACHINES), (SINGLE,), (MULTIPLE,), (FLEET,)):
             found = [claim for claim in plain if claim.what[0] in places]
             cells.append("<br>".join(claim_text(of_training(claim), claim, write) for claim in found))
-        compressed = (claim for claim in model.training if claim.what[1] not in ("normal", "amp"))
-        cells.append("<br>".join(unique(claim_text(claim.what[1], claim, write) for claim in compressed)))
+        cells.append("<br>".join(compressed(model, write)))
         proven = {folder for claim in model.training for folder in claim.folders if claim.state == PROVEN}
         modes = {run.mode: run.folder for run in reversed(model.runs) if run.folder in proven}
         cells.append("<br>".join(write.link(mode, modes[mode]) for mode in sorted(modes)))
         lines.append([*names(model, write), *cells])
     return write.table(("paper", "model", CPU, SINGLE, MULTIPLE, FLEET, "compression", "evidence"), lines)
+
+
+def compressed(model, write):
+    """The marks of quantisation, pruning and distillation: each on the device where the most is shown of it."""
+    best = {}
+    for claim in model.training:
+        kind = claim.what[1]
+        if kind not in ("normal", "amp") and (kind not in best or best[kind].state == CLAIMED):
+            best[kind] = claim
+    return [claim_text(kind, claim, write) for kind, claim in best.items()]
 
 
 def of_training(claim):

@@ -75,6 +75,7 @@ class Trainer:
     def __init__(self, config, device, rank=0, world=1):
         options = config["Global"]
         self.config, self.device, self.rank, self.world = config, device, rank, world
+        self.processor = describe_processor()
         self.epochs = checks.whole("Global.epochs", options.get("epochs"))
         self.every = checks.whole("Global.print_batch_step", options.get("print_batch_step", 10))
         self.save_interval = checks.whole("Global.save_interval", options.get("save_interval", 1))
@@ -115,7 +116,7 @@ class Trainer:
             load_checkpoint(checkpoint, self.model, self.optimizer, self.ema)
             self.amp.load_state(states.get("scaler"), checkpoint)
             logger.info(f"resumed from {checkpoint} after epoch {self.done}")
-            if states.get("processor", describe_processor()) != describe_processor():
+            if states.get("processor", self.processor) != self.processor:
                 logger.info(f"it was begun on {states['processor']}: the last bits of the weights may differ")
         self.amp.prepare(self.model, self.optimizer)
         self.network = self._trained_form(options)
@@ -166,7 +167,7 @@ class Trainer:
             seed=self.seed,
             device=self.device,
             precision=self.amp.name,
-            processor=describe_processor(),
+            processor=self.processor,
             paddle=paddle.__version__,
             time=now(),
         )
@@ -249,7 +250,7 @@ class Trainer:
             "seed": self.seed,
             "best": self.best,
             "optimizer": self.optimizer_name,
-            "processor": describe_processor(),
+            "processor": self.processor,
         }
         if scaler := self.amp.state():
             states["scaler"] = scaler

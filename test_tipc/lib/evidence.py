@@ -150,10 +150,9 @@ def main():
         target = target / "serving"
     elif args.mode != MAIN_MODE or (target / "training.json").is_file():  # the folder holds a whole training already
         target = target / args.mode
-    if args.mode == PROVIDED and any(step.kind == "quantise" for step in steps):
-        keep_together(files_of_deployment(args.folder, steps), target, args.renew)
-        return
     if args.mode == PROVIDED:
+        if any(step.kind == "quantise" for step in steps):
+            keep_together(files_of_deployment(args.folder, steps), target, args.renew)
         return
     if args.mode == SERVING and (files := files_of_options(args.folder, steps)):
         keep_together(files, args.to / args.model / "serving_options", args.renew)

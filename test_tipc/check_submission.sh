@@ -29,6 +29,9 @@ PYTHON=${TIPC_PYTHON:-python3}
 if ! command -v "$PYTHON" >/dev/null; then
     echo "error: $PYTHON: no such program; TIPC_PYTHON names another interpreter" >&2
     exit 2
+elif ! "$PYTHON" -E -s -S -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then
+    echo "error: $PYTHON: expected Python 3.9 or newer; TIPC_PYTHON names another interpreter" >&2
+    exit 2
 fi
 # -E -s -S: nothing of the environment is imported, and no package is needed
 exec "$PYTHON" -E -s -S -B "$TIPC/lib/check_submission.py" "$@"

@@ -8,43 +8,56 @@ Exit code: 0 no check failed, 1 one did, or nothing was checked, 2 wrong usage.
 import argparse
 import json
 import os
-import sys
 from pathlib import Path
 
 from audit.bundle import NAME, Bundle
 from audit.compare import Comparison
 from audit.reading import Hashes
-from audit.registry import BUNDLE, CHECKS, COMPARISON, FAIL, REPOSITORY, SCOPES, SKIP, clean, judged, run_checks
-from audit.registry import Line, PASS
+from audit.registry import (
+    BUNDLE,
+    CHECKS,
+    COMPARISON,
+    FAIL,
+    PASS,
+    REPOSITORY,
+    SCOPES,
+    SKIP,
+    Line,
+    clean,
+    judged,
+    run_checks,
+)
 from audit.repository import EVIDENCE, Repository
 from script import ROOT, UserError, atomic_write, counted, run_main
-
-WRONG_USAGE = 2
 
 
 def main():
     args = _arguments()
     if args.list:
-        print(*(f"{scope}: {one.name}: {one.rule}" for scope in SCOPES for one in CHECKS.values() if one.scope == scope),
-              sep="\n")  # fmt: skip
+        for scope in SCOPES:
+            print(*(f"{scope}: {one.name}: {one.rule}" for one in CHECKS.values() if one.scope == scope), sep="\n")
         return 0
     lines = []
-    for line in _audit(args):
+    for line in audit(args.places, args.compare, args.allow_stale):
         print(line, flush=True)
         lines.append(line)
     counts = {result: sum(line.outcome.result == result for line in lines) for result in (PASS, FAIL, SKIP)}
-    places = len({line.place for line in lines})
     ok = counts[PASS] > 0 and not counts[FAIL]
-    words = f"{counted(counts[PASS], 'check')} passed, {counts[FAIL]} failed, {counts[SKIP]} skipped, of {counted(places, 'subject')}"
-    print(f"{'passed' if ok else 'FAILED'}: {words}" + ("" if counts[PASS] + counts[FAIL] else "; nothing was checked"))
+    said = f"{counted(counts[PASS], 'check')} passed, {counts[FAIL]} failed, {counts[SKIP]} skipped"
+    subjects = counted(len({line.place for line in lines}), "subject")
+    print(f"{'passed' if ok else 'FAILED'}: {said}, of {subjects}" + ("" if lines else "; nothing was checked"))
     if args.json:
         _save(args.json, lines, counts, ok)
     return int(not ok)
 
 
 def _arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     allow_abbrev=False)  # fmt: skip
+    parser = argparse.ArgumentParser(
+        "check_submission.sh",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
     parser.add_argument("places", nargs="*", type=Path, metavar="BUNDLE", help="bundles, folders of them, repositories")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all lines, with all faults")
     parser.add_argument("--allow_stale", action="store_true", help="files that changed since are a note, not a failure")
@@ -61,26 +74,27 @@ def _arguments():
     return args
 
 
-def _audit(args):
-    """The `Line`s of all that was named."""
-    if args.compare:
-        ours, theirs = (_bundle(place, Hashes(), args) for place in (args.places[0], args.compare))
+def audit(places, other=None, allow_stale=False):
+    """The `Line`s of all checks of these folders; with an `other` bundle, of the one named against it. Without places,
+    the repository that holds this script."""
+    if other:
+        ours, theirs = (_bundle(place, Hashes(), allow_stale) for place in (places[0], other))
         for bundle in (ours, theirs):
             yield from _of_bundle(bundle, only_format=True)
         try:
-            pair = Comparison(ours, theirs, args.allow_stale)
+            pair = Comparison(ours, theirs, allow_stale)
         except UserError:  # the lines above say what cannot be read
             return
         yield from run_checks(COMPARISON, pair, pair.label)
         return
     hashes = Hashes()
-    for place in args.places or [ROOT]:
+    for place in places or [ROOT]:
         if (place / NAME).exists() or (place / NAME).is_symlink():
-            yield from _of_bundle(_bundle(place, hashes, args))
+            yield from _of_bundle(_bundle(place, hashes, allow_stale))
         elif (place / "test_tipc").is_dir() or (place / EVIDENCE).is_dir():
-            yield from _of_repository(Repository(place, args.allow_stale))
+            yield from _of_repository(Repository(place, allow_stale))
         else:
-            yield from _of_folder(place, hashes, args)
+            yield from _of_folder(place, hashes, allow_stale)
 
 
 def _of_repository(repository):
@@ -89,17 +103,17 @@ def _of_repository(repository):
     yield from run_checks(REPOSITORY, repository, clean(repository.folder.name or "."))
 
 
-def _of_folder(place, hashes, args):
+def _of_folder(place, hashes, allow_stale):
     """A folder of bundles; one without any is a failure."""
     found = sorted(Path(root) for root, _, names in os.walk(place) if NAME in names)
     for folder in found:
-        yield from _of_bundle(_bundle(folder, hashes, args))
+        yield from _of_bundle(_bundle(folder, hashes, allow_stale))
     if not found:
         yield Line(clean(place), "bundle", judged(f"a {NAME}", "", ["none in this folder, or below it"]))
 
 
-def _bundle(folder, hashes, args):
-    return Bundle(folder, hashes, _repository_of(folder), clean(folder), args.allow_stale)
+def _bundle(folder, hashes, allow_stale):
+    return Bundle(folder, hashes, _repository_of(folder), clean(folder), allow_stale)
 
 
 def _repository_of(folder):
@@ -112,7 +126,7 @@ def _of_bundle(bundle, only_format=False):
     """The lines of a bundle; of one that cannot be read only that of its format."""
     for line in run_checks(BUNDLE, bundle, bundle.label):
         yield line
-        if line.outcome.result == FAIL and line.check == "format" or only_format:
+        if (line.outcome.result == FAIL and line.check == "format") or only_format:
             return
 
 
@@ -124,7 +138,4 @@ def _save(path, lines, counts, ok):
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 9):
-        print(f"error: Python 3.9 or newer is needed, this is {sys.version.split()[0]}", file=sys.stderr)
-        sys.exit(WRONG_USAGE)
     run_main(main)

@@ -11,7 +11,6 @@ from expected import parse_rule
 from history_file import NAME as HISTORY
 from history_file import read_points
 from predictions import difference, read_log, read_reference
-from script import counted
 from train_log import LOG
 
 ACCURACY = ("top1", "acc1", "Acc@1", "top1_acc", "acc", "accuracy")  # the share of images that are right
@@ -45,7 +44,7 @@ def chance_of(right, images, share):
 
 @check("better than chance", BUNDLE)
 def check_chance(bundle):
-    """right images: exact one-sided binomial test against the most frequent class, p < 0.01; a detector: AP50 >= 0.01"""
+    """by an exact one-sided binomial test against the most frequent class p < 0.01; of a detector AP50 >= 0.01"""
     faults, words = [], []
     for _, log, figures in _evaluations(bundle):
         if figures["AP"] is not None:
@@ -58,7 +57,9 @@ def check_chance(bundle):
         accuracy = float(figures["accuracy"])
         images, share, source = _chance(bundle, figures["images"])
         if not images or not share:
-            return skipped(f"{log} has {figures['name']} {accuracy:g}, and neither the images nor the classes are known")
+            return skipped(
+                f"{log} has {figures['name']} {accuracy:g}, and neither the images nor the classes are known"
+            )
         if not 0 <= accuracy <= 1:
             faults.append(f"{log}: {figures['name']} {accuracy:g}")
             continue
@@ -83,11 +84,11 @@ def _chance(bundle, images):
             most = Counter(labels.values()).most_common(1)[0][1]
             return len(labels), most / len(labels), name
     for entry in bundle["predictions"]:
-        if entry["exact"] and entry["kind"] == "classes":
+        if entry["exact"] and entry["engine"] == "training engine" and entry["kind"] in ("classes", "numbers"):
             _, found = read_exact(bundle, entry)
             classes = min((len(one.rows) for one in found.values()), default=0)
             if classes > 1:
-                return images, 1 / classes, f"{counted(classes, 'class')} of {entry['file']}".replace("classs", "classes")
+                return images, 1 / classes, f"{classes} classes of {entry['file']}"
     return images, None, ""
 
 
@@ -108,7 +109,7 @@ def lists_of(bundle):
 
 @check("accuracy", BUNDLE)
 def check_accuracy(bundle):
-    """evaluate.log, bundle.json, the step's figure, the history and the predictions have one accuracy, as it was logged"""
+    """the log of the evaluation, bundle.json, the figure of the step and the history have one accuracy"""
     faults, words = [], []
     for tag, log, figures in _evaluations(bundle):
         name = "AP" if figures["AP"] is not None else figures["name"]

@@ -1,89 +1,29 @@
 """Do all ways to predict agree? Computed again from the files of predictions, not read from what says so."""
 
-import math
 import re
 
+from audit.pairing import Pair
 from audit.predicted import applied, read, scores
+from audit.reading import parse_json
 from audit.registry import BUNDLE, check, judged
-from predictions import Prediction, difference
-from script import counted
+from figures import Printed
+from script import UserError, counted
 
-TOP = 5
 DEAD = 1e-6  # a network whose outputs for two images differ by less has seen neither
-_ROUNDING = 1e-7  # of softmax in double precision, which the engine computes in single
-_AGREED = re.compile(r"^(?P<engine>\w+): largest difference (?P<largest>\S+) .*?(?P<same>\d+) of (?P<images>\d+) images? bitwise", re.MULTILINE)
-
-
-class _Pair:
-    """Two entries of `predictions`, and how far they are from each other."""
-
-    def __init__(self, bundle, entry, other):
-        self.entry, self.other = entry, other
-        self.behind, self.expected = read(bundle, other)
-        own, self.found = read(bundle, entry)
-        self.behind = None if own == self.behind else self.behind
-        self.exact = entry["exact"] and other["exact"]
-        self.limit = entry["limit"] if entry["limit"] is not None else 0.0
-        self.common = [name for name in self.found if name in self.expected]
-        self.largest, self.equal, self.tops = 0.0, 0, 0
-
-    def faults(self):
-        """What differs, in words; sets `largest`, `equal` and `tops`, the images with the same top-5."""
-        fewest = min(len(self.found), len(self.expected))
-        if not self.common or len(self.common) < fewest:
-            names = sorted(set(self.found) ^ set(self.expected))[:1]
-            return [f"{len(self.common)} images are in both of {len(self.found)} and {len(self.expected)} ({names})"]
-        compare = self._exact_fault if self.exact else self._printed_fault
-        return [f"{name}: {fault}" for name in self.common if (fault := compare(name))]
-
-    def _exact_fault(self, name):
-        expected, found = applied(self.behind, self.expected[name]), self.found[name]
-        ours, theirs = scores(expected), scores(found)
-        if ours is None or theirs is None:
-            self.equal += expected == found
-            return difference(expected, found, self.limit, 0.0)
-        if ours.keys() != theirs.keys():
-            return f"{counted(len(theirs), 'number')}, not {len(ours)}"
-        apart = max((abs(theirs[key] - score) for key, score in ours.items()), default=0.0)
-        self.largest = max(self.largest, apart)
-        self.equal += ours == theirs
-        limit = self.limit + (_ROUNDING if self.behind else 0.0)
-        if not apart <= limit * max(1.0, *map(abs, ours.values())) or not math.isfinite(apart):
-            return f"largest difference {apart:g}, at most {self.limit:g} is allowed"
-        self.tops += _same_top(ours, theirs, 2 * limit)
-        return "" if _same_top(ours, theirs, 2 * limit) else "another top-5"
-
-    def _printed_fault(self, name):
-        expected, found = self.expected[name], self.found[name]
-        if expected.kind == found.kind == "classes":
-            count = min(len(expected.rows), len(found.rows))
-            expected, found = _best(expected, count), _best(found, count)
-        fault = difference(expected, found, self.limit, 0.0)
-        self.tops += not fault
-        return fault
-
-
-def _best(prediction, count):
-    """The first `count` classes; those that were printed are the best already."""
-    rows = sorted(prediction.rows, key=lambda row: -row[1]) if len(prediction.rows) > count else prediction.rows
-    return Prediction(prediction.kind, rows[:count])
-
-
-def _same_top(ours, theirs, limit):
-    """Whether both have the same best classes; those in a tie may change places."""
-    best = sorted(ours, key=lambda key: -ours[key])[:TOP]
-    others = sorted(theirs, key=lambda key: -theirs[key])[:TOP]
-    return all(abs(ours[a] - ours[b]) <= limit for a, b in zip(best, others) if a != b)
+_AGREED = re.compile(
+    r"^(?P<engine>\w+): largest difference (?P<largest>\S+) .*?(?P<same>\d+) of (?P<images>\d+) images? bitwise",
+    re.MULTILINE,
+)
 
 
 def _pairs(bundle):
-    """[(entry, `_Pair`)] of all entries that name another one."""
+    """[(entry, `Pair`)] of all entries that name another one."""
     by_file = {}
     for entry in bundle["predictions"]:
         by_file.setdefault(entry["file"], entry)
     for entry in bundle["predictions"]:
         if entry["against"] in by_file:
-            yield entry, _Pair(bundle, entry, by_file[entry["against"]])
+            yield entry, Pair(bundle, entry, bundle, by_file[entry["against"]])
 
 
 @check("predictions agree", BUNDLE)
@@ -98,7 +38,9 @@ def check_agree(bundle):
         words.append(f"{counted(len(pair.common), 'image')} of {entry['engine']}")
     files = {entry["file"] for entry in bundle["predictions"]}
     lost = [entry for entry in bundle["predictions"] if entry["against"] and entry["against"] not in files]
-    faults += [f"{entry['file']}: it is compared with {entry['against']}, which is no file of predictions" for entry in lost]
+    faults += [
+        f"{entry['file']}: it is compared with {entry['against']}, which is no file of predictions" for entry in lost
+    ]
     return judged("equal within their limits, printed ones within rounding", "; ".join(words), faults)
 
 
@@ -109,10 +51,16 @@ def check_there(bundle):
     steps = [step for kind in kinds for step in bundle.passed(kind)]
     entries, faults = bundle["predictions"], []
     for step in steps:
-        own = [entry for entry in entries if entry["step"] == step["name"] and entry.get("tag", step["tag"]) == step["tag"]]
+        own = [
+            entry for entry in entries if entry["step"] == step["name"] and entry.get("tag", step["tag"]) == step["tag"]
+        ]
         if not own:
             faults.append(f"none of '{step['name']}'")
-        elif step["name"].split(" ")[0] != "predict" and not any(entry["against"] for entry in own) and bundle.passed("predict"):
+        elif (
+            step["name"].split(" ")[0] != "predict"
+            and not any(entry["against"] for entry in own)
+            and bundle.passed("predict")
+        ):
             faults.append(f"those of '{step['name']}' are compared with nothing")
     for entry in entries:
         if entry["images"] is not None:
@@ -121,12 +69,51 @@ def check_there(bundle):
                 faults.append(f"{entry['file']}: {counted(count, 'image')}, not {entry['images']}")
     if not steps and not entries:
         return None
-    return judged("predictions of each way to predict", f"{len(entries)} files of {counted(len(steps), 'step')}", faults)
+    return judged(
+        "predictions of each way to predict", f"{len(entries)} files of {counted(len(steps), 'step')}", faults
+    )
+
+
+@check("printed as computed", BUNDLE)
+def check_printed(bundle):
+    """what a step printed of an image is a row of its file of full precision, each row once, within rounding"""
+    entries = bundle["predictions"]
+    faults, count = [], 0
+    for entry in entries:
+        if entry["exact"] or entry["kind"] != "classes":
+            continue
+        for exact in (one for one in entries if one["exact"] and _is_of_step(one, entry)):
+            behind, rows = read(bundle, exact)
+            left = [scores(applied(behind, row)) for row in rows.values()]
+            if behind is None or None in left or any(len(row) < 2 for row in left):
+                continue
+            for image, printed in read(bundle, entry)[1].items():
+                count += 1
+                row = next((row for row in left if _is_printed_of(printed, row)), None)
+                if row is None:
+                    faults.append(f"{entry['file']}: {image}: no row of {exact['file']} was printed so")
+                else:
+                    left.remove(row)
+    return judged("rows of full precision behind all that is printed", counted(count, "image"), faults) if count else None
+
+
+def _is_of_step(one, other):
+    return (one["step"], one.get("tag")) == (other["step"], other.get("tag"))
+
+
+def _is_printed_of(printed, row):
+    """Whether the best classes of a row, rounded, are what was printed."""
+    halves = {key: Printed(repr(score)).half for key, score in printed.rows}
+    if any(key not in row or abs(row[key] - score) > halves[key] + 1e-6 for key, score in printed.rows):
+        return False
+    least = min((row[key] for key, _ in printed.rows), default=0.0)
+    shown = {key for key, _ in printed.rows}
+    return all(score <= least + 1e-6 for key, score in row.items() if key not in shown)
 
 
 @check("live network", BUNDLE)
 def check_dead(bundle):
-    """the outputs differ between images: a network that gives one answer to all has learned nothing, or is not loaded"""
+    """the outputs differ between images: one answer to all is that of a dead network, or of one that was not loaded"""
     faults, count = [], 0
     exact = {(entry["step"], entry.get("tag")) for entry in bundle["predictions"] if entry["exact"]}
     for entry in bundle["predictions"]:
@@ -146,6 +133,54 @@ def _is_same(first, second):
     if ours is None or theirs is None:
         return first == second and bool(first.rows)
     return ours.keys() == theirs.keys() and all(abs(theirs[key] - score) <= DEAD for key, score in ours.items())
+
+
+@check("answers", BUNDLE)
+def check_answers(bundle):
+    """each answer of the service is without an error, stands in a client's log, and is what inference predicts"""
+    names = bundle.matching(r"answers.*\.json")
+    if not names:
+        return None
+    printed = "\n".join("\n".join(log.lines) for step, log in bundle.logs if step["name"].startswith("client"))
+    predicted = _inferred(bundle)
+    faults, count = [], 0
+    for name in names:
+        for one in bundle.json(name):
+            answer, count = one["answer"], count + 1
+            values = [value for value in answer.get("value") or [] if isinstance(value, str)]
+            place = f"{name}: {', '.join(one['images'])[-60:]}"
+            if answer.get("err_no") != 0:
+                faults.append(f"{place}: err_no {answer.get('err_no')}")
+            elif not values or any(repr(value) not in printed and value not in printed for value in values):
+                faults.append(f"{place}: no client has printed this answer")
+            else:
+                faults += [f"{place}: {fault}" for fault in _other_answers(one["images"], values[-1], predicted)]
+    return judged("answers that clients printed", counted(count, "answer"), faults)
+
+
+def _inferred(bundle):
+    """{image: {class: score}} of the exact predictions of engines."""
+    found = {}
+    for entry in bundle["predictions"]:
+        if entry["exact"] and entry["kind"] == "classes" and entry["engine"] != "training engine":
+            for image, prediction in read(bundle, entry)[1].items():
+                found.setdefault(image.rpartition("/")[2], scores(prediction))
+    return found
+
+
+def _other_answers(images, value, predicted):
+    """How the classes of an answer, one list for each image, are not those of inference; for images that it had."""
+    try:
+        results = parse_json(value, "the answer")
+    except UserError:
+        return []
+    faults = []
+    for image, result in zip(images, results if isinstance(results, list) else []):
+        known = predicted.get(image.rpartition("/")[2])
+        if known and isinstance(result, dict) and "class_ids" in result:
+            pairs = zip(result["class_ids"], result["scores"])
+            faults += [f"class {key}: {score:g}" for key, score in pairs if abs(known.get(key, -1) - score) > 1e-4]
+    return faults
 
 
 @check("figures of the comparison", BUNDLE)
@@ -202,7 +237,9 @@ def _other_lines(bundle):
                 same = one["images"] - one["bitwise_mismatches"]
                 printed = f"{one['largest']:.3g}"
                 if (match["largest"], int(match["same"]), int(match["images"])) != (printed, same, one["images"]):
-                    faults.append(f"{step['log']}: {match[0]:.90}, and in bundle.json {printed}, {same} of {one['images']}")
+                    faults.append(
+                        f"{step['log']}: {match[0]:.90}, and in bundle.json {printed}, {same} of {one['images']}"
+                    )
     return faults
 
 

@@ -90,6 +90,11 @@ class Bundle:
         """The listed files whose last part the regular expression fits."""
         return [name for name in self["files"] if re.fullmatch(pattern, name.rpartition("/")[2])]
 
+    @property
+    def is_output(self):
+        """Whether it is the output folder of a run, with its weights and models, and no evidence."""
+        return (self.folder / ".began").exists()
+
     # ------------------------------------------------------------------------------------------------------- steps
 
     @cached_property
@@ -123,6 +128,10 @@ class Bundle:
         if name not in self._logs:
             self._logs[name] = parse_log(self.text(name))
         return self._logs[name]
+
+    def local(self, text):
+        """A text of a log with the paths of the repository as seen from there."""
+        return text.replace(f"{self.repository.resolve()}/", "") if self.repository else text
 
     @property
     def logs(self):

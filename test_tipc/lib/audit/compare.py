@@ -5,11 +5,10 @@ from statistics import median
 from typing import NamedTuple
 
 from audit.accuracy import ACCURACY
-from audit.answers import _Pair as Pair
 from audit.logs import same_commit
+from audit.pairing import Pair
 from audit.registry import COMPARISON, check, judged, skipped
-from audit.training import _logs as logs_of
-from audit.training import losses_of
+from audit.training import logs_of, losses_of
 from convergence import MIN_POINTS, noise
 from script import counted
 
@@ -66,18 +65,28 @@ class Comparison:
 
 
 def _paddle(bundle):
-    return next((bundle["versions"][name] for name in ("paddlepaddle-gpu", "paddlepaddle") if name in bundle["versions"]), "")
+    return next(
+        (bundle["versions"][name] for name in ("paddlepaddle-gpu", "paddlepaddle") if name in bundle["versions"]), ""
+    )
 
 
 def _on_gpu(bundle):
-    return any(step["tag"].startswith("gpu") or "gpus_0" in step["tag"] for step in bundle.own_steps if step["result"] == "passed")
+    return any(
+        step["tag"].startswith("gpu") or "gpus_0" in step["tag"]
+        for step in bundle.own_steps
+        if step["result"] == "passed"
+    )
 
 
 @check("same work", COMPARISON)
 def check_work(pair):
     """both are of one model, mode and chain"""
     keys = ("model", "mode", "chain")
-    faults = [f"{key} {pair.ours[key]!r:.60} and {pair.theirs[key]!r:.60}" for key in keys if pair.ours[key] != pair.theirs[key]]
+    faults = [
+        f"{key} {pair.ours[key]!r:.60} and {pair.theirs[key]!r:.60}"
+        for key in keys
+        if pair.ours[key] != pair.theirs[key]
+    ]
     return judged("one model, mode and chain", ", ".join(str(pair.ours[key]) for key in keys), faults)
 
 
@@ -87,13 +96,19 @@ def check_versions(pair):
     ours, theirs = pair.ours["versions"], pair.theirs["versions"]
     other = [f"{name} {ours.get(name, 'none')} and {theirs.get(name, 'none')}" for name in sorted({*ours, *theirs})
              if ours.get(name) != theirs.get(name)]  # fmt: skip
-    return skipped(f"other versions: {'; '.join(other)}") if other else judged("one set of versions", counted(len(ours), "version"), [])
+    return (
+        skipped(f"other versions: {'; '.join(other)}")
+        if other
+        else judged("one set of versions", counted(len(ours), "version"), [])
+    )
 
 
 @check("same machine", COMPARISON)
 def check_machine(pair):
     """processor, cores and GPUs are the same; another machine is a note, and has wider tolerances"""
-    other = [f"{key} {found[0]} and {found[1]}" for key in ("processor", "cores", "gpus") if (found := pair.machine(key))]
+    other = [
+        f"{key} {found[0]} and {found[1]}" for key in ("processor", "cores", "gpus") if (found := pair.machine(key))
+    ]
     if other:
         return skipped(f"{'; '.join(other)}: the tolerances of '{pair.relation}' apply")
     return judged("one kind of machine", f"{(pair.ours['machine'] or {}).get('processor')}", [])
@@ -106,7 +121,9 @@ def check_commit(pair):
     if not same_commit(ours, theirs):
         words = f"commits {ours:.12} and {theirs:.12}"
         return skipped(words) if pair.allow_stale else judged("one commit", "", [words])
-    unclean = [bundle.label for bundle in (pair.ours, pair.theirs) if bundle["project"] and not bundle["project"]["clean"]]
+    unclean = [
+        bundle.label for bundle in (pair.ours, pair.theirs) if bundle["project"] and not bundle["project"]["clean"]
+    ]
     return judged("one commit, clean", f"{ours:.12}", [f"{label}: with changes" for label in unclean])
 
 
@@ -130,7 +147,11 @@ def check_data(pair):
                     for bundle in (pair.ours, pair.theirs))  # fmt: skip
     faults = [f"{path}: {ours.get(path) or 'none'!s:.12} and {theirs.get(path) or 'none'!s:.12}"
               for path in sorted({*ours, *theirs}) if ours.get(path) != theirs.get(path)]  # fmt: skip
-    return judged("the same hashes", counted(len(ours), "entry").replace("entrys", "entries"), faults) if ours or theirs else None
+    return (
+        judged("the same hashes", counted(len(ours), "entry").replace("entrys", "entries"), faults)
+        if ours or theirs
+        else None
+    )
 
 
 @check("same verdict", COMPARISON)
@@ -167,9 +188,10 @@ def _other_losses(first, second, limit, words):
     part = max(len(first) // 10, min(len(first), 3))
     ends = [median(values[-part:]) for values in losses]
     allowed = limit.last * abs(ends[0])
-    if limit.every is None and min(map(len, losses)) >= MIN_POINTS and all(map(isfinite, sum(losses, []))):
+    if limit.every is None and min(map(len, losses)) >= MIN_POINTS and all(map(isfinite, [*losses[0], *losses[1]])):
         allowed = max(allowed, 2 * max(map(noise, losses)))
-    words.append(f"first {apart[0][0]:.2g}, largest {max(apart)[0]:.2g} at iteration {max(apart)[1]}, at last {ends[0]:.5f} and {ends[1]:.5f}")
+    last = f"at last {ends[0]:.5f} and {ends[1]:.5f}"
+    words.append(f"first {apart[0][0]:.2g}, largest {max(apart)[0]:.2g} at iteration {max(apart)[1]}, {last}")
     if not apart[0][0] <= limit.first:
         faults.append(f"the first losses are {apart[0][0]:.2g} apart")
     if limit.every is not None and not max(apart)[0] <= limit.every:
@@ -215,13 +237,15 @@ def check_predictions(pair):
     weights = [{step["facts"][key] for step in bundle.own_steps for key in ("weights", "model") if key in step["facts"]}
                for bundle in (pair.ours, pair.theirs)]  # fmt: skip
     if weights[0] != weights[1]:
-        return skipped(f"other weights were trained ({pair.relation}); each bundle's predictions are compared by its own checks")
+        return skipped(
+            f"other weights were trained ({pair.relation}); each bundle's predictions are compared by its own checks"
+        )
     for entry in pair.ours["predictions"]:
         other = entries.get((entry["step"], entry["file"].rpartition("/")[2]))
         if other is None:
             faults.append(f"{entry['file']}: in one of them only")
             continue
-        both = Pair.of_two(pair.ours, entry, pair.theirs, other, pair.tolerance.prediction)
+        both = Pair(pair.ours, entry, pair.theirs, other, pair.tolerance.prediction)
         faults += [f"{entry['file']}: {fault}" for fault in both.faults()]
         words.append(f"{entry['file'].rpartition('/')[2]} {both.largest:.2g}")
     return judged(f"scores within {pair.tolerance.prediction:g} ({pair.relation})", "; ".join(words), faults)

@@ -3,8 +3,8 @@
 import re
 from pathlib import PurePosixPath
 
-from audit.registry import REPOSITORY, check, judged, skipped
 from audit.accuracy import ACCURACY
+from audit.registry import REPOSITORY, check, judged, skipped
 from script import counted
 
 # the kinds of steps whose command a document must show, and the word for it
@@ -21,7 +21,7 @@ _STATED = re.compile(r"^\W*(?P<number>\d+(?:\.\d+)?)\s*(?P<percent>%?)\W*$")
 
 @check("documents", REPOSITORY)
 def check_documents(repository):
-    """there are a README, test_tipc/README.md, and docs/test_<chain>.md of each script test_<chain>.sh and each bundle"""
+    """there are a README, test_tipc/README.md, and docs/test_<chain>.md of each test_<chain>.sh and each bundle"""
     faults = [] if repository.find(r"README.*\.md") else ["README.md: missing"]
     folder = repository.folder / "test_tipc"
     chains = {path.stem.removeprefix("test_") for path in folder.glob("test_*.sh")}
@@ -30,7 +30,9 @@ def check_documents(repository):
         faults.append("test_tipc/README.md: missing")
     there = {path.stem for path in [*folder.glob("docs/*.md"), *folder.glob("*.md")]}
     faults += [f"test_tipc/docs/test_{chain}.md: missing" for chain in sorted(chains) if f"test_{chain}" not in there]
-    return judged("README, test_tipc/README.md, docs of each chain", f"those of {counted(len(chains), 'chain')}", faults)
+    return judged(
+        "README, test_tipc/README.md, docs of each chain", f"those of {counted(len(chains), 'chain')}", faults
+    )
 
 
 @check("commands", REPOSITORY)
@@ -86,7 +88,7 @@ def _exists(root, document, path, folders):
 
 @check("stated accuracy", REPOSITORY)
 def check_stated(repository):
-    """an accuracy in a table's row that links to a bundle is that of its log: cut after any decimal, never rounded up"""
+    """an accuracy in a table's row that links to a bundle is that of its log, cut after any decimal, not rounded up"""
     logged = {}
     for bundle in repository.readable:
         for step in bundle.passed("evaluate"):
@@ -103,7 +105,11 @@ def check_stated(repository):
             if value is None:
                 continue
             count += 1
-            faults += [] if _is_cut(number, percent, value) else [f"{document}: {metric} {number}{percent}, {link} has {value:g}"]
+            faults += (
+                []
+                if _is_cut(number, percent, value)
+                else [f"{document}: {metric} {number}{percent}, {link} has {value:g}"]
+            )
     if not count:
         return skipped("no table states an accuracy beside a link to its evidence")
     return judged("the logged figures", f"{counted(count, 'figure')} in tables", faults)
@@ -153,8 +159,10 @@ def _is_cut(text, percent, value):
 
 @check("matrix", REPOSITORY)
 def check_matrix(repository):
-    """each ✓ of test_tipc/README.md links to a bundle that passed, and each folder of configs is in it or has evidence"""
-    path = next((one for one in (repository.folder / "test_tipc").glob("*.md") if one.name.lower() == "readme.md"), None)
+    """each ✓ of test_tipc/README.md links to a bundle that passed; each folder of configs has evidence or a ○ there"""
+    path = next(
+        (one for one in (repository.folder / "test_tipc").glob("*.md") if one.name.lower() == "readme.md"), None
+    )
     configs = sorted({one.parent.name for one in (repository.folder / "test_tipc/configs").glob("*/*.txt")})
     if path is None or not configs:
         return None

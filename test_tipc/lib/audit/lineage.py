@@ -12,7 +12,7 @@ _FACTS = {"weights": "weights", "model": "model", "service": "model"}  # the kin
 
 @check("lineage links", BUNDLE)
 def check_links(bundle):
-    """each link is the hash of its kind, its content and the links of its parents; files of the bundle have that hash"""
+    """each link is the hash of its kind, its content and the links of its parents; files have the hash that is said"""
     faults = [f"{one}: {what}, expected {expected or 'none'!s:.16}, found {found or 'none'!s:.16}"
               for one, what, expected, found in faults_of_links(bundle.content)]  # fmt: skip
     if not bundle["lineage"]:
@@ -34,9 +34,13 @@ def check_chain(bundle):
         elif bundle.trainings and not (kinds & _ORIGINS and "training" in kinds):
             faults.append(f"{one['id']}: it descends from no training")
     named = {one.get("file") for one in bundle["lineage"] if one["kind"] == "predictions"}
-    faults += [f"{one['file']}: predictions without lineage" for one in bundle["predictions"] if one["file"] not in named]
+    faults += [
+        f"{one['file']}: predictions without lineage" for one in bundle["predictions"] if one["file"] not in named
+    ]
     faults += _other_facts(bundle)
-    return judged("data, training, weights, model, predictions", counted(len(by_id), "entry").replace("entrys", "entries"), faults)
+    return judged(
+        "data, training, weights, model, predictions", counted(len(by_id), "entry").replace("entrys", "entries"), faults
+    )
 
 
 def _ancestors(one, by_id):
@@ -59,8 +63,11 @@ def _other_facts(bundle):
             value = step["facts"].get(fact)
             known = [one["sha256"] or "" for one in bundle["lineage"] if one["kind"] == kind]
             if value and value != "none" and known and not any(one.startswith(value) for one in known):
-                faults.append(f"'{step['name']}' saw the {fact} {value}, the lineage has {', '.join(one[:12] for one in known)}")
+                faults.append(
+                    f"'{step['name']}' saw the {fact} {value}, the lineage has {', '.join(one[:12] for one in known)}"
+                )
     artefacts = set((bundle.json("summary.json").get("artefacts") or {}).values())
+    artefacts |= set(bundle.inputs.values()) if artefacts else set()  # provided weights
     for one in bundle["lineage"]:
         files = one.get("files") or {}
         hashes = set(files.values()) or ({one["sha256"]} if one["kind"] == "weights" else set())
@@ -80,7 +87,11 @@ def check_data(bundle):
         below = {path: digest for path, digest in bundle.inputs.items() if path.startswith(f"{one['path']}/")}
         listed = bundle.inputs.get(one["path"]) or _hash_of_lines(below)
         if below or one["path"] in bundle.inputs:
-            faults += [] if listed == one["sha256"] else [f"{one['path']}: {one['sha256']:.12}, inputs.sha256 has {listed:.12}"]
+            faults += (
+                []
+                if listed == one["sha256"]
+                else [f"{one['path']}: {one['sha256']:.12}, inputs.sha256 has {listed:.12}"]
+            )
         if bundle.repository is None:
             continue
         for path, digest in (below or {one["path"]: one["sha256"]}).items():

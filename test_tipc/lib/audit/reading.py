@@ -103,8 +103,12 @@ class Hashes:
 def is_safe_name(name):
     """Whether `name` is a plain path that stays below its folder, and can be printed."""
     path = PurePosixPath(name)
-    return bool(name) and name.isprintable() and "\\" not in name and str(path) == name and not (
-        path.is_absolute() or {"..", "."} & set(path.parts)
+    return (
+        bool(name)
+        and name.isprintable()
+        and "\\" not in name
+        and str(path) == name
+        and not (path.is_absolute() or {"..", "."} & set(path.parts))
     )
 
 

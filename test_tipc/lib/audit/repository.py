@@ -74,6 +74,7 @@ def check_evidence(repository):
     if not root.is_dir():
         return judged("evidence in test_log", "", [f"{EVIDENCE}: no such folder"])
     for place, folders, names in os.walk(root):
+        folders.sort()
         here = Path(place)
         name = here.relative_to(repository.folder).as_posix()
         if not folders and not names:

@@ -32,7 +32,10 @@ BUNDLE = {
     "tag": str,
     "chain": (str, None),
     "verdict": {"passed": bool, "compared": bool, "whole": bool, "sentence": str},
-    "config": ({"path": (str, None), "sha256": (str, None), "lines": [{"section": (str, None), "key": str, "value": str}]}, None),
+    "config": (
+        {"path": (str, None), "sha256": (str, None), "lines": [{"section": (str, None), "key": str, "value": str}]},
+        None,
+    ),
     "project": ({"commit": (str, None), "clean": (bool, None)}, None),
     "tool": (dict, None),
     "machine": ({"processor": (str, None), "cores": (int, None)}, None),
@@ -62,7 +65,9 @@ def faults_of(value, spec, place=""):
         if not isinstance(value, dict):
             return [f"{place or 'it'}: expected an object, found {_name(value)}"]
         missing = [f"{place}{'.' if place else ''}{key}: expected, not there" for key in spec if key not in value]
-        parts = (faults_of(value[key], spec[key], f"{place}{'.' if place else ''}{key}") for key in spec if key in value)
+        parts = (
+            faults_of(value[key], spec[key], f"{place}{'.' if place else ''}{key}") for key in spec if key in value
+        )
         return missing + [fault for part in parts for fault in part]
     if isinstance(spec, list):
         if not isinstance(value, list):

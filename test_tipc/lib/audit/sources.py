@@ -8,7 +8,8 @@ from script import counted
 MOST_EVIDENCE = 16 << 20  # bytes of one folder of evidence
 _FILE = re.compile(r"(SOURCES?|NOTICE|LICEN[CS]ES?|README)([._-].*)?", re.IGNORECASE)
 _LICENCE = re.compile(
-    r"licen[cs]e|copyright|public domain|\bCC0\b|\bCC BY\b|\bGPL|\bMIT\b|Apache|\bBSD\b|许可|版权|公有领域", re.IGNORECASE
+    r"licen[cs]e|copyright|public domain|\bCC0\b|\bCC BY\b|\bGPL|\bMIT\b|Apache|\bBSD\b|许可|版权|公有领域",
+    re.IGNORECASE,
 )
 _SOURCE = re.compile(r"https?://|\bsources?\b|package|dataset|download|made by|来源|出处|下载", re.IGNORECASE)
 
@@ -17,14 +18,15 @@ _SOURCE = re.compile(r"https?://|\bsources?\b|package|dataset|download|made by|�
 def check_sources(bundle):
     """beside the data (or above it) lies a file, SOURCES.md or so, that names its source and its licence"""
     data = [one["path"] for one in bundle["lineage"] if one["kind"] == "data" and one.get("path")]
-    data = [path for path in data if not path.startswith("/")]
+    data = [path for path in data if not path.startswith("/") and not _is_code(bundle, path)]
     if not data:
         return None
     places = {path: [one for one in bundle["sources"] if _is_beside(one["path"], path)] for path in data}
     faults = [f"{path}: no file of its sources beside it" for path, found in places.items() if not found]
     if bundle.repository is None:
-        return judged("sources of all data", "", faults) if faults else skipped(
-            f"no repository around the bundle; it names {', '.join(one['path'] for one in bundle['sources'])}")  # fmt: skip
+        named = ", ".join(one["path"] for one in bundle["sources"])
+        expected = "a source and a licence of all data"
+        return judged(expected, "", faults) if faults else skipped(f"no repository around the bundle; it names {named}")
     for path, found in places.items():
         texts = [(one["path"], _text(bundle, one["path"])) for one in found]
         texts = [(name, text) for name, text in texts if text is not None]
@@ -37,6 +39,11 @@ def check_sources(bundle):
         faults += [fault for name, text in texts if (fault := _without_licence(name, text))]
     found = ", ".join(dict.fromkeys(one["path"] for one in bundle["sources"]))
     return judged("a source and a licence of all data", found, list(dict.fromkeys(faults)))
+
+
+def _is_code(bundle, path):
+    """Whether programs lie in a folder that the config names."""
+    return any(one.startswith(f"{path}/") and one.endswith((".py", ".sh", ".cc", ".cpp")) for one in bundle.inputs)
 
 
 def _is_beside(source, path):
@@ -62,7 +69,7 @@ def _without_licence(name, text):
             column = None
         elif column is None:
             column = next((n for n, cell in enumerate(cells) if re.search(r"licen[cs]e|许可", cell, re.IGNORECASE)), -1)
-        elif 0 <= column and (column >= len(cells) or not cells[column]):
+        elif column >= 0 and (column >= len(cells) or not cells[column]):
             return f"{name}: no licence of {cells[0]:.60}"
     return ""
 
@@ -74,4 +81,8 @@ def check_size(bundle):
         return None
     total = sum(bundle.hashes.of(bundle.path(name))[1] for name in bundle["files"])
     faults = [f"{total / (1 << 20):.1f} MiB"] if total > MOST_EVIDENCE else []
-    return judged(f"at most {MOST_EVIDENCE >> 20} MiB", f"{total / (1 << 20):.2f} MiB in {counted(len(bundle['files']), 'file')}", faults)
+    return judged(
+        f"at most {MOST_EVIDENCE >> 20} MiB",
+        f"{total / (1 << 20):.2f} MiB in {counted(len(bundle['files']), 'file')}",
+        faults,
+    )

@@ -16,7 +16,7 @@ OWN = "ppcls_lite INFO"  # programs that write it leave a history.jsonl
 _CLOCK = 2.0  # seconds by which clocks in lines are coarse
 
 
-def _logs(bundle):
+def logs_of(bundle):
     """[(tag, name of its log, text)] of the trainings that passed."""
     found = []
     for tag in bundle.trainings:
@@ -41,7 +41,7 @@ def losses_of(text):
 def check_iterations(bundle):
     """log_train.txt tells of at least 100 iterations, and no loss in it is NaN or infinite"""
     faults, counts = [], []
-    for _, name, text in _logs(bundle):
+    for _, name, text in logs_of(bundle):
         points = losses_of(text)
         counts.append(max((place for place, _ in points), default=0))
         if counts[-1] < MIN_ITERATIONS:
@@ -56,7 +56,7 @@ def check_iterations(bundle):
 def check_loss_falls(bundle):
     """the loss falls, by the rule of lib/convergence.py: a trend of z <= -3, and a fall above 1 % and the noise"""
     faults, words = [], []
-    for _, name, text in _logs(bundle):
+    for _, name, text in logs_of(bundle):
         losses = [loss for _, loss in losses_of(text) if math.isfinite(loss)]
         if len(losses) < MIN_POINTS:
             faults.append(f"{name}: {counted(len(losses), 'loss')}, {MIN_POINTS} are needed")
@@ -70,7 +70,7 @@ def check_loss_falls(bundle):
 @check("log fields", BUNDLE)
 def check_fields(bundle):
     """each line of training carries loss, avg_reader_cost, avg_batch_cost, avg_samples, avg_ips and their units"""
-    logs = _logs(bundle)
+    logs = logs_of(bundle)
     lines = {name: read_lines_of(text) for _, name, text in logs}
     if not logs:
         return None
@@ -89,7 +89,7 @@ def check_fields(bundle):
 def check_arithmetic(bundle):
     """avg_ips is avg_samples / avg_batch_cost within what rounding hides, and avg_reader_cost at most avg_batch_cost"""
     faults, count = [], 0
-    for _, name, text in _logs(bundle):
+    for _, name, text in logs_of(bundle):
         for line in read_lines_of(text):
             figures = [line.figures.get(field) for field in FIELDS][1:]
             if None not in figures:
@@ -114,7 +114,7 @@ def _impossible(reader, batch, samples, ips):
 def check_order(bundle):
     """the lines of a log are one training: iterations in order, clocks that go on, and costs that fit in between"""
     faults, count = [], 0
-    for _, name, text in _logs(bundle):
+    for _, name, text in logs_of(bundle):
         lines = [line for line in read_lines_of(text) if line.epoch]
         count += len(lines)
         for line, after in zip(lines, lines[1:]):
@@ -142,7 +142,7 @@ def _clock_fault(line, after):
 def check_history(bundle):
     """history.jsonl tells the same losses as log_train.txt, and the same accuracies, but for rounding"""
     faults, count = [], 0
-    for tag, name, text in _logs(bundle):
+    for tag, name, text in logs_of(bundle):
         history = bundle.named(HISTORY, tag)
         if history is None:
             faults += [f"{HISTORY}: missing, and {name} is of a program that writes one"] if OWN in text else []
@@ -190,7 +190,7 @@ def _other_accuracies(name, text, points, steps):
 def check_log_of_step(bundle):
     """log_train.txt was written while the step train ran, and its lines are in that step's log"""
     faults, count = [], 0
-    for tag, name, text in _logs(bundle):
+    for tag, name, text in logs_of(bundle):
         step = bundle.passed("train", tag)[0]
         if not step["log"] or step["log"] == name:
             continue

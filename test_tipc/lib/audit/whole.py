@@ -11,6 +11,7 @@ from script import UserError, counted
 from steps import FAILED, PASSED
 from verdict import judge
 
+TEXTS = (".log", ".json", ".jsonl", ".tsv", ".xml", ".sha256")  # of a run's output folder
 _ENTITIES = "<!DOCTYPE", "<!ENTITY"
 _UNSAID = ("prepare", "server", "stop", "run", "evidence", "inputs")  # steps without a line of the official form
 
@@ -33,6 +34,8 @@ def check_files(bundle):
     for name, entry in listed.items():
         faults += [fault] if (fault := _fault_of_file(bundle, name, entry)) else []
     there, odd = _files_below(bundle.folder)
+    if bundle.is_output:  # of its folders, those of weights, models and recordings are no part of the bundle
+        there, odd = {name for name in there if "/" not in name and name.endswith(TEXTS)}, []
     faults += odd + [f"{name}: there, and not in the list" for name in sorted(there - set(listed))]
     total = sum(entry["bytes"] for entry in listed.values()) if not faults else 0
     if not listed:
@@ -73,13 +76,22 @@ def _files_below(folder):
 @check("steps", BUNDLE)
 def check_steps(bundle):
     """steps.tsv, the record that the chain wrote, has the steps of bundle.json, each with the same outcome"""
-    said = [(one["tag"], one["name"], one["result"], one["seconds"], dict(one["facts"])) for one in bundle["steps"]]
-    recorded = [(one.tag, one.name, one.result, one.seconds, dict(one.facts)) for one in bundle.recorded]
+    said = [(one["tag"], one["name"], one["result"], one["seconds"], dict(one["facts"])) for one in bundle.own_steps]
+    recorded = _recorded(bundle, bundle["tag"])
     faults = [f"steps.tsv has {_words(one)}, and {NAME} has not" for one in recorded if one not in said]
     faults += [f"{NAME} has {_words(one)}, and steps.tsv has not" for one in said if one not in recorded]
     if len(said) != len({one[:2] for one in said}):
         faults.append(f"a step is twice in {NAME}")
     return judged("the steps of steps.tsv", counted(len(said), "step"), faults)
+
+
+def _recorded(bundle, tag=""):
+    """(tag, name, result, seconds, facts) of each step of steps.tsv; of a training's evidence, those of its tag."""
+    return [
+        (one.tag, one.name, one.result, one.seconds, dict(one.facts))
+        for one in bundle.recorded
+        if not tag or one.tag in (tag, "")
+    ]
 
 
 def _words(step):
@@ -109,10 +121,12 @@ def check_summary(bundle):
     expected = {"model": bundle.model, "mode": bundle.mode, "passed": verdict.passed, "compared": verdict.compared,
                 "whole": verdict.whole, "verdict": verdict.sentence}  # fmt: skip
     faults = [
-        f"{key}: {summary.get(key)!r:.80}, not {value!r}" for key, value in expected.items() if summary.get(key) != value
+        f"{key}: {summary.get(key)!r:.80}, not {value!r}"
+        for key, value in expected.items()
+        if summary.get(key) != value
     ]
     said = [(one["tag"], one["name"], one["result"], one["seconds"], one["facts"]) for one in summary["steps"]]
-    recorded = [(one.tag, one.name, one.result, one.seconds, dict(one.facts)) for one in bundle.recorded]
+    recorded = _recorded(bundle)
     faults += [f"it has {_words(one)}, and steps.tsv has not" for one in said if one not in recorded]
     faults += [f"steps.tsv has {_words(one)}, and it has not" for one in recorded if one not in said]
     figures = {(one["tag"], one["name"]): one["figure"] for one in bundle["steps"]}
@@ -144,7 +158,9 @@ def check_junit(bundle):
         result = step.result if step.result in (PASSED, FAILED) else "skipped or not run"
         name, seconds = case.get("name", ""), case.get("time", "")
         if not name.startswith(step.name) or found != result or seconds != f"{step.seconds:.1f}":
-            faults.append(f"'{name:.80}' {found} after {seconds} s, not '{step.name}' {result} after {step.seconds:.1f}")
+            faults.append(
+                f"'{name:.80}' {found} after {seconds} s, not '{step.name}' {result} after {step.seconds:.1f}"
+            )
     name = f"{bundle.model}.{bundle.mode}"
     if suite.get("name") != name:
         faults.append(f"name {suite.get('name')!r:.80}, not {name}")
@@ -157,7 +173,7 @@ def check_results(bundle):
     names = bundle.matching(r"results_\w+\.log")
     if not names:
         raise UserError("results_*.log: expected in the bundle, not there")
-    text = "\n".join(bundle.text(name) for name in names)
+    text = bundle.local("\n".join(bundle.text(name) for name in names))
     lines = [line for line in text.splitlines() if line.strip()]
     faults = [f"a line that says failed: {line.strip():.120}" for line in lines if "Run failed with command" in line]
     start = f"Run successfully with command - {bundle.model} - "
@@ -165,6 +181,6 @@ def check_results(bundle):
     for step in bundle.own_steps:
         if step["result"] != PASSED or not step["command"] or step["name"].split(" ")[0] in _UNSAID:
             continue
-        if not any(step["command"] in line for line in lines):
+        if not any(bundle.local(step["command"]) in line for line in lines):
             faults.append(f"no line with the command of '{step['name']}'")
     return judged("a line for each step that passed", counted(len(lines), "line"), faults)

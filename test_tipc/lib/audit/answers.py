@@ -1,0 +1,248 @@
+"""Do all ways to predict agree? Computed again from the files of predictions, not read from what says so."""
+
+import re
+
+from audit.pairing import Pair
+from audit.predicted import applied, read, scores
+from audit.reading import parse_json
+from audit.registry import BUNDLE, check, judged
+from figures import Printed
+from script import UserError, counted
+
+DEAD = 1e-6  # a network whose outputs for two images differ by less has seen neither
+_AGREED = re.compile(
+    r"^(?P<engine>\w+): largest difference (?P<largest>\S+) .*?(?P<same>\d+) of (?P<images>\d+) images? bitwise",
+    re.MULTILINE,
+)
+
+
+def _pairs(bundle):
+    """[(entry, `Pair`)] of all entries that name another one."""
+    by_file = {}
+    for entry in bundle["predictions"]:
+        by_file.setdefault(entry["file"], entry)
+    for entry in bundle["predictions"]:
+        if entry["against"] in by_file:
+            yield entry, Pair(bundle, entry, bundle, by_file[entry["against"]])
+
+
+@check("predictions agree", BUNDLE)
+def check_agree(bundle):
+    """computed again: each file of predictions equals the one that it is compared with, within its limit, same top-5"""
+    if not bundle["predictions"]:
+        return None
+    faults, words = [], []
+    for entry, pair in _pairs(bundle):
+        found = pair.faults()
+        faults += [f"{entry['file']} against {entry['against']}: {fault}" for fault in found]
+        words.append(f"{counted(len(pair.common), 'image')} of {entry['engine']}")
+    files = {entry["file"] for entry in bundle["predictions"]}
+    lost = [entry for entry in bundle["predictions"] if entry["against"] and entry["against"] not in files]
+    faults += [
+        f"{entry['file']}: it is compared with {entry['against']}, which is no file of predictions" for entry in lost
+    ]
+    return judged("equal within their limits, printed ones within rounding", "; ".join(words), faults)
+
+
+@check("predictions there", BUNDLE)
+def check_there(bundle):
+    """predict, each inference and each client have left predictions, and all but one are compared with another"""
+    kinds = ("predict", "infer", "client")
+    steps = [step for kind in kinds for step in bundle.passed(kind)]
+    entries, faults = bundle["predictions"], []
+    for step in steps:
+        own = [
+            entry for entry in entries if entry["step"] == step["name"] and entry.get("tag", step["tag"]) == step["tag"]
+        ]
+        if not own:
+            faults.append(f"none of '{step['name']}'")
+        elif (
+            step["name"].split(" ")[0] != "predict"
+            and not any(entry["against"] for entry in own)
+            and bundle.passed("predict")
+        ):
+            faults.append(f"those of '{step['name']}' are compared with nothing")
+    for entry in entries:
+        if entry["images"] is not None:
+            count = len(read(bundle, entry)[1])
+            if count != entry["images"] or not count:
+                faults.append(f"{entry['file']}: {counted(count, 'image')}, not {entry['images']}")
+    if not steps and not entries:
+        return None
+    return judged(
+        "predictions of each way to predict", f"{len(entries)} files of {counted(len(steps), 'step')}", faults
+    )
+
+
+@check("printed as computed", BUNDLE)
+def check_printed(bundle):
+    """what a step printed of an image is a row of its file of full precision, each row once, within rounding"""
+    entries = bundle["predictions"]
+    faults, count = [], 0
+    for entry in entries:
+        if entry["exact"] or entry["kind"] != "classes":
+            continue
+        for exact in (one for one in entries if one["exact"] and _is_of_step(one, entry)):
+            behind, rows = read(bundle, exact)
+            left = [scores(applied(behind, row)) for row in rows.values()]
+            if behind is None or None in left or any(len(row) < 2 for row in left):
+                continue
+            for image, printed in read(bundle, entry)[1].items():
+                count += 1
+                row = next((row for row in left if _is_printed_of(printed, row)), None)
+                if row is None:
+                    faults.append(f"{entry['file']}: {image}: no row of {exact['file']} was printed so")
+                else:
+                    left.remove(row)
+    return judged("rows of full precision behind all that is printed", counted(count, "image"), faults) if count else None
+
+
+def _is_of_step(one, other):
+    return (one["step"], one.get("tag")) == (other["step"], other.get("tag"))
+
+
+def _is_printed_of(printed, row):
+    """Whether the best classes of a row, rounded, are what was printed."""
+    halves = {key: Printed(repr(score)).half for key, score in printed.rows}
+    if any(key not in row or abs(row[key] - score) > halves[key] + 1e-6 for key, score in printed.rows):
+        return False
+    least = min((row[key] for key, _ in printed.rows), default=0.0)
+    shown = {key for key, _ in printed.rows}
+    return all(score <= least + 1e-6 for key, score in row.items() if key not in shown)
+
+
+@check("live network", BUNDLE)
+def check_dead(bundle):
+    """the outputs differ between images: one answer to all is that of a dead network, or of one that was not loaded"""
+    faults, count = [], 0
+    exact = {(entry["step"], entry.get("tag")) for entry in bundle["predictions"] if entry["exact"]}
+    for entry in bundle["predictions"]:
+        if not entry["exact"] and (entry["step"], entry.get("tag")) in exact:
+            continue  # two decimals may hide what the file of full precision shows
+        found = list(read(bundle, entry)[1].values())
+        if len(found) < 2:
+            continue
+        count += 1
+        if all(_is_same(found[0], other) for other in found[1:]):
+            faults.append(f"{entry['file']}: the same for all {len(found)} images")
+    return judged("outputs that differ between images", counted(count, "file"), faults) if count else None
+
+
+def _is_same(first, second):
+    ours, theirs = scores(first), scores(second)
+    if ours is None or theirs is None:
+        return first == second and bool(first.rows)
+    return ours.keys() == theirs.keys() and all(abs(theirs[key] - score) <= DEAD for key, score in ours.items())
+
+
+@check("answers", BUNDLE)
+def check_answers(bundle):
+    """each answer of the service is without an error, stands in a client's log, and is what inference predicts"""
+    names = bundle.matching(r"answers.*\.json")
+    if not names:
+        return None
+    printed = "\n".join("\n".join(log.lines) for step, log in bundle.logs if step["name"].startswith("client"))
+    predicted = _inferred(bundle)
+    faults, count = [], 0
+    for name in names:
+        for one in bundle.json(name):
+            answer, count = one["answer"], count + 1
+            values = [value for value in answer.get("value") or [] if isinstance(value, str)]
+            place = f"{name}: {', '.join(one['images'])[-60:]}"
+            if answer.get("err_no") != 0:
+                faults.append(f"{place}: err_no {answer.get('err_no')}")
+            elif not values or any(repr(value) not in printed and value not in printed for value in values):
+                faults.append(f"{place}: no client has printed this answer")
+            else:
+                faults += [f"{place}: {fault}" for fault in _other_answers(one["images"], values[-1], predicted)]
+    return judged("answers that clients printed", counted(count, "answer"), faults)
+
+
+def _inferred(bundle):
+    """{image: {class: score}} of the exact predictions of engines."""
+    found = {}
+    for entry in bundle["predictions"]:
+        if entry["exact"] and entry["kind"] == "classes" and entry["engine"] != "training engine":
+            for image, prediction in read(bundle, entry)[1].items():
+                found.setdefault(image.rpartition("/")[2], scores(prediction))
+    return found
+
+
+def _other_answers(images, value, predicted):
+    """How the classes of an answer, one list for each image, are not those of inference; for images that it had."""
+    try:
+        results = parse_json(value, "the answer")
+    except UserError:
+        return []
+    faults = []
+    for image, result in zip(images, results if isinstance(results, list) else []):
+        known = predicted.get(image.rpartition("/")[2])
+        if known and isinstance(result, dict) and "class_ids" in result:
+            pairs = zip(result["class_ids"], result["scores"])
+            faults += [f"class {key}: {score:g}" for key, score in pairs if abs(known.get(key, -1) - score) > 1e-4]
+    return faults
+
+
+@check("figures of the comparison", BUNDLE)
+def check_figures(bundle):
+    """largest differences and equal images in agree.log, agree.json and bundle.json are those computed again"""
+    faults, words = [], []
+    saved = _saved_figures(bundle)
+    for entry, pair in _pairs(bundle):
+        engine = re.sub(r"\.json$", "", entry["file"].rpartition("/")[2])
+        figures = saved.get((entry.get("tag"), engine)) or saved.get(("", engine))
+        if not entry["exact"] or not figures:
+            continue
+        pair.faults()
+        words.append(f"{engine} {pair.largest:.3g}")
+        largest = figures.get("largest")
+        if isinstance(largest, (int, float)) and abs(largest - pair.largest) > 1e-12 + 1e-6 * pair.largest:
+            faults.append(f"{engine}: largest difference {largest:g}, computed again {pair.largest:g}")
+        if figures.get("images") not in (None, len(pair.common)):
+            faults.append(f"{engine}: {figures['images']} images, found {len(pair.common)}")
+        unequal = len(pair.common) - pair.equal
+        if figures.get("bitwise_mismatches") not in (None, unequal):
+            faults.append(f"{engine}: {figures['bitwise_mismatches']} images differ, computed again {unequal}")
+    faults += _other_lines(bundle)
+    if not words and not faults:
+        return None
+    return judged("figures as computed again", ", ".join(words), faults)
+
+
+def _saved_figures(bundle):
+    """{(tag, engine): figures} of the content of agree.json in bundle.json."""
+    figures = bundle["figures"]
+    parts = {"": figures.get("agree"), bundle["tag"]: figures.get("agree")}
+    parts.update({tag: one.get("agree") for tag, one in (figures.get("others") or {}).items()})
+    return {
+        (tag, one["engine"]): one
+        for tag, content in parts.items() if isinstance(content, list)
+        for one in content if isinstance(one, dict) and isinstance(one.get("engine"), str)
+    }  # fmt: skip
+
+
+def _other_lines(bundle):
+    """Where agree.json or a line of agree.log has other figures than bundle.json."""
+    faults, figures = [], bundle["figures"].get("agree")
+    if not isinstance(figures, list):
+        return faults
+    name = next((name for name in bundle["files"] if re.search(r"(^|_)agree\.json$", name)), None)
+    if name and len(bundle.trainings) < 2 and _without_paths(bundle.json(name)) != _without_paths(figures):
+        faults.append(f"{name}: other figures than in bundle.json")
+    said = {one["engine"]: one for one in figures if "engine" in one}
+    for step in [step for step in bundle.passed("agree") if step["name"] == "agree" and step["log"]]:
+        for match in _AGREED.finditer("\n".join(bundle.log_of(step).lines)):
+            one = said.get(match["engine"])
+            if one and len(bundle.trainings) < 2:
+                same = one["images"] - one["bitwise_mismatches"]
+                printed = f"{one['largest']:.3g}"
+                if (match["largest"], int(match["same"]), int(match["images"])) != (printed, same, one["images"]):
+                    faults.append(
+                        f"{step['log']}: {match[0]:.90}, and in bundle.json {printed}, {same} of {one['images']}"
+                    )
+    return faults
+
+
+def _without_paths(content):
+    """The figures without the names of logs, whose folders differ between machines."""
+    return [{key: value for key, value in one.items() if key != "log"} for one in content]

@@ -1,0 +1,181 @@
+"""A bundle as it lies there: bundle.json, and the files beside it. See docs/bundle.md for what each of them is."""
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from audit import schema
+from audit.reading import MOST_BYTES, is_safe_name, leads_out, read_json, read_text
+from figures import find_figure
+from script import UserError
+from steps import PASSED, read_steps
+
+NAME = "bundle.json"
+FORMAT = 1
+NOT_LISTED = {NAME, "report.html", "report.md", "index.html", "summary.txt"}
+_NOT_PRINTED = "# ", "expected: "  # by the step's program
+_INPUT = re.compile(r"(?P<hash>[0-9a-f]{64})  (?P<path>.+)")
+_HEAD = re.compile(r"^# (?P<key>[a-z]+): (?P<value>.*)$")
+_END = re.compile(r"^# ended: exit code (?P<code>\d+), (?P<seconds>\d+\.\d+) seconds$")
+
+
+class StepLog(NamedTuple):
+    """A step's log: its head as {key: value}, how it ended, and its lines."""
+
+    head: dict
+    code: Optional[int]
+    seconds: Optional[float]
+    lines: list
+
+
+class Bundle:
+    """A folder with a bundle.json. `hashes` is shared by all bundles of a run; `repository` is the folder of the
+    project that it belongs to, None where there is none. `label` names it in the report."""
+
+    def __init__(self, folder, hashes, repository=None, label=None, allow_stale=False):
+        self.folder, self.hashes, self.repository = Path(folder), hashes, repository
+        self.label, self.allow_stale = label or str(folder), allow_stale
+        self._logs = {}
+
+    @cached_property
+    def content(self):
+        """bundle.json, of the known format; UserError for anything else."""
+        content = read_json(self.folder / NAME)
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            found = content.get("format") if isinstance(content, dict) else type(content).__name__
+            raise UserError(f"{NAME}: expected format {FORMAT}, found {found!r:.40}")
+        faults = schema.faults_of(content, schema.BUNDLE)
+        if faults:
+            raise UserError(f"{NAME}: {'; '.join(faults[:4])}")
+        return content
+
+    def __getitem__(self, key):
+        return self.content[key]
+
+    @property
+    def model(self):
+        return self["model"]
+
+    @property
+    def mode(self):
+        return self["mode"]
+
+    # ------------------------------------------------------------------------------------------------------- files
+
+    def path(self, name):
+        """The path of a file that the bundle lists; UserError for one that it does not, or that is not in it."""
+        if name not in self["files"]:
+            raise UserError(f"{name:.80}: expected in the bundle, not there")
+        path = self.folder / name
+        if not is_safe_name(name) or leads_out(path, self.folder):
+            raise UserError(f"{name:.80}: expected a file of the bundle, found a path that leads out of it")
+        if path.is_file() and path.stat().st_size > MOST_BYTES:
+            raise UserError(f"{name}: expected at most {MOST_BYTES >> 20} MiB, found {path.stat().st_size >> 20}")
+        return path
+
+    def text(self, name):
+        """The text of a file of the bundle."""
+        return read_text(self.path(name))
+
+    def json(self, name):
+        """The content of a JSON file of the bundle."""
+        return read_json(self.path(name))
+
+    def named(self, name, tag=""):
+        """The listed file of that name, in the folder of the training `tag` or not; None where there is none."""
+        return next((one for one in (f"{tag}/{name}", name) if one in self["files"]), None)
+
+    def matching(self, pattern):
+        """The listed files whose last part the regular expression fits."""
+        return [name for name in self["files"] if re.fullmatch(pattern, name.rpartition("/")[2])]
+
+    @property
+    def is_output(self):
+        """Whether it is the output folder of a run, with its weights and models, and no evidence."""
+        return (self.folder / ".began").exists()
+
+    # ------------------------------------------------------------------------------------------------------- steps
+
+    @cached_property
+    def recorded(self):
+        """The `Step`s of steps.tsv."""
+        return read_steps(self.path("steps.tsv"))
+
+    @property
+    def own_steps(self):
+        """The steps of bundle.json whose files are here: of its tag, or all of a whole run."""
+        return [step for step in self["steps"] if not self["tag"] or step["tag"] in (self["tag"], "")]
+
+    def passed(self, kind, tag=None):
+        """The own steps of this kind that passed."""
+        return [
+            step
+            for step in self.own_steps
+            if step["name"].split(" ")[0] == kind and step["result"] == PASSED and tag in (None, step["tag"])
+        ]
+
+    @property
+    def trainings(self):
+        """The tags of the trainings that passed."""
+        return list(dict.fromkeys(step["tag"] for step in self.passed("train")))
+
+    def log_of(self, step):
+        """The `StepLog` of a step of bundle.json; UserError where it has none."""
+        name = step["log"]
+        if not name:
+            raise UserError(f"{step['name']}: expected its log in the bundle, found none")
+        if name not in self._logs:
+            self._logs[name] = parse_log(self.text(name))
+        return self._logs[name]
+
+    def local(self, text):
+        """A text of a log with the paths of the repository as seen from there."""
+        return text.replace(f"{self.repository.resolve()}/", "") if self.repository else text
+
+    @property
+    def logs(self):
+        """[(step, StepLog)] of the own steps that have one."""
+        return [(step, self.log_of(step)) for step in self.own_steps if step["log"]]
+
+    # ------------------------------------------------------------------------------------------ the inputs, the figures
+
+    @cached_property
+    def inputs(self):
+        """{path in the project: SHA-256} of all that the run depended on, as inputs.sha256 lists it; {} without it."""
+        name = (self["inputs"] or {}).get("file") or "inputs.sha256"
+        if name not in self["files"]:
+            return {}
+        matches = map(_INPUT.fullmatch, self.text(name).split("\n"))
+        return {match["path"]: match["hash"] for match in matches if match}
+
+    def figure(self, step, *names):
+        """The last `Printed` of the first of the names that the log of the step has, with that name; (None, None)."""
+        lines = [line for line in self.log_of(step).lines if not line.startswith(_NOT_PRINTED)]
+        found = ((name, find_figure(lines, name)) for name in names)
+        return next(((name, figure) for name, figure in found if figure is not None), (None, None))
+
+    def in_repository(self, path):
+        """The file of the repository that a path names; None without a repository, or for a path that leads out."""
+        if self.repository is None or not path or not is_safe_name(path):
+            return None
+        return self.repository / path
+
+
+def parse_log(text):
+    """The `StepLog` of a text."""
+    lines = text.split("\n")
+    head = {}
+    for line in lines:
+        match = _HEAD.match(line)
+        if not match:
+            break
+        head.setdefault(match["key"], match["value"])
+    body = [line for line in lines if line.strip()]
+    end = _END.match(body[-1]) if body else None
+    return StepLog(
+        head,
+        int(end["code"]) if end else None,
+        float(end["seconds"]) if end else None,
+        lines[len(head) :],
+    )

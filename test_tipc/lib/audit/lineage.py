@@ -1,0 +1,117 @@
+"""Does one chain of hashes lead from the data to the weights, to the exported model and to each prediction?"""
+
+import hashlib
+
+from audit.registry import BUNDLE, check, judged, skipped
+from bundle_lineage import faults as faults_of_links
+from script import counted
+
+_ORIGINS = {"config", "code", "data"}  # what a training begins with
+_FACTS = {"weights": "weights", "model": "model", "service": "model"}  # the kind of each fact of a step
+
+
+@check("lineage links", BUNDLE)
+def check_links(bundle):
+    """each link is the hash of its kind, its content and the links of its parents; files have the hash that is said"""
+    faults = [f"{one}: {what}, expected {expected or 'none'!s:.16}, found {found or 'none'!s:.16}"
+              for one, what, expected, found in faults_of_links(bundle.content)]  # fmt: skip
+    if not bundle["lineage"]:
+        faults.append("no entry at all")
+    return judged("links that follow from the hashes", counted(len(bundle["lineage"]), "link"), faults)
+
+
+@check("lineage chain", BUNDLE)
+def check_chain(bundle):
+    """each prediction descends from a model or weights, a training's from data and code; the steps saw those hashes"""
+    by_id = {one["id"]: one for one in bundle["lineage"]}
+    faults = []
+    for one in bundle["lineage"]:
+        if one["kind"] not in ("predictions", "answers"):
+            continue
+        kinds = _ancestors(one, by_id)
+        if not kinds & {"model", "weights"}:
+            faults.append(f"{one['id']}: it descends from no model and no weights")
+        elif bundle.trainings and not (kinds & _ORIGINS and "training" in kinds):
+            faults.append(f"{one['id']}: it descends from no training")
+    named = {one.get("file") for one in bundle["lineage"] if one["kind"] == "predictions"}
+    faults += [
+        f"{one['file']}: predictions without lineage" for one in bundle["predictions"] if one["file"] not in named
+    ]
+    faults += _other_facts(bundle)
+    return judged(
+        "data, training, weights, model, predictions", counted(len(by_id), "entry").replace("entrys", "entries"), faults
+    )
+
+
+def _ancestors(one, by_id):
+    """The kinds of all that an entry was made of."""
+    kinds, waiting, seen = set(), list(one["of"]), set()
+    while waiting:
+        name = waiting.pop()
+        if name in by_id and name not in seen:
+            seen.add(name)
+            kinds.add(by_id[name]["kind"])
+            waiting += by_id[name]["of"]
+    return kinds
+
+
+def _other_facts(bundle):
+    """Hashes of weights and models that steps saw, and no entry has."""
+    faults = []
+    for step in bundle.own_steps:
+        for fact, kind in _FACTS.items():
+            value = step["facts"].get(fact)
+            known = [one["sha256"] or "" for one in bundle["lineage"] if one["kind"] == kind]
+            if value and value != "none" and known and not any(one.startswith(value) for one in known):
+                faults.append(
+                    f"'{step['name']}' saw the {fact} {value}, the lineage has {', '.join(one[:12] for one in known)}"
+                )
+    artefacts = set((bundle.json("summary.json").get("artefacts") or {}).values())
+    artefacts |= set(bundle.inputs.values()) if artefacts else set()  # provided weights
+    for one in bundle["lineage"]:
+        files = one.get("files") or {}
+        hashes = set(files.values()) or ({one["sha256"]} if one["kind"] == "weights" else set())
+        if artefacts and one["kind"] in ("weights", "model") and not hashes <= artefacts:
+            faults.append(f"{one['id']}: its hash is not among the artefacts of summary.json")
+    return faults
+
+
+@check("data lists", BUNDLE)
+def check_data(bundle):
+    """the data that the lineage names has the hashes of inputs.sha256, and is in the repository with them"""
+    data = [one for one in bundle["lineage"] if one["kind"] == "data" and one.get("path")]
+    if not data:
+        return judged("data in the lineage", "", ["none"]) if bundle.trainings else None
+    faults, count = [], 0
+    for one in data:
+        below = {path: digest for path, digest in bundle.inputs.items() if path.startswith(f"{one['path']}/")}
+        listed = bundle.inputs.get(one["path"]) or _hash_of_lines(below)
+        if below or one["path"] in bundle.inputs:
+            faults += (
+                []
+                if listed == one["sha256"]
+                else [f"{one['path']}: {one['sha256']:.12}, inputs.sha256 has {listed:.12}"]
+            )
+        if bundle.repository is None:
+            continue
+        for path, digest in (below or {one["path"]: one["sha256"]}).items():
+            place = bundle.in_repository(path)
+            if place is None or not _is_made(bundle, path):
+                continue
+            count += 1
+            if not place.is_file():
+                faults.append(f"{path}: not in the repository")
+            elif bundle.hashes.of(place)[0] != digest:
+                faults.append(f"{path}: {bundle.hashes.of(place)[0]:.12} in the repository, {digest:.12} in the run")
+    if bundle.repository is None and not faults:
+        return skipped("no repository around the bundle")
+    return judged("the hashes of the run", f"{len(data)} of the lineage, {counted(count, 'file')} here", faults)
+
+
+def _is_made(bundle, path):
+    """Whether the folder of a file is here at all: prepare.sh makes some, and a fresh clone has them not yet."""
+    return (bundle.repository / path.partition("/")[0]).exists()
+
+
+def _hash_of_lines(files):
+    return hashlib.sha256("".join(f"{digest}  {path}\n" for path, digest in files.items()).encode()).hexdigest()

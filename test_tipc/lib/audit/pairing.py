@@ -1,0 +1,75 @@
+"""Two files of predictions against each other."""
+
+import math
+
+from audit.predicted import applied, read, scores
+from predictions import Prediction, difference
+from script import counted
+
+TOP = 5
+_ROUNDING = 1e-7  # of softmax in double precision, which the engine computes in single
+
+
+class Pair:
+    """The `entry` of a bundle's predictions against the `other` of the same or of another bundle.
+
+    After `faults()`: `largest` difference, images that are `equal` in all bits, and those with the same top-5 (`tops`).
+    """
+
+    def __init__(self, bundle, entry, other_bundle, other, limit=None):
+        behind, self.expected = read(other_bundle, other)
+        own, self.found = read(bundle, entry)
+        self.behind = "" if own == behind else behind
+        self.exact = entry["exact"] and other["exact"]
+        self.limit = next((one for one in (limit, entry["limit"]) if one is not None), 0.0)
+        self.common = [name for name in self.found if name in self.expected]
+
+    def faults(self):
+        """What differs, image by image, in words."""
+        self.largest, self.equal, self.tops = 0.0, 0, 0
+        # an engine may have had some of the images only; what is printed is of one list of them
+        fewest = min(len(self.found), len(self.expected)) if self.exact else max(len(self.found), len(self.expected))
+        if not self.common or len(self.common) < fewest:
+            names = sorted(set(self.found) ^ set(self.expected))[:1]
+            return [f"{len(self.common)} images are in both of {len(self.found)} and {len(self.expected)} ({names})"]
+        compare = self._exact_fault if self.exact else self._printed_fault
+        return [f"{name}: {fault}" for name in self.common if (fault := compare(name))]
+
+    def _exact_fault(self, name):
+        expected, found = applied(self.behind, self.expected[name]), self.found[name]
+        ours, theirs = scores(expected), scores(found)
+        if ours is None or theirs is None:
+            self.equal += expected == found
+            return difference(expected, found, self.limit, 0.0)
+        if ours.keys() != theirs.keys():
+            return f"{counted(len(theirs), 'number')}, not {len(ours)}"
+        apart = max((abs(theirs[key] - score) for key, score in ours.items()), default=0.0)
+        self.largest = max(self.largest, apart)
+        self.equal += ours == theirs
+        limit = self.limit + (_ROUNDING if self.behind else 0.0)
+        if not apart <= limit * max(1.0, *map(abs, ours.values())) or not math.isfinite(apart):
+            return f"largest difference {apart:g}, at most {self.limit:g} is allowed"
+        self.tops += _same_top(ours, theirs, 2 * limit)
+        return "" if _same_top(ours, theirs, 2 * limit) else "another top-5"
+
+    def _printed_fault(self, name):
+        expected, found = self.expected[name], self.found[name]
+        if expected.kind == found.kind == "classes":
+            count = min(len(expected.rows), len(found.rows))
+            expected, found = _best(expected, count), _best(found, count)
+        fault = difference(expected, found, self.limit, 0.0)
+        self.tops += not fault
+        return fault
+
+
+def _best(prediction, count):
+    """The first `count` classes; those that were printed are the best already."""
+    rows = sorted(prediction.rows, key=lambda row: -row[1]) if len(prediction.rows) > count else prediction.rows
+    return Prediction(prediction.kind, rows[:count])
+
+
+def _same_top(ours, theirs, limit):
+    """Whether both have the same best classes; those in a tie may change places."""
+    best = sorted(ours, key=lambda key: -ours[key])[:TOP]
+    others = sorted(theirs, key=lambda key: -theirs[key])[:TOP]
+    return all(abs(ours[a] - ours[b]) <= limit for a, b in zip(best, others) if a != b)

@@ -1,0 +1,66 @@
+"""Read the predictions that a bundle has: exact ones from JSON, printed ones from logs."""
+
+import math
+
+from figures import read_lines
+from predictions import Prediction, read_log
+from script import UserError
+
+KINDS = ("classes", "boxes", "numbers")
+
+
+def read_exact(bundle, entry):
+    """(what is computed behind the rows, {name: `Prediction`}) of a file of full precision; numbers may be nan."""
+    name = entry["file"]
+    content = bundle.json(name)
+    if "images" in content and isinstance(content["images"], dict):
+        found = {image: Prediction(one["kind"], one["rows"]) for image, one in content["images"].items()}
+    elif isinstance(content.get("rows"), dict):
+        found = {key: Prediction("numbers", [_number(one) for one in row]) for key, row in content["rows"].items()}
+    elif isinstance(content.get("sample"), dict):  # of an output with too many numbers
+        found = {key: Prediction("numbers", [_number(one) for one in row]) for key, row in content["sample"].items()}
+    else:
+        raise UserError(f"{name}: expected images or rows, found {', '.join(map(str, content))[:80]}")
+    for image, prediction in found.items():
+        if prediction.kind not in KINDS or not isinstance(prediction.rows, list):
+            raise UserError(f"{name}: {image}: expected rows of classes, boxes or numbers")
+    return content.get("behind"), found
+
+
+def _number(value):
+    return float("nan") if value is None else value
+
+
+def read_printed(bundle, entry):
+    """{name: `Prediction`} that a log has printed."""
+    return read_log(read_lines(bundle.path(entry["file"])))
+
+
+def read(bundle, entry):
+    """(behind, {name: `Prediction`}) of an entry of `predictions`."""
+    return read_exact(bundle, entry) if entry["exact"] else ("", read_printed(bundle, entry))
+
+
+def applied(behind, prediction):
+    """The prediction of a network behind the step that the export computes: softmax, sigmoid or argmax."""
+    if not behind or prediction.kind != "numbers":
+        return prediction
+    numbers = list(map(float, prediction.rows))
+    if behind == "softmax":
+        most = max(numbers)
+        parts = [math.exp(number - most) for number in numbers]
+        numbers = [part / math.fsum(parts) for part in parts]
+    elif behind == "sigmoid":
+        numbers = [1 / (1 + math.exp(-number)) if number > -700 else 0.0 for number in numbers]
+    elif behind == "argmax":
+        numbers = [numbers.index(max(numbers))]
+    return Prediction("numbers", numbers)
+
+
+def scores(prediction):
+    """{class: score} of classes or numbers; None for boxes."""
+    if prediction.kind == "classes":
+        return {row[0]: float(row[1]) for row in prediction.rows}
+    if prediction.kind == "numbers" and all(isinstance(one, (int, float)) for one in prediction.rows):
+        return dict(enumerate(map(float, prediction.rows)))
+    return None

@@ -76,6 +76,8 @@ note_inputs() { # list what the run depends on; sets RUN[inputs] and RUN[facts]
         echo "note: this is not what the earlier stages saw, so the run cannot pass as one; changed: ${changed[*]:0:5}"
     fi
     mv "$list.now" "$list" || die "$list: cannot be written; is the disk full?"
+    replace_file "${RUN[output_dir]}/.config.tsv" resolved_config "${RUN[config]}"
+    replace_file "${RUN[output_dir]}/.named_paths" paths_of_config "${RUN[output_dir]}/.config.tsv"
     RUN[inputs]=$(short_hash <"$list")
     RUN[facts]="inputs=${RUN[inputs]} commit=${RUN[commit]%% *}"
 }
@@ -114,9 +116,14 @@ summarise() { # write and print the summary; fail unless the run passed
     return "$status"
 }
 
-write_summary() { # report.py judges
+chain_name() { # print it: `serving` of test_serving.sh
+    local name=${0##*/test_}
+    echo "${name%.sh}"
+}
+
+write_summary() { # report.py judges, and writes the bundle
     "${RUN[python]}" "$TIPC/lib/report.py" "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
-        --versions "${RUN[versions]}" --commit "${RUN[commit]}" --tool "${RUN[tool]}" --inputs "${RUN[inputs]:-}" \
+        --chain "$(chain_name)" --config "${RUN[config]:-}" --versions "${RUN[versions]}" --commit "${RUN[commit]}" --tool "${RUN[tool]}" --inputs "${RUN[inputs]:-}" \
         --artefacts "${ARTEFACTS[@]}" >"${RUN[output_dir]}/summary.txt"
 }
 

@@ -33,7 +33,7 @@ start_record() { # RESULTS_FILE: remove the last run's files and begin a new lis
 continue_record() { # RESULTS_FILE KINDS: keep the record, but no step of these kinds (a|b|c), and not how the run ended
     local list=${RUN[output_dir]}/steps.tsv
     RUN[results]=$1
-    (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml)
+    (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml bundle.json)
     { : >>"$list" && : >>"$1"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written to"
     replace_file "$list" without_kinds "$2|run|evidence" "$list" # evidence is tried again
     replace_file "$1" lines_on_record "$list" "$1"

@@ -23,7 +23,7 @@ from steps import FAILED, PASSED, SKIPPED  # noqa: E402
 from page.element import el, link  # noqa: E402
 from page.frame import badge, breakable, document, section, table  # noqa: E402
 from page.overview import accuracy, commit, date, outcome  # noqa: E402
-from page.report import HTML, write_report  # noqa: E402
+from page.report import HTML, try_report  # noqa: E402
 from page.source import BASE, BUNDLE, SUMMARY, mapping, read_source, text  # noqa: E402
 
 INDEX = "index.html"
@@ -59,6 +59,15 @@ def write_index(folder):
     return len(sources)
 
 
+def try_index(folder):
+    """`write_index` after a run, where there is a bundle: what goes wrong is a note on standard error."""
+    try:
+        if find_bundles(folder):
+            write_index(folder)
+    except Exception as error:  # a defect here, too
+        print(f"note: {Path(folder) / INDEX} could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)
+
+
 def draw_index(folder, sources, broken=()):
     """The page as a str."""
     own = [source for source in sources if not is_foreign(source)]
@@ -78,8 +87,9 @@ def draw_index(folder, sources, broken=()):
 
 def is_foreign(source):
     """Whether the project is another one than that which the tool is a part of."""
-    words = text(mapping(source.content.get("tool")).get("words"))
-    return bool(words) and not words.startswith(_OWN)
+    tool = mapping(source.content.get("tool"))
+    words = text(tool.get("words"))
+    return tool.get("commit") is not None or bool(words) and not words.startswith(_OWN)
 
 
 def _matrix(folder, sources, identity, title, chinese):
@@ -118,12 +128,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--reports", action="store_true", help="draw the report of each bundle, too")
+    parser.add_argument("--try", dest="is_try", action="store_true", help="what goes wrong is a note, and nothing more")
     args = parser.parse_args()
     for place in find_bundles(args.folder) if args.reports else ():
-        try:
-            write_report(place)
-        except UserError as error:
-            print(f"note: {error}", file=sys.stderr)
+        try_report(place)
+    if args.is_try:
+        return try_index(args.folder)
     count = write_index(args.folder)
     print(f"{args.folder / INDEX}: {counted(count, 'run')}")
 

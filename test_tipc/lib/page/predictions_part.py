@@ -59,7 +59,7 @@ def _image(name, engines, labels, path):
 
 
 def _plain(name, picture):
-    return el("figure", el("img", src=picture.uri, alt=f"Test image {name}", loading="lazy"))
+    return el("figure", el("img", src=picture.uri, alt=f"Test image {name}"))
 
 
 def _detections(name, picture, having):

@@ -47,12 +47,22 @@ _CONTENTS = {
 def write_report(folder, root=None):
     """Write report.html and report.md into the folder; `root` is the project's folder, the working folder unless given.
 
-    UserError where the folder is no bundle, OSError where it cannot be written to.
+    UserError where the folder is no bundle, OSError where it cannot be written to. Reports of before are gone then.
     """
+    for name in (HTML, MARKDOWN):  # of another run, perhaps
+        Path(folder, name).unlink(missing_ok=True)
     source = read_source(folder, root)
     for name, content in ((HTML, draw_report(source)), (MARKDOWN, write_markdown(source))):
         with atomic_write(source.folder / name) as stream:
             stream.write(content)
+
+
+def try_report(folder, root=None):
+    """`write_report` for a run, which is not worth less without a page: what goes wrong is a note on standard error."""
+    try:
+        write_report(folder, root)
+    except Exception as error:  # a defect here, too
+        print(f"note: {Path(folder) / HTML} could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)
 
 
 def draw_report(source):
@@ -85,7 +95,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--project", type=Path, default=Path("."), help="where the test images are")
+    parser.add_argument("--try", dest="is_try", action="store_true", help="what goes wrong is a note, and nothing more")
     args = parser.parse_args()
+    if args.is_try:
+        return try_report(args.folder, args.project)
     write_report(args.folder, args.project)
     print(f"{args.folder / HTML}, {MARKDOWN}")
 

@@ -32,10 +32,10 @@ def line_chart(identity, title, summary, lines, zero=True, top=None):
     for tick in ticks:
         y = f"{place(0, tick)[1]:.1f}"
         parts.append(el("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(el("text", f"{tick:.10g}", x=_LEFT - 7, y=y, dy="0.35em", text_anchor="end"))
+        parts.append(el("text", f"{tick:.6g}", x=_LEFT - 7, y=y, dy="0.35em", text_anchor="end"))
     for tick in nice_ticks(0, right):
         if tick <= right:
-            parts.append(_below(f"{tick:.10g}", place(tick, low)[0], HEIGHT - _BOTTOM + 16))
+            parts.append(_below(f"{tick:.6g}", place(tick, low)[0], HEIGHT - _BOTTOM + 16))
     parts.append(_below("iteration", (WIDTH + _LEFT) / 2, HEIGHT - 5))
     for number, (_, points, marked) in enumerate(lines):
         parts.append(el("path", d=_path(thinned(points), place), class_=f"line series{number}"))

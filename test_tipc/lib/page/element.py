@@ -7,7 +7,7 @@ import html
 import re
 from urllib.parse import quote
 
-_VOID = {"br", "col", "img", "input", "link", "meta"}
+_VOID = {"br", "col", "img", "input", "link", "meta", "wbr"}
 # control characters end or hide things, and those that turn the direction of a text show another one than is there
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 

@@ -3,12 +3,15 @@
 import json
 
 TAG = "norm_train_gpus_-1_autocast_null_nodes_1"
-HEADER = "# command: {}\n# folder: {}\n# versions: Python 3.11.7, paddlepaddle 3.1.1\n# commit: 0123456789ab (clean tree)\n"
+HEADER = (
+    "# command: {}\n# folder: {}\n# versions: Python 3.11.7, paddlepaddle 3.1.1\n# commit: 0123456789ab (clean tree)\n"
+)
 TRAIN = "[Train][Epoch {}/4][Iter: {}/30] loss: {:.5f}, avg_reader_cost: 0.001 sec, avg_batch_cost: 0.250 sec\n"
 EVAL = "[Eval][Epoch {}] loss: 1.0, top1: {:.5f}, top5: 0.9\n"
 PREDICTED = (
-    "[{'class_ids': [2, 0, 1], 'scores': [0.7, 0.2, 0.1], 'file_name': 'images/cat.png', 'label_names': ['cat', 'dog', 'cow']}, "
-    "{'class_ids': [0, 2, 1], 'scores': [0.6, 0.3, 0.1], 'file_name': 'images/dog.png', 'label_names': ['dog', 'cat', 'cow']}]\n"
+    "[{'class_ids': [2, 0, 1], 'scores': [0.7, 0.2, 0.1], 'file_name': 'images/cat.png', "
+    "'label_names': ['cat', 'dog', 'cow']}, {'class_ids': [0, 2, 1], 'scores': [0.6, 0.3, 0.1], "
+    "'file_name': 'images/dog.png', 'label_names': ['dog', 'cat', 'cow']}]\n"
 )
 INFERRED = (
     "cat.png: class id(s): [2, 0, 1], score(s): [0.70, 0.20, 0.10], label_name(s): ['cat', 'dog', 'cow']\n"
@@ -21,7 +24,8 @@ AGREED = (
 OBSERVED = (
     "preprocessing: bitwise equal for 2 of 2 images: agrees\n"
     "network: bitwise equal for 32 images of evaluate and 2 images of predict: agrees\n"
-    "engine cpu usemkldnn_True: largest difference 6.56e-07 (at most 0.0001 allowed), 2 images with the same top-5: agrees\n"
+    "engine cpu usemkldnn_True: largest difference 6.56e-07 (at most 0.0001 allowed), "
+    "2 images with the same top-5: agrees\n"
 )
 
 
@@ -49,9 +53,16 @@ def steps():
     return [
         step("prepare", tag=""),
         step("train", tag="norm_train_gpus_0", result="skipped", reason="there is no GPU", seconds=0.0),
-        step("train", "log_train.txt", figure="final loss 1.57", command="python tools/train.py -c net.yaml", folder="."),
+        step(
+            "train", "log_train.txt", figure="final loss 1.57", command="python tools/train.py -c net.yaml", folder="."
+        ),
         step("evaluate", "evaluate.log", figure="top1: 0.35417", command="python tools/eval.py", folder="."),
-        step("predict", "predict_training_engine.log", command="python tools/infer.py -o Infer.infer_imgs=images", folder="."),
+        step(
+            "predict",
+            "predict_training_engine.log",
+            command="python tools/infer.py -o Infer.infer_imgs=images",
+            folder=".",
+        ),
         step(
             "infer cpu usemkldnn_True",
             "predict_inference_engine.log",
@@ -101,8 +112,24 @@ def content(model="Net"):
         "steps": steps(),
         "inputs": {"hash": "69cd0d7c09a5", "file": None},
         "lineage": [
-            {"id": "data", "kind": "data", "name": "train.txt", "path": "d/train.txt", "sha256": "34" * 32, "of": [], "link": "a"},
-            {"id": "weights", "kind": "weights", "name": "best", "path": None, "sha256": "56" * 32, "of": ["data"], "link": "b"},
+            {
+                "id": "data",
+                "kind": "data",
+                "name": "train.txt",
+                "path": "d/train.txt",
+                "sha256": "34" * 32,
+                "of": [],
+                "link": "a",
+            },
+            {
+                "id": "weights",
+                "kind": "weights",
+                "name": "best",
+                "path": None,
+                "sha256": "56" * 32,
+                "of": ["data"],
+                "link": "b",
+            },
         ],
         "predictions": [
             {

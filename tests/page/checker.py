@@ -108,9 +108,15 @@ class Page(HTMLParser):
             self.faults.append(f"{words}: loads something")
 
     def _policy(self):
-        policies = [meta["content"] for meta in self.every("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
+        policies = [
+            meta["content"] for meta in self.every("meta") if meta.get("http-equiv") == "Content-Security-Policy"
+        ]
         digest = base64.b64encode(hashlib.sha256(getattr(self, "script", "").encode()).digest()).decode()
-        if len(policies) != 1 or "default-src 'none'" not in policies[0] or f"script-src 'sha256-{digest}'" not in policies[0]:
+        if (
+            len(policies) != 1
+            or "default-src 'none'" not in policies[0]
+            or f"script-src 'sha256-{digest}'" not in policies[0]
+        ):
             self.faults.append("the policy does not name the script")
         if len(self.every("script")) != 1:
             self.faults.append(f"{len(self.every('script'))} scripts")

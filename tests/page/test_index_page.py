@@ -71,7 +71,8 @@ def test_a_bundle_that_cannot_be_read_is_named(folder):
     (folder / "Net/bundle.json").write_text("{")
     page = page_of(folder)
     assert page.faults == []
-    assert "Net/bundle.json: expected JSON" in page.text and "2 runs" in page.text
+    assert "Net/bundle.json: expected JSON" in page.text
+    assert "2 runs" in page.text
     assert "verdict failed" in [tag.get("class") for tag in page.every("div")]
 
 
@@ -85,11 +86,12 @@ def test_the_evidence_of_this_repository_has_an_index(tmp_path):
                 (copy / name).write_bytes((place / name).read_bytes())
     page = page_of(folder)
     assert page.faults == []
-    assert f"{len(find_bundles(folder))} runs: " in page.text and "MobileNetV3_small_x1_0" in page.text
+    assert f"{len(find_bundles(folder))} runs: " in page.text
+    assert "MobileNetV3_small_x1_0" in page.text
 
 
 def test_no_bundle_is_one_line(tmp_path, capsys):
-    with pytest.raises(UserError, match="expected folders with bundle.json"):
+    with pytest.raises(UserError, match="expected folders with bundle"):
         write_index(tmp_path)
     try_index(tmp_path)
     assert capsys.readouterr() == ("", "")

@@ -34,23 +34,29 @@ def test_the_contrast_is_enough(scheme):
 
 
 def test_dark_by_choice_is_dark():
-    assert len(SCHEMES) == 3 and SCHEMES["dark"].split() == SCHEMES["dark by choice"].split()
+    assert len(SCHEMES) == 3
+    assert SCHEMES["dark"].split() == SCHEMES["dark by choice"].split()
 
 
 @pytest.mark.parametrize("span", [(0, 1), (0, 144), (-0.3, 0.7), (5, 5), (0, 1e-7), (0, 3e9), (1.1, 1.9)])
 def test_ticks_are_round_and_cover_the_span(span):
     ticks = nice_ticks(*span)
-    assert ticks[0] <= span[0] and ticks[-1] >= span[1] and 2 <= len(ticks) <= 8
+    assert ticks[0] <= span[0]
+    assert ticks[-1] >= span[1]
+    assert 2 <= len(ticks) <= 8
     assert all(len(f"{tick:.6g}") < 9 for tick in ticks)
 
 
 def test_no_peak_is_lost_of_many_points():
     points = [(x, float(x == 7777)) for x in range(20_000)]
-    assert len(thinned(points)) <= 310 and (7777, 1.0) in thinned(points)
+    assert len(thinned(points)) <= 310
+    assert (7777, 1.0) in thinned(points)
 
 
 def test_a_curve_has_a_gap_where_it_is_not_finite():
-    drawn = line_chart("a", "title", "summary", [("a", [(1, 2.0), (2, math.nan), (3, 1.0), (4, math.inf), (5, 0.5)], False)])
+    drawn = line_chart(
+        "a", "title", "summary", [("a", [(1, 2.0), (2, math.nan), (3, 1.0), (4, math.inf), (5, 0.5)], False)]
+    )
     (path,) = re.findall(r'<path d="([^"]*)"', drawn)
     assert re.findall("[ML]", path) == ["M", "M", "M"]
     assert line_chart("a", "t", "s", [("a", [(1, math.nan)], False)]) is None
@@ -59,7 +65,8 @@ def test_a_curve_has_a_gap_where_it_is_not_finite():
 def test_bars():
     assert [log_share(value) for value in (0.0, 1e-9, 1.0, 50.0, math.nan)] == [0.0, 1.5, 100.0, 100.0, 100.0]
     assert abs(log_share(1e-6) - 100 / 3) < 1e-9
-    assert share(1, 4) == 25 and share(math.nan, 4) == share(1, 0) == 0
+    assert share(1, 4) == 25
+    assert share(math.nan, 4) == share(1, 0) == 0
 
 
 def test_elements_escape_what_is_no_markup():
@@ -72,7 +79,10 @@ def test_elements_escape_what_is_no_markup():
 def test_a_short_log_is_whole_and_a_long_one_has_both_ends():
     assert cut("x" * (HEAD + TAIL)) == "x" * (HEAD + TAIL)
     long = cut("a" * HEAD + "lost" + "z" * TAIL)
-    assert long.startswith("a" * HEAD) and long.endswith("z" * TAIL) and "4 characters" in long and "lost" not in long
+    assert long.startswith("a" * HEAD)
+    assert long.endswith("z" * TAIL)
+    assert "4 characters" in long
+    assert "lost" not in long
 
 
 def test_sizes_of_images_are_read_without_a_library():
@@ -80,4 +90,5 @@ def test_sizes_of_images_are_read_without_a_library():
     assert _png_size(png) == (400, 300)
     jpeg = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffc0001108012c019003012200021101031101")
     assert _jpeg_size(jpeg) == (400, 300)
-    assert _jpeg_size(jpeg[:20]) is None and _png_size(b"") is None
+    assert _jpeg_size(jpeg[:20]) is None
+    assert _png_size(b"") is None

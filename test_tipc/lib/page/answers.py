@@ -5,9 +5,8 @@ import json
 import re
 from typing import NamedTuple
 
-from predictions import Prediction, read_log
-
 from page.source import inside, listing, mapping, read, text
+from predictions import Prediction, read_log
 
 TOP = 5
 _NAMES = re.compile(r"(?:class id\(s\)|'class_ids'): (\[[^\]]*\]).*?(?:label_name\(s\)|'label_names'): (\[[^\]]*\])")
@@ -30,7 +29,8 @@ class Answers(NamedTuple):
 def read_answers(source):
     """([Answers], {class number: label}) of all engines that predicted images of known names."""
     found, labels = [], {}
-    for entry in listing(source.content.get("predictions")):
+    listed = listing(source.content.get("predictions"))
+    for entry in listed:
         entry = mapping(entry)
         path = source.file(entry.get("file"))
         if path:
@@ -43,11 +43,11 @@ def read_answers(source):
         if view.kind in _PREDICTING and view.log:
             written = read(view.log)
             labels.update(label_names(written))
-            if "predictions" not in source.content:
+            if not listed:
                 engine = f"{_WORDS[view.kind]} {view.name.partition(' ')[2]}".strip()
                 found.append(Answers(engine, view.name, view.log.name, False, _printed(written)))
     served = inside(source.folder, OLD_ANSWERS)
-    if served and "predictions" not in source.content:
+    if served and not listed:
         found.append(Answers("service, exact", "client", OLD_ANSWERS, True, _served(read(served), labels)))
     return [answers for answers in found if answers.images], labels
 

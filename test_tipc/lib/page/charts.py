@@ -13,8 +13,8 @@ SMALLEST, LARGEST = -9, 0  # powers of ten of the scale of differences
 def line_chart(identity, title, summary, lines, zero=True, top=None):
     """A chart of `lines`, [(label, [(x, y), ...], whether its points are marked)], over iterations.
 
-    `summary` says in words what is seen. Points that are not finite are gaps. `zero`: the scale begins at 0 unless values
-    lie below; `top`: it ends there, unless values lie above.
+    `summary` says in words what is seen. Points that are not finite are gaps. `zero`: the scale begins at 0 unless
+    values lie below; `top`: it ends there, unless values lie above.
     """
     shown = [(x, y) for _, points, _ in lines for x, y in points if math.isfinite(y)]
     if not shown:
@@ -70,7 +70,7 @@ def _path(points, place):
 
 
 def thinned(points):
-    """At most about `_MOST_POINTS` of the points: of each stretch the lowest and the highest, so that no peak is lost."""
+    """At most about `_MOST_POINTS` of the points: of each stretch the lowest and the highest, so no peak is lost."""
     if len(points) <= _MOST_POINTS:
         return points
     stretch = math.ceil(2 * len(points) / _MOST_POINTS)
@@ -98,7 +98,7 @@ def share(value, largest):
 
 
 def bar(percent, mark=None, class_="bar"):
-    """A bar; `mark` is where a line across it stands, such as a limit. It says nothing that is not beside it as a number."""
+    """A bar; `mark` is where a line across it is, such as a limit. Both are beside it as numbers, too."""
     marked = None if mark is None else el("i", style=f"left:{mark:.1f}%")
     return el("span", el("b", style=f"width:{percent:.1f}%"), marked, class_=class_, aria_hidden="true")
 

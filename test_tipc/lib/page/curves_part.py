@@ -3,12 +3,11 @@
 import math
 
 from history_file import NAME as HISTORY
-from script import UserError
-from train_log import LOG, read_train_log
-
 from page.charts import line_chart
 from page.element import el
 from page.frame import details, section, table
+from script import UserError
+from train_log import LOG, read_train_log
 
 _TITLES = {"top1": "top-1"}
 
@@ -34,7 +33,9 @@ def draw_curves(curve):
     if not loss:
         return None
     charts = [loss, _evaluations(curve)]
-    return section("curves", "Loss and accuracy", "损失与精度曲线", el("div", charts, class_="charts"), _as_tables(curve))
+    return section(
+        "curves", "Loss and accuracy", "损失与精度曲线", el("div", charts, class_="charts"), _as_tables(curve)
+    )
 
 
 def _loss(curve):
@@ -86,5 +87,3 @@ def _as_tables(curve):
         ]
         parts.append(table("Evaluations", ["iteration", *names], rows))
     return details("The curves as tables", parts)
-
-

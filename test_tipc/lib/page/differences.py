@@ -1,4 +1,4 @@
-"""The differences between engines that the comparing steps of a bundle found, by the stage at which they would begin."""
+"""The differences between engines that the comparing steps of a bundle found, by the stage where they would begin."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from typing import NamedTuple, Optional
 from figures import read_lines
 
 STAGES = ("preprocessing", "network", "engine", "service")
-# `strict: largest difference 0 (bitwise equality required), …: agrees`, `network: bitwise equal for 32 images …: agrees`
+# `strict: largest difference 0 (bitwise equality required), …: agrees`, `network: bitwise equal for 32 images: agrees`
 _LINE = re.compile(r"^(?P<name>[A-Za-z][^:]{0,120}): (?P<found>.*(?:largest difference|bitwise equal).*)$")
 _LARGEST = re.compile(r"largest difference (?P<number>[-+.\dA-Za-z]+)")
 _ALLOWED = re.compile(r"at most (?P<number>[-+.\deE]+) (?:allowed|asked for)")
@@ -16,8 +16,8 @@ _SERVICES = ("serving_infer", "serving_infer_cpp")
 
 
 class Difference(NamedTuple):
-    """One comparison: `largest` is 0 for equality bit by bit, nan where it is not a number; `allowed` None: nothing is said.
-    `words` is what the step printed beside these.
+    """One comparison: `largest` is 0 for equality bit by bit, nan where it is not a number; `allowed` is None where
+    nothing is said. `words` is what the step printed beside these.
     """
 
     stage: str

@@ -1,6 +1,6 @@
 """Elements of HTML and SVG as functions: what is not `Markup` is escaped, wherever it is put.
 
-    el("td", "a < b", class_="figure")    →    <td class="figure">a &lt; b</td>
+el("td", "a < b", class_="figure")    →    <td class="figure">a &lt; b</td>
 """
 
 import html
@@ -36,8 +36,8 @@ def join(parts):
 
 
 def el(tag, *children, **attributes):
-    """An element as `Markup`. Attributes: `class_` is `class`, `aria_label` is `aria-label`; True is an attribute without
-    a value, None and False are none.
+    """An element as `Markup`. Attributes: `class_` is `class`, `aria_label` is `aria-label`; True is an attribute
+    without a value, None and False are none.
     """
     written = "".join(_attribute(name, value) for name, value in attributes.items())
     opened = f"<{tag}{written}>"

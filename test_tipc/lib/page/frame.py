@@ -2,17 +2,17 @@
 
 import base64
 import hashlib
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from page.element import Markup, el, escape
 
 _HERE = Path(__file__).parent
-SYMBOLS = {"passed": "✓", "failed": "✗", "began": "✗", "skipped": "–", "not run": "○"}
+SYMBOLS = {"passed": "✓", "failed": "✗", "began": "✗", "skipped": "-", "not run": "○"}
 WORDS = {"began": "did not end"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def _asset(name):
     return (_HERE / name).read_text(encoding="utf-8")
 
@@ -47,7 +47,12 @@ def section(identity, english, chinese, *children):
 def badge(result):
     """The result of a step: a sign and a word, so that nothing is said by colour alone."""
     class_ = {"began": "failed", "not run": "notrun"}.get(result, result)
-    return el("span", el("span", SYMBOLS[result], aria_hidden="true"), f" {WORDS.get(result, result)}", class_=f"badge {class_}")
+    return el(
+        "span",
+        el("span", SYMBOLS[result], aria_hidden="true"),
+        f" {WORDS.get(result, result)}",
+        class_=f"badge {class_}",
+    )
 
 
 def table(caption, columns, rows, class_=None, hidden_caption=True):

@@ -64,7 +64,7 @@ def _values(command):
         words = command.split()
     for before, word in zip(["", *words], words):
         name, equals, value = word.partition("=")
-        if value and _OPTION.search(name) or _OPTION.search(before) and before.startswith("-") and not equals:
+        if (value and _OPTION.search(name)) or (_OPTION.search(before) and before.startswith("-") and not equals):
             yield value or word
 
 

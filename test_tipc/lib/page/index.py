@@ -3,9 +3,9 @@
     python test_tipc/lib/page/index.py test_log
     python test_tipc/lib/page/index.py test_log --reports
 
-A bundle is a folder, at any depth, with bundle.json or summary.json. --reports draws the report of each one, too; the test
-images are looked for in the working folder. Bundles of other projects, whose chains were those of another checkout, have
-a table of their own.
+A bundle is a folder, at any depth, with bundle.json or summary.json. --reports draws the report of each one, too; the
+test images are looked for in the working folder. Bundles of other projects, whose chains were those of another checkout,
+have a table of their own.
 Exit code: 0 written, 1 the folder has no bundle, or cannot be written to.
 """
 
@@ -17,14 +17,13 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # not this folder
 
-from script import UserError, atomic_write, counted, run_main  # noqa: E402
-from steps import FAILED, PASSED, SKIPPED  # noqa: E402
-
-from page.element import el, link  # noqa: E402
-from page.frame import badge, breakable, document, section, table  # noqa: E402
-from page.overview import accuracy, commit, date, outcome  # noqa: E402
-from page.report import HTML, try_report  # noqa: E402
-from page.source import BASE, BUNDLE, SUMMARY, mapping, read_source, text  # noqa: E402
+from page.element import el, link
+from page.frame import badge, breakable, document, section, table
+from page.overview import accuracy, commit, date, outcome
+from page.report import HTML, try_report
+from page.source import BASE, BUNDLE, SUMMARY, mapping, read_source, text
+from script import UserError, atomic_write, counted, run_main
+from steps import FAILED, PASSED, SKIPPED
 
 INDEX = "index.html"
 _ORDER = (BASE, "serving", "paddle2onnx", "lite_arm_cpu_cpp", "inference_cpp", "serving_infer_cpp")
@@ -89,7 +88,7 @@ def is_foreign(source):
     """Whether the project is another one than that which the tool is a part of."""
     tool = mapping(source.content.get("tool"))
     words = text(tool.get("words"))
-    return tool.get("commit") is not None or bool(words) and not words.startswith(_OWN)
+    return tool.get("commit") is not None or (bool(words) and not words.startswith(_OWN))
 
 
 def _matrix(folder, sources, identity, title, chinese):
@@ -121,7 +120,9 @@ def _entry(folder, source):
     loose = source.passed and source.verdict.get("compared") is False
     lines = [source.mode if chain_of(source) == BASE else "", "predictions NOT compared" if loose else ""]
     lines.append(" · ".join(filter(None, [commit(source).replace(" (clean tree)", ""), date(source)])))
-    return el("div", drawn, f" {accuracy(source)}", [el("small", breakable(line)) for line in lines if line], class_="entry")
+    return el(
+        "div", drawn, f" {accuracy(source)}", [el("small", breakable(line)) for line in lines if line], class_="entry"
+    )
 
 
 def main():

@@ -22,8 +22,12 @@ class Speed(NamedTuple):
 
 
 def read_speeds(source, curve):
-    """{title of the group: [Speed]} of what the bundle has figures of; `curve` is the `TrainLog` of its training or None."""
-    groups = {"milliseconds": [], "seconds a batch, training": _training(curve), "seconds a step, its start included": []}
+    """{title of a group: [Speed]} of what the bundle has figures of; `curve` is its `TrainLog` or None."""
+    groups = {
+        "milliseconds": [],
+        "seconds a batch, training": _training(curve),
+        "seconds a step, its start included": [],
+    }
     for view in source.steps:
         log = read(view.log) if view.log and view.kind in ("infer", "agree") else ""
         groups["milliseconds"] += [Speed(f"{view.title}{name}", value) for name, value in _in_log(log)]

@@ -3,8 +3,7 @@
 import html
 import re
 
-from page.answers import TOP, best, read_answers
-from page.differences import STAGES, read_differences
+from page.answers import TOP, best
 from page.element import plain
 from page.frame import SYMBOLS, WORDS
 from page.measures_part import largest_words, limit_words
@@ -36,9 +35,9 @@ def table(columns, rows):
     return "\n".join(lines) + "\n"
 
 
-def write_markdown(source):
-    """The text of report.md."""
-    parts = [_head(source), _steps(source), _differences(source), _predictions(source), _commands(source)]
+def write_markdown(source, differences, predicted):
+    """The text of report.md, with what `read_differences` and `read_answers` found."""
+    parts = [_head(source), _steps(source), _differences(differences), _predictions(*predicted), _commands(source)]
     return "\n".join(filter(None, parts))
 
 
@@ -48,7 +47,9 @@ def _head(source):
     lines += [escape(text(source.verdict.get("sentence")) or "the bundle has no verdict"), ""]
     machine = text(mapping(source.content.get("machine")).get("processor"))
     versions = mapping(source.content.get("versions"))
-    named = " ".join(f"{name} {text(versions[name])}" for name in ("paddlepaddle", "paddlepaddle-gpu") if name in versions)
+    named = " ".join(
+        f"{name} {text(versions[name])}" for name in ("paddlepaddle", "paddlepaddle-gpu") if name in versions
+    )
     facts = [accuracy(source), f"commit {commit(source)}" if commit(source) else "", date(source), named, machine]
     return "\n".join([*lines, escape(" · ".join(filter(None, facts))), ""])
 
@@ -62,19 +63,15 @@ def _steps(source):
     return table(["step", "result", "seconds", "figure or reason"], rows)
 
 
-def _differences(source):
-    found = read_differences(source)
+def _differences(found):
     rows = [
-        [stage, one.name, largest_words(one), limit_words(one), "✓ agrees" if one.agrees else "✗ disagrees"]
-        for stage in STAGES
+        [one.stage, one.name, largest_words(one), limit_words(one), "✓ agrees" if one.agrees else "✗ disagrees"]
         for one in found
-        if one.stage == stage
     ]
     return table(["stage", "compared", "largest difference", "allowed", "verdict"], rows) if rows else ""
 
 
-def _predictions(source):
-    answers, labels = read_answers(source)
+def _predictions(answers, labels):
     if not answers:
         return ""
     engines, names, _ = chosen(answers)

@@ -59,7 +59,16 @@ def _lineage(content):
     for one in map(mapping, listing(content.get("lineage"))):
         parents = ", ".join(map(text, listing(one.get("of")))) or "-"
         name = breakable(text(one.get("name") or one.get("path") or one.get("id")))
-        rows.append([text(one.get("id")), text(one.get("kind")), name, _hash(one.get("sha256")), parents, _hash(one.get("link"))])
+        rows.append(
+            [
+                text(one.get("id")),
+                text(one.get("kind")),
+                name,
+                _hash(one.get("sha256")),
+                parents,
+                _hash(one.get("link")),
+            ]
+        )
     title = "Chain of hashes, from data to predictions"
     columns = ["id", "kind", "name", "SHA-256", "made of", "link"]
     return details(f"{title} ({len(rows)})", table(title, columns, rows)) if rows else None
@@ -79,7 +88,10 @@ def _compared(content):
 
 
 def _sources(content):
-    rows = [[breakable(text(one.get("path"))), _hash(one.get("sha256"))] for one in map(mapping, listing(content.get("sources")))]
+    rows = [
+        [breakable(text(one.get("path"))), _hash(one.get("sha256"))]
+        for one in map(mapping, listing(content.get("sources")))
+    ]
     return details("Sources of the data", table("Sources of the data", ["file", "SHA-256"], rows)) if rows else None
 
 
@@ -91,7 +103,11 @@ def _files(content):
     ]
     more = el("p", f"and {len(files) - _MOST_FILES} more") if len(files) > _MOST_FILES else None
     columns = ["file", "bytes", "SHA-256"]
-    return details(f"Files of the bundle ({len(files)})", table("Files of the bundle", columns, rows), more) if rows else None
+    return (
+        details(f"Files of the bundle ({len(files)})", table("Files of the bundle", columns, rows), more)
+        if rows
+        else None
+    )
 
 
 def _hash(value):

@@ -4,12 +4,11 @@ import json
 import math
 import re
 
-from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED
-from verdict import SERVING, SERVING_CPP
-
 from page.element import el
 from page.frame import badge, breakable, definitions, section, table
 from page.source import mapping, number, text
+from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED
+from verdict import SERVING, SERVING_CPP
 
 WORST_FIRST = (FAILED, BEGAN, NOT_RUN, PASSED, SKIPPED)
 _ACCURACY = re.compile(r"(top1|AP): ([.\d]+)")
@@ -61,7 +60,9 @@ def draw_verdict(source):
     if source.passed and verdict.get("whole") is False:
         remarks.append("The run is not whole: some steps of its mode are missing.")
     sentence = text(verdict.get("sentence")) or "The bundle has no verdict."
-    return el("div", el("strong", names[result]), sentence, [el("p", one) for one in remarks], class_=f"verdict {result}")
+    return el(
+        "div", el("strong", names[result]), sentence, [el("p", one) for one in remarks], class_=f"verdict {result}"
+    )
 
 
 def draw_key_figures(source, differences):
@@ -104,7 +105,7 @@ def _results(views):
     for result in WORST_FIRST:
         places = [(place, view) for place, view in views if view.result == result]
         if places:
-            times = f" ×{len(places)}" if len(places) > 1 else ""
+            times = f" ({len(places)})" if len(places) > 1 else ""
             label = f"{result}: {', '.join(view.title for _, view in places)}"
             links.append(el("a", badge(result), times, href=f"#step-{places[0][0]}", aria_label=label))
             links.append(" ")

@@ -3,20 +3,19 @@
 import math
 from collections import Counter
 
-from script import counted
-
-from page.answers import TOP, best, read_answers
+from page.answers import TOP, best
 from page.element import el
 from page.frame import breakable, section, table
 from page.images import find_images, thumbnail
+from script import counted
 
 SHOWN = 6  # images
 _MOST_ENGINES = 6
 
 
-def draw_predictions(source):
-    """The section, None where no engine predicted images of known names."""
-    answers, labels = read_answers(source)
+def draw_predictions(source, predicted):
+    """The section of what `read_answers` found, None where no engine predicted images of known names."""
+    answers, labels = predicted
     if not answers:
         return None
     engines, names, hidden = chosen(answers)
@@ -52,7 +51,9 @@ def _image(name, engines, labels, path):
     rows = [[str(rank + 1), *_row(name, rank, having, labels)] for rank in range(TOP)]
     rows = [row for row in rows if any(cell != "" for cell in row[1:])]
     columns = ["rank", *(breakable(one.engine) for one in having)]
-    listed = table(f"The best {TOP} of {name}", columns, rows, "answers") if rows else el("p", "nothing was found in it")
+    listed = (
+        table(f"The best {TOP} of {name}", columns, rows, "answers") if rows else el("p", "nothing was found in it")
+    )
     words = agreement(name, having)
     about = el("div", el("h3", name), el("p", words, class_="note") if words else None, class_="about")
     return el("article", about, shown, listed, class_="image seen" if boxes and shown else "image")

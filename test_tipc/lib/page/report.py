@@ -2,9 +2,9 @@
 
     python test_tipc/lib/page/report.py test_log/MobileNetV3_small_x1_0
 
-Reads bundle.json, or in older evidence summary.json, and the logs beside it. report.html is one file that loads nothing;
-report.md says the same in Markdown, for a pull request. Test images are looked for in the project, the working folder
-unless --project names another.
+Reads bundle.json, or in older evidence summary.json, and the logs beside it. report.html is one file that loads
+nothing; report.md says the same in Markdown, for a pull request. Test images are looked for in the project, the working
+folder unless --project names another.
 Exit code: 0 both are written, 1 the folder is no bundle, or cannot be written to.
 """
 
@@ -17,8 +17,7 @@ _LIB = str(Path(__file__).resolve().parents[1])
 if __name__ == "__main__":
     sys.path[0] = _LIB  # not this folder
 
-from script import atomic_write, run_main  # noqa: E402
-
+from page.answers import read_answers  # noqa: E402
 from page.curves_part import draw_curves, read_curve  # noqa: E402
 from page.differences import read_differences  # noqa: E402
 from page.element import el  # noqa: E402
@@ -31,6 +30,7 @@ from page.overview import draw_key_figures, draw_matrix, draw_verdict, outcome  
 from page.predictions_part import draw_predictions  # noqa: E402
 from page.source import BUNDLE, SUMMARY, read_source  # noqa: E402
 from page.steps_part import draw_steps  # noqa: E402
+from script import atomic_write, run_main  # noqa: E402
 
 HTML, MARKDOWN = "report.html", "report.md"
 _CONTENTS = {
@@ -52,7 +52,8 @@ def write_report(folder, root=None):
     for name in (HTML, MARKDOWN):  # of another run, perhaps
         Path(folder, name).unlink(missing_ok=True)
     source = read_source(folder, root)
-    for name, content in ((HTML, draw_report(source)), (MARKDOWN, write_markdown(source))):
+    found = read_differences(source), read_answers(source)
+    for name, content in ((HTML, draw_report(source, *found)), (MARKDOWN, write_markdown(source, *found))):
         with atomic_write(source.folder / name) as stream:
             stream.write(content)
 
@@ -65,13 +66,13 @@ def try_report(folder, root=None):
         print(f"note: {Path(folder) / HTML} could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)
 
 
-def draw_report(source):
-    """The page of a `Source` as a str."""
-    curve, differences = read_curve(source), read_differences(source)
+def draw_report(source, differences, predicted):
+    """The page of a `Source` as a str, with what `read_differences` and `read_answers` found."""
+    curve = read_curve(source)
     sections = [
         draw_matrix(source),
         draw_curves(curve),
-        draw_predictions(source),
+        draw_predictions(source, predicted),
         draw_differences(differences),
         draw_speeds(read_speeds(source, curve)),
         draw_steps(source),

@@ -1,7 +1,7 @@
 """Read a bundle for its report: from bundle.json, or of older evidence from summary.json, and the logs.
 
-Everything in a bundle may be damaged or hostile: what is not of the type that is expected counts as missing, and no file
-outside the folder is read.
+Everything in a bundle may be damaged or hostile: what is not of the type that is expected counts as missing, and no
+file outside the folder is read.
 """
 
 import json
@@ -59,7 +59,7 @@ class View(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a report is drawn from. `content` is that of bundle.json, or in the same form what older evidence has of it."""
+    """What a report is drawn from. `content` is that of bundle.json, or what older evidence has, in the same form."""
 
     folder: Path
     root: Path
@@ -257,4 +257,3 @@ def _kept_logs(folder, entries, own):
 def _commit(words):
     match = re.match(r"([0-9a-f]{7,40})\b(.*)", text(words))
     return {"commit": match[1], "clean": "clean" in match[2]} if match else None
-

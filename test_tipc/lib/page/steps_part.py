@@ -14,7 +14,10 @@ def draw_steps(source):
 def _step(view, place):
     about = el("div", el("h3", view.title), badge(view.result), el("span", f"{view.seconds:.1f} s"), class_="about")
     said = view.figure if view.figure and view.figure != view.reason else ""
-    parts = [el("p", said, class_="figure") if said else None, el("p", view.reason, class_="figure") if view.reason else None]
+    parts = [
+        el("p", said, class_="figure") if said else None,
+        el("p", view.reason, class_="figure") if view.reason else None,
+    ]
     if view.command:
         parts.append(copied(view.command, f"command-{place}"))
         if view.folder not in ("", "."):
@@ -48,7 +51,5 @@ def cut(written):
     """A log as it is shown: a long one without its middle, and a note that says so."""
     if len(written) <= HEAD + TAIL:
         return written
-    left_out = len(written) - HEAD - TAIL
-    return f"{written[:HEAD]}\n\n[… {left_out:,} characters in the middle are left out here; the file has them …]\n\n{written[-TAIL:]}"
-
-
+    note = f"[… {len(written) - HEAD - TAIL:,} characters in the middle are left out here; the file has them …]"
+    return f"{written[:HEAD]}\n\n{note}\n\n{written[-TAIL:]}"

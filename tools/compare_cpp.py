@@ -29,7 +29,8 @@ def parse(argv=None):
     parser.add_argument("runs", nargs="+", metavar="NAME=FOLDER", help="what the program saved; its log is FOLDER.log")
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
     parser.add_argument("--images", required=True, help="image, folder or list, as the program had it")
-    parser.add_argument("--save", help="write the result as JSON to this file")
+    parser.add_argument("--save", metavar="FILE.json",
+                        help="write the result as JSON, and the predictions to FILE_predictions/")  # fmt: skip
     args = parser.parse_args(argv)
     for run in args.runs:
         if not all(run.partition("=")[::2]):
@@ -42,16 +43,18 @@ def main():
     paths, _ = list_images(args.images)
     setup_logging(stream=sys.stderr)
     with quick_import():
+        from ppcls_lite.infer.compare.exact import ExactPredictions, folder_beside, write_all
         from ppcls_lite.infer.compare.program import compare_run, predict_strictly
     expected = predict_strictly(args.inference_model_dir, paths)
-    agreements = []
+    agreements, exact = [], ExactPredictions(expected.paths)
     for run in args.runs:
         name, _, folder = run.partition("=")
-        agreements.append(compare_run(name, folder, expected))
+        agreements.append(compare_run(name, folder, expected, exact=exact))
         print(f"{agreements[-1]}; {len(expected.paths)} inputs bitwise equal, and all lines", flush=True)
     if args.save:
         with atomic_write(args.save) as stream:
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
+        write_all([exact], folder_beside(args.save))
     if any(agreement.different < 2 for agreement in agreements):
         raise UserError(
             f"{args.images}: expected two or more different images, found one, which cannot show whether the answers "

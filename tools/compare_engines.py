@@ -45,7 +45,8 @@ def parse(argv=None):
     parser.add_argument(
         "--engines", default="usual", help="usual (default), all, or names such as openvino,onnxruntime"
     )
-    parser.add_argument("--save", help="write the result as JSON to this file")
+    parser.add_argument("--save", metavar="FILE.json",
+                        help="write the result as JSON, and the predictions to FILE_predictions/")  # fmt: skip
     parser.add_argument("--evaluated", metavar="LOG", help="of tools/eval.py, for the same accuracy")
     parser.add_argument("--predicted", metavar="LOG", help="of tools/infer.py, for the same predictions")
     parser.add_argument(
@@ -94,6 +95,7 @@ def main():
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
         from ppcls_lite.infer.compare.engines import USUAL, choose_engines
+        from ppcls_lite.infer.compare.exact import folder_beside, write_all
         from ppcls_lite.infer.compare.processing import check_processing
         from ppcls_lite.infer.tasks import task_of
     from ppcls_lite.utils.device import choose_device
@@ -102,8 +104,8 @@ def main():
     engines, reasons = choose_engines(args.engines, inference["Global"].get("engine"), args.inference_model_dir)
     task = task_of(config)
     check_processing(config, args.inference_model_dir, inference, place)
-    agreements = []
-    for agreement in compare(args, task, config, inference, engines):
+    agreements, kept = [], []
+    for agreement in compare(args, task, config, inference, engines, kept):
         agreements.append(agreement)
         print(agreement if args.engines == USUAL else getattr(agreement, "details", agreement), flush=True)
     for name, reason in reasons.items():
@@ -111,15 +113,20 @@ def main():
     if args.save:
         with atomic_write(args.save) as stream:
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
+        write_all(kept, folder_beside(args.save))
     if not all(agreement.agrees for agreement in agreements if hasattr(agreement, "engine")):
         raise UserError(f"{args.inference_model_dir}: its predictions are not those of the trained network")
     if not all(agreement.agrees for agreement in agreements):
         raise UserError(f"{args.inference_model_dir}: it does not give what was evaluated, predicted or printed")
 
 
-def compare(args, task, config, inference, engines):
-    """Yield every agreement: of the engines, of the evaluation, of the predictions, and of the printed ones."""
+def compare(args, task, config, inference, engines, kept):
+    """Yield every agreement: of the engines, of the evaluation, of the predictions, and of the printed ones.
+
+    What `--save` is to write of the engines' predictions, an `ExactPredictions`, is added to the list `kept`.
+    """
     from ppcls_lite.infer.compare.by_task import compare_batches, compare_task, predict_records
+    from ppcls_lite.infer.compare.exact import ExactPredictions
     from ppcls_lite.infer.compare.printed import compare_predicted, compare_printed
     from ppcls_lite.infer.model.postprocess import build_postprocess
 
@@ -131,7 +138,9 @@ def compare(args, task, config, inference, engines):
     model = args.inference_model_dir, inference
     compare_with, sizes = (compare_batches, args.batch_size) if args.batch_size else (compare_task, USUAL_BATCH)
     given = task, config, *model, images, sizes, engines, labels
-    for number, agreement in enumerate(compare_with(*given, watch=evaluation and evaluation.add)):
+    exact = ExactPredictions(images) if args.save else None
+    kept += [exact] if exact else []
+    for number, agreement in enumerate(compare_with(*given, watch=evaluation and evaluation.add, exact=exact)):
         if number == 0:
             check_images(args, config, agreement)
         yield agreement

@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from ppcls_lite.infer.compare.exact import folder_beside, write_all
 from ppcls_lite.serving.compare import compare_answers
 from ppcls_lite.utils.config import add_override_argument, load_config
 from ppcls_lite.utils.errors import UserError, run_main
@@ -42,7 +43,8 @@ def main():
     add_override_argument(parser, "as for predict_cls.py, such as Global.enable_mkldnn=False")
     parser.add_argument("--engine", help="of the service, as it says when it starts: it must be that of predict_cls.py")
     parser.add_argument("--limit", type=float, default=0.0, help="largest difference of a score; default: none")
-    parser.add_argument("--save", help="write the result as JSON to this file")
+    parser.add_argument("--save", metavar="FILE.json",
+                        help="write the result as JSON, and answers and predictions to FILE_predictions/")  # fmt: skip
     args = parser.parse_args()
     for name, _ in args.answers:
         if [other for other, _ in args.answers].count(name) > 1:
@@ -52,7 +54,8 @@ def main():
     config = load_config(args.inference_config, args.override, DEPLOY)
     setup_logging(stream=sys.stderr)
     engine, predict = predictor(args.inference_model_dir, config, args.override)
-    agreements = compare_answers(dict(args.answers), predict, args.limit)
+    exact = {}
+    agreements = compare_answers(dict(args.answers), predict, args.limit, exact)
     for agreement in agreements:
         print(agreement)
     if any(agreement.different == 1 for agreement in agreements):
@@ -60,6 +63,7 @@ def main():
     if args.save:
         with atomic_write(args.save) as stream:
             json.dump([agreement.as_dict() for agreement in agreements], stream, indent=2)
+        write_all(exact.values(), folder_beside(args.save))
     if args.engine and args.engine != engine:
         raise UserError(
             f"the service computes with engine {args.engine}, and predict_cls.py with {engine}: "

@@ -5,10 +5,12 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ppcls_lite.infer.compare.exact import ExactPredictions, answer_rows
 from ppcls_lite.infer.engines.agreement import allowed, is_constant, verdict
 from ppcls_lite.serving.answer import make_answer, read_answer
 from ppcls_lite.utils.errors import UserError
 
+_EMPTY = {"class_ids": [], "scores": []}
 _CLASSES = ("class_ids", "label_names", "label")
 
 
@@ -125,22 +127,38 @@ def read_answers(path):
     return pairs
 
 
-def compare_answers(files, predict, limit=0.0):
+def compare_answers(files, predict, limit=0.0, exact=None):
     """One `AnswerAgreement` for each file of answers.
 
     Args:
         files: {client: path}.
         predict: function from an image's path to Paddle Inference's unrounded result, and the key of its input.
         limit: largest difference of a score that passes; 0: the answers must be identical.
+        exact: {}, which gets an `ExactPredictions` for each client: its answers, and what was predicted.
     """
     expected = {}
     agreements = []
     for client, path in files.items():
         agreement = AnswerAgreement(client, limit)
-        for image, found in read_answers(path):
+        answers = read_answers(path)
+        for image, found in answers:
             if image not in expected:
                 expected[image] = predict(image)
             result, key = expected[image]
             agreement.add(result, found, key)
         agreements.append(agreement)
+        if exact is not None:
+            exact[client] = _exact(client, answers, expected, limit)
     return agreements
+
+
+def _exact(client, answers, expected, limit):
+    """The `ExactPredictions` of a client's answers, and of what was predicted of the same images."""
+    exact = ExactPredictions([image for image, _ in answers])
+    predicted, everything = f"{client}_predicted", slice(0, len(answers))
+    exact.add(predicted, everything, [answer_rows(expected[image][0]) for image, _ in answers])
+    exact.add(client, everything, [answer_rows(found if _has_form(found) else _EMPTY) for _, found in answers])
+    exact.describe(predicted, "Paddle Inference, predict_cls.py")
+    exact.describe(client, f"service, {client.replace('_', ' ')}")
+    exact.compare(client, predicted, limit)
+    return exact

@@ -26,6 +26,7 @@ from agreement.exported import Exported
 from agreement.images import batches, random_images, recorded_images
 from agreement.onnx_file import ENGINES, OnnxFile, Runner
 from agreement.outputs import Outputs
+from bundle_rows import MOST_IMAGES, Rows, key_of_arrays, write_pair
 from script import UserError, atomic_write, counted, run_main
 
 LIMIT = 1e-5
@@ -67,6 +68,7 @@ def main():
         with atomic_write(args.save) as stream:
             figures = {str(size): {"largest": one.largest, "fault": one.fault} for size, one in compared.items()}
             json.dump({"engine": runner.title, "images": len(images), "batch_sizes": figures}, stream, indent=2)
+        save_rows(args, exported, runner, images, compared)
     for size, outputs in compared.items():
         if outputs.fault:
             raise UserError(f"{file.path}: {runner.title}, batch size {size}: {outputs.fault}")
@@ -80,7 +82,7 @@ def parse():
     parser.add_argument("--engine", choices=ENGINES, default="onnxruntime", help="default: onnxruntime")
     parser.add_argument("--recorded", type=Path, nargs="+", default=[], metavar="FOLDER", help="recordings")
     parser.add_argument("--batch_sizes", type=int, nargs="+", default=[1, 8], metavar="N", help="default: 1 8")
-    parser.add_argument("--save", type=Path, metavar="FILE.json", help="write the figures as JSON")
+    parser.add_argument("--save", type=Path, metavar="FILE.json", help="figures; outputs go to FILE_predictions/")
     args = parser.parse_args()
     if min(args.batch_sizes) < 1:
         parser.error(f"--batch_sizes: expected numbers of 1 or more, found {min(args.batch_sizes)}")
@@ -103,6 +105,25 @@ def find_images(exported, folders):
 def sizes_of(exported, sizes):
     """The batch sizes to compare: the model's own where it takes no other."""
     return [exported.fixed_batch] if exported.fixed_batch else list(dict.fromkeys(sizes))
+
+
+def save_rows(args, exported, runner, images, compared):
+    """Write the outputs of both for the first images, in batches of the smallest size, beside the figures."""
+    size = min(compared)
+    paddle, other = Rows(exported.outputs), Rows(exported.outputs)
+    names = [feed.name for feed in exported.feeds]
+    for inputs in batches(images[:MOST_IMAGES], 1 if exported.fixed_batch else size):
+        count = len(inputs[0])
+        keys = [key_of_arrays([array[row] for array in inputs]) for row in range(count)]
+        for rows, outputs in ((paddle, exported.run(inputs)), (other, runner.run(dict(zip(names, inputs))))):
+            whole = [array if array.ndim and len(array) == count else None for array in outputs]
+            for row, key in enumerate(keys):
+                rows.add(key, [None if array is None else array[row] for array in whole])
+    write_pair(
+        args.save.with_name(f"{args.save.stem}_predictions"),
+        ("strict", "Paddle Inference, no optimisation", None, paddle),
+        (args.engine, f"{runner.title}, batches of {size}", compared[size].limit, other),
+    )
 
 
 def compare(exported, runner, images, size, limit=LIMIT):

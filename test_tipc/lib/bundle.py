@@ -9,18 +9,17 @@ Exit code: 0 written, 1 there is no run, or something cannot be written.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
 from pathlib import Path
 
 import bundle_inputs
-import bundle_lineage
 import bundle_predictions
 import bundle_steps
-from bundle_lineage import entry, folder_hash
+from bundle_lineage import FILE, add_links, file_hash
 from bundle_machine import commit, machine, tool, versions
+from bundle_origin import lineage
 from certificate import read_summary
 from history_file import NAME as HISTORY
 from script import ROOT, UserError, atomic_write, run_main
@@ -78,12 +77,12 @@ def prepare_files(run):
 
 
 def config_files(run):
-    """{name in the bundle: path} of the config and the settings that it names, as long as they are as the run had them."""
+    """{name in the bundle: path} of the config and the settings that it names, where they are as the run had them."""
     found = {}
     for path in [run.config, *run.inputs.named]:
         if not path or not Path(path).is_file() or (path != run.config and not path.endswith(bundle_inputs.SETTINGS)):
             continue
-        if _hash(path) == run.inputs.hash_of(path):
+        if file_hash(path) == run.inputs.hash_of(path):
             name = f"{CONFIGS}/{Path(path).name}"
             if name in found and str(found[name]) != path:
                 name = f"{CONFIGS}/{path.strip('/').replace('/', '_')}"
@@ -107,8 +106,8 @@ def own_files(run):
 def make(run, files, place=None, notes=()):
     """The content of bundle.json.
 
-    `files` {name: path} are those of the bundle; they lie under their names in the folder `place`, or, without one, where
-    they are. Paths of the machine are replaced in the whole.
+    `files` {name: path} are those of the bundle; they lie under their names in the folder `place`, or, without one,
+    where they are. Paths of the machine are replaced in the whole.
     """
     names = {os.path.abspath(path): name for name, path in files.items()}
     listed = {name: _listed(place / name if place else path) for name, path in sorted(files.items())}
@@ -143,8 +142,8 @@ def make(run, files, place=None, notes=()):
         "ended": ended,
         "seeds": bundle_inputs.seeds(run.inputs, [step["command"] or "" for step in steps], _histories(run)),
         "steps": steps,
-        "inputs": {"hash": run.summary.get("inputs") or None, "file": name_of(run.folder / bundle_inputs.FILE)},
-        "lineage": bundle_lineage.add_links(_lineage(run, name_of, listed, predictions)),
+        "inputs": {"hash": run.summary.get("inputs") or None, "file": name_of(run.folder / FILE)},
+        "lineage": add_links(lineage(run, name_of, listed, predictions)),
         "predictions": predictions,
         "figures": _figures(run),
         "sources": bundle_inputs.sources(run.inputs),
@@ -155,15 +154,7 @@ def make(run, files, place=None, notes=()):
 
 
 def _listed(path):
-    return {"sha256": _hash(path), "bytes": path.stat().st_size}
-
-
-def _hash(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return {"sha256": file_hash(path), "bytes": path.stat().st_size}
 
 
 def without_machine(value, replaced):
@@ -184,7 +175,7 @@ def _config(run):
 
 
 def _tool_hash(run):
-    path = run.folder / bundle_inputs.FILE
+    path = run.folder / FILE
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return next((line.removeprefix("# test_tipc: ") for line in lines if line.startswith("# test_tipc: ")), None)
 
@@ -208,85 +199,6 @@ def _figures(run):
     tags = [tag for tag in run.tags if run.tag in (None, tag)] or [""]
     first, *others = [bundle_steps.figures(run.steps, run.folder, tag) for tag in tags]
     return {**first, "others": dict(zip(tags[1:], others))} if others else first
-
-
-# ------------------------------------------------------------------------------------------------------- the lineage
-
-
-def _lineage(run, name_of, listed, predictions):
-    """Entries from the data to the predictions, parents first."""
-    found = bundle_inputs.entries(run.inputs, run.config)
-    ground = [one["id"] for one in found if one["kind"] in ("config", "code")]
-    artefacts = run.summary.get("artefacts")
-    artefacts = artefacts if isinstance(artefacts, dict) else {}
-    of_tag = {}
-    for tag in [tag for tag in run.tags if run.tag in (None, tag)]:
-        steps = [step for step in run.steps if step.tag in (tag, "")]
-        label = f" {tag}" if run.several and run.tag is None else ""
-        facts = {
-            name: step.facts[name] for step in steps for name in ("weights", "model", "service") if name in step.facts
-        }
-        parents = ground
-        log = name_of(run.folder / tag / LOG) or next(
-            (name_of(s.log) for s in steps if s.kind == "train" and s.log), None
-        )
-        if log and any(step.kind == "train" and step.ran for step in steps):
-            found.append(entry(f"training{label}", "training", listed[log]["sha256"], ground, name="log", file=log))
-            parents = [found[-1]["id"]]
-        weights = _weights(found, artefacts, facts.get("weights"), f"weights{label}", parents)
-        model = _model(found, artefacts, facts.get("model"), f"model{label}", weights or [])
-        service = _model(found, artefacts, facts.get("service"), f"converted model{label}", model or [])
-        of_tag[tag] = weights or parents, model or weights or parents, service or model or parents
-    for one in predictions:
-        step = next(step for step in run.steps if (step.name, step.tag) == (one["step"], one["tag"]))
-        weights, model, service = of_tag.get(one["tag"]) or next(iter(of_tag.values()))
-        is_training = one["engine"] == "training engine"
-        parents = weights if is_training else service if step.kind == "client" else model
-        identity = f"predictions {one['file']}"
-        if identity not in {other["id"] for other in found}:
-            found.append(
-                entry(
-                    identity,
-                    "predictions",
-                    listed[one["file"]]["sha256"],
-                    parents,
-                    name=one["engine"],
-                    file=one["file"],
-                )
-            )
-    for name, facts in listed.items():
-        if Path(name).name.startswith("answers") and name.endswith(".json"):
-            tag = next((tag for tag in of_tag if tag and f"_{tag}_" in name), next(iter(of_tag), ""))
-            found.append(
-                entry(f"answers {name}", "answers", facts["sha256"], of_tag[tag][2], name="answers", file=name)
-            )
-    return found
-
-
-def _weights(found, artefacts, fact, identity, parents):
-    """[id] of the weights whose hash begins with the fact: provided ones are there already; [] for unknown ones."""
-    known = [one["id"] for one in found if one["kind"] == "weights" and fact and one["sha256"].startswith(fact)]
-    if known:
-        return known[:1]
-    for path, hashed in artefacts.items():
-        if fact and hashed.startswith(fact):
-            found.append(entry(identity, "weights", hashed, parents, name="weights", path=path))
-            return [identity]
-    return []
-
-
-def _model(found, artefacts, fact, identity, parents):
-    """[id] of the model: the folder whose files have the hash that the steps noted; [] for an unknown one."""
-    folders = dict.fromkeys(folder for path in artefacts for folder in list(Path(path).parents)[:3])
-    for folder in folders if fact else ():
-        inside = {path: hashed for path, hashed in artefacts.items() if folder in Path(path).parents}
-        files = {Path(path).relative_to(folder).as_posix(): hashed for path, hashed in inside.items()}
-        if folder_hash(files).startswith(fact):
-            found.append(
-                entry(identity, "model", folder_hash(files), parents, name="model", path=folder.as_posix(), files=files)
-            )
-            return [identity]
-    return []
 
 
 def write(folder, content):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import bundle
 import bundle_predictions
-from bundle_inputs import FILE
+from bundle_lineage import FILE
 from history_file import NAME as HISTORY
 
 _NAMES = ("steps.tsv", "junit.xml", FILE)

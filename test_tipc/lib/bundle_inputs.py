@@ -10,13 +10,11 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from bundle_lineage import entry
+from bundle_lineage import FILE, entry, lines_hash, read_lines
 
-FILE, CONFIG, NAMED = "inputs.sha256", ".config.tsv", ".named_paths"
+CONFIG, NAMED = ".config.tsv", ".named_paths"
 SETTINGS = (".yaml", ".yml", ".toml", ".cfg", ".ini")
 _PROGRAMS = (".py", ".sh", ".so", ".c", ".cc", ".cpp", ".cu", ".h")
-_LINE = re.compile(r"(?P<hash>[0-9a-f]{64})  (?P<path>.+)")
-_MANY = re.compile(r"# data: \d+ [\d.]+ (?P<path>.+)")
 _SOURCES = re.compile(r"(SOURCES?|NOTICE|LICEN[CS]ES?|README)([._-].*)?", re.IGNORECASE)
 _LICENCE = re.compile(r"licen[cs]e|copyright|public domain|CC0|CC BY|GPL|MIT\b|Apache|BSD", re.IGNORECASE)
 _MOST_LINES = 12  # of a file of sources
@@ -32,7 +30,7 @@ class Inputs(NamedTuple):
     def hash_of(self, path):
         """The SHA-256 of a file that is listed; None for another one."""
         found = next((line for name, line in self.lines if name == path), "")
-        return found[:64] if _LINE.fullmatch(found) else None
+        return found[:64] if found and not found.startswith("#") else None
 
     def below(self, folder):
         """The lines of the files in a folder, in their order."""
@@ -41,11 +39,7 @@ class Inputs(NamedTuple):
 
 def read_inputs(folder):
     """The `Inputs` of a run's output folder; empty where it has no such files."""
-    lines = []
-    for line in _lines(folder / FILE):
-        match = _LINE.fullmatch(line) or _MANY.fullmatch(line)
-        if match:
-            lines.append((match["path"], line))
+    lines = read_lines(folder / FILE) if (folder / FILE).is_file() else []
     rows = [line.split("\t", 3) for line in _lines(folder / CONFIG)]
     config = [
         {"line": int(number), "section": section, "key": key, "value": value}
@@ -70,7 +64,8 @@ def entries(inputs, config):
         elif hashed:
             found.append(entry(f"data {path}", "data", hashed, name="file", path=path))
         elif below and not all(line.endswith((*SETTINGS, *_PROGRAMS)) for line in below):
-            found.append(entry(f"data {path}", "data", _hash(below), name=f"folder, {len(below)} files", path=path))
+            words = f"folder, {len(below)} files"
+            found.append(entry(f"data {path}", "data", lines_hash(below), name=words, path=path))
         else:
             continue  # programs, or what was not there
         used |= {path, *(name for name, _ in inputs.lines if name.startswith(f"{path}/"))}
@@ -81,17 +76,12 @@ def entries(inputs, config):
             used.add(path)
     code = [line for name, line in inputs.lines if name not in used]
     if code:
-        found.append(entry("code", "code", _hash(code), name=f"{len(code)} files", file=FILE))
+        found.append(entry("code", "code", lines_hash(code), name=f"{len(code)} other files", file=FILE))
     return found
 
 
-def _hash(lines):
-    """Of lines of inputs.sha256, each with its line end."""
-    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
-
-
 def sources(inputs):
-    """[{path, sha256, licences}] of the files that say where the named data comes from: beside it, or one folder above."""
+    """[{path, sha256, licences}] of the files that say where the named data comes from: beside it, or above it."""
     folders = []
     for path in map(Path, inputs.named):
         if path.is_absolute() or path.suffix in (*SETTINGS, *_PROGRAMS):

@@ -1,4 +1,4 @@
-"""The chain of hashes of a bundle: data lists -> config and code -> training -> weights -> exported model -> predictions.
+"""The chain of hashes of a bundle: data -> config and code -> training -> weights -> exported model -> predictions.
 
 Each entry has an `id`, its `kind`, the `sha256` of what it is, `of`, the ids of what it was made of, and a `link`:
 
@@ -8,17 +8,22 @@ so that the link of a prediction changes with every byte that it depends on. Eve
 """
 
 import hashlib
+import re
+from pathlib import Path
 
+FILE = "inputs.sha256"
+_LINE = re.compile(r"(?P<hash>[0-9a-f]{64})  (?P<path>.+)")
+_MANY = re.compile(r"# data: \d+ [\d.]+ (?P<path>.+)")  # size, time
 KINDS = ("data", "config", "code", "weights", "model", "predictions", "answers", "training")
 
 
 def entry(identity, kind, sha256, of=(), **more):
-    """One entry, without its link. `more`: name (words), path (in the project), file (of the bundle), files (of a model)."""
+    """One entry, without its link; `more`: name (words), path (in the project), file (of the bundle), files (a model)."""
     return {"id": identity, "kind": kind, **more, "sha256": sha256, "of": list(of), "link": None}
 
 
 def link_of(one, links):
-    """The link of an entry, where `links` are those of its parents; None where its hash or a parent's link is unknown."""
+    """The link of an entry, where `links` are those of its parents; None where its hash or one of these is unknown."""
     if not one["sha256"] or None in links:
         return None
     text = f"{one['kind']}\n{one['sha256']}\n" + "".join(f"{link}\n" for link in sorted(links))
@@ -33,10 +38,26 @@ def add_links(entries):
     return entries
 
 
-def faults(bundle):
-    """[(id, what is wrong, expected, found)] of the lineage of a bundle: links, parents, and hashes of its own files."""
-    found, known, files = [], {}, bundle.get("files") or {}
-    for one in bundle.get("lineage") or []:
+def faults(bundle, folder=None):
+    """[(what, what is wrong, expected, found)] of the hashes of a bundle: [] where all are right.
+
+    Looks at links and parents, at the files of models, and at entries of files that the bundle lists; with the bundle's
+    `folder` at every file, too, and at data, config and code, whose hashes follow from inputs.sha256.
+    """
+    entries, files = bundle.get("lineage") or [], bundle.get("files") or {}
+    found = _link_faults(entries)
+    for one in entries:
+        listed = (files.get(one.get("file")) or {}).get("sha256")
+        if one.get("file") and one["kind"] != "code" and listed != one["sha256"]:
+            found.append((one["id"], f"is not the file {one['file']}", one["sha256"], listed))
+        if one.get("files") and folder_hash(one["files"]) != one["sha256"]:
+            found.append((one["id"], "is not the hash of its files", folder_hash(one["files"]), one["sha256"]))
+    return found if folder is None else [*found, *_file_faults(files, folder), *_input_faults(bundle, folder)]
+
+
+def _link_faults(entries):
+    found, known = [], {}
+    for one in entries:
         lost = [parent for parent in one["of"] if parent not in known]
         if one["id"] in known:
             found.append((one["id"], "is there twice", "one entry", "two"))
@@ -47,13 +68,75 @@ def faults(bundle):
             if link != one["link"]:
                 found.append((one["id"], "has another link", link, one["link"]))
         known[one["id"]] = one["link"]
-        if one.get("file") and one["kind"] != "code":
-            listed = (files.get(one["file"]) or {}).get("sha256")
-            if listed != one["sha256"]:
-                found.append((one["id"], f"is not the file {one['file']}", one["sha256"], listed))
-        if one.get("files") and folder_hash(one["files"]) != one["sha256"]:
-            found.append((one["id"], "is not the hash of its files", folder_hash(one["files"]), one["sha256"]))
     return found
+
+
+def _file_faults(files, folder):
+    found = []
+    for name, listed in files.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            found.append((name, "is outside of the bundle", "a file in it", name))
+        elif not path.is_file():
+            found.append((name, "is missing", listed["sha256"], None))
+        elif (hashed := file_hash(path)) != listed["sha256"]:
+            found.append((name, "has changed", listed["sha256"], hashed))
+    return found
+
+
+def _input_faults(bundle, folder):
+    """Of inputs.sha256 and what follows from it; a bundle without that file has none."""
+    said = bundle.get("inputs") or {}
+    path = folder / (said.get("file") or FILE)
+    if not path.is_file():
+        return []
+    found, entries = [], bundle.get("lineage") or []
+    if said.get("hash") and not file_hash(path).startswith(said["hash"]):
+        found.append((path.name, "is not the list that the run noted", said["hash"], file_hash(path)[:12]))
+    lines = read_lines(path)
+    used = set()
+    for one in entries:
+        inside = one.get("path")
+        if one["kind"] not in ("data", "config", "weights") or not inside or "files" in one:
+            continue
+        own = [line for name, line in lines if name == inside]
+        below = [line for name, line in lines if name.startswith(f"{inside}/")]
+        if own or below:
+            used |= {inside, *(name for name, _ in lines if name.startswith(f"{inside}/"))}
+            hashed = own[0][:64] if own else lines_hash(below)
+            if hashed != one["sha256"]:
+                found.append((one["id"], f"is not what {path.name} lists", hashed, one["sha256"]))
+    code = lines_hash([line for name, line in lines if name not in used])
+    found += [
+        (one["id"], f"is not what {path.name} lists", code, one["sha256"])
+        for one in entries
+        if one["kind"] == "code" and one["sha256"] != code
+    ]
+    return found
+
+
+def read_lines(path):
+    """[(path, line)] of an inputs.sha256: files, and those of folders with many files, which have no hash."""
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        match = _LINE.fullmatch(line) or _MANY.fullmatch(line)
+        if match:
+            found.append((match["path"], line))
+    return found
+
+
+def lines_hash(lines):
+    """The hash of several files: of their lines in inputs.sha256, each with its line end."""
+    return hashlib.sha256("".join(f"{line}\n" for line in lines).encode("utf-8", "replace")).hexdigest()
+
+
+def file_hash(path):
+    """The SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def folder_hash(files):

@@ -13,7 +13,7 @@ _MATTERS = re.compile(
 
 
 def machine(flags=()):
-    """Processor, cores, memory, GPUs and their driver, system, and the environment with `flags`, those of single steps."""
+    """Processor, cores, memory, GPUs, driver, system, and the environment; `flags` are those of single steps."""
     gpus, driver = _gpus()
     environment = {name: _without_path(value) for name, value in os.environ.items() if _MATTERS.fullmatch(name)}
     return {

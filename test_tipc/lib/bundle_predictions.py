@@ -2,7 +2,8 @@
 
 Files of full precision are made here of the observer's recordings (bundle_recordings.py), or were written beside the
 figures by the step that compared: `<its log without .log>_predictions/<engine>.json`, with the keys `engine`, `against`
-(another file of the folder), `limit`, `left_out` and `images` {name: {"kind": "classes|boxes|numbers", "rows": [...]}}.
+(another file of the folder), `limit`, `left_out` and `images` {name: {"kind": "classes|boxes|numbers", "rows": [...]}},
+or `rows` {hash of the input: [numbers]}.
 """
 
 import json
@@ -35,7 +36,8 @@ def write_observed(folder, steps, several):
             path.unlink(missing_ok=True)
             continue
         try:
-            from bundle_recordings import read_step, write
+            from bundle_recordings import read_step
+            from bundle_rows import write
 
             content = read_step(recording)
         except ImportError as error:
@@ -71,7 +73,7 @@ def saved_files(step):
 
 
 def _behind(steps, step):
-    """What the export computes behind the network that `step` called: "" for an engine; None where nobody has looked."""
+    """What the export computes behind the network that `step` called: "" for an engine; None where it is unknown."""
     if step.kind not in TRAINING:
         return ""
     for other in steps:

@@ -1,25 +1,11 @@
-"""Outputs of networks and engines, row by row, from the recordings of the observer (observe/): exact float32 numbers.
+"""Outputs of a step's network or engine, from the recording of the observer (observe/), as bundle_rows.py writes them.
 
-A file of one step is JSON:
-
-    output    name of the output that `rows` has; `behind`: what the export computes behind the network ("softmax", "",
-              null where it is not known): apply it to the rows of a network to get those of an engine
-    rows      {hash of the input: [numbers]}, the shortest decimal numbers that give the same float32 back; null for nan
-              and infinity
-    sha256    {hash of the input: SHA-256 of the row's bytes} of an output with too many numbers, with `sample`
-              {hash: every `every`-th number}
-    others    the same of the other outputs, if any
-    network, kind, images, left_out    what was called and how; how many images are here, and how many are not
-
-The hash of an input is the observer's, blake2b-128 of its bytes; of several inputs, of their hashes in order.
+More keys: `network` and `kind`, what was called and how; `behind`, what the export computes behind the network
+("softmax", "sigmoid", "argmax", "" for nothing, null where it is not known), so that a reader who applies it to the
+rows of a network gets those of an engine.
 """
 
-import hashlib
-import json
-import math
-
-MOST_NUMBERS, MOST_IMAGES, SAMPLE = 2000, 64, 100
-BUDGET = 40_000  # numbers of one file
+from bundle_rows import Rows, key_of
 
 
 def read_step(folder):
@@ -29,7 +15,7 @@ def read_step(folder):
     """
     if not any(folder.glob("*.npz")):
         return None
-    from agreement.recording import Recording  # needs NumPy
+    from agreement.recording import Recording
 
     recording = Recording(folder)
     kept = [
@@ -39,83 +25,28 @@ def read_step(folder):
     ]
     if not kept:
         return None
-    # of several networks that of which most was recorded: a backbone's images are those of the whole
+    # of several networks that of which most was recorded: those of which one is a part are not seen
     network, calls = max(kept, key=lambda pair: (sum(call.images for call in pair[1]), len(pair[0].weights)))
-    seen = {_key(call, row) for call in network.calls for row in range(call.images)}
-    outputs = _Outputs(calls[0])
+    rows = Rows([tensor.name for tensor in calls[0].outputs])
     for call in calls:
-        outputs.add(call)
-    return {
-        **outputs.content(),
-        "network": network.layer or "exported model",
-        "kind": calls[0].kind,
-        "images": len(outputs.keys),
-        "left_out": len(seen) - len(outputs.keys),
-    }
+        for key, outputs in zip(_keys(call), _split(call)):
+            rows.add(key, outputs)
+    seen = {key for call in network.calls for key in _keys(call)}
+    content = rows.content()
+    return {**content, "left_out": len(seen) - content["images"], "network": network.layer, "kind": calls[0].kind}
 
 
-def _key(call, row):
-    hashes = [tensor.hash if tensor.rows is None else tensor.rows[row] for tensor in call.inputs]
-    return hashes[0] if len(hashes) == 1 else hashlib.blake2b("".join(hashes).encode(), digest_size=16).hexdigest()
+def _keys(call):
+    """The hash of each image's inputs."""
+    for row in range(call.images):
+        yield key_of([tensor.hash if tensor.rows is None else tensor.rows[row] for tensor in call.inputs])
 
 
-class _Outputs:
-    """Collects the rows of all outputs of calls."""
-
-    def __init__(self, call):
-        self.keys, self.numbers = [], 0
-        self.outputs = [{"output": tensor.name, "dtype": tensor.dtype, "shape": None} for tensor in call.outputs]
-
-    def add(self, call):
-        arrays = call.arrays("out")
-        for row in range(call.images):
-            key = _key(call, row)
-            full = len(self.keys) >= MOST_IMAGES or (self.keys and self.numbers >= BUDGET)
-            if key in self.keys or full or len(arrays) != len(self.outputs):
-                continue
-            self.keys.append(key)
-            for output, tensor, array in zip(self.outputs, call.outputs, arrays):
-                if tensor.rows is not None or call.images == 1:
-                    self._add(output, key, array[row] if tensor.rows is not None else array)
-
-    def _add(self, output, key, row):
-        output["shape"] = list(row.shape)
-        if row.size <= MOST_NUMBERS:
-            output.setdefault("rows", {})[key] = exact(row)
-            self.numbers += row.size
-            return
-        every = -(-row.size // SAMPLE)
-        output.setdefault("sha256", {})[key] = hashlib.sha256(row.tobytes()).hexdigest()
-        output.setdefault("every", every)
-        output.setdefault("sample", {})[key] = exact(row.reshape(-1)[::every])
-        self.numbers += SAMPLE
-
-    def content(self):
-        """Floats come first: labels and counts are made of them."""
-        outputs = sorted(self.outputs, key=lambda one: ("rows" not in one, not one["dtype"].startswith("float")))
-        first, others = outputs[0], outputs[1:]
-        return {**first, **({"others": others} if others else {})}
-
-
-def exact(array):
-    """The numbers of an array in one list: shortest decimal numbers that give the same float32 back."""
-    flat = array.reshape(-1)
-    if flat.dtype.kind in "iub":
-        return [int(number) for number in flat]
-    return [float(str(number)) if math.isfinite(number) else None for number in flat]
-
-
-def write(content, stream):
-    """One line for each row: the difference of two files can be read."""
-    lines = []
-    for key, value in content.items():
-        if isinstance(value, dict):
-            rows = ",\n".join(f"  {json.dumps(name)}: {_dump(row)}" for name, row in value.items())
-            lines.append(f" {json.dumps(key)}: {{\n{rows}\n }}" if rows else f" {json.dumps(key)}: {{}}")
-        else:
-            lines.append(f" {json.dumps(key)}: {_dump(value)}")
-    stream.write("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-def _dump(value):
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _split(call):
+    """The outputs of each image; None for one that cannot be cut along the batch."""
+    arrays = call.arrays("out")
+    for row in range(call.images):
+        yield [
+            array[row] if tensor.rows is not None else array if call.images == 1 else None
+            for tensor, array in zip(call.outputs, arrays)
+        ]

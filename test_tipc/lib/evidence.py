@@ -11,8 +11,8 @@ own.
 Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
 there are no curves of a log without a loss, which was not judged.
 Beside them come bundle.json and what it lists: the logs of the other steps, steps.tsv, junit.xml, inputs.sha256, the
-configs that were used, and predictions of full precision (see bundle.py). bundle.json comes last, and only then a folder
-is complete.
+configs that were used, and predictions of full precision (see bundle.py). bundle.json comes last, and only then a
+folder is complete.
 Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Of a quantisation after training,
 and of the other chains that begin with an exported model, all logs are kept. Another run of provided weights leaves
 no evidence.
@@ -214,7 +214,8 @@ def main():
             print(f"evidence: {place} is kept as it is; --evidence renews it")
         else:
             skipped = any((step.kind, step.tag, step.result) == ("converge", tag, SKIPPED) for step in steps)
-            keep(bundle.Run(args.folder, args.model, args.mode, tag), files, place, f"{args.model}, {args.mode}", is_judged=not skipped)
+            run = bundle.Run(args.folder, args.model, args.mode, tag)
+            keep(run, files, place, f"{args.model}, {args.mode}", is_judged=not skipped)
             print(f"evidence: {place}")
 
 

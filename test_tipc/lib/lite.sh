@@ -89,7 +89,8 @@ agree_x86() { # THREADS BATCH_SIZE PRECISION
         return
     fi
     FACTS=$(model_fact) lib_step "agree $name" python lite_agree.py outputs x86 \
-        --expected "${RUN[program_dir]}/expected.npz" --found "$found"
+        --expected "${RUN[program_dir]}/expected.npz" --found "$found" --inputs "${RUN[program_dir]}/inputs.npz" \
+        --save "${RUN[output_dir]}/agree_${name// /_}_predictions"
 }
 
 has_outputs() { # FILE

@@ -16,6 +16,7 @@ import numpy as np
 
 from agreement.limits import TOP, Spread, is_scores, largest_difference, same_top, scale
 from agreement.params import read_tensors
+from bundle_rows import Rows, key_of_arrays, write_pair
 from lite.nb import read_nb
 from lite.samples import read_arrays
 from script import UserError, run_main
@@ -31,13 +32,18 @@ def main():
     outputs.add_argument("name", help="what the printed line begins with")
     outputs.add_argument("--expected", type=Path, required=True)
     outputs.add_argument("--found", type=Path, required=True, help=".npz, or the scores of a device as float32")
+    outputs.add_argument("--save", type=Path, metavar="FOLDER", help="write the outputs of both, row by row, as JSON")
+    outputs.add_argument("--inputs", type=Path, metavar="FILE.npz", help="what they were computed of, for --save")
     weights = commands.add_parser("weights")
     for option in ("--arm", "--x86", "--params"):
         weights.add_argument(option, type=Path, required=True)
     args = parser.parse_args()
     if args.command == "outputs":
         expected = read_arrays(args.expected)
-        compare_outputs(args.name, expected, read_found(args.found, expected))
+        found = read_found(args.found, expected)
+        if args.save:
+            save_outputs(args, expected, found)
+        compare_outputs(args.name, expected, found)
     else:
         compare_weights(args.arm, args.x86, args.params)
 
@@ -54,6 +60,26 @@ def read_found(path, expected):
     if len(names) != 1 or found.size != expected[names[0]].size:
         raise UserError(f"{path}: expected {expected[names[0]].size} numbers, found {found.size}")
     return {names[0]: found.reshape(expected[names[0]].shape)}
+
+
+def save_outputs(args, expected, found):
+    """Write the rows of both; the key of a row is the hash of its inputs, or its number where these are not given."""
+    names = [key for key in expected if not key.startswith("~")]
+    inputs = list(read_arrays(args.inputs).values()) if args.inputs else []
+    paddle, other = Rows(names), Rows(names)
+    for row in range(len(expected[names[0]])):
+        key = key_of_arrays([array[row] for array in inputs]) if inputs else f"image {row}"
+        paddle.add(key, [expected[name][row] for name in names])
+        other.add(key, [array[row] if row < len(array) else None for array in found.values()])
+    first, spread = names[0], Spread()
+    for number, row in enumerate(next(iter(found.values()))):
+        spread.add(number, row)
+    limit = _limit(expected[first], expected[f"~{first}"], spread)[0] / max(1.0, scale(expected[first]))
+    write_pair(
+        args.save,
+        ("strict", "Paddle Inference, no optimisation", None, paddle),
+        (args.name, f"Paddle Lite, {args.name}", limit, other),
+    )
 
 
 def compare_outputs(name, expected, found):

@@ -82,14 +82,16 @@ agree_arm() {
 }
 
 agree_with_device() { # THREADS BATCH_SIZE PRECISION
-    local found
+    local found name
+    name="arm ${RUN[device]} $(setting_of "$@")"
     found=$(outputs_of arm "$@").bin
-    if was_skipped "infer arm ${RUN[device]} $(setting_of "$@")"; then
+    if was_skipped "infer $name"; then
         return
     elif ! has_outputs "$found"; then
-        not_run "agree arm ${RUN[device]} $(setting_of "$@")" "there are no outputs"
+        not_run "agree $name" "there are no outputs"
         return
     fi
-    FACTS=$(model_fact) lib_step "agree arm ${RUN[device]} $(setting_of "$@")" python lite_agree.py outputs arm \
-        --expected "${RUN[program_dir]}/expected.npz" --found "$found"
+    FACTS=$(model_fact) lib_step "agree $name" python lite_agree.py outputs arm \
+        --expected "${RUN[program_dir]}/expected.npz" --found "$found" --inputs "${RUN[program_dir]}/inputs.npz" \
+        --save "${RUN[output_dir]}/agree_${name// /_}_predictions"
 }

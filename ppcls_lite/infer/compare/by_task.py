@@ -22,22 +22,28 @@ _MORE = 10  # classes
 _LEAST_BATCH = 8  # of the comparison of a batch with its images alone
 
 
-def compare_task(task, *arguments, watch=None):
+def compare_task(task, *arguments, watch=None, exact=None):
     """Agreements of the inference engines with the training engine, one after the other; see `compare_classifiers`."""
-    return _COMPARISONS[type(task)](*arguments, watch=watch)
+    return _COMPARISONS[type(task)](*arguments, watch=watch, exact=exact)
 
 
-def compare_batches(task, config, model_dir, inference_config, images, sizes, engines, labels=None, watch=None):
+def compare_batches(
+    task, config, model_dir, inference_config, images, sizes, engines, labels=None, watch=None, exact=None
+):
     """Yield the agreements of `compare_task` for each of the batch sizes, and then that of `compare_rows`.
 
     Where there are several sizes, an agreement's name says which is its own. `watch` sees the first size only.
+    `exact` gets the predictions of all.
     """
     for number, size in enumerate(sizes):
         given = task, config, model_dir, inference_config, images, size, engines, labels
-        for agreement in compare_task(*given, watch=watch if number == 0 else None):
-            agreement.engine += f"_batchsize_{size}" if len(sizes) > 1 else ""
+        end = f"_batchsize_{size}" if len(sizes) > 1 else ""
+        for agreement in compare_task(*given, watch=watch if number == 0 else None, exact=exact):
+            agreement.engine += end
             yield agreement
-    rows = compare_rows(_KINDS[type(task)](images), model_dir, inference_config, max(_LEAST_BATCH, *sizes))
+        if exact:
+            exact.rename(end)
+    rows = compare_rows(_KINDS[type(task)](images), model_dir, inference_config, max(_LEAST_BATCH, *sizes), exact)
     if rows:
         yield rows
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.infer.compare.engines import USUAL, compare_all
+from ppcls_lite.infer.compare.exact import box_rows
 from ppcls_lite.infer.detect import create_detector, run_detector
 from ppcls_lite.infer.engines.agreement import TOLERANCE, allowed, is_constant, verdict
 from ppcls_lite.infer.engines.spread import Spread, key_of
@@ -87,6 +88,11 @@ class DetectionAgreement:
                     self.unmatched += 1
 
     @property
+    def limit(self):
+        """The difference that is allowed of a box: of its score, and of its corners as a share of the longer side."""
+        return self.tolerance
+
+    @property
     def details(self):
         """`str(self)`: there is nothing more to say."""
         return str(self)
@@ -138,14 +144,15 @@ def _largest(a, b):
 
 
 def compare_detectors(
-    config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None, watch=None
+    config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None, watch=None, exact=None
 ):
     """Yield a `DetectionAgreement` for `strict`, then for each of `engines`; see `compare_all`.
 
-    `images` are paths. `labels` is not used: eval.py counts what is right. `watch` gets the deployed network's outputs.
+    `images` are paths. `labels` is not used: eval.py counts what is right. `watch` gets the deployed network's outputs,
+    `exact` (an `ExactPredictions`) the boxes of each engine.
     """
     comparison = DetectionComparison(images)
-    return compare_all(comparison, config, model_dir, inference_config, batch_size, engines, watch)
+    return compare_all(comparison, config, model_dir, inference_config, batch_size, engines, watch, exact)
 
 
 class DetectorInputs(NamedTuple):
@@ -179,6 +186,14 @@ class DetectionComparison:
         arrays, inputs = outputs
         places = [slice(number, number + 1) for number in range(len(inputs.keys))]
         return [([array[one] for array in arrays], DetectorInputs(*(part[one] for part in inputs))) for one in places]
+
+    def entries(self, outputs):
+        arrays, inputs = outputs
+        everything = [arrays[0], *arrays[_MAPS]]
+        return [
+            box_rows(arrays[0][number], side, [array[number] for array in everything])
+            for number, side in enumerate(inputs.sides)
+        ]
 
     def add(self, agreement, expected, found, batch):
         (reference, _), (outputs, inputs) = expected, found

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ppcls_lite.infer.compare.exact import ROWS, STRICT, TRAINING
 from ppcls_lite.infer.compare.processing import check_names
 from ppcls_lite.infer.engines import available_engines
 from ppcls_lite.infer.engines.agreement import TOLERANCE
@@ -42,7 +43,7 @@ def choose_engines(text, stated=None, model=None):
     return names, {}
 
 
-def compare_all(kind, config, model_dir, inference_config, batch_size, engines, watch=None):
+def compare_all(kind, config, model_dir, inference_config, batch_size, engines, watch=None, exact=None):
     """Yield the agreement of `strict` (the plain engine against the training engine), then of each of `engines`.
 
     Args:
@@ -52,6 +53,7 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
         inference_config: config of `predict_cls.py` or `predict_det.py`.
         engines: registered names, or `usual`; each is compared with the plain engine.
         watch: called with the plain engine's outputs for each batch, and what else `kind.outputs` returns of it.
+        exact: an `ExactPredictions` that gets what each engine gave.
     The training engine reads the files with the transforms of its config, all others with the exported model's, so a
     difference there shows too; class names that differ raise UserError.
     """
@@ -66,11 +68,18 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
     def outputs(engine, transforms):
         return (kind.outputs(engine, transforms, batch) for batch in batches)
 
-    def agreement(title, tolerance, expected, found):
+    def agreement(title, tolerance, expected, found, against=STRICT):
         result = kind.agreement(title, tolerance)
         for batch, reference, others in zip(batches, expected, found):
             kind.add(result, reference, others, batch)
+            keep(title, batch, others)
+        if exact:
+            exact.compare(title, against, result.limit)
         return result
+
+    def keep(title, batch, outputs):
+        if exact:
+            exact.add(title, batch, kind.entries(outputs))
 
     # One engine after the other: Paddle's number of threads is one for the whole process, and a change of it in
     # between would change the last bits of the next engine's results.
@@ -78,7 +87,9 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
     plain = list(outputs(kind.create_engine(None, model_dir, strict), deployed))
     for batch in plain if watch else ():
         watch(*batch)
-    yield agreement("strict", 0.0, trained, plain)
+    for batch, found in zip(batches, trained):
+        keep(TRAINING, batch, found)
+    yield agreement(STRICT, 0.0, trained, plain, TRAINING)
     for name in engines:
         title, tolerance, setting = comparison(name, options, strict)
         engine = kind.create_engine(setting.engine, model_dir, setting)
@@ -88,7 +99,7 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
         engine.close()
 
 
-def compare_rows(kind, model_dir, inference_config, batch_size):
+def compare_rows(kind, model_dir, inference_config, batch_size, exact=None):
     """The agreement `rows_batchsize_<n>`: the first images in one batch against the same images alone.
 
     The plain engine computes both: an export that mixes the images of a batch, or is made for a batch of one size,
@@ -99,13 +110,20 @@ def compare_rows(kind, model_dir, inference_config, batch_size):
     if count < 2:
         return None
     deployed, _ = build_processing(model_dir, inference_config)
-    result = kind.agreement(f"rows_batchsize_{count}", TOLERANCE)
+    title, alone = f"{ROWS}batchsize_{count}", f"{ROWS}alone"
+    result = kind.agreement(title, TOLERANCE)
     options = EngineOptions.from_config(inference_config["Global"]).strict()
     with kind.create_engine(None, model_dir, replace(options, batch_size=count)) as plain:
         together = kind.rows(kind.outputs(plain, deployed, slice(0, count)))
         for number, found in enumerate(together):
             one = slice(number, number + 1)
-            kind.add(result, kind.outputs(plain, deployed, one), found, one)
+            expected = kind.outputs(plain, deployed, one)
+            kind.add(result, expected, found, one)
+            if exact:
+                exact.add(alone, one, kind.entries(expected))
+                exact.add(title, one, kind.entries(found))
+    if exact:
+        exact.compare(title, alone, result.limit)
     return result
 
 

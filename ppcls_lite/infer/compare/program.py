@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ppcls_lite.infer.compare.detections import DetectionAgreement
+from ppcls_lite.infer.compare.exact import STRICT, box_rows, class_rows
 from ppcls_lite.infer.detect import create_detector, run_detector
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.agreement import Agreement
@@ -69,17 +70,20 @@ def predict_strictly(model_dir, images):
     return Expected([path for path, _ in kept], arrays, sizes, outputs, postprocess)
 
 
-def compare_run(name, folder, expected, tolerance=TOLERANCE):
+def compare_run(name, folder, expected, tolerance=TOLERANCE, exact=None):
     """The agreement of the program's run in `folder` with `expected`, by `Agreement` or `DetectionAgreement`.
 
     UserError, one line that names the image and both values, where inputs differ in a bit, where scores differ by more
-    than `tolerance`, and where a line was not printed, or not as Python prints the program's own numbers.
+    than `tolerance`, and where a line was not printed, or not as Python prints the program's own numbers. `exact`, an
+    `ExactPredictions` of the images, gets what both computed.
     """
     folder = Path(folder)
     _check_inputs(name, _load(folder / _INPUTS, len(expected.paths)), expected)
     outputs = [_load(folder / _OUTPUT.format(number), None) for number in range(len(expected.outputs))]
     outputs = [_as(array, like, name) for array, like in zip(outputs, expected.outputs)]
     keys = [key_of(image) for image in expected.inputs]
+    if exact:
+        _keep(exact, name, outputs, expected, tolerance)
     if expected.is_detector:
         agreement = DetectionAgreement(name, tolerance)
         agreement.add(expected.outputs, outputs, [max(size) for size in expected.sizes], keys)
@@ -89,6 +93,22 @@ def compare_run(name, folder, expected, tolerance=TOLERANCE):
         agreement.add(expected.outputs[0], outputs[0], None, keys)
     _check_lines(name, folder.with_name(f"{folder.name}.log"), outputs[0], expected)
     return agreement
+
+
+def _keep(exact, name, outputs, expected, tolerance):
+    """Note what the program computed, and what Python did."""
+    everything = slice(0, len(expected.paths))
+    exact.add(STRICT, everything, _entries(expected.outputs, expected))
+    exact.add(name, everything, _entries(outputs, expected))
+    exact.describe(name, f"C++ program, {name.replace('_', ' ')}")
+    exact.compare(name, STRICT, tolerance)
+
+
+def _entries(outputs, expected):
+    if not expected.is_detector:
+        return map(class_rows, outputs[0])
+    boxes = outputs[0].reshape(len(expected.paths), -1, 6)
+    return [box_rows(rows, max(size)) for rows, size in zip(boxes, expected.sizes)]
 
 
 def _load(path, rows):

@@ -2,6 +2,7 @@
 
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.compare.engines import USUAL, compare_all
+from ppcls_lite.infer.compare.exact import class_rows
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.agreement import Agreement
 from ppcls_lite.infer.engines.spread import key_of
@@ -10,15 +11,15 @@ from ppcls_lite.infer.images import read_image, stack_images
 
 
 def compare_classifiers(
-    config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None, watch=None
+    config, model_dir, inference_config, images, batch_size=8, engines=(USUAL,), labels=None, watch=None, exact=None
 ):
     """Yield an `Agreement` of probabilities for `strict`, then for each of `engines`; see `compare_all`.
 
     `images` are paths; `labels` are the images' true classes, or None: then no accuracy is counted. `watch` gets
-    probabilities [N, C].
+    probabilities [N, C], `exact` (an `ExactPredictions`) those of each engine.
     """
     comparison = ScoreComparison(images, labels)
-    return compare_all(comparison, config, model_dir, inference_config, batch_size, engines, watch)
+    return compare_all(comparison, config, model_dir, inference_config, batch_size, engines, watch, exact)
 
 
 class ScoreComparison:
@@ -41,6 +42,10 @@ class ScoreComparison:
         """What `outputs` returned, image by image."""
         scores, keys = outputs
         return [(scores[number : number + 1], keys[number : number + 1]) for number in range(len(keys))]
+
+    def entries(self, outputs):
+        """What `ExactPredictions` keeps of `outputs`, image by image."""
+        return map(class_rows, outputs[0])
 
     def add(self, agreement, expected, found, batch):
         """Count one batch of outputs."""

@@ -8,7 +8,7 @@ declare -a STAGES=() # set by the chain: the names of the steps of each stage, w
 parse_chain_options() { # OPTION... -- "$@" of a chain: its own options (see parse_options), and those that all chains have
     local last=$((${#STAGES[@]} - 1))
     local stage="[0-$last]=a stage from 0 to $last"
-    parse_options "--stage=$stage" "--stop_stage=$stage" --evidence "$@"
+    parse_options "--stage=$stage" "--stop_stage=$stage" --evidence --verbose "$@"
     choose_project
     RUN[stage]=${RUN[stage]:-0} RUN[stop_stage]=${RUN[stop_stage]:-$last}
     ((RUN[stage] <= RUN[stop_stage])) || die "--stop_stage ${RUN[stop_stage]} comes before --stage ${RUN[stage]}"
@@ -112,6 +112,7 @@ summarise() { # write and print the summary; fail unless the run passed
     local status=0
     [[ -n ${RUN[versions]:-} ]] || return
     write_summary || status=$?
+    draw_report
     cat "${RUN[output_dir]}/summary.txt" || status=1
     return "$status"
 }
@@ -137,8 +138,13 @@ finish() { # keep evidence of a run that passed, print the summary, and exit: 77
         write_summary
         status=1
     fi
+    draw_report
     cat "${RUN[output_dir]}/summary.txt" || status=1
     exit "$status"
+}
+
+draw_report() { # report.html and report.md beside the bundle; a page that cannot be drawn is no fault of the run
+    "${RUN[python]}" "$TIPC/lib/page/report.py" "${RUN[output_dir]}" --try
 }
 
 is_certified() { # whether the run passed as a whole
@@ -150,6 +156,8 @@ keep_evidence() { # what could not be kept is a failure of the run
     if said=$("${RUN[python]}" "$TIPC/lib/evidence.py" "${RUN[output_dir]}" --model "${RUN[model]}" \
         --mode "${RUN[mode]}" ${RUN[evidence]:+--renew} 2>&1); then
         [[ -z $said ]] || printf '%s\n' "$said"
+        grep -qv ' is kept as it is; ' <<<"$said" || return 0
+        "${RUN[python]}" "$TIPC/lib/page/index.py" test_log --try
     else
         record evidence failed 0 "${RUN[facts]}" '' "$said"
         return 1

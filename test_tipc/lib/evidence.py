@@ -29,6 +29,7 @@ from pathlib import Path
 import bundle
 from bundle_evidence import more_files
 from curves import draw_curves
+from page.report import try_report
 from script import UserError, run_main
 from steps import SKIPPED, read_steps
 from train_log import NoLoss, read_train_log
@@ -134,6 +135,7 @@ def keep(run, files, target, title, is_judged):
             files["curves.png"] = fresh / "curves.png"
         bundle.write(fresh, bundle.make(run, files, fresh))
         replace_folder(fresh, target)
+    try_report(target)
 
 
 def replace_folder(fresh, target):

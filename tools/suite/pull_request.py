@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+import yaml
+
 from ppcls_lite.arch import build_model, summarize
 from ppcls_lite.arch.pretrained import weights_url
+from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO
 from tools.suite import checkout, documents
@@ -58,7 +61,7 @@ def make(wish):
         other = next(name for name in wish.names if name not in known)
         raise UserError(f"-m: PaddleClas has {next(iter(known))} already and {other} not: turn one kind at a time")
     made = PullRequest({}, {}, {}, known, [], [])
-    urls = _addresses(wish, known)
+    urls = _addresses(wish)
     architecture = write_architecture(urls)
     family = wish.family or _family(wish)
     measured = []
@@ -89,10 +92,12 @@ def official(name):
     return _OFFICIAL.get(name, name)
 
 
-def _addresses(wish, known):
+def _addresses(wish):
+    """{name: address of the weights}: what the user says, that of PaddleClas's own networks, or ""."""
     if wish.urls:
         return dict(zip(wish.names, wish.urls))
-    return {name: weights_url(build_model(name), name) if name in known else "" for name in wish.names}
+    published = checkout.known_networks()
+    return {name: weights_url(build_model(name), name) if official(name) in published else "" for name in wish.names}
 
 
 def _recipe_path(wish, name):
@@ -116,7 +121,7 @@ def _family(wish):
 def _add_configs(made, wish, name, family, url):
     """Add the YAML and the chain configs of `name`; the config as PaddleClas has it."""
     source = _recipe_path(wish, name)
-    config, changes = read_recipe(source, official(name), wish.overrides)
+    config, changes = read_recipe(source, official(name), bool(url), wish.overrides)
     path = f"ppcls/configs/ImageNet/{family}/{official(name)}.yaml"
     made.files[path] = write_recipe(config)
     made.told.extend(f"{path}: {change}" for change in changes)
@@ -195,8 +200,6 @@ def conflicts(made, into):
 
 def compare_with_theirs(made, wish):
     """Lines that say in what the networks, YAMLs and configs of a checkout differ from those here."""
-    from ppcls_lite.utils.config import read_yaml
-
     for name, file in made.known.items():
         yield from _entries_line(wish, name, file)
     for path, text in made.files.items():
@@ -204,8 +207,6 @@ def compare_with_theirs(made, wish):
         if not theirs.is_file():
             yield f"{path}: PaddleClas has no such file"
         elif path.endswith(".yaml"):
-            import yaml
-
             found = differences(yaml.safe_load(text), read_yaml(theirs))
             yield f"{path}: {len(found)} values differ" + "".join(
                 f"\n    {key}: {here} here, {there} there" for key, here, there in found

@@ -19,6 +19,7 @@ _HEADS = {
     "DataLoader": "data loader for train and eval",
 }
 _GLOBAL = {"checkpoints": None, "pretrained_model": None, "output_dir": "./output/", "device": "gpu"}
+_GLOBAL_TOO = {"to_static": False}  # what all their files say, where nothing else is said
 _OURS = ("export_format",)  # of Global
 _AMP = {
     "use_amp": False,
@@ -30,9 +31,10 @@ _AMP = {
 }
 
 
-def read_recipe(path, name, overrides=()):
+def read_recipe(path, name, published, overrides=()):
     """(the config for PaddleClas, [what was changed]) of the training config at `path`, for the network `name`.
 
+    `published`: there are weights that `Arch.pretrained: True` can fetch.
     Raises UserError for what the config's reader refuses, and for a detector or a distillation.
     """
     config = load_config(path, overrides)
@@ -59,7 +61,9 @@ def read_recipe(path, name, overrides=()):
     if "Infer" in made:
         put(_IMAGE, "Infer", "infer_imgs")
         put(_LABELS, "Infer", "PostProcess", "class_id_map_file")
-    for keys in [*(("Global", key) for key in _OURS), ("Slim",), ("Arch", "pretrained"), ("Arch", "use_ssld")]:
+    made["Global"] = {**_GLOBAL_TOO, **made["Global"]}
+    unpublished = [] if published and made["Arch"].get("pretrained") in (True, False) else ["pretrained", "use_ssld"]
+    for keys in [*(("Global", key) for key in _OURS), ("Slim",), *(("Arch", key) for key in unpublished)]:
         _drop(made, keys, changes)
     made.setdefault("AMP", dict(_AMP))
     return {section: made[section] for section in sorted(made, key=_place)}, changes

@@ -64,6 +64,8 @@ source "$TIPC/lib/declared.sh"
 source "$TIPC/lib/options.sh"
 # shellcheck source=test_tipc/lib/lock.sh
 source "$TIPC/lib/lock.sh"
+# shellcheck source=test_tipc/lib/live.sh
+source "$TIPC/lib/live.sh"
 # shellcheck source=test_tipc/lib/process.sh
 source "$TIPC/lib/process.sh"
 # shellcheck source=test_tipc/lib/record.sh

@@ -34,7 +34,7 @@ declare -a DEPLOYED=() # MODEL:CHAIN:MODE of each further chain that a model has
 
 main() {
     local i
-    parse_options '--chains=.+=names with commas between them, or all' --again --evidence -- "$@"
+    parse_options '--chains=.+=names with commas between them, or all' --again --evidence --verbose -- "$@"
     ((${#ARGUMENTS[@]} > 0)) || die "usage: bash test_tipc/run_all.sh MODE [NAME...] [--again] (see --help)"
     RUN[mode]=${ARGUMENTS[0]}
     is_mode "${RUN[mode]}" || die "unknown mode '${RUN[mode]}'; expected one of: ${MODES[*]}"
@@ -143,11 +143,15 @@ certify() { # CHAIN CONFIG MODEL MODE NAME: run it, unless it passed before, not
 }
 
 summarise() { # write and print the table, also after an interruption; fail unless all passed
+    local status
     local -a models=()
     [[ -n ${RUN[versions]:-} ]] || return
     ! is_one_of "$BASE" "${CHOSEN[@]}" || models=("${MODELS[@]}")
     "${RUN[python]}" test_tipc/lib/matrix.py "${RUN[output_root]}" --mode "${RUN[mode]}" --commit "${RUN[commit]}" \
         --versions "${RUN[versions]}" "${models[@]}" --deployed "${DEPLOYED[@]}"
+    status=$?
+    "${RUN[python]}" test_tipc/lib/page/index.py "${RUN[output_root]}" --try
+    return "$status"
 }
 
 main "$@"

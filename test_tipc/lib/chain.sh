@@ -8,7 +8,7 @@ declare -a STAGES=() # set by the chain: the names of the steps of each stage, w
 parse_chain_options() { # OPTION... -- "$@" of a chain: its own options (see parse_options), and those that all chains have
     local last=$((${#STAGES[@]} - 1))
     local stage="[0-$last]=a stage from 0 to $last"
-    parse_options "--stage=$stage" "--stop_stage=$stage" --evidence "$@"
+    parse_options "--stage=$stage" "--stop_stage=$stage" --evidence --verbose "$@"
     choose_project
     RUN[stage]=${RUN[stage]:-0} RUN[stop_stage]=${RUN[stop_stage]:-$last}
     ((RUN[stage] <= RUN[stop_stage])) || die "--stop_stage ${RUN[stop_stage]} comes before --stage ${RUN[stage]}"
@@ -76,6 +76,8 @@ note_inputs() { # list what the run depends on; sets RUN[inputs] and RUN[facts]
         echo "note: this is not what the earlier stages saw, so the run cannot pass as one; changed: ${changed[*]:0:5}"
     fi
     mv "$list.now" "$list" || die "$list: cannot be written; is the disk full?"
+    replace_file "${RUN[output_dir]}/.config.tsv" resolved_config "${RUN[config]}"
+    replace_file "${RUN[output_dir]}/.named_paths" paths_of_config "${RUN[output_dir]}/.config.tsv"
     RUN[inputs]=$(short_hash <"$list")
     RUN[facts]="inputs=${RUN[inputs]} commit=${RUN[commit]%% *}"
 }
@@ -110,13 +112,19 @@ summarise() { # write and print the summary; fail unless the run passed
     local status=0
     [[ -n ${RUN[versions]:-} ]] || return
     write_summary || status=$?
+    draw_report
     cat "${RUN[output_dir]}/summary.txt" || status=1
     return "$status"
 }
 
-write_summary() { # report.py judges
+chain_name() { # print it: `serving` of test_serving.sh
+    local name=${0##*/test_}
+    echo "${name%.sh}"
+}
+
+write_summary() { # report.py judges, and writes the bundle
     "${RUN[python]}" "$TIPC/lib/report.py" "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
-        --versions "${RUN[versions]}" --commit "${RUN[commit]}" --tool "${RUN[tool]}" --inputs "${RUN[inputs]:-}" \
+        --chain "$(chain_name)" --config "${RUN[config]:-}" --versions "${RUN[versions]}" --commit "${RUN[commit]}" --tool "${RUN[tool]}" --inputs "${RUN[inputs]:-}" \
         --artefacts "${ARTEFACTS[@]}" >"${RUN[output_dir]}/summary.txt"
 }
 
@@ -130,8 +138,13 @@ finish() { # keep evidence of a run that passed, print the summary, and exit: 77
         write_summary
         status=1
     fi
+    draw_report
     cat "${RUN[output_dir]}/summary.txt" || status=1
     exit "$status"
+}
+
+draw_report() { # report.html and report.md beside the bundle; a page that cannot be drawn is no fault of the run
+    "${RUN[python]}" "$TIPC/lib/page/report.py" "${RUN[output_dir]}" --try
 }
 
 is_certified() { # whether the run passed as a whole
@@ -143,6 +156,7 @@ keep_evidence() { # what could not be kept is a failure of the run
     if said=$("${RUN[python]}" "$TIPC/lib/evidence.py" "${RUN[output_dir]}" --model "${RUN[model]}" \
         --mode "${RUN[mode]}" ${RUN[evidence]:+--renew} 2>&1); then
         [[ -z $said ]] || printf '%s\n' "$said"
+        "${RUN[python]}" "$TIPC/lib/page/index.py" test_log --try
     else
         record evidence failed 0 "${RUN[facts]}" '' "$said"
         return 1

@@ -10,6 +10,9 @@ serving_options. All files in a folder are of one training (or device): those of
 own.
 Existing evidence is kept unless --renew is given. The output of a training that left no log_train.txt is kept as that;
 there are no curves of a log without a loss, which was not judged.
+Beside them come bundle.json and what it lists: the logs of the other steps, steps.tsv, junit.xml, inputs.sha256, the
+configs that were used, and predictions of full precision (see bundle.py). bundle.json comes last, and only then a folder
+is complete.
 Modes other than lite_train_lite_infer have their own folder below test_log/<model>/. Of a quantisation after training,
 and of the other chains that begin with an exported model, all logs are kept. Another run of provided weights leaves
 no evidence.
@@ -18,11 +21,15 @@ Exit code: 0 kept, written, or nothing to keep, 1 the run has not passed as a wh
 
 import argparse
 import importlib.util
+import json
 import shutil
 import tempfile
 from pathlib import Path
 
+import bundle
+from bundle_evidence import more_files
 from curves import draw_curves
+from page.report import try_report
 from script import UserError, run_main
 from steps import SKIPPED, read_steps
 from train_log import NoLoss, read_train_log
@@ -49,6 +56,9 @@ SERVING_LOGS = {
 OPTIONS_LOGS = "server_infer_*.log"  # of a service that was tried with several settings
 MAIN_MODE = "lite_train_lite_infer"
 PROVIDED = "whole_infer"
+LAST = ("summary.json", bundle.NAME)  # in their order: what comes last into a folder
+OWN_FOLDERS = (bundle.CONFIGS, "predictions", "exported", "ranks")
+WRITTEN = (".log", ".json", ".jsonl", ".txt", ".tsv", ".xml")
 
 
 def files_of(folder, steps, tag, mode):
@@ -93,43 +103,76 @@ def read_curves(files, is_judged):
         return None
 
 
-def copy_log(path, target):
-    """Copy a file; in logs, paths below the working folder become relative, as the commands have them elsewhere."""
-    if path.suffix == ".log":
-        target.write_bytes(path.read_bytes().replace(f"{Path.cwd()}/".encode(), b""))
+def copy_file(path, target, replaced):
+    """Copy a file; in texts that runs write, paths of this machine become those that the commands have elsewhere."""
+    if path.suffix in WRITTEN:
+        text = path.read_bytes()
+        for old, new in replaced:
+            text = text.replace(old.encode(), new.encode())
+        target.write_bytes(text)
     else:
         shutil.copyfile(path, target)
 
 
-def keep(files, target, title, is_judged):
-    """Copy the files to the folder `target` and draw the curves of a training; all are complete before one appears."""
+def keep(run, files, target, title, is_judged):
+    """Copy the files and their bundle to the folder `target` and draw the curves of a training.
+
+    All are complete before one appears. What the folder had of another run goes: bundle.json and summary.json before
+    all others, and they come back as the last ones, so that a folder with a bundle.json is of one run.
+    """
+    files = {**files, **more_files(run, files)}
     curves = read_curves(files, is_judged)
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".evidence.", dir=target) as fresh:
         fresh = Path(fresh)
         for name, path in files.items():
-            copy_log(path, fresh / name)
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            copy_file(path, fresh / name, run.replaced())
         if curves and not importlib.util.find_spec("matplotlib"):
             print("evidence: without curves, since matplotlib is not installed")
         elif curves:
             draw_curves(curves, fresh / "curves.png", title)
-        # what this run has not is of another one; a folder that a kill left half renewed has no summary
-        stale = {*LOGS, *SERVING_LOGS, "predict_inference_engine.log", "curves.png"}
-        stale |= {path.name for path in target.glob(OPTIONS_LOGS)}
-        stale |= {path.name for path in target.glob("*.log") if target.name in (*DEPLOYMENTS, PROVIDED)}
-        for name in ("summary.json", *sorted(stale)):
-            if name == "summary.json" or not (fresh / name).exists():
-                (target / name).unlink(missing_ok=True)
-        for path in sorted(fresh.iterdir(), key=lambda path: path.name == "summary.json"):
-            path.replace(target / path.name)
+            files["curves.png"] = fresh / "curves.png"
+        bundle.write(fresh, bundle.make(run, files, fresh))
+        replace_folder(fresh, target)
+    try_report(target)
 
 
-def keep_together(files, target, renew):
+def replace_folder(fresh, target):
+    """Move what is in `fresh` to `target`, in the place of what an earlier run left there."""
+    names = [path.relative_to(fresh).as_posix() for path in fresh.rglob("*") if path.is_file()]
+    stale = stale_files(target) - set(names)
+    for name in (*LAST, *sorted(stale)):
+        (target / name).unlink(missing_ok=True)
+    for name in sorted(names, key=lambda name: LAST.index(name) if name in LAST else -1):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (fresh / name).replace(target / name)
+    for folder in {str(Path(name).parent) for name in stale} - {"."}:
+        if not any((target / folder).iterdir()):
+            (target / folder).rmdir()
+
+
+def stale_files(target):
+    """The names of the files that earlier runs left in a folder; those of folders below it are of other runs."""
+    found = {*LOGS, *SERVING_LOGS, "predict_inference_engine.log", "curves.png"}
+    found |= {path.name for path in target.glob(OPTIONS_LOGS)}
+    found |= {path.name for path in target.glob("*.log") if target.name in (*DEPLOYMENTS, PROVIDED)}
+    for folder in OWN_FOLDERS:
+        found |= {path.relative_to(target).as_posix() for path in (target / folder).glob("*") if path.is_file()}
+    try:
+        listed = json.loads((target / bundle.NAME).read_text(encoding="utf-8"))["files"]
+        found |= {name for name in listed if not name.startswith("/") and ".." not in Path(name).parts}
+    except (OSError, ValueError, KeyError, TypeError):  # none, or one that is damaged
+        pass
+    return {name for name in found if (target / name).is_file()}
+
+
+def keep_together(run, files, target, renew):
     """Files that are not of one training or device, in one folder."""
     if (target / "summary.json").is_file() and not renew:
         print(f"evidence: {target} is kept as it is; --evidence renews it")
     else:
-        keep(files, target, target.name, is_judged=False)
+        keep(run, files, target, target.name, is_judged=False)
         print(f"evidence: {target}")
 
 
@@ -145,6 +188,7 @@ def main():
     verdict = judge(steps, args.mode)
     if not (verdict.passed and verdict.whole):
         raise UserError(f"{args.folder}: no evidence is kept of a run that is not whole ({verdict.sentence})")
+    run = bundle.Run(args.folder, args.model, args.mode)
     target = args.to / args.model
     if args.mode == SERVING:
         target = target / "serving"
@@ -152,13 +196,13 @@ def main():
         target = target / args.mode
     if args.mode == PROVIDED:
         if any(step.kind == "quantise" for step in steps):
-            keep_together(files_of_deployment(args.folder, steps), target, args.renew)
+            keep_together(run, files_of_deployment(args.folder, steps), target, args.renew)
         return
     if args.mode == SERVING and (files := files_of_options(args.folder, steps)):
-        keep_together(files, args.to / args.model / "serving_options", args.renew)
+        keep_together(run, files, args.to / args.model / "serving_options", args.renew)
         return
     if args.mode in DEPLOYMENTS and args.mode != SERVING:
-        keep_together(files_of_deployment(args.folder, steps), args.to / args.model / args.mode, args.renew)
+        keep_together(run, files_of_deployment(args.folder, steps), args.to / args.model / args.mode, args.renew)
         return
     needed = "python_server.log" if args.mode == SERVING else "log_train.txt"
     for number, tag in enumerate(tags_that_ran(steps)):
@@ -170,7 +214,7 @@ def main():
             print(f"evidence: {place} is kept as it is; --evidence renews it")
         else:
             skipped = any((step.kind, step.tag, step.result) == ("converge", tag, SKIPPED) for step in steps)
-            keep(files, place, f"{args.model}, {args.mode}", is_judged=not skipped)
+            keep(bundle.Run(args.folder, args.model, args.mode, tag), files, place, f"{args.model}, {args.mode}", is_judged=not skipped)
             print(f"evidence: {place}")
 
 

@@ -99,9 +99,13 @@ keep_code() { # PATTERN...: of zero-terminated paths, print those that fit one, 
 # -------------------------------------------------------------------------------- files and folders that a config names
 
 named_paths() { # CONFIG: print what its words name, and the words of the YAML files among them; zero-terminated
+    config_words "$1" | paths_of_words
+}
+
+paths_of_words() { # print what the words on standard input name, and the words of the YAML files among them; as above
     local path
     local -a words yaml=()
-    mapfile -t words < <(config_words "$1" | LC_ALL=C sort -u)
+    mapfile -t words < <(LC_ALL=C sort -u)
     while IFS= read -r -d '' path; do
         printf '%s\0' "$path"
         [[ $path != *.y*ml ]] || yaml+=("$path")
@@ -127,11 +131,35 @@ see_replaced_data() { # WORD... of a command: sets REPLY to what the file in a f
 }
 
 config_words() { # CONFIG: the words of its values, and their parts between bars, equals signs, colons and commas
+    (read_config "$1" 2>/dev/null && printf '%s\n' "${LINE_TEXT[@]}") | words_of_lines
+}
+
+words_of_lines() { # of the lines on standard input
     local text
-    (read_config "$1" 2>/dev/null && printf '%s\n' "${LINE_TEXT[@]}") | while IFS= read -r text; do
+    while IFS= read -r text; do
         split_words "${text//|/ }" || read -r -a WORDS <<<"$text"
         printf '%s\n' "${WORDS[@]}" "${WORDS[@]#*:}" "${WORDS[@]#-c}" "${WORDS[@]//[=:,]/$'\n'}"
     done
+}
+
+resolved_config() { # CONFIG: print its lines with the values of this mode: number, section, key and value, between tabs
+    local b i section='' CONFIG_FILE LAST_LINE REPLY
+    local -a cells BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER LINE_KEY LINE_VALUE CONFIG_NOTES FIELDS ENTRIES
+    local IFS=$'\t'
+    (read_config "$1") 2>/dev/null || return 0 # in another form
+    read_config "$1"
+    for b in "${!BLOCK_TITLE[@]}"; do
+        section=${BLOCK_TITLE[b]:-$section}
+        for ((i = BLOCK_FIRST[b]; i < BLOCK_FIRST[b] + BLOCK_LINES[b]; i++)); do
+            take_mode "${LINE_VALUE[i]}" "${RUN[mode]}" || REPLY=null
+            cells=("${LINE_NUMBER[i]}" "$section" "${LINE_KEY[i]}" "$REPLY")
+            printf '%s\n' "${cells[*]//[[:cntrl:]]/ }"
+        done
+    done
+}
+
+paths_of_config() { # LINES of resolved_config: print what their values name, a path per line
+    cut -f 3- "$1" | tr '\t' ':' | words_of_lines | paths_of_words | tr '\0' '\n'
 }
 
 yaml_words() { # FILE...: their values, and the words of these, without comments, quotes and brackets

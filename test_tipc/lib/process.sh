@@ -28,6 +28,7 @@ watch_over() { # the same for a kill that no trap can catch
 }
 
 release() {
+    stop_live
     end_everything
     kill "${RUN[watch]}" 2>/dev/null
     free_lock "${RUN[lock]}"
@@ -35,6 +36,7 @@ release() {
 
 on_signal() { # STATUS
     trap '' INT TERM HUP
+    stop_live
     printf '\ninterrupted: ending what was started\n' >&2
     end_everything
     record_interruption

@@ -33,7 +33,7 @@ start_record() { # RESULTS_FILE: remove the last run's files and begin a new lis
 continue_record() { # RESULTS_FILE KINDS: keep the record, but no step of these kinds (a|b|c), and not how the run ended
     local list=${RUN[output_dir]}/steps.tsv
     RUN[results]=$1
-    (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml)
+    (cd "${RUN[output_dir]}" && rm -f summary.json summary.txt junit.xml bundle.json report.html report.md)
     { : >>"$list" && : >>"$1"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written to"
     replace_file "$list" without_kinds "$2|run|evidence" "$list" # evidence is tried again
     replace_file "$1" lines_on_record "$list" "$1"
@@ -59,11 +59,13 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
     local log=$2 folder=$3 status
     begin_step "$1" "$log"
     shift 3
-    printf '\n==== %s ====\n' "${STEP[name]}"
-    log_header "$folder" "$@" | tee "$log"
+    announce
+    log_header "$folder" "$@" | tee "$log" >&"$SCREEN"
     [[ -z ${OBSERVE:-} ]] || make_observation "${log%.log}_observed"
+    start_live "$log"
     run_logged "$log" run_program "$folder" "$@"
     status=$?
+    stop_live
     if ((status == 77)) && [[ -n ${MAY_SKIP:-} ]]; then
         end_log "$log" "$status"
         end_step skipped "$(last_words "$log")"
@@ -74,11 +76,11 @@ run_step() { # NAME LOG FOLDER COMMAND...: run it, record how it ended, and retu
         return "$status"
     fi
     if ((status)); then
-        [[ -z ${EXPLAIN:-} ]] || "$EXPLAIN" | tee -a "$log"
+        [[ -z ${EXPLAIN:-} ]] || "$EXPLAIN" | tee -a "$log" >&"$SCREEN"
         STEP[reason]="exit code $status$(last_error "$log")"
-    elif [[ -n ${EXPECT:-} ]] && ! "$EXPECT"; then
+    elif [[ -n ${EXPECT:-} ]] && ! "$EXPECT" >&"$SCREEN"; then
         status=1
-        printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log"
+        printf 'error: %s\n' "${STEP[reason]}" | tee -a "$log" >&"$SCREEN"
     fi
     if ! end_log "$log" "$status" || [[ -n ${STEP[log_lost]:-} ]]; then
         status=1
@@ -100,14 +102,22 @@ make_observation() { # FOLDER: for what the step puts through Paddle
 }
 
 begin_step() { # NAME LOG: note that it began, and the FACTS that it sees
+    choose_screen
     STEP=([name]=$1 [log]=$2 [start]=$(now) [facts]="${RUN[facts]:-}${FACTS:+ $FACTS}" [reason]='')
     { : >"${RUN[output_dir]}/.began"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written; is the disk full?"
     record "$1" began 0 "${STEP[facts]}" "$2" ''
 }
 
 end_step() { # RESULT REASON
-    record "${STEP[name]}" "$1" "$(elapsed "${STEP[start]}")" "${STEP[facts]}" "${STEP[log]}" "$2"
+    local seconds
+    seconds=$(elapsed "${STEP[start]}")
+    record "${STEP[name]}" "$1" "$seconds" "${STEP[facts]}" "${STEP[log]}" "$2"
+    say_ended "$1" "${STEP[name]}" "$seconds" "${STEP[log]}" "$2"
     STEP=()
+}
+
+announce() { # the title of the running step, where all output is shown
+    printf '\n==== %s ====\n' "${STEP[name]}" >&"$SCREEN"
 }
 
 is_new() { # PATH: whether the file, or one in the folder, was written since the step began; of a link, the file counts
@@ -139,7 +149,7 @@ last_error() { # LOG: print the last line, after a colon, if it is the one line 
 run_logged() { # LOG COMMAND...: its output goes to the screen and to the end of the log; its exit status
     local log=$1 out tee_pid status tries tee_status
     shift
-    exec {out}> >(exec tee -i -a "$log") # -i: keep what a step prints while it is interrupted
+    exec {out}> >(exec tee -i -a "$log" >&"$SCREEN") # -i: keep what a step prints while it is interrupted
     tee_pid=$!
     run_in_group "$out" "$out" "$@"
     status=$?
@@ -179,7 +189,7 @@ log_header() { # FOLDER COMMAND...
 report_status() { # STATUS LOG COMMAND...: the line that official checkers look for
     local line
     line=$(official_line "$1" "${RUN[model]} - $(quoted "${@:3}") - $2")
-    printf '%s\n' "$line"
+    printf '%s\n' "$line" >&"$SCREEN"
     printf '%s\n' "$line" >>"${RUN[results]}" || die "${RUN[results]}: cannot be written; is the disk full?"
 }
 
@@ -215,7 +225,9 @@ was_skipped() { # NAME: whether the step was skipped for the current training
 }
 
 skip_step() { # NAME REASON
-    printf '\n==== %s: skipped (%s) ====\n' "$1" "$2"
+    choose_screen
+    printf '\n==== %s: skipped (%s) ====\n' "$1" "$2" >&"$SCREEN"
+    say_ended skipped "$1" 0.0 '' "$2"
     record "$1" skipped 0 '' '' "$2"
 }
 

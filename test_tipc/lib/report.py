@@ -185,6 +185,8 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", required=True)
     parser.add_argument("--mode", required=True)
+    parser.add_argument("--chain", help="the script's name without test_ and .sh: then bundle.json is written, too")
+    parser.add_argument("--config", default="", help="the config of the run, as seen from the project")
     parser.add_argument("--versions", default="")
     parser.add_argument("--commit", default="")
     parser.add_argument("--tool", default="", help="commit of test_tipc, or a hash of its files")
@@ -196,6 +198,7 @@ def main():
     summary = {
         "model": args.model,
         "mode": args.mode,
+        **({"chain": args.chain, "config": args.config} if args.chain else {}),
         "passed": verdict.passed,
         "compared": verdict.compared,
         "whole": verdict.whole,
@@ -213,6 +216,10 @@ def main():
     with atomic_write(args.folder / "summary.json") as stream:
         json.dump(summary, stream, indent=2, ensure_ascii=False)
     write_junit(args.folder / "junit.xml", summary["steps"], f"{args.model}.{args.mode}")
+    if args.chain:
+        from bundle import write_run  # which reads figures of this file
+
+        write_run(args.folder)
     print(f"\n==== {args.model}, {args.mode}: logs in {args.folder} ====")
     print_table(summary["steps"])
     print(verdict.sentence)

@@ -72,16 +72,19 @@ start_server() { # start that of VARIANT, and wait until it is ready; sets RUN[h
     local log=${RUN[output_dir]}/python_server_${VARIANT[name]}.log reason
     server_command
     FACTS=$(service_fact) begin_step "server ${VARIANT[name]}" "$log"
-    printf '\n==== %s ====\n' "${STEP[name]}"
+    announce
     SERVING_LOG_PATH=${RUN[served_output]} SERVING_HOME=${RUN[served_output]} start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    start_live "$log"
     if wait_for_service "${RUN[seconds]}" service_is_ready; then
-        grep -a '^# ' "$log"
-        grep -a -E '^(engine|precision|listening): ' "$log"
+        stop_live
+        grep -a '^# ' "$log" >&"$SCREEN"
+        grep -a -E '^(engine|precision|listening): ' "$log" >&"$SCREEN"
         settings_in_effect || return
         report_status 0 "$log" "${COMMAND[@]}"
         end_step passed ''
         return
     fi
+    stop_live
     reason="not ready after ${RUN[seconds]} seconds"
     service_runs || reason="ended before it was ready"
     stop_service
@@ -100,7 +103,7 @@ settings_in_effect() { # whether what the config sets is in effect in the runnin
     read -r -a expected <<<"${VARIANT[expected]}"
     said=$(effect settings --expected "${expected[@]}")
     status=$?
-    printf '%s\n' "$said"
+    printf '%s\n' "$said" >&"$SCREEN"
     ((status)) || return 0
     stop_service
     said=${said##*$'\n'}
@@ -114,7 +117,7 @@ effect() { # WHAT OPTION...: what serving_effect.py prints about the service's l
 }
 
 leave_out_server() { # REASON: the step is skipped, and so are those that need the server
-    printf '\n==== %s: skipped (%s) ====\n' "${STEP[name]}" "$1"
+    printf '\n==== %s: skipped (%s) ====\n' "${STEP[name]}" "$1" >&"$SCREEN"
     end_step skipped "$1"
 }
 

@@ -85,16 +85,19 @@ start_cpp_server() { # DEVICE: fails where it does not start
     local log=${RUN[output_dir]}/cpp_server_$1.log reason
     server_words "$1"
     FACTS=$(service_fact) begin_step "server $1" "$log"
-    printf '\n==== %s ====\n' "${STEP[name]}"
+    announce
     SERVING_HOME=$(from_serving_dir "${RUN[output_dir]}") SERVING_LOG_PATH=$SERVING_HOME
     export SERVING_HOME SERVING_LOG_PATH
     start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    start_live "$log"
     if wait_for_service "${RUN[seconds]}" is_listening; then
-        grep -a '^# ' "$log"
+        stop_live
+        grep -a '^# ' "$log" >&"$SCREEN"
         report_status 0 "$log" "${COMMAND[@]}"
         end_step passed ''
         return
     fi
+    stop_live
     reason="not ready after ${RUN[seconds]} seconds"
     service_runs || reason="ended before it was ready"
     stop_service

@@ -212,9 +212,9 @@ def keep(tmp_path, run_here):
 def test_evidence(keep, tmp_path):
     assert keep().status == 0
     log = tmp_path / "log/M"
-    names = ["agree.log", "curves.png", "log_train.txt", "pact", "predict_inference_engine.log"]
-    names += ["predict_training_engine.log"]
-    assert sorted(path.name for path in log.iterdir()) == [*names, "summary.json"]
+    names = ["agree.log", "bundle.json", "curves.png", "log_train.txt", "pact", "predict_inference_engine.log"]
+    names += ["predict_training_engine.log", "steps.tsv", "summary.json"]
+    assert sorted(path.name for path in log.iterdir()) == names
     assert (log / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert (log / "agree.log").read_text() == AGREE + "norm"
 

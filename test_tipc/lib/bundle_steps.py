@@ -1,0 +1,139 @@
+"""The steps of a bundle: how each ended, and the command and the times that the head of its log has (see record.sh)."""
+
+import json
+import re
+import shlex
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from report import FIGURES, engines, figure, titles
+from steps import PASSED
+
+_HEAD = re.compile(r"# (command|folder|started|environment): (.*)")
+_FIRST = 20  # lines in which the head is
+_NUMBER = re.compile(r"\b([A-Za-z][\w@]*)\"?[:=\s]\s*(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.]*\w)")
+_LOSS = re.compile(r"loss: (\S+) at first, (\S+) at last, over (\d+) iterations")
+
+
+def head_of(log):
+    """{command, folder, started, environment} of a log, as far as its head has them; {} for no log."""
+    if not log or not Path(log).is_file():
+        return {}
+    with open(log, encoding="utf-8", errors="replace") as stream:
+        lines = [stream.readline(1 << 20) for _ in range(_FIRST)]
+    found = {}
+    for match in map(_HEAD.match, lines):
+        if match:
+            found.setdefault(match[1], match[2].strip())
+    return found
+
+
+def describe(steps, names):
+    """The `steps` of a bundle; `names` maps the paths of logs to names in the bundle."""
+    return [_describe(step, title, names) for step, title in zip(steps, titles(steps))]
+
+
+def _describe(step, title, names):
+    head = head_of(step.log)
+    started = moment(step.facts.get("started") or head.get("started", ""))
+    ended = started + timedelta(seconds=step.seconds) if started and step.ran else None
+    return {
+        "name": step.name,
+        "title": title,
+        "tag": step.tag,
+        "result": step.result,
+        "reason": step.reason,
+        "seconds": step.seconds,
+        "started": written(started),
+        "ended": written(ended),
+        "command": head.get("command"),
+        "folder": head.get("folder"),
+        "log": names.get(step.log) if step.log else None,
+        "facts": dict(step.facts),
+        "figure": figure(step),
+        "engines": engines(step),
+    }
+
+
+def flags_of(steps):
+    """{variable: value} that single steps were given, as the heads of their logs say."""
+    found = {}
+    for step in steps:
+        said = head_of(step.log).get("environment")
+        found.update([said.split("=", 1)] if said and "=" in said else [])
+    return found
+
+
+def moment(text):
+    """A `datetime` with the offset of this machine, where the text has none; None for anything else."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        return None
+
+
+def written(time):
+    """ISO 8601 with the offset, to the second."""
+    return time and time.replace(microsecond=0).isoformat()
+
+
+def span(described):
+    """(started, ended) of a run: the first and the last time of its steps."""
+    times = [(step["started"], step["ended"]) for step in described if step["started"]]
+    if not times:
+        return None, None
+    ends = [end for _, end in times if end]
+    by_time = datetime.fromisoformat
+    return min((start for start, _ in times), key=by_time), max(ends, key=by_time) if ends else None
+
+
+def figures(steps, folder, tag):
+    """Figures of the steps of a tag: {agree, agree_observed, converge, evaluate, ...}, as far as they are known."""
+    found = {}
+    for step in steps:
+        log = Path(step.log) if step.log else None
+        if step.tag != tag or step.result != PASSED or not log or not log.is_file():
+            continue
+        text = log.read_text(encoding="utf-8", errors="replace")
+        if step.kind == "evaluate":
+            found["evaluate"] = _evaluated(text)
+        elif step.kind == "converge" and (match := _LOSS.search(text)):
+            found["converge"] = {"first": _float(match[1]), "last": _float(match[2]), "iterations": int(match[3])}
+        elif step.kind == "train" and (match := re.search(r"[\d.]+", figure(step))):
+            found["train"] = {"loss": _float(match[0])}
+        elif step.kind == "agree" and (content := saved_by(step)) is not None:
+            found[re.sub(r"\W+", "_", step.name.removesuffix(f" {tag}"))] = content
+    return found
+
+
+def saved_by(step):
+    """The content of the JSON file that the step's command wrote with --save; None where there is none."""
+    path = saved_file(step)
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path else None
+    except (OSError, ValueError):
+        return None
+
+
+def saved_file(step):
+    """The path of that file: beside the log, with its name."""
+    path = Path(step.log).with_suffix(".json") if step.log else None
+    return path if path and path.is_file() else None
+
+
+def _evaluated(text):
+    """{name: number} of the last line with a figure of an evaluation."""
+    lines = [line for line in text.splitlines() if not line.startswith("# ") and FIGURES["evaluate"].search(line)]
+    return {name: _float(number) for name, number in _NUMBER.findall(lines[-1])} if lines else {}
+
+
+def _float(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def quoted(words):
+    """Words as one line that a shell reads back."""
+    return " ".join(map(shlex.quote, words))

@@ -1,0 +1,118 @@
+"""What each engine predicted of each image, read from the files of a bundle."""
+
+import ast
+import json
+import re
+from typing import NamedTuple
+
+from predictions import Prediction, read_log
+
+from page.source import inside, listing, mapping, read, text
+
+TOP = 5
+_NAMES = re.compile(r"(?:class id\(s\)|'class_ids'): (\[[^\]]*\]).*?(?:label_name\(s\)|'label_names'): (\[[^\]]*\])")
+_KINDS = ("classes", "boxes")
+_PREDICTING = ("predict", "infer", "client")
+_WORDS = {"predict": "training engine", "infer": "inference engine", "client": "service"}
+OLD_ANSWERS = "answers.json"
+
+
+class Answers(NamedTuple):
+    """`images` maps the name of an image to its `Prediction`; `exact` says whether the numbers are not rounded."""
+
+    engine: str
+    step: str
+    file: str
+    exact: bool
+    images: dict
+
+
+def read_answers(source):
+    """([Answers], {class number: label}) of all engines that predicted images of known names."""
+    found, labels = [], {}
+    for entry in listing(source.content.get("predictions")):
+        entry = mapping(entry)
+        path = source.file(entry.get("file"))
+        if path:
+            exact = entry.get("exact") is True
+            written = read(path)
+            images = _exact(written) if exact else _printed(written)
+            labels.update({} if exact else label_names(written))
+            found.append(Answers(text(entry.get("engine")), text(entry.get("step")), entry["file"], exact, images))
+    for view in source.steps:  # whose labels, and in older evidence also predictions
+        if view.kind in _PREDICTING and view.log:
+            written = read(view.log)
+            labels.update(label_names(written))
+            if "predictions" not in source.content:
+                engine = f"{_WORDS[view.kind]} {view.name.partition(' ')[2]}".strip()
+                found.append(Answers(engine, view.name, view.log.name, False, _printed(written)))
+    served = inside(source.folder, OLD_ANSWERS)
+    if served and "predictions" not in source.content:
+        found.append(Answers("service, exact", "client", OLD_ANSWERS, True, _served(read(served), labels)))
+    return [answers for answers in found if answers.images], labels
+
+
+def label_names(written):
+    """{class number: label} that a log's predictions tell."""
+    labels = {}
+    for ids, names in _NAMES.findall(written):
+        try:
+            ids, names = ast.literal_eval(ids), ast.literal_eval(names)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        labels.update((key, str(name)) for key, name in zip(ids, names) if isinstance(key, int))
+    return labels
+
+
+def best(prediction):
+    """The `TOP` rows of a `Prediction` with the highest scores, with their scores as floats."""
+    return sorted(prediction.rows, key=lambda row: -row[1])[:TOP]
+
+
+def _printed(written):
+    return _shown(read_log(written.splitlines()).items())
+
+
+def _exact(written):
+    try:
+        images = mapping(mapping(json.loads(written)).get("images"))
+    except (ValueError, RecursionError):
+        return {}
+    found = {name: mapping(one) for name, one in images.items()}
+    return _shown(
+        (name, Prediction(one.get("kind"), listing(one.get("rows")))) for name, one in found.items() if one.get("rows")
+    )
+
+
+def _shown(predictions):
+    """{name: Prediction} of those that are classes or boxes with scores, as a picture can show them."""
+    return {name.rpartition("/")[2]: found for name, found in predictions if found.kind in _KINDS and _is_whole(found)}
+
+
+def _is_whole(prediction):
+    length = 2 if prediction.kind == "classes" else 6
+    return all(
+        isinstance(row, (list, tuple)) and len(row) == length and all(_is_number(cell) for cell in row[1:])
+        for row in prediction.rows
+    )
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _served(written, labels):
+    """The same of the requests and answers of a service in older evidence."""
+    try:
+        entries = listing(json.loads(written))
+        found = {}
+        for entry in entries:
+            names = entry["images"]
+            results = json.loads(entry["answer"]["value"][entry["answer"]["key"].index("result")])
+            for name, one in zip(names, results):
+                if "boxes" not in one:
+                    found[name] = Prediction("classes", [list(pair) for pair in zip(one["class_ids"], one["scores"])])
+                    labels.update(zip(one["class_ids"], map(str, one.get("label_names", ()))))
+        return _shown(found.items())
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return {}

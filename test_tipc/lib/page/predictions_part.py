@@ -1,0 +1,134 @@
+"""The test images with the predictions of every engine side by side; the boxes of a detector are drawn over them."""
+
+import math
+from collections import Counter
+
+from script import counted
+
+from page.answers import TOP, best, read_answers
+from page.element import el
+from page.frame import breakable, section, table
+from page.images import find_images, thumbnail
+
+SHOWN = 6  # images
+_MOST_ENGINES = 6
+
+
+def draw_predictions(source):
+    """The section, None where no engine predicted images of known names."""
+    answers, labels = read_answers(source)
+    if not answers:
+        return None
+    engines, names, hidden = chosen(answers)
+    paths = find_images(source, names)
+    parts = [_image(name, engines, labels, paths.get(name)) for name in names]
+    total = len({name for one in answers for name in one.images})
+    note = f"{len(names)} of {counted(total, 'image')}; {counted(len(answers), 'file')} with predictions."
+    if hidden:
+        note += f" Not shown, as there are many: {', '.join(hidden)}."
+    lead = el("p", note, " Scores are those that the files have, rounded or not.", class_="note")
+    return section("predictions", "Predictions of every engine", "各引擎的预测", lead, parts)
+
+
+def chosen(answers):
+    """(the Answers to show, the names of the images to show, the engines that are left out)."""
+    by_engine = {}
+    for one in answers:  # of an engine with several files, that with all digits
+        if one.engine not in by_engine or one.exact > by_engine[one.engine].exact:
+            by_engine[one.engine] = one
+    engines = list(by_engine.values())
+    shown, rest = engines[:_MOST_ENGINES], [one.engine for one in engines[_MOST_ENGINES:]]
+    frequency = Counter(name for one in shown for name in one.images)
+    order = list(frequency)
+    names = sorted(order, key=lambda name: (-frequency[name], order.index(name)))[:SHOWN]
+    return shown, sorted(names, key=order.index), rest
+
+
+def _image(name, engines, labels, path):
+    having = [one for one in engines if name in one.images]
+    boxes = having[0].images[name].kind == "boxes"
+    picture = path and thumbnail(path)
+    shown = picture and (_detections(name, picture, having) if boxes else _plain(name, picture))
+    rows = [[str(rank + 1), *_row(name, rank, having, labels)] for rank in range(TOP)]
+    rows = [row for row in rows if any(cell != "" for cell in row[1:])]
+    columns = ["rank", *(breakable(one.engine) for one in having)]
+    listed = table(f"The best {TOP} of {name}", columns, rows, "answers") if rows else el("p", "nothing was found in it")
+    words = agreement(name, having)
+    about = el("div", el("h3", name), el("p", words, class_="note") if words else None, class_="about")
+    return el("article", about, shown, listed, class_="image seen" if boxes and shown else "image")
+
+
+def _plain(name, picture):
+    return el("figure", el("img", src=picture.uri, alt=f"Test image {name}"))
+
+
+def _detections(name, picture, having):
+    """The image with the best boxes of the first engine."""
+    rows = best(having[0].images[name])
+    shapes = []
+    for rank, row in enumerate(rows, 1):
+        left, top, right, bottom = (float(side) for side in row[2:])
+        if not all(map(math.isfinite, (left, top, right, bottom))):
+            continue
+        place = {"x": f"{left:.1f}", "y": f"{top:.1f}"}
+        place.update(width=f"{max(right - left, 0):.1f}", height=f"{max(bottom - top, 0):.1f}")
+        shapes += [el("rect", class_="under", **place), el("rect", **place), _number(rank, left, top, picture)]
+    words = "; ".join(f"{row[0]} {score(row[1])}" for row in rows)
+    drawing = el(
+        "svg",
+        el("image", href=picture.uri, width=picture.width, height=picture.height),
+        shapes,
+        viewBox=f"0 0 {picture.width} {picture.height}",
+        role="img",
+        aria_label=f"Test image {name} with {len(rows)} box(es): {words}",
+        class_="boxes wide",
+    )
+    return el("figure", drawing, el("figcaption", f"boxes of: {having[0].engine}"))
+
+
+def _number(rank, left, top, picture):
+    """The rank of a box, in its corner."""
+    size = max(picture.width, picture.height) / 13
+    place = {"x": f"{max(left, 0) + size / 4:.1f}", "y": f"{max(top, 0) + size:.1f}"}
+    return el("text", rank, font_size=f"{size:.1f}", stroke_width=f"{size / 5:.1f}", **place)
+
+
+def _row(name, rank, having, labels):
+    cells, first = [], None
+    for one in having:
+        rows = best(one.images[name])
+        if rank >= len(rows):
+            cells.append("")
+            continue
+        label = label_of(rows[rank], labels)
+        first = label if first is None else first
+        other = None if label == first else el("span", "≠ ", class_="other", title="not as the first engine")
+        cells.append(el("td", other, label, el("span", score(rows[rank][1]), class_="score")))
+    return cells
+
+
+def label_of(row, labels):
+    """The name of the class of a row; its number, where no log tells the name."""
+    label = row[0]
+    return labels.get(label, f"class {label}") if isinstance(label, int) else str(label)
+
+
+def score(value):
+    """A score with the decimals that its text had; five of one that is not rounded."""
+    half = getattr(value, "half", 0.0)
+    return f"{value:.{min(max(round(-math.log10(2 * half)), 0), 8) if half else 5}f}"
+
+
+def agreement(name, having):
+    """What the engines' predictions of an image have in common, in words; "" of one engine."""
+    if len(having) < 2:
+        return ""
+    tops = [[row[0] for row in best(one.images[name])] for one in having]
+    if having[0].images[name].kind == "boxes":
+        return f"{'The same' if tops.count(tops[0]) == len(tops) else 'Not the same'} names in all {len(having)}."
+    if any(top != tops[0] for top in tops):
+        return f"Not the same best {len(tops[0])} in all {len(having)}."
+    scores = list(zip(*([float(row[1]) for row in best(one.images[name])] for one in having)))
+    apart = max((max(ranked) - min(ranked) for ranked in scores), default=0.0)
+    least = "are the same" if apart == 0 else f"differ by at most {apart:.2g}"
+    return f"The same best {len(tops[0])} in all {len(having)}; the scores as written {least}."

@@ -68,7 +68,7 @@ FOLDERS = {
     "ppcls_lite/utils": Folder("configs, log, safe loading, checks"),
 }
 # Folders that belong to another one although that one's other subfolders do not.
-PART_OF = {"tools/infer": "tools", "test_tipc/configs": "test_tipc"}
+PART_OF = {"tools/infer": "tools", "tools/suite": "tools", "test_tipc/configs": "test_tipc"}
 PART_OF |= {
     f"deploy/{name}": "deploy"
     for name in ("configs", "cpp", "images", "lite", "onnx_python", "paddle2onnx", "paddleserving", "python", "slim")

@@ -5,16 +5,16 @@
     python tools/list_parts.py optimizers schedules   # each with a sentence and its options with their defaults
     python tools/list_parts.py --name Crop            # whatever has this in its name
 
-The lists are read from the registries of the library, so they are whole. Exit code: 0, or 1 for an unknown kind or name.
+The lists are read from the registries of the library, so they are whole.
+Exit code: 0, or 1 for an unknown kind or name.
 """
 
 import argparse
 import importlib
 import inspect
-import itertools
 import sys
 from pathlib import Path
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,10 +25,10 @@ from ppcls_lite.utils.registry import options_of
 class Kind(NamedTuple):
     """Where the parts of a kind are registered, and where a config names them."""
 
-    modules: Tuple[str, ...]  # the first has the table; the others fill it
+    modules: tuple[str, ...]  # the first has the table; the others fill it
     table: str
     place: str
-    hidden: Tuple[str, ...] = ()  # parameters that the library gives
+    hidden: tuple[str, ...] = ()  # parameters that the library gives
     further: str = ""  # options of all parts of the kind, which a builder does not show
 
 
@@ -36,7 +36,7 @@ _ARCH = ("ppcls_lite.arch.registry", "ppcls_lite.arch")
 _LOSSES = ("ppcls_lite.train.losses", "ppcls_lite.train.detection_losses", "ppcls_lite.train.distillation_losses")
 _METRICS = ("ppcls_lite.train.metrics", "ppcls_lite.train.detection_metrics", "ppcls_lite.train.distillation")
 _DETECTION = ("ppcls_lite.data.detection.transforms", "ppcls_lite.data.detection.targets")
-_POSTPROCESS = ("ppcls_lite.infer.model.postprocess", "ppcls_lite.infer.model.thresholds", "ppcls_lite.infer.model.boxes")
+_POSTPROCESS = tuple(f"ppcls_lite.infer.model.{name}" for name in ("postprocess", "thresholds", "boxes"))
 KINDS = {
     "optimizers": Kind(
         ("ppcls_lite.train.optimizer",),
@@ -74,7 +74,12 @@ KINDS = {
     ),
     "detectors": Kind(_ARCH, "DETECTORS", "Arch: {name: NAME, Backbone: {name: a network}, …}"),
     "postprocess": Kind(_POSTPROCESS, "POSTPROCESS", "Infer.PostProcess: {name: NAME, …}"),
-    "engines": Kind(("ppcls_lite.infer.engines",), "ENGINES", "-o Global.engine=NAME of deploy/python", ("model", "options", "config", "no_onednn")),
+    "engines": Kind(
+        ("ppcls_lite.infer.engines",),
+        "ENGINES",
+        "-o Global.engine=NAME of deploy/python",
+        ("model", "options", "config", "no_onednn"),
+    ),
 }
 
 
@@ -122,9 +127,12 @@ def lines_of(name, part=""):
     lines = [f"{name}: {kind.place}"]
     if kind.further:
         lines.append(f"  options of all: {kind.further}")
-    described = [(sentence_of(builder), options_text(builder, kind.hidden)) for builder in map(registry.get, chosen)]
-    for (sentence, options), same in itertools.groupby(zip(described, chosen), key=lambda pair: pair[0]):
-        lines.append(f"  {', '.join(found for _, found in same)}: {sentence}")
+    alike = {}
+    for found in chosen:
+        builder = registry.get(found)
+        alike.setdefault((sentence_of(builder), options_text(builder, kind.hidden)), []).append(found)
+    for (sentence, options), names in alike.items():
+        lines.append(f"  {', '.join(names)}: {sentence}")
         lines += [f"      {options}"] if options else []
     return lines
 

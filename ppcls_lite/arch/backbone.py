@@ -14,8 +14,8 @@ def trunk_of(network):
     trunk = getattr(network, "trunk", None)
     if not isinstance(trunk, list) or not any(isinstance(node, Node) and node.index is not None for node in trunk):
         raise UserError(
-            f"{type(network).__name__} has no feature maps to choose from: only a Network of ppcls_lite.arch.network whose "
-            "layers were given to follow(…, index=…) has; as a classifier, it needs none"
+            f"{type(network).__name__} has no feature maps to choose from; a Network of ppcls_lite.arch.network, whose "
+            "layers were given to follow(…, index=…), has. A classifier needs none"
         )
     return trunk
 

@@ -28,8 +28,8 @@ def weights_url(model, name, use_ssld=False):
     """
     if not isinstance(model, Network) or model.weights_folder is None:
         raise UserError(
-            f"Arch.pretrained: there are no official weights of {name}: expected false, the path of a .pdparams file or an "
-            "address"
+            f"Arch.pretrained: there are no official weights of {name}: expected false, the path of a .pdparams file "
+            "or an address"
         )
     choices = _SSLD_ALWAYS if name == "PPHGNet_base" else _SSLD_ONLY if model.ssld_only else _SSLD
     if use_ssld not in choices:

@@ -224,7 +224,8 @@ def build_optimizer(section, parameters, named=()):
     for option in params:
         if option not in known:
             raise UserError(
-                f"Optimizer: {name}: no option '{option}'{nearest(option, known)}; take it out with -o '~Optimizer.{option}'"
+                f"Optimizer: {name}: no option '{option}'{nearest(option, known)}; "
+                f"take it out with -o '~Optimizer.{option}'"
             )
     return OPTIMIZERS.build(name, {**params, "parameters": parameters}, "Optimizer")
 
@@ -234,7 +235,9 @@ def _regularizer(section, optimizer):
     if kind not in _REGULARIZERS or coeff is None:
         raise UserError(f"Optimizer.regularizer: expected name L1 or L2 and a coeff, found {section!r}")
     if optimizer == "AdamW":
-        raise UserError("Optimizer.regularizer: AdamW shrinks the weights itself: use weight_decay, and -o '~Optimizer.regularizer'")
+        raise UserError(
+            "Optimizer.regularizer: AdamW shrinks the weights itself: use weight_decay, and -o '~Optimizer.regularizer'"
+        )
     return _REGULARIZERS[kind](checks.real("Optimizer.regularizer.coeff", coeff))
 
 

@@ -3,7 +3,8 @@
 
     python tools/print_features.py -m MobileNetV3_large_x1_0 --size 640
 
-One line per map, as in PaddleDetection: `idx: 2 shape [1, 16, 320, 320]`. Exit codes: 0, or 1 for a bad argument.
+One line per map, as in PaddleDetection: `idx: 2 shape [1, 16, 320, 320]`. Exit codes: 0, or 1 for a bad argument
+or a network without feature maps.
 """
 
 import argparse
@@ -26,9 +27,10 @@ def main():
     import paddle  # after the arguments are known to be good: it costs over a second
 
     from ppcls_lite.arch import Backbone, build_model
+    from ppcls_lite.arch.backbone import trunk_of
 
     network = build_model(args.model)
-    indices = [node.index for node in network.trunk if node.index is not None]
+    indices = [node.index for node in trunk_of(network) if node.index is not None]
     backbone = Backbone(network, indices)
     backbone.eval()
     with paddle.no_grad():

@@ -2,15 +2,31 @@
 
 from paddle import nn
 
+from ppcls_lite.arch.network import Node
 from ppcls_lite.arch.registry import build_model
 from ppcls_lite.utils.errors import UserError
 
 _USUAL_STRIDES = (4, 8, 16, 32)
 
 
+def trunk_of(network):
+    """The trunk of a network, as `Network.follow` has built it; UserError for a network that has none."""
+    trunk = getattr(network, "trunk", None)
+    if not isinstance(trunk, list) or not any(isinstance(node, Node) and node.index is not None for node in trunk):
+        raise UserError(
+            f"{type(network).__name__} has no feature maps to choose from; a Network of ppcls_lite.arch.network, whose "
+            "layers were given to follow(…, index=…), has. A classifier needs none"
+        )
+    return trunk
+
+
 def default_indices(trunk):
-    """The index of the last feature map at each of the strides 4, 8, 16 and 32."""
+    """The index of the last feature map at each of the strides 4, 8, 16 and 32; UserError where one is missing."""
     last = {node.stride: node.index for node in trunk if node.index is not None}
+    missing = [stride for stride in _USUAL_STRIDES if stride not in last]
+    if missing:
+        found = ", ".join(map(str, sorted(last)))
+        raise UserError(f"out_indices: the network has no map of stride {missing[0]}, but of {found}: choose yourself")
     return [last[stride] for stride in _USUAL_STRIDES]
 
 
@@ -27,8 +43,9 @@ class Backbone(nn.Layer):
 
     def __init__(self, network, out_indices=None):
         super().__init__()
-        nodes = {node.index: node for node in network.trunk if node.index is not None}
-        chosen = default_indices(network.trunk) if out_indices is None else list(out_indices)
+        trunk = trunk_of(network)
+        nodes = {node.index: node for node in trunk if node.index is not None}
+        chosen = default_indices(trunk) if out_indices is None else list(out_indices)
         if not chosen or chosen != sorted(set(chosen)) or not set(chosen) <= set(nodes):
             raise UserError(f"out_indices: expected ascending numbers out of {sorted(nodes)}, found {out_indices!r}")
         self.out_indices = chosen
@@ -36,7 +53,7 @@ class Backbone(nn.Layer):
         self.strides = [nodes[index].stride for index in chosen]
         names = {id(layer): name for name, layer in network.named_sublayers()}
         self._steps = []
-        for index, layer, _, _ in network.trunk:
+        for index, layer, _, _ in trunk:
             self._steps.append((layer, index in chosen))
             _register(self, names[id(layer)], layer)
             if index == chosen[-1]:
@@ -65,6 +82,6 @@ def build_backbone(name, out_indices=None, pretrained=False, use_ssld=False, **o
 
     Indices follow PaddleDetection: the stem is 1 and the blocks are 2, 3, ... (for MobileNetV3_large_x1_0 the
     default is [4, 7, 13, 16]). `pretrained`, `use_ssld` and `options` as for `build_model`. Raises UserError for
-    an unknown name, a wrong option, or an index that the network does not have.
+    an unknown name, a wrong option, a network without feature maps, or an index that it does not have.
     """
     return Backbone(build_model(name, pretrained=pretrained, use_ssld=use_ssld, **options), out_indices)

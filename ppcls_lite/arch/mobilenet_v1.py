@@ -40,6 +40,8 @@ class DepthwiseSeparable(nn.Layer):
 class MobileNetV1(Network):
     """MobileNetV1 with all widths multiplied by `scale`. Feature maps: the stem is 1, the blocks 2 to 14."""
 
+    weights_folder = "dygraph/legendary_models"
+
     def __init__(self, scale, class_num=1000):
         super().__init__()
         channels = int(_STEM * scale)

@@ -95,6 +95,8 @@ class MobileNetV3(Network):
     Feature maps: the stem is 1, the blocks are 2, 3, ... as PaddleDetection numbers them.
     """
 
+    weights_folder = "dygraph/legendary_models"
+
     def __init__(self, kind, scale, class_num=1000, dropout_prob=0.2):
         super().__init__()
         channels = make_divisible(_STEM * scale)

@@ -22,11 +22,11 @@ class Network(nn.Layer):
 
     Class attributes:
         classifier: name of the last Linear layer, the part that depends on the class count.
-        weights_folder: where the official server keeps the weights of this family.
+        weights_folder: where the official server keeps the weights of this family; None for a network that has none.
     """
 
     classifier = "fc"
-    weights_folder = "dygraph/legendary_models"
+    weights_folder = None
     ssld_only = False  # True where the official weights exist only as SSLD-distilled ones
 
     def __init__(self):

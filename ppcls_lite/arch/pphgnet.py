@@ -71,6 +71,8 @@ class Block(nn.Layer):
 class PPHGNet(Network):
     """PP-HGNet of `size` tiny, small or base. Feature maps: the pooled stem is 1 (stride 4), the blocks 2 and on."""
 
+    weights_folder = "dygraph/legendary_models"
+
     def __init__(self, size, class_num=1000, dropout_prob=0.0):
         super().__init__()
         stem, layers, stages = _SIZES[size]

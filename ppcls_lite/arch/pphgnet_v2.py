@@ -124,6 +124,7 @@ class PPHGNetV2(Network):
     `lr_mult_list`: factors on the learning rate of the stem and of the four stages.
     """
 
+    weights_folder = "dygraph/legendary_models"
     ssld_only = True
 
     def __init__(self, size, class_num=1000, dropout_prob=0.0, lr_mult_list=_SAME_RATE):

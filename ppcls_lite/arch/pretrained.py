@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 import numpy as np
+from paddle import nn
 
+from ppcls_lite.arch.network import Network
 from ppcls_lite.utils.download import DownloadError, download
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
@@ -22,8 +24,13 @@ def weights_url(model, name, use_ssld=False):
     """The address of the official weights of the network `name`, of which `model` is an instance.
 
     `use_ssld`: True for weights distilled with SSLD, where there are such; PP-HGNetV2 also knows "stage1"
-    (its default) and "stage2". Raises UserError for any other value.
+    (its default) and "stage2". Raises UserError for any other value, and for a network that has no official weights.
     """
+    if not isinstance(model, Network) or model.weights_folder is None:
+        raise UserError(
+            f"Arch.pretrained: there are no official weights of {name}: expected false, the path of a .pdparams file "
+            "or an address"
+        )
     choices = _SSLD_ALWAYS if name == "PPHGNet_base" else _SSLD_ONLY if model.ssld_only else _SSLD
     if use_ssld not in choices:
         raise UserError(f"Arch.use_ssld: {name} takes {', '.join(map(str, choices))}, found {use_ssld!r}")
@@ -67,14 +74,14 @@ def load_pretrained(model, name, pretrained, use_ssld=False):
 
 
 def load_weights(model, path):
-    """Set the state dict of `model` (a Network) from the .pdparams file `path`.
+    """Set the state dict of `model` from the .pdparams file `path`.
 
     The classifier stays as it is when it is missing in the file or has another number of classes; a warning says
     so. Raises UserError when anything else is missing or of another shape, naming the first such entry.
     """
     arrays = load_arrays(path)
     state = model.state_dict()
-    prefix = f"{model.classifier}."
+    prefix = f"{classifier_of(model)}."
     problems = {name: _problem(arrays.get(name), list(tensor.shape)) for name, tensor in state.items()}
     problems = {name: problem for name, problem in problems.items() if problem}
     for name, problem in problems.items():
@@ -91,6 +98,14 @@ def load_weights(model, path):
     model.set_state_dict(
         {name: state[name] if name in kept else np.asarray(arrays[name], dtype="float32") for name in state}
     )
+
+
+def classifier_of(model):
+    """The name of the layer that depends on the number of classes: what a Network says, else the last Linear layer."""
+    if isinstance(model, Network):
+        return model.classifier
+    linear = [name for name, layer in model.named_sublayers() if isinstance(layer, nn.Linear)]
+    return linear[-1] if linear else None
 
 
 def _problem(array, shape):

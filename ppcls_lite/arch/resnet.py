@@ -71,6 +71,7 @@ class ResNet(Network):
     shortcut where a block divides the size (`downsample`, called as `project` is).
     """
 
+    weights_folder = "dygraph/legendary_models"
     stem_convs = ((3, 64, 7, 2),)
     downsample = staticmethod(project)
 

@@ -9,9 +9,9 @@ from bisect import bisect_right
 import paddle
 
 from ppcls_lite.utils import checks
-from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.log import logger
-from ppcls_lite.utils.registry import Registry
+from ppcls_lite.utils.registry import Registry, options_of
 
 SCHEDULES = Registry("learning-rate schedule")
 OPTIMIZERS = Registry("optimizer")
@@ -220,6 +220,13 @@ def build_optimizer(section, parameters, named=()):
         params["without_decay"] = without_decay
     for parameter in without_decay:
         parameter.regularizer = paddle.regularizer.L2Decay(0.0)  # a parameter's own comes before the optimizer's
+    known = options_of(OPTIMIZERS.get(name, "Optimizer"))
+    for option in params:
+        if option not in known:
+            raise UserError(
+                f"Optimizer: {name}: no option '{option}'{nearest(option, known)}; "
+                f"take it out with -o '~Optimizer.{option}'"
+            )
     return OPTIMIZERS.build(name, {**params, "parameters": parameters}, "Optimizer")
 
 
@@ -228,7 +235,9 @@ def _regularizer(section, optimizer):
     if kind not in _REGULARIZERS or coeff is None:
         raise UserError(f"Optimizer.regularizer: expected name L1 or L2 and a coeff, found {section!r}")
     if optimizer == "AdamW":
-        raise UserError("Optimizer.regularizer: AdamW shrinks the weights itself: use weight_decay")
+        raise UserError(
+            "Optimizer.regularizer: AdamW shrinks the weights itself: use weight_decay, and -o '~Optimizer.regularizer'"
+        )
     return _REGULARIZERS[kind](checks.real("Optimizer.regularizer.coeff", coeff))
 
 

@@ -1,4 +1,4 @@
-"""YAML configs in PaddleClas's schema, and `-o Section.key=value` on top of them."""
+"""YAML configs in PaddleClas's schema, and `-o Section.key=value` or `-o ~Section.key` on top of them."""
 
 import argparse
 from pathlib import Path
@@ -51,7 +51,10 @@ def add_config_arguments(parser, required=True):
     """Add `-c` and `-o` to an argparse parser."""
     parser.add_argument("-c", "--config", required=required, help="YAML config file")
     add_override_argument(
-        parser, "replace one config value, e.g. -o Global.epochs=2 (lists by index); may be repeated"
+        parser,
+        "replace one config value, e.g. -o Global.epochs=2 (lists by index), or a section, "
+        "e.g. -o Optimizer='{name: AdamW, lr: {learning_rate: 0.001}}'; -o '~Optimizer.momentum' takes one out; "
+        "may be repeated",
     )
 
 
@@ -66,7 +69,7 @@ def without_nulls(section):
 
 
 def load_config(path, overrides=(), schema=schemas.TRAIN):
-    """Read the YAML at `path`, apply `overrides` ("A.b.c=value" texts) and check names and types.
+    """Read the YAML at `path`, apply `overrides` ("A.b.c=value" and "~A.b.c" texts) and check names and types.
 
     Returns nested dicts and lists. Raises UserError that names the file and line or the key, what was found
     and what was expected.
@@ -191,25 +194,50 @@ def _typed(value, kind, where):
 
 
 def _override(config, text, schema, path):
+    """Do what one `-o` says: KEY=VALUE sets a value, or a whole section (KEY={…}); ~KEY takes the key out."""
     key, equals, raw = text.partition("=")
+    if key.strip().startswith("~"):
+        _remove(config, key.strip(), equals, schema, path)
+        return
     if not equals or not key.strip():
         raise UserError(f"-o {text}: expected KEY=VALUE, e.g. -o Global.epochs=2")
-    parts = key.strip().split(".")
-    node, where = config, ""
-    for depth, part in enumerate(parts[:-1]):
-        child = _child(node, part, where, schema, key, path)
-        if child is _MISSING or child is None:
-            child = node[_index(node, part, key)] = {}
-        if not isinstance(child, (dict, list)):
-            name = ".".join(parts[: depth + 1])
-            raise UserError(f"-o {text}: '{name}' is the value {child!r}, which has no key '{parts[depth + 1]}'")
-        node, where = child, f"{where}.{part}" if where else part
-    last = parts[-1]
+    *parents, last = key.strip().split(".")
+    node, where = _descend(config, parents, last, key, schema, path)
     old = _child(node, last, where, schema, key, path)
     kind = schema.get(where, {}).get(last)
     if kind is None and type(old) in (bool, str):  # a number may become a list (`size`): its reader checks it
         kind = type(old)
-    node[_index(node, last, key)] = _override_value(raw, kind, f"-o {key}")
+    value = _override_value(raw, kind, f"-o {key}")
+    if isinstance(value, dict):
+        _check_section(value, f"{where}.{last}" if where else last, schema, f"-o {key}")
+    node[_index(node, last, key)] = value
+
+
+def _remove(config, key, equals, schema, path):
+    """Take `~A.b.c` out of the mapping or list that holds it."""
+    if equals or key == "~":
+        raise UserError(f"-o {key}{equals}: expected ~KEY without a value, e.g. -o '~Optimizer.momentum'")
+    *parents, last = key[1:].split(".")
+    node, where = _descend(config, parents, last, key, schema, path)
+    if _child(node, last, where, schema, key, path) is _MISSING:
+        hint = nearest(last, node) or f"; there is: {', '.join(map(str, node)) or 'nothing'}"
+        raise UserError(f"-o {key}: there is no '{last}' in {where or path}{hint}")
+    del node[_index(node, last, key)]
+
+
+def _descend(config, parents, last, key, schema, path):
+    """(the mapping or list that holds the key `last`, its dotted name); mappings on the way are made."""
+    node, where = config, ""
+    for depth, part in enumerate(parents):
+        child = _child(node, part, where, schema, key, path)
+        if child is _MISSING or child is None:
+            child = node[_index(node, part, key)] = {}
+        if not isinstance(child, (dict, list)):
+            name = ".".join(parents[: depth + 1])
+            missed = (*parents, last)[depth + 1]
+            raise UserError(f"-o {key}: '{name}' is the value {child!r}, which has no key '{missed}'")
+        node, where = child, f"{where}.{part}" if where else part
+    return node, where
 
 
 def _child(node, part, where, schema, key, path):
@@ -220,10 +248,13 @@ def _child(node, part, where, schema, key, path):
         return node[part]
     known = schema.get(where)
     if known is not None and part not in known:
-        names = sorted(set(known) | {str(name) for name in node})
-        hint = nearest(part, names) or f"; known here: {', '.join(names)}"
-        raise UserError(f"-o {key}: unknown key '{part}' in {where or path}{hint}")
+        raise _unknown_key(part, {*known, *map(str, node)}, where or path, f"-o {key}")
     return _MISSING
+
+
+def _unknown_key(part, names, place, where):
+    hint = nearest(part, names) or f"; known here: {', '.join(sorted(names))}"
+    return UserError(f"{where}: unknown key '{part}' in {place}{hint}")
 
 
 def _index(node, part, key):
@@ -235,6 +266,12 @@ def _index(node, part, key):
 
 
 def _override_value(raw, kind, where):
+    if raw.lstrip().startswith("{"):
+        try:
+            yaml.load(raw, Loader=_UniqueKeyLoader)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            reason = getattr(error, "problem", None) or str(error).splitlines()[0]
+            raise UserError(f"{where}: not valid YAML: {reason}: {raw!r:.80}") from None
     if kind is None:
         return parse_value(raw)
     kinds = kind if isinstance(kind, tuple) else (kind,)
@@ -243,6 +280,20 @@ def _override_value(raw, kind, where):
     if bool in kinds and raw.strip().lower() in _TRUTH:
         return _TRUTH[raw.strip().lower()]
     return _typed(raw if str in kinds else parse_value(raw), kind, where)
+
+
+def _check_section(section, name, schema, where):
+    """Names and types in a section that is replaced as a whole, and in those below it. The options of a network are
+    its own: whoever builds it checks them."""
+    known = schema.get(name)
+    if known is None or not isinstance(section, dict):
+        return
+    for key, value in section.items():
+        if key in known:
+            section[key] = _typed(value, known[key], f"{where}: {name}.{key}")
+            _check_section(section[key], f"{name}.{key}", schema, where)
+        elif name != "Arch":
+            raise _unknown_key(key, set(known), name, where)
 
 
 def require(config, dotted, path="config"):

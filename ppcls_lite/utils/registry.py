@@ -1,5 +1,7 @@
 """A name-to-builder table that is filled by a decorator, so that a test can iterate over all of it."""
 
+import inspect
+
 from ppcls_lite.utils.errors import UserError, nearest
 
 
@@ -40,7 +42,25 @@ class Registry:
         builder = self.get(name, where)
         if params is not None and not isinstance(params, dict):
             raise UserError(f"{where or self.kind}: {name} takes a mapping of options, found {params!r}")
+        _check_options(builder, name, params or {}, where or self.kind)
         try:
             return builder(**(params or {}))
         except TypeError as error:
             raise UserError(f"{where or self.kind}: {name}: {error}") from error
+
+
+def options_of(builder):
+    """The parameters of a builder by name, as `inspect` has them; None where it takes any (`**options`)."""
+    parameters = inspect.signature(builder).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return parameters
+
+
+def _check_options(builder, name, params, where):
+    """UserError for a parameter that the builder does not have, with the nearest of those that it has."""
+    known = options_of(builder)
+    for option in params if known is not None else ():
+        if option not in known:
+            hint = nearest(option, known) or f"; its options: {', '.join(known) or 'none'}"
+            raise UserError(f"{where}: {name}: no option '{option}'{hint}")

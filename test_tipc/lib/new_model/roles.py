@@ -1,0 +1,67 @@
+"""Which script of a project trains, evaluates, predicts, exports and infers: by their names, folders and contents."""
+
+import re
+
+# the words in a file's name, the best first
+_NAMES = {
+    "train": ("train", "run_train", "training", "main", "train_net"),
+    "eval": ("eval", "evaluate", "val", "validate", "evaluation", "test"),
+    "predict": ("predict", "infer", "inference", "demo"),
+    "export": ("export_model", "export", "to_static", "export_inference_model", "save_inference_model"),
+    "infer": ("infer", "inference", "predict_cls", "predict", "predict_system", "infer_demo"),
+}
+_SWITCHES = ("test_only", "eval_only", "evaluate_only", "only_eval", "evaluate", "eval", "only_test")
+_ENGINE = re.compile(r"\bcreate_(?:paddle_)?predictor\b|\bpaddle\.inference\b|\bfrom paddle import inference\b")
+_PADDLE = re.compile(r"^\s*(?:import|from)\s+paddle\b", re.MULTILINE)
+# other ways to deploy, other frameworks, and what is not the project's main way
+_ELSEWHERE = re.compile(
+    r"serving|onnx|ptq|quant|slim|lite|benchmark|torch|ref\b|legacy|deprecated|depreciated|homework|tests?$|example|android|ios"
+)
+
+
+def find_roles(project):
+    """{role: path} of the scripts that were found; of equal ones the one next to the root."""
+    found = {}
+    for role in _NAMES:
+        ranked = sorted((rank, path) for path in project.scripts() if (rank := _rank(project, path, role)) is not None)
+        if ranked:
+            found[role] = ranked[0][1]
+    if found.get("predict") == found.get("infer") and "infer" in found:
+        del found["predict"]
+    return found
+
+
+def _rank(project, path, role):
+    """What sorts the candidates of a role; None for a file that is none."""
+    stem = path.rpartition("/")[2][: -len(".py")].lower()
+    if stem not in _NAMES[role]:
+        return None
+    folders = path.split("/")[:-1]
+    if any(_ELSEWHERE.search(folder.lower()) for folder in folders):
+        return None
+    source = project.source(path)
+    runs_engine = bool(_ENGINE.search(source.text))
+    if (role == "infer") != runs_engine and role in ("infer", "predict"):
+        return None
+    if role == "infer" and not _is_command(source):
+        return None
+    # a package's own module of that name is no command
+    is_module = 0 if _is_command(source) else 1
+    usual = 0 if not folders or folders[-1] in ("tools", "deploy", "scripts", "python", "inference_python") else 1
+    return is_module, usual, len(folders), _NAMES[role].index(stem)
+
+
+def _is_command(source):
+    """Whether a file does something when it is started; one that could not be read may."""
+    return source.tree is None or "__main__" in source.text
+
+
+def evaluation_by_training(options):
+    """The option of the training script that makes it evaluate only, or None."""
+    return next((option for name in _SWITCHES for option in options if option.switch and option.key == name), None)
+
+
+def uses_paddle(project, path):
+    """Whether a script imports Paddle, or could not be read."""
+    source = project.source(path)
+    return source.tree is None or bool(_PADDLE.search(source.text))

@@ -171,4 +171,4 @@ plan_cpp() { # for --dry_run
     find_cpp_images() { RUN[images]=${VALUE[images]:-test_images}; }
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

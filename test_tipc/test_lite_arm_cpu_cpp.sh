@@ -105,4 +105,4 @@ each_setting() { # FUNCTION: call it with each combination of threads, batch siz
     done
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

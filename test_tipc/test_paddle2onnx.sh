@@ -117,4 +117,4 @@ agree_printed() { # both inferences have printed the same
         python "$(tool lib/agree_printed.py)" "$(passed_logs 'infer paddle')" "$(passed_logs 'infer onnxruntime')"
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

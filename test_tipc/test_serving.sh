@@ -149,4 +149,4 @@ agree() { # every answer is, bit by bit, what predict_cls.py predicts with the s
         "${options[@]}" --save "${RUN[served_output]}/agree_$name.json" "${answers[@]}"
 }
 
-main "$@"
+[[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

@@ -1,0 +1,170 @@
+"""Values: modes, booleans, lists, placeholders."""
+
+import re
+
+from lint.findings import ERROR, WARNING, Finding, check, did_you_mean, nearest
+
+MODES = ("lite_train_lite_infer", "lite_train_whole_infer", "whole_infer", "whole_train_whole_infer")
+SHORT = ("lite_train", "whole_train", "whole")
+_NAMED = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+BOOLEAN = {"infer_quant", "enable_mkldnn", "use_tensorrt", "use_mkldnn", "use_trt", "enable_onnx_checker", "use_onnx"}
+# fields that may also have a precision or a device
+PARTLY_BOOLEAN = {"use_gpu", "use_fp16", "device"}
+_WORD = re.compile(r"(?:(?<=[|=:\s])|^)[A-Za-z]{3,7}(?=$|[|\s])")
+PLACEHOLDERS = (
+    (re.compile(r"(?<![\w/])_template_\w+"), "the name of a file"),
+    (re.compile(r"(?<![\w.])[a-z]{2}(?:\.[xyz]{2}){2,}(?![\w.])"), "an address"),
+    (re.compile(r"(?<!\w)x{3,}(?!\w)", re.IGNORECASE), "a value"),
+    (re.compile(r"<[A-Za-z][\w ]*>"), "a value"),
+    (re.compile(r"(?<!\w)/?path/to/\S*"), "a path"),
+    (re.compile(r"(?<![A-Za-z])your_\w+", re.IGNORECASE), "a name"),
+    (re.compile(r"(?<!\w)(?:TODO|FIXME)(?!\w)"), "a value"),
+)
+
+
+def parts_of(line):
+    """[(name, value)] of a `mode=value|mode=value` list, None for any other value; the name is None where there is none."""
+    found = [_NAMED.fullmatch(part) for part in line.value.split("|")]
+    names = [match[1] if match else None for match in found]
+    if not any(name in MODES + SHORT or (name and nearest(name, MODES, 0.85)) for name in names):
+        return None
+    return [(name, match[2].strip() if match else "") for name, match in zip(names, found)]
+
+
+@check
+def modes(config):
+    """Names of modes, and their values."""
+    for line in config.lines:
+        seen = set()
+        for name, value in parts_of(line) or ():
+            if name is None:
+                finding = ("mode", "an entry without a mode", "mode=value in every entry", "")
+            elif name not in MODES + SHORT:
+                near = nearest(name, MODES + SHORT)
+                fixed = line.text.rstrip().replace(f"{name}=", f"{near}=", 1) if near else None
+                expected = f"one of {', '.join(MODES)}"
+                suggestion = did_you_mean(name, MODES + SHORT)
+                yield Finding(line.number, line.key, ERROR, "mode", f"unknown mode '{name}'", expected, suggestion, fixed)
+                continue
+            elif not value:
+                finding = ("mode", f"the mode {name} has no value", "mode=value", "")
+            elif name in seen:
+                finding = ("mode", f"the mode {name} twice", "every mode once", "the first is used")
+            else:
+                seen.add(name)
+                continue
+            yield Finding(line.number, line.key, ERROR, *finding)
+
+
+@check
+def refused_in_modes(config):
+    """What the chain says of the values in the modes that the file is for."""
+    usable = [mode for mode, said in config.modes.items() if not said]
+    named = {name for line in config.lines for name, value in parts_of(line) or () if value}
+    told = set()
+    for mode, said in config.modes.items():
+        missing = {place for place, text in map(_placed, said) if f"no value for the mode {mode}" in text}
+        for place, text in map(_placed, said):
+            if (place, text) in told or _is_of_no_fault(text, mode, named, usable):
+                continue
+            if place in missing and "no value for the mode" not in text:
+                continue  # what follows from it
+            told.add((place, text))
+            line = config.line_at(place)
+            key = line.key if line else ""
+            found = re.sub(rf"^'{re.escape(key)}'(: | )", "", text) if key else text
+            yield Finding(place, key, ERROR, "value", found, "", _meant(text))
+
+
+def _placed(said):
+    number, _, text = said.partition(": ")
+    return (int(number), text) if number.isdecimal() else (1, said)
+
+
+def _is_of_no_fault(text, mode, named, usable):
+    """Whether it only says that a file is not for that mode."""
+    if "no value for the mode" in text:
+        return mode not in named
+    only = ("has only the mode whole_infer", "has trainings only", "has no value; it names the weights")
+    return bool(usable) and (any(words in text for words in only) or text.endswith("has no value"))
+
+
+def _meant(text):
+    found = re.search(r"found '([^']*)'", text)
+    words = re.findall(r"\b[A-Za-z_]\w+\b", text.partition("expected ")[2].partition(", found")[0])
+    trainer = re.search(r"no line '(\w+):…' follows; there are: (.*)", text)
+    if trainer:
+        return did_you_mean(trainer[1], trainer[2].split(), 0.6)
+    return did_you_mean(found[1], [word for word in words if word not in ("or", "such", "as")], 0.6) if found else ""
+
+
+@check
+def booleans(config):
+    """`Fasle`, `Ture`, and, where True and False are compared as words, `true`."""
+    for line in config.lines:
+        field = config.field_of(line)
+        is_boolean = field in BOOLEAN or field in PARTLY_BOOLEAN
+        for word in dict.fromkeys(_WORD.findall(line.value)):
+            meant = _boolean_of(word, is_boolean)
+            if meant and line.title not in ("expected_params",):
+                fixed = line.with_value(re.sub(rf"(?:(?<=[|=:\s])|^){word}(?=$|[|\s])", meant, line.value))
+                yield Finding(
+                    line.number, line.key, WARNING, "typing", f"'{word}'", "True or False", f"did you mean {meant}?", fixed
+                )
+
+
+def _boolean_of(word, in_boolean_field):
+    """The boolean that a word was meant to be; "" for a boolean, and for a word that is none."""
+    for right in ("True", "False"):
+        if word == right:
+            return ""
+        if word.lower() == right.lower():
+            return right if word not in ("true", "false") and in_boolean_field else ""
+        distance = _swaps_or_drops(word.lower(), right.lower())
+        if distance == "swap" or (distance and (in_boolean_field or right == "False")):
+            return right
+    return ""
+
+
+def _swaps_or_drops(word, right):
+    """`swap` where two neighbours are exchanged, `other` where one letter is missing, added or another; or ""."""
+    if len(word) == len(right):
+        differ = [at for at in range(len(word)) if word[at] != right[at]]
+        if len(differ) == 2 and differ[1] == differ[0] + 1 and sorted(word) == sorted(right):
+            return "swap"
+        return "other" if len(differ) == 1 and word[0] == right[0] and word not in ("tree", "trie") else ""
+    if abs(len(word) - len(right)) == 1 and word[0] == right[0]:
+        short, long = sorted((word, right), key=len)
+        return "other" if any(long[:at] + long[at + 1 :] == short for at in range(len(long))) else ""
+    return ""
+
+
+@check
+def empty_entries(config):
+    for line in config.lines:
+        if "|" in line.value and not all(map(str.strip, line.value.split("|"))):
+            found = f"an empty entry in '{line.value}'"
+            meant = "|".join(entry for entry in line.value.split("|") if entry.strip())
+            yield Finding(line.number, line.key, WARNING, "list", found, "a value on both sides of |", f"did you mean {meant}?")
+
+
+@check
+def placeholders(config):
+    for line in config.lines:
+        for pattern, what in PLACEHOLDERS:
+            for found in dict.fromkeys(pattern.findall(line.value)):
+                yield Finding(line.number, line.key, WARNING, "placeholder", f"'{found}', a placeholder", what)
+
+
+@check
+def one_yaml(config):
+    """A training and its evaluation that name different YAML files: a line that was copied from another model."""
+    named = {}
+    for line in config.lines:
+        found = re.search(r"(?:^|\s)(?:-c|--config(?:-file)?)[ =](\S+\.ya?ml)", line.value)
+        if found:
+            named.setdefault(line.key, (line, found[1]))
+    if "norm_train" in named and "eval" in named and named["norm_train"][1] != named["eval"][1]:
+        line, path = named["eval"]
+        expected = f"that of norm_train, {named['norm_train'][1]}"
+        yield Finding(line.number, line.key, WARNING, "another-yaml", path, expected)

@@ -478,6 +478,20 @@ def predictions_of_nothing(made):
     made.save(content)
 
 
+@fault("lineage inputs", forged=True)
+def other_data_in_the_lineage(made):
+    content = made.content
+    next(one for one in content["lineage"] if one["kind"] == "data")["sha256"] = "0" * 64
+    made.save(content)
+
+
+@fault("lineage inputs", forged=True)
+def other_code_in_the_lineage(made):
+    content = made.content
+    next(one for one in content["lineage"] if one["kind"] == "code")["sha256"] = "0" * 64
+    made.save(content)
+
+
 @fault("data lists", forged=True)
 def another_validation_list(made):
     (made.root / "lite_data").unlink()

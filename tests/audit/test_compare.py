@@ -1,6 +1,8 @@
 """A bundle against that of another run: what differs, and how far it may."""
 
 import json
+import re
+import shutil
 
 import pytest
 
@@ -9,6 +11,7 @@ from audit.registry import CHECKS, COMPARISON, PASS, SKIP
 from check_submission import audit
 from tests.audit.conftest import failures
 from tests.audit.planting import Submission
+from tests.helpers.scripts import FIXTURES
 
 
 @pytest.fixture
@@ -129,6 +132,15 @@ def test_another_machine_is_a_note_and_has_wider_limits(pair):
     assert lines["same machine"].outcome.result == SKIP
     assert lines["same losses"].outcome.result == PASS
     assert "(other processor)" in lines["same losses"].outcome.expected
+
+
+def test_a_real_training_on_another_processor_is_within_the_limits(pair):
+    """The log of the same training on an AMD EPYC."""
+    other_processor(pair[1])
+    shutil.copy(FIXTURES / "bundles/log_train_amd_epyc.txt", pair[1].folder / "log_train.txt")
+    losses = compared(pair)["same losses"].outcome
+    assert losses.result == PASS
+    assert float(re.search(r"largest ([\d.]+)", losses.found)[1]) > 0.1  # from which the same machine would be far
 
 
 def test_other_versions_are_a_note(pair):

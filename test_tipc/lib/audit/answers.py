@@ -31,17 +31,20 @@ def check_agree(bundle):
     """computed again: each file of predictions equals the one that it is compared with, within its limit, same top-5"""
     if not bundle["predictions"]:
         return None
-    faults, words = [], []
+    faults, count, images, largest = [], 0, 0, 0.0
     for entry, pair in _pairs(bundle):
         found = pair.faults()
         faults += [f"{entry['file']} against {entry['against']}: {fault}" for fault in found]
-        words.append(f"{counted(len(pair.common), 'image')} of {entry['engine']}")
+        images += len(pair.common)
+        largest = max(largest, pair.largest)
+        count += 1
     files = {entry["file"] for entry in bundle["predictions"]}
     lost = [entry for entry in bundle["predictions"] if entry["against"] and entry["against"] not in files]
     faults += [
         f"{entry['file']}: it is compared with {entry['against']}, which is no file of predictions" for entry in lost
     ]
-    return judged("equal within their limits, printed ones within rounding", "; ".join(words), faults)
+    words = f"{counted(count, 'pair')} of files, {counted(images, 'image')}, largest difference {largest:.2g}"
+    return judged("equal within their limits, printed ones within rounding", words, faults)
 
 
 @check("predictions there", BUNDLE)
@@ -94,7 +97,9 @@ def check_printed(bundle):
                     faults.append(f"{entry['file']}: {image}: no row of {exact['file']} was printed so")
                 else:
                     left.remove(row)
-    return judged("rows of full precision behind all that is printed", counted(count, "image"), faults) if count else None
+    return (
+        judged("rows of full precision behind all that is printed", counted(count, "image"), faults) if count else None
+    )
 
 
 def _is_of_step(one, other):
@@ -189,7 +194,7 @@ def check_figures(bundle):
     faults, words = [], []
     saved = _saved_figures(bundle)
     for entry, pair in _pairs(bundle):
-        engine = entry["file"].rpartition("/")[2].removesuffix(".json")
+        engine = entry["file"].rpartition("/")[2].removesuffix(".json").removeprefix("agree_")
         figures = saved.get((entry.get("tag"), engine)) or saved.get(("", engine))
         if not entry["exact"] or not figures or entry["kind"] == "boxes" or left_out(bundle, entry):
             continue

@@ -1,11 +1,13 @@
 """Read the predictions that a bundle has: exact ones from JSON, printed ones from logs."""
 
 import math
+import struct
 
 from figures import read_lines
 from predictions import Prediction, read_log
 from script import UserError
 
+_FLOAT = struct.Struct("f")
 KINDS = ("classes", "boxes", "numbers")
 
 
@@ -44,6 +46,9 @@ def _rows(rows):
 
 
 def _number(value):
+    """The float32 that a decimal stands for, so that differences are those of the engine; nan for null."""
+    if isinstance(value, float):
+        return _FLOAT.unpack(_FLOAT.pack(value))[0]
     return float("nan") if value is None else value
 
 

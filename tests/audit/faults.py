@@ -1,7 +1,7 @@
-"""The planted faults: functions that spoil a `Submission`, by the check that has to name each of them.
+"""The planted faults: functions that spoil a `Submission`, by the check that has to name each.
 
-`@fault(check)` leaves bundle.json as it was; `@fault(check, forged=True)` repairs all its hashes afterwards, as a careful
-forger would, so that only the check for the content itself can find it.
+`@fault(check)` leaves bundle.json as it was; `@fault(check, forged=True)` repairs all its hashes afterwards, as a
+careful forger would, so that only the check for the content itself can find it.
 """
 
 import json

@@ -65,8 +65,8 @@ def test_a_failure_is_a_line_and_an_exit_code(submission):
     done = run(submission.folder, "--json", submission.root / "audit.json")
     assert done.returncode == 1
     (line,) = [line for line in done.stdout.splitlines() if "  files  " in line]
-    assert line.startswith(f"FAIL  {submission.folder}  files  expected the listed files with their SHA-256, no others, "
-                           "found log_train.txt: SHA-256 ")  # fmt: skip
+    expected = "the listed files with their SHA-256, no others"
+    assert line.startswith(f"FAIL  {submission.folder}  files  expected {expected}, found log_train.txt: SHA-256 ")
     assert done.stdout.splitlines()[-1].startswith("FAILED: ")
     lines = json.loads((submission.root / "audit.json").read_text())["lines"]
     (entry,) = [one for one in lines if one["check"] == "files"]

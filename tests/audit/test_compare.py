@@ -53,7 +53,7 @@ def other_line_of_the_config(theirs):
 
 
 def other_seed(theirs):
-    theirs.change(seeds={name: 7 for name in theirs.content["seeds"]})
+    theirs.change(seeds=dict.fromkeys(theirs.content["seeds"], 7))
 
 
 def other_data(theirs):

@@ -77,7 +77,7 @@ def _other_facts(bundle):
 
 @check("lineage inputs", BUNDLE)
 def check_inputs(bundle):
-    """the hashes of data, config and code in the lineage are those of inputs.sha256: a file's, or of a folder's lines"""
+    """the hashes of data, config and code in the lineage follow from inputs.sha256: a file's, or of a folder's lines"""
     name = (bundle["inputs"] or {}).get("file") or FILE
     lines, used, faults = read_lines(bundle.path(name)), set(), []
     entries = [one for one in bundle["lineage"] if one["kind"] in ("data", "config", "weights") and one.get("path")]

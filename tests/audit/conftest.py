@@ -1,9 +1,9 @@
 """A copy of real evidence in a small repository, and the audit of it."""
 
 import pytest
-from check_submission import audit
 
 from audit.registry import FAIL
+from check_submission import audit
 from tests.audit.planting import Submission
 
 

@@ -1,7 +1,7 @@
-"""The planted faults: functions that spoil a `Submission`, by the check that has to name each of them.
+"""The planted faults: functions that spoil a `Submission`, by the check that has to name each.
 
-`@fault(check)` leaves bundle.json as it was; `@fault(check, forged=True)` repairs all its hashes afterwards, as a careful
-forger would, so that only the check for the content itself can find it.
+`@fault(check)` leaves bundle.json as it was; `@fault(check, forged=True)` repairs all its hashes afterwards, as a
+careful forger would, so that only the check for the content itself can find it.
 """
 
 import json
@@ -12,6 +12,7 @@ import shutil
 from tests.helpers.scripts import ROOT
 
 FAULTS = []  # (check, whether it is forged, function)
+LABELS = [line.partition(" ")[2] for line in (ROOT / "lite_data/label_list.txt").read_text().splitlines()]
 
 
 def fault(check, forged=False):
@@ -351,6 +352,20 @@ def an_accuracy_that_the_history_has_not(made):
         made.edit(name, rf"(top1\"?: ){re.escape(made.top1)}\d*", r"\g<1>0.75000", count=0)
 
 
+@fault("accuracy recomputed", forged=True)
+def answers_exchanged_between_two_images(made):
+    """In the predictions of all engines alike, so that they agree with each other: one right answer becomes wrong."""
+    for name in ("training", "strict", "usual_onednn"):
+        path = made.folder / f"predictions/agree_{name}.json"
+        content = json.loads(path.read_text())
+        best = {image: max(one["rows"], key=lambda row: row[1])[0] for image, one in content["images"].items()}
+        first = next(image for image in best if f"/{LABELS[best[image]]}/" in f"/{image}")
+        second = next(image for image in best if best[image] != best[first])
+        images = content["images"]
+        images[first]["rows"] = images[second]["rows"]
+        path.write_text(json.dumps(content))
+
+
 @fault("expected figures", forged=True)
 def an_accuracy_below_the_expected(made):
     content = made.content
@@ -475,6 +490,20 @@ def predictions_of_nothing(made):
     for one in content["lineage"]:
         if one["kind"] == "predictions":
             one["of"] = []
+    made.save(content)
+
+
+@fault("lineage inputs", forged=True)
+def other_data_in_the_lineage(made):
+    content = made.content
+    next(one for one in content["lineage"] if one["kind"] == "data")["sha256"] = "0" * 64
+    made.save(content)
+
+
+@fault("lineage inputs", forged=True)
+def other_code_in_the_lineage(made):
+    content = made.content
+    next(one for one in content["lineage"] if one["kind"] == "code")["sha256"] = "0" * 64
     made.save(content)
 
 

@@ -40,7 +40,16 @@ class Submission:
         self.root, self.folder = Path(root), Path(root) / "test_log" / MODEL
         shutil.copytree(evidence, self.folder, symlinks=True)
         (self.root / "deploy").mkdir()
-        for name in ("lite_data", "test_images", "tools", "ppcls_lite", "deploy/python", "deploy/configs", "deploy/images"):
+        for name in (
+            "lite_data",
+            "test_images",
+            "pretrain_models",
+            "tools",
+            "ppcls_lite",
+            "deploy/python",
+            "deploy/configs",
+            "deploy/images",
+        ):
             (self.root / name).symlink_to(ROOT / name)
         configs = self.root / "test_tipc/configs" / MODEL
         shutil.copytree(ROOT / "test_tipc/configs" / MODEL, configs)
@@ -72,12 +81,16 @@ class Submission:
 
     def step(self, kind, number=0):
         """The passed step of this kind in bundle.json."""
-        found = [one for one in self.content["steps"] if one["name"].split(" ")[0] == kind and one["result"] == "passed"]
+        found = [
+            one for one in self.content["steps"] if one["name"].split(" ")[0] == kind and one["result"] == "passed"
+        ]
         return found[number]
 
     def exact(self, number=0, kind="classes"):
         """The path and the content of a file of exact predictions that is compared with another."""
-        entries = [one for one in self.content["predictions"] if one["exact"] and one["against"] and one["kind"] == kind]
+        entries = [
+            one for one in self.content["predictions"] if one["exact"] and one["against"] and one["kind"] == kind
+        ]
         path = self.folder / entries[number]["file"]
         return path, json.loads(path.read_text())
 
@@ -97,11 +110,16 @@ class Submission:
         data = (self.folder / name).read_bytes()
         return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
-    def replace_inputs(self, paths):
-        """Let the run have depended on these files of the repository only, as they are now; all else follows."""
-        old = self.content["inputs"]["hash"]
+    def replace_inputs(self, *more):
+        """Let the run have depended on its data and on the files `more` only, as they are now; all else follows."""
+        old, name = self.content["inputs"]["hash"], self.folder / "inputs.sha256"
+        data = tuple(
+            one["path"] for one in self.content["lineage"] if one["kind"] in ("data", "weights") and "path" in one
+        )
+        known = [line[66:] for line in name.read_text().splitlines() if line[66:].startswith(data)]
+        paths = [path for path in (*known, *more) if (self.root / path).is_file()]
         lines = [f"{hashlib.sha256((self.root / path).read_bytes()).hexdigest()}  {path}\n" for path in paths]
-        (self.folder / "inputs.sha256").write_text("".join(lines))
+        name.write_text("".join(lines))
         new = hashlib.sha256("".join(lines).encode()).hexdigest()[:12]
         for path in self.folder.rglob("*"):
             if path.is_file() and old in (text := path.read_text(errors="replace")):

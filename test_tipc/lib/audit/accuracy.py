@@ -177,12 +177,9 @@ def check_recomputed(bundle):
 
 def _with_labels(found, labels):
     """[(rows, label)] of all predictions; None where an image is not in the list."""
-    short = {}
-    for name, label in labels.items():
-        short.setdefault(name.rpartition("/")[2], []).append(label)
     pairs = []
     for name, prediction in found.items():
-        known = [labels[name]] if name in labels else short.get(name.rpartition("/")[2], [])
+        known = [label for listed, label in labels.items() if f"/{listed}".endswith(f"/{name}")]
         if len(known) != 1:
             return None
         pairs.append((prediction.rows, known[0]))

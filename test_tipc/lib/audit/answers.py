@@ -3,11 +3,12 @@
 import re
 
 from audit.pairing import Pair
-from audit.predicted import applied, read, scores
+from audit.predicted import applied, left_out, read, scores
 from audit.reading import parse_json
 from audit.registry import BUNDLE, check, judged
 from figures import Printed
 from script import UserError, counted
+from verdict import DEPLOYMENTS
 
 DEAD = 1e-6  # a network whose outputs for two images differ by less has seen neither
 _AGREED = re.compile(
@@ -31,47 +32,53 @@ def check_agree(bundle):
     """computed again: each file of predictions equals the one that it is compared with, within its limit, same top-5"""
     if not bundle["predictions"]:
         return None
-    faults, words = [], []
+    faults, count, images, largest = [], 0, 0, 0.0
     for entry, pair in _pairs(bundle):
         found = pair.faults()
         faults += [f"{entry['file']} against {entry['against']}: {fault}" for fault in found]
-        words.append(f"{counted(len(pair.common), 'image')} of {entry['engine']}")
+        images += len(pair.common)
+        largest = max(largest, pair.largest)
+        count += 1
     files = {entry["file"] for entry in bundle["predictions"]}
     lost = [entry for entry in bundle["predictions"] if entry["against"] and entry["against"] not in files]
     faults += [
         f"{entry['file']}: it is compared with {entry['against']}, which is no file of predictions" for entry in lost
     ]
-    return judged("equal within their limits, printed ones within rounding", "; ".join(words), faults)
+    words = f"{counted(count, 'pair')} of files, {counted(images, 'image')}, largest difference {largest:.2g}"
+    return judged("equal within their limits, printed ones within rounding", words, faults)
 
 
 @check("predictions there", BUNDLE)
 def check_there(bundle):
     """predict, each inference and each client have left predictions, and all but one are compared with another"""
-    kinds = ("predict", "infer", "client")
-    steps = [step for kind in kinds for step in bundle.passed(kind)]
-    entries, faults = bundle["predictions"], []
-    for step in steps:
-        own = [
-            entry for entry in entries if entry["step"] == step["name"] and entry.get("tag", step["tag"]) == step["tag"]
-        ]
-        if not own:
-            faults.append(f"none of '{step['name']}'")
-        elif (
-            step["name"].split(" ")[0] != "predict"
-            and not any(entry["against"] for entry in own)
-            and bundle.passed("predict")
-        ):
-            faults.append(f"those of '{step['name']}' are compared with nothing")
-    for entry in entries:
-        if entry["images"] is not None:
-            count = len(read(bundle, entry)[1])
-            if count != entry["images"] or not count:
-                faults.append(f"{entry['file']}: {counted(count, 'image')}, not {entry['images']}")
+    entries = bundle["predictions"]
+    steps = [step for kind in ("predict", "infer", "client") for step in bundle.passed(kind)]
     if not steps and not entries:
         return None
-    return judged(
-        "predictions of each way to predict", f"{len(entries)} files of {counted(len(steps), 'step')}", faults
-    )
+    faults = [fault for entry in entries if (fault := _other_count(bundle, entry))]
+    if bundle.mode in DEPLOYMENTS:  # what the deployed model gives is kept by the step that compares it
+        needed, pairs = max(1, len(bundle.passed("client"))), sum(bool(entry["against"]) for entry in entries)
+        faults += [] if pairs >= needed else [f"{counted(pairs, 'file')} that are compared, {needed} are needed"]
+    else:
+        faults += [fault for step in steps if (fault := _lost_predictions(step, entries))]
+    found = f"{counted(len(entries), 'file')} of {counted(len(steps), 'step')}"
+    return judged("predictions of each way to predict", found, faults)
+
+
+def _other_count(bundle, entry):
+    """Where a file has not the number of images that is said, or none."""
+    count = len(read(bundle, entry)[1])
+    is_right = count and entry["images"] in (None, count)
+    return "" if is_right else f"{entry['file']}: {counted(count, 'image')}, not {entry['images']}"
+
+
+def _lost_predictions(step, entries):
+    own = [one for one in entries if one["step"] == step["name"] and one.get("tag", step["tag"]) == step["tag"]]
+    if not own:
+        return f"none of '{step['name']}'"
+    if step["name"].startswith("infer") and not any(one["against"] for one in own):
+        return f"those of '{step['name']}' are compared with nothing"
+    return ""
 
 
 @check("printed as computed", BUNDLE)
@@ -94,7 +101,9 @@ def check_printed(bundle):
                     faults.append(f"{entry['file']}: {image}: no row of {exact['file']} was printed so")
                 else:
                     left.remove(row)
-    return judged("rows of full precision behind all that is printed", counted(count, "image"), faults) if count else None
+    return (
+        judged("rows of full precision behind all that is printed", counted(count, "image"), faults) if count else None
+    )
 
 
 def _is_of_step(one, other):
@@ -189,9 +198,9 @@ def check_figures(bundle):
     faults, words = [], []
     saved = _saved_figures(bundle)
     for entry, pair in _pairs(bundle):
-        engine = re.sub(r"\.json$", "", entry["file"].rpartition("/")[2])
+        engine = entry["file"].rpartition("/")[2].removesuffix(".json").removeprefix("agree_")
         figures = saved.get((entry.get("tag"), engine)) or saved.get(("", engine))
-        if not entry["exact"] or not figures:
+        if not entry["exact"] or not figures or entry["kind"] == "boxes" or left_out(bundle, entry):
             continue
         pair.faults()
         words.append(f"{engine} {pair.largest:.3g}")

@@ -94,18 +94,23 @@ def check_work(pair):
 def check_versions(pair):
     """the versions of Python and of all packages are the same; other ones are a note, and have wider tolerances"""
     ours, theirs = pair.ours["versions"], pair.theirs["versions"]
-    other = [f"{name} {ours.get(name, 'none')} and {theirs.get(name, 'none')}" for name in sorted({*ours, *theirs})
-             if ours.get(name) != theirs.get(name)]  # fmt: skip
-    return (
-        skipped(f"other versions: {'; '.join(other)}")
-        if other
-        else judged("one set of versions", counted(len(ours), "version"), [])
-    )
+    if not (ours and theirs):
+        return judged("versions in both", "", ["no versions in one of them"])
+    other = [
+        f"{name} {ours.get(name, 'none')} and {theirs.get(name, 'none')}"
+        for name in sorted({*ours, *theirs})
+        if ours.get(name) != theirs.get(name)
+    ]
+    if other:
+        return skipped(f"other versions: {'; '.join(other)}")
+    return judged("one set of versions", counted(len(ours), "version"), [])
 
 
 @check("same machine", COMPARISON)
 def check_machine(pair):
     """processor, cores and GPUs are the same; another machine is a note, and has wider tolerances"""
+    if not all((bundle["machine"] or {}).get("processor") for bundle in (pair.ours, pair.theirs)):
+        return judged("a processor in both", "", ["no processor in one of them"])
     other = [
         f"{key} {found[0]} and {found[1]}" for key in ("processor", "cores", "gpus") if (found := pair.machine(key))
     ]

@@ -1,8 +1,7 @@
 """Does one chain of hashes lead from the data to the weights, to the exported model and to each prediction?"""
 
-import hashlib
-
 from audit.registry import BUNDLE, check, judged, skipped
+from bundle_lineage import FILE, lines_hash, read_lines
 from bundle_lineage import faults as faults_of_links
 from script import counted
 
@@ -76,42 +75,43 @@ def _other_facts(bundle):
     return faults
 
 
+@check("lineage inputs", BUNDLE)
+def check_inputs(bundle):
+    """the hashes of data, config and code in the lineage follow from inputs.sha256: a file's, or of a folder's lines"""
+    name = (bundle["inputs"] or {}).get("file") or FILE
+    lines, used, faults = read_lines(bundle.path(name)), set(), []
+    entries = [one for one in bundle["lineage"] if one["kind"] in ("data", "config", "weights") and one.get("path")]
+    for one in entries:
+        inside = {path: line for path, line in lines if path == one["path"] or path.startswith(f"{one['path']}/")}
+        if inside and not one.get("files"):
+            used |= {one["path"], *inside}
+            own = inside.pop(one["path"], "")[:64] or lines_hash(inside.values())
+            faults += [] if own == one["sha256"] else [f"{one['id']}: {one['sha256']!s:.12}, {name} has {own:.12}"]
+    code = lines_hash([line for path, line in lines if path not in used])
+    others = [one for one in bundle["lineage"] if one["kind"] == "code" and one["sha256"] != code]
+    faults += [f"{one['id']}: {one['sha256']!s:.12}, {name} has {code:.12}" for one in others]
+    return judged("hashes that follow from the list", f"{counted(len(lines), 'line')}", faults)
+
+
 @check("data lists", BUNDLE)
 def check_data(bundle):
-    """the data that the lineage names has the hashes of inputs.sha256, and is in the repository with them"""
+    """the data that the lineage names is in the repository, with the hashes that the run saw"""
     data = [one for one in bundle["lineage"] if one["kind"] == "data" and one.get("path")]
     if not data:
         return judged("data in the lineage", "", ["none"]) if bundle.trainings else None
+    if bundle.repository is None:
+        return skipped("no repository around the bundle")
     faults, count = [], 0
     for one in data:
-        below = {path: digest for path, digest in bundle.inputs.items() if path.startswith(f"{one['path']}/")}
-        listed = bundle.inputs.get(one["path"]) or _hash_of_lines(below)
-        if below or one["path"] in bundle.inputs:
-            faults += (
-                []
-                if listed == one["sha256"]
-                else [f"{one['path']}: {one['sha256']:.12}, inputs.sha256 has {listed:.12}"]
-            )
-        if bundle.repository is None:
-            continue
-        for path, digest in (below or {one["path"]: one["sha256"]}).items():
+        inside = {path: digest for path, digest in bundle.inputs.items() if path.startswith(f"{one['path']}/")}
+        for path, digest in (inside or {one["path"]: one["sha256"]}).items():
             place = bundle.in_repository(path)
-            if place is None or not _is_made(bundle, path):
+            # prepare.sh makes some folders, and a fresh clone has them not yet
+            if place is None or not (bundle.repository / path.partition("/")[0]).exists():
                 continue
             count += 1
             if not place.is_file():
                 faults.append(f"{path}: not in the repository")
             elif bundle.hashes.of(place)[0] != digest:
                 faults.append(f"{path}: {bundle.hashes.of(place)[0]:.12} in the repository, {digest:.12} in the run")
-    if bundle.repository is None and not faults:
-        return skipped("no repository around the bundle")
     return judged("the hashes of the run", f"{len(data)} of the lineage, {counted(count, 'file')} here", faults)
-
-
-def _is_made(bundle, path):
-    """Whether the folder of a file is here at all: prepare.sh makes some, and a fresh clone has them not yet."""
-    return (bundle.repository / path.partition("/")[0]).exists()
-
-
-def _hash_of_lines(files):
-    return hashlib.sha256("".join(f"{digest}  {path}\n" for path, digest in files.items()).encode()).hexdigest()

@@ -179,6 +179,9 @@ def check_times(bundle):
         moment = _moment(log.head.get("started"))
         if moment is None or step["name"].split(" ")[0] in LONG:
             continue
+        said = _moment(step["started"])
+        if said and abs((said - moment).total_seconds()) > SLACK:
+            faults.append(f"{step['log']}: started {moment}, and bundle.json says {said}")
         if last and (moment - last[0]).total_seconds() < last[1] - SLACK:
             faults.append(f"{step['log']}: started {moment}, while {last[2]} was running")
         for limit, is_out in ((begin, lambda a, b: a < b), (end, lambda a, b: a > b)):

@@ -2,7 +2,7 @@
 
 import math
 
-from audit.predicted import applied, read, scores
+from audit.predicted import applied, read, scores, sides
 from predictions import Prediction, difference
 from script import counted
 
@@ -21,6 +21,7 @@ class Pair:
         own, self.found = read(bundle, entry)
         self.behind = "" if own == behind else behind
         self.exact = entry["exact"] and other["exact"]
+        self.sides = sides(bundle, entry) if self.exact else {}
         self.limit = next((one for one in (limit, entry["limit"]) if one is not None), 0.0)
         self.common = [name for name in self.found if name in self.expected]
 
@@ -40,7 +41,8 @@ class Pair:
         ours, theirs = scores(expected), scores(found)
         if ours is None or theirs is None:
             self.equal += expected == found
-            return difference(expected, found, self.limit, 0.0)
+            side = self.sides.get(name, 1.0)
+            return difference(*(_shares(one, side) for one in (expected, found)), self.limit, 0.0)
         if ours.keys() != theirs.keys():
             return f"{counted(len(theirs), 'number')}, not {len(ours)}"
         apart = max((abs(theirs[key] - score) for key, score in ours.items()), default=0.0)
@@ -60,6 +62,14 @@ class Pair:
         fault = difference(expected, found, self.limit, 0.0)
         self.tops += not fault
         return fault
+
+
+def _shares(prediction, side):
+    """Boxes with their corners as shares of the image's longer side; others as they are."""
+    if prediction.kind != "boxes":
+        return prediction
+    rows = [[str(row[0]), row[1], *(corner / side for corner in row[2:])] for row in prediction.rows]
+    return Prediction("boxes", rows)
 
 
 def _best(prediction, count):

@@ -1,11 +1,13 @@
 """Read the predictions that a bundle has: exact ones from JSON, printed ones from logs."""
 
 import math
+import struct
 
 from figures import read_lines
 from predictions import Prediction, read_log
 from script import UserError
 
+_FLOAT = struct.Struct("f")
 KINDS = ("classes", "boxes", "numbers")
 
 
@@ -14,7 +16,7 @@ def read_exact(bundle, entry):
     name = entry["file"]
     content = bundle.json(name)
     if "images" in content and isinstance(content["images"], dict):
-        found = {image: Prediction(one["kind"], one["rows"]) for image, one in content["images"].items()}
+        found = {image: Prediction(one["kind"], _rows(one["rows"])) for image, one in content["images"].items()}
     elif isinstance(content.get("rows"), dict):
         found = {key: Prediction("numbers", [_number(one) for one in row]) for key, row in content["rows"].items()}
     elif isinstance(content.get("sample"), dict):  # of an output with too many numbers
@@ -27,7 +29,26 @@ def read_exact(bundle, entry):
     return content.get("behind"), found
 
 
+def sides(bundle, entry):
+    """{image: its longer side in pixels} of a detector's exact predictions: corners may differ by a share of it."""
+    images = bundle.json(entry["file"]).get("images")
+    return {name: one.get("side") or 1.0 for name, one in images.items()} if isinstance(images, dict) else {}
+
+
+def left_out(bundle, entry):
+    """How many images the engine had that the file has not."""
+    return bundle.json(entry["file"]).get("left_out") or 0
+
+
+def _rows(rows):
+    """The same with nan for null."""
+    return [[_number(one) for one in row] if isinstance(row, list) else _number(row) for row in rows]
+
+
 def _number(value):
+    """The float32 that a decimal stands for, so that differences are those of the engine; nan for null."""
+    if isinstance(value, float):
+        return _FLOAT.unpack(_FLOAT.pack(value))[0]
     return float("nan") if value is None else value
 
 

@@ -22,7 +22,7 @@ choose_screen() { # sets SCREEN: standard output, or a way to nowhere while one 
 
 start_live() { # LOG: draw the line of the running step until stop_live
     ((SCREEN != 1)) || return 0
-    draw_live "$1" &
+    draw_live "$1" 2>/dev/null & # it may be ended in the middle of anything
     LIVE_PID=$!
 }
 
@@ -62,7 +62,7 @@ draw_live() { # LOG
 }
 
 measure_screen() { # sets columns
-    read -r _ columns < <(stty size <&1 2>/dev/null)
+    { read -r _ columns < <(stty size <&3); } 3>&1
     ((columns > 0)) || columns=80
 }
 

@@ -4,8 +4,8 @@
     python test_tipc/lib/page/index.py test_log --reports
 
 A bundle is a folder, at any depth, with bundle.json or summary.json. --reports draws the report of each one, too; the
-test images are looked for in the working folder. Bundles of other projects, whose chains were those of another checkout,
-have a table of their own.
+test images are looked for in the working folder. Bundles of other projects, certified with a tool that is no
+part of them, have a table of their own.
 Exit code: 0 written, 1 the folder has no bundle, or cannot be written to.
 """
 

@@ -14,8 +14,8 @@
 # are as that run left them, is not run again without --again.
 # --evidence renews test_log/<model> from the models that are run.
 # On a terminal each chain has one live line; --verbose shows all output there.
-# Leaves matrix.txt, matrix.json, matrix.md and index.html in test_tipc/output/, and each chain's screen in .run_all/<model>.log, or
-# .run_all/<model>.<chain>.log.
+# Leaves matrix.txt, matrix.json, matrix.md and index.html in test_tipc/output/, and each chain's screen in
+# .run_all/<model>.log, or .run_all/<model>.<chain>.log.
 # Exit code: 0 all passed, or could not be run on this machine (`skipped`), 1 one did not, 130 or 143 interrupted.
 
 set -uo pipefail

@@ -8,6 +8,7 @@
 declare -A RUN STEP # see common_func.sh and record.sh
 
 SCREEN=1    # the file descriptor of what only matters where all output is shown; see choose_screen
+NOWHERE=''  # that of /dev/null, once it is needed
 LIVE_PID='' # the process that draws the line
 LIVE_PAUSE=0.3
 ESCAPE=$'^(.*)\033\\[[0-9;?]*[[:alpha:]](.*)$'
@@ -16,8 +17,8 @@ STAMP='^\[[0-9/ :]+\] [A-Za-z_]+ INFO: (.*)$' # the time is in the line already
 choose_screen() { # sets SCREEN: standard output, or a way to nowhere while one line stands for a step
     SCREEN=1
     [[ -t 1 && -z ${RUN[verbose]:-} && ${CI:-false} == false && ${TERM:-dumb} != dumb ]] || return 0
-    [[ -n ${RUN[nowhere]:-} ]] || exec {RUN[nowhere]}>/dev/null
-    SCREEN=${RUN[nowhere]}
+    [[ -n $NOWHERE ]] || exec {NOWHERE}>/dev/null
+    SCREEN=$NOWHERE
 }
 
 start_live() { # LOG: draw the line of the running step until stop_live
@@ -75,7 +76,7 @@ whole_seconds() { # since the step began
 last_printed() { # LOG: sets REPLY to the last line that the step printed, without what a terminal would obey
     local -a lines
     local i
-    mapfile -t lines < <(tail -c 2000 -- "$1" 2>/dev/null | tr '\r\000' '\n\n')
+    mapfile -t lines < <(tail -c 2000 -- "$1" 2>/dev/null | tr '\r\000' '\n')
     for ((i = ${#lines[@]} - 1; i >= 0; i--)); do
         REPLY=${lines[i]}
         while [[ $REPLY =~ $ESCAPE ]]; do REPLY=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; done

@@ -94,7 +94,8 @@ def own_files(run):
     """{name: path} of the files of an output folder that belong to its bundle: all texts, but no weights and models."""
     files = [path for path in run.folder.glob("*") if path.suffix in TEXT and path.name not in NOT_LISTED]
     for tag in run.tags:
-        home = run.folder / tag if tag else run.folder / "quantised"
+        home = run.folder / tag
+        files += run.folder.glob(f"{tag}_ranks/workerlog.*")
         files += [home / LOG, home / HISTORY, *home.glob("inference/**/inference.yml")]
     for folder in (CONFIGS, bundle_predictions.FOLDER):
         files += (run.folder / folder).glob("*")
@@ -112,9 +113,8 @@ def make(run, files, place=None, notes=()):
     names = {os.path.abspath(path): name for name, path in files.items()}
     listed = {name: _listed(place / name if place else path) for name, path in sorted(files.items())}
     verdict = judge(run.all_steps, run.mode)
-    steps = bundle_steps.describe(
-        run.steps, {step.log: names.get(os.path.abspath(step.log)) for step in run.steps if step.log}
-    )
+    logs = {step.log: names.get(os.path.abspath(step.log)) for step in run.steps if step.log}
+    steps = bundle_steps.describe(run.steps, logs, bundle_steps.began_at(run.folder / "steps.tsv"))
     started, ended = bundle_steps.span(steps)
 
     def name_of(path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import bundle
 import bundle_predictions
+import bundle_steps
 from bundle_lineage import FILE
 from history_file import NAME as HISTORY
 
@@ -32,10 +33,17 @@ def more_files(run, files):
             stem = path.parent.name.removesuffix("_predictions")
             name = f"{_short(stem, step)}_{path.name}" if path.parent.name != bundle_predictions.FOLDER else path.name
             found[f"{bundle_predictions.FOLDER}/{label}{_short(name, step)}"] = path
-        saved = log and log.with_suffix(".json")
-        if saved and saved.is_file():
-            found[f"{label}{_short(saved.name, step)}"] = saved
+        if log and (saved := bundle_steps.saved_file(step)):
+            own = next((name for name, path in files.items() if path == log), None)
+            found[str(Path(own).with_suffix(".json")) if own else f"{label}{_short(saved.name, step)}"] = saved
+    for path in sorted(run.folder.glob("*.json")):  # of the clients of a service
+        said, _, rest = path.name.partition("_")
+        own = run.tag is None or rest.startswith(f"{run.tag}_")
+        if own and said in ("answers", "request") and path.resolve() not in taken:
+            found[path.name] = path
     for tag in run.tags if run.tag is None else [run.tag]:
+        for path in run.folder.glob(f"{tag}_ranks/workerlog.*"):
+            found[f"ranks/{f'{tag}_' if several else ''}{path.name}.log"] = path
         for path in sorted((run.folder / tag).glob("inference/**/inference.yml"))[:1]:
             found[f"exported/{f'{tag}_' if several else ''}inference.yml"] = path
         if HISTORY not in files and (run.folder / tag / HISTORY).is_file() and not several:

@@ -63,7 +63,7 @@ def entries(inputs, config):
             found.append(entry(f"weights {path}", "weights", hashed, name="provided weights", path=path))
         elif hashed:
             found.append(entry(f"data {path}", "data", hashed, name="file", path=path))
-        elif below and not all(line.endswith((*SETTINGS, *_PROGRAMS)) for line in below):
+        elif below and not _is_code(below):
             words = f"folder, {len(below)} files"
             found.append(entry(f"data {path}", "data", lines_hash(below), name=words, path=path))
         else:
@@ -78,6 +78,11 @@ def entries(inputs, config):
     if code:
         found.append(entry("code", "code", lines_hash(code), name=f"{len(code)} other files", file=FILE))
     return found
+
+
+def _is_code(lines):
+    """Whether most of a folder's files are programs, settings and documents."""
+    return 2 * sum(line.endswith((*SETTINGS, *_PROGRAMS, ".md")) for line in lines) > len(lines)
 
 
 def sources(inputs):

@@ -18,7 +18,7 @@ KINDS = ("data", "config", "code", "weights", "model", "predictions", "answers",
 
 
 def entry(identity, kind, sha256, of=(), **more):
-    """One entry, without its link; `more`: name (words), path (in the project), file (of the bundle), files (a model)."""
+    """One entry, without its link; `more`: name (words), path (in the project), file (of the bundle), files (of it)."""
     return {"id": identity, "kind": kind, **more, "sha256": sha256, "of": list(of), "link": None}
 
 
@@ -97,7 +97,7 @@ def _input_faults(bundle, folder):
     used = set()
     for one in entries:
         inside = one.get("path")
-        if one["kind"] not in ("data", "config", "weights") or not inside or "files" in one:
+        if one["kind"] not in ("data", "config", "weights") or not inside or "files" in one or one.get("from"):
             continue
         own = [line for name, line in lines if name == inside]
         below = [line for name, line in lines if name.startswith(f"{inside}/")]
@@ -110,7 +110,7 @@ def _input_faults(bundle, folder):
     found += [
         (one["id"], f"is not what {path.name} lists", code, one["sha256"])
         for one in entries
-        if one["kind"] == "code" and one["sha256"] != code
+        if one["kind"] == "code" and not one.get("from") and one["sha256"] != code
     ]
     return found
 

@@ -1,10 +1,11 @@
 """The lineage of a run: what its data, config, code, training, weights, models and predictions were made of.
 
 Weights and models are known by the facts that the steps noted (`weights=`, `model=`, `service=`, `onnx=`: the first
-digits of a hash), and found among the artefacts of the summary, which has whole hashes. What is not found is not listed.
+digits of a hash), and found among the artefacts of the summary, which has whole hashes. What is not found is left out.
 """
 
 import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from train_log import LOG
 
 # each is made of the one before
 _MODELS = {"model": "exported model", "service": "converted model", "onnx": "ONNX file"}
+_BEFORE = ("data", "config", "code", "training", "weights", "model")  # of the run that exported the model
 _STRUCTURES, _PARAMS = (".pdmodel", ".json"), ".pdiparams"
 
 
@@ -37,6 +39,8 @@ class _Lineage:
         self.artefacts = artefacts if isinstance(artefacts, dict) else {}
         self.found = bundle_inputs.entries(run.inputs, run.config)
         self.ground = [one["id"] for one in self.found if one["kind"] in ("config", "code")]
+        self.found += _of_base(run.folder)
+        self.base = [one["id"] for one in self.found if one.get("from") and one["kind"] == "model"][-1:]
 
     def of(self, predictions):
         tags = [tag for tag in self.run.tags if self.run.tag in (None, tag)] or [""]
@@ -64,7 +68,7 @@ class _Lineage:
         facts = {name: fact for step in steps for name, fact in step.facts.items()}
         parents = self._training(tag, steps, label) or self.ground
         weights = self._weights(facts.get("weights"), f"weights{label}", parents)
-        model = last = weights
+        model = last = weights or self.base
         for fact, words in _MODELS.items():
             known = self._model(facts.get(fact), f"{words}{label}", words, last)
             model = known if known and fact == "model" else model
@@ -99,13 +103,29 @@ class _Lineage:
         return []
 
     def _add_prediction(self, one, made):
-        parents = made.model
-        if one["engine"] == "training engine":
+        engine = one["engine"] or ""
+        if engine == "training engine":
             parents = made.weights
-        elif one["step"].startswith("client") or "onnx" in one["step"]:
-            parents = made.last
+        else:  # what Paddle computes of the exported model, and others of what it was converted to
+            parents = made.model if engine.startswith("Paddle Inference") else made.last
         file = one["file"]
         self._add("predictions", f"predictions {file}", self._hash(file), parents, name=one["engine"], file=file)
+
+
+def _of_base(folder):
+    """The lineage of the base chain's run that exported the model for this one; [] where there was none."""
+    found = []
+    for path in sorted(folder.glob("base/*/*/bundle.json")):
+        try:
+            lineage = json.loads(path.read_text(encoding="utf-8"))["lineage"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        for one in [one for one in lineage if one["kind"] in _BEFORE]:
+            parents = [f"base: {parent}" for parent in one["of"]]
+            more = {key: value for key, value in one.items() if key in ("name", "path", "files")}
+            found.append(entry(f"base: {one['id']}", one["kind"], one["sha256"], parents, **more))
+            found[-1]["from"] = path.relative_to(folder).as_posix()
+    return found
 
 
 def _is(hashed, fact):

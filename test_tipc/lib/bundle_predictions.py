@@ -97,7 +97,7 @@ def describe(folder, steps, several, name_of):
         if path.is_file() and (name := name_of(path)):
             other = name_of(observed_file(folder, against, several)) if against else None
             found.append(
-                _entry(name, engine_words(step), step, "numbers", True, _content(path).get("images"), other,
+                _entry(name, engine_words(step), step, "numbers", True, _content(path).get("count"), other,
                        _allowed(steps, step) if other else None)
             )  # fmt: skip
         for path in saved_files(step):

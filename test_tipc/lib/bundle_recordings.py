@@ -33,7 +33,7 @@ def read_step(folder):
             rows.add(key, outputs)
     seen = {key for call in network.calls for key in _keys(call)}
     content = rows.content()
-    return {**content, "left_out": len(seen) - content["images"], "network": network.layer, "kind": calls[0].kind}
+    return {**content, "left_out": len(seen) - content["count"], "network": network.layer, "kind": calls[0].kind}
 
 
 def _keys(call):

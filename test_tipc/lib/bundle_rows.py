@@ -6,7 +6,7 @@
     sha256    {hash of the input: SHA-256 of the row's bytes} of an output with too many numbers, with `sample`
               {hash: every `every`-th number}
     others    the same of the other outputs, if any
-    images    how many are here, and `left_out`, how many are not
+    count     how many images are here, and `left_out`, how many are not
 
 The hash of an input is blake2b-128 of its bytes, as the observer writes it (observe/); of several inputs, of their
 hashes in order.
@@ -56,7 +56,7 @@ class Rows:
         """What the head of this file says; floats come first, since whole numbers are made of them."""
         outputs = sorted(self.outputs, key=lambda one: ("rows" not in one, not str(one["dtype"]).startswith("float")))
         first, others = outputs[0], outputs[1:]
-        counts = {"images": len(self.keys), "left_out": len(self.seen) - len(self.keys)}
+        counts = {"count": len(self.keys), "left_out": len(self.seen) - len(self.keys)}
         return {**first, **({"others": others} if others else {}), **counts}
 
 

@@ -2,12 +2,11 @@
 
 import json
 import re
-import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from report import FIGURES, engines, figure, titles
-from steps import PASSED
+from report import FIGURES, INT8, engines, figure, titles
+from steps import BEGAN, PASSED
 
 _HEAD = re.compile(r"# (command|folder|started|environment): (.*)")
 _FIRST = 20  # lines in which the head is
@@ -28,14 +27,29 @@ def head_of(log):
     return found
 
 
-def describe(steps, names):
-    """The `steps` of a bundle; `names` maps the paths of logs to names in the bundle."""
-    return [_describe(step, title, names) for step, title in zip(steps, titles(steps))]
+def describe(steps, names, began):
+    """The `steps` of a bundle; `names` maps the paths of logs to names in the bundle, `began` is that of `began_at`."""
+    found, seen = [], {""}
+    for step, title in zip(steps, titles(steps)):
+        # a server's log is that of the step that ends it, too, and its head is of the first
+        head = {} if step.log in seen else head_of(step.log)
+        found.append(_describe(step, title, names, head, began.get((step.tag, step.name))))
+        seen.add(step.log)
+    return found
 
 
-def _describe(step, title, names):
-    head = head_of(step.log)
-    started = moment(step.facts.get("started") or head.get("started", ""))
+def began_at(path):
+    """{(tag, name): when the step began, in ISO 8601} of those in a steps.tsv that say it."""
+    found = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if path.is_file() else ():
+        cells = line.split("\t")
+        if len(cells) > 4 and cells[2] == BEGAN and (match := re.search(r"(?:^| )started=(\S+)", cells[4])):
+            found[cells[0], cells[1]] = match[1]
+    return found
+
+
+def _describe(step, title, names, head, began):
+    started = moment(began or head.get("started", "")) if step.ran else None
     ended = started + timedelta(seconds=step.seconds) if started and step.ran else None
     return {
         "name": step.name,
@@ -65,11 +79,12 @@ def flags_of(steps):
 
 
 def moment(text):
-    """A `datetime` with the offset of this machine, where the text has none; None for anything else."""
+    """A `datetime`, with the offset of this machine where the text has none; None for anything else."""
     try:
-        return datetime.fromisoformat(text).astimezone()
+        time = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return time if time.tzinfo else time.astimezone()
 
 
 def written(time):
@@ -102,8 +117,15 @@ def figures(steps, folder, tag):
         elif step.kind == "train" and (match := re.search(r"[\d.]+", figure(step))):
             found["train"] = {"loss": _float(match[0])}
         elif step.kind == "agree" and (content := saved_by(step)) is not None:
-            found[re.sub(r"\W+", "_", step.name.removesuffix(f" {tag}"))] = content
+            found[_key(step)] = content
+        elif step.name == "agree int8":
+            found[_key(step)] = {name: _float(number) for name, number in INT8.findall(text)}
     return found
+
+
+def _key(step):
+    """`agree_observed` of the step "agree observed"; `agree` of that of a device or client, "agree cpu"."""
+    return re.sub(r"\W+", "_", step.name.removesuffix(f" {step.tag}") if step.tag else step.name)
 
 
 def saved_by(step):
@@ -132,8 +154,3 @@ def _float(text):
         return float(text)
     except ValueError:
         return None
-
-
-def quoted(words):
-    """Words as one line that a shell reads back."""
-    return " ".join(map(shlex.quote, words))

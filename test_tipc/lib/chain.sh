@@ -118,7 +118,8 @@ summarise() { # write and print the summary; fail unless the run passed
 }
 
 chain_name() { # print it: `serving` of test_serving.sh
-    local name=${0##*/test_}
+    local name=${0##*/}
+    name=${name#test_}
     echo "${name%.sh}"
 }
 

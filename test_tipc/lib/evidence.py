@@ -105,7 +105,7 @@ def read_curves(files, is_judged):
 
 def copy_file(path, target, replaced):
     """Copy a file; in texts that runs write, paths of this machine become those that the commands have elsewhere."""
-    if path.suffix in WRITTEN:
+    if target.suffix in WRITTEN:
         text = path.read_bytes()
         for old, new in replaced:
             text = text.replace(old.encode(), new.encode())

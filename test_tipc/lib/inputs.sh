@@ -143,19 +143,33 @@ words_of_lines() { # of the lines on standard input
 }
 
 resolved_config() { # CONFIG: print its lines with the values of this mode: number, section, key and value, between tabs
+    local i
+    if (read_config "$1") 2>/dev/null; then
+        resolved_sections "$1"
+    else # in a form of its own, whose lines the chain has read
+        for i in "${!LINE_NUMBER[@]}"; do
+            config_line "${LINE_NUMBER[i]}" '' "${LINE_KEY[i]}" "${LINE_VALUE[i]}"
+        done
+    fi
+}
+
+resolved_sections() { # CONFIG: the same of one that read_config reads; the chain's own variables stay as they are
     local b i section='' CONFIG_FILE LAST_LINE REPLY
-    local -a cells BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER LINE_KEY LINE_VALUE CONFIG_NOTES FIELDS ENTRIES
-    local IFS=$'\t'
-    (read_config "$1") 2>/dev/null || return 0 # in another form
+    local -a BLOCK_TITLE BLOCK_FIRST BLOCK_LINES LINE_TEXT LINE_NUMBER LINE_KEY LINE_VALUE CONFIG_NOTES FIELDS ENTRIES
     read_config "$1"
     for b in "${!BLOCK_TITLE[@]}"; do
         section=${BLOCK_TITLE[b]:-$section}
         for ((i = BLOCK_FIRST[b]; i < BLOCK_FIRST[b] + BLOCK_LINES[b]; i++)); do
             take_mode "${LINE_VALUE[i]}" "${RUN[mode]}" || REPLY=null
-            cells=("${LINE_NUMBER[i]}" "$section" "${LINE_KEY[i]}" "$REPLY")
-            printf '%s\n' "${cells[*]//[[:cntrl:]]/ }"
+            config_line "${LINE_NUMBER[i]}" "$section" "${LINE_KEY[i]}" "$REPLY"
         done
     done
+}
+
+config_line() { # NUMBER SECTION KEY VALUE: print them, with tabs between
+    local IFS=$'\t'
+    local -a cells=("${@//[[:cntrl:]]/ }")
+    printf '%s\n' "${cells[*]}"
 }
 
 paths_of_config() { # LINES of resolved_config: print what their values name, a path per line

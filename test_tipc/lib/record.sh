@@ -105,7 +105,7 @@ begin_step() { # NAME LOG: note that it began, and the FACTS that it sees
     choose_screen
     STEP=([name]=$1 [log]=$2 [start]=$(now) [facts]="${RUN[facts]:-}${FACTS:+ $FACTS}" [reason]='')
     { : >"${RUN[output_dir]}/.began"; } 2>/dev/null || die "${RUN[output_dir]}: cannot be written; is the disk full?"
-    record "$1" began 0 "${STEP[facts]}" "$2" ''
+    record "$1" began 0 "${STEP[facts]} started=$(iso_time)" "$2" ''
 }
 
 end_step() { # RESULT REASON
@@ -234,6 +234,12 @@ skip_step() { # NAME REASON
 not_run() { # NAME... REASON: steps that need one that failed
     local name
     for name in "${@:1:$#-1}"; do record "$name" 'not run' 0 '' '' "${!#}"; done
+}
+
+iso_time() { # print it with the offset to UTC, as in 2026-11-26T07:46:35+00:00
+    local time
+    printf -v time '%(%Y-%m-%dT%H:%M:%S%z)T' -1
+    printf '%s:%s' "${time:0:22}" "${time:22}"
 }
 
 now() { # seconds with a fraction; no process is started where bash knows the time

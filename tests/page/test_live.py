@@ -33,7 +33,8 @@ main() {
 main "$@"
 """
 LINES = r"""for i in 1 2 3 4; do
-    printf '[2026/11/26 07:45:01] ppcls_lite INFO: \033[31m[Epoch %d/4]\033[0m 损失 loss: 1.5%d, and more words than fit\n' $i $i
+    printf '[2026/11/26 07:45:01] ppcls_lite INFO: \033[31m[Epoch %d/4]\033[0m 损失 loss: 1.5%d' $i $i
+    printf ', and more words than fit\n'
     sleep 0.35
 done"""
 CLEARED = "\r\x1b[K"
@@ -109,7 +110,8 @@ def test_one_live_line_and_one_that_stays(script):
     assert lines[1] == "skipped  infer gpu  0.0 s  no GPU"
     assert re.fullmatch(r"failed   predict  \d\.\d s  predict\.log  exit code 3: it broke", lines[2])
     assert lines[3] == f"The last lines of {terminal.folder}/predict.log:"
-    assert "    error: it broke" in lines and lines[-1] == "end"
+    assert "    error: it broke" in lines
+    assert lines[-1] == "end"
     assert "\x1b[?25l" not in sent, "the cursor stays"
 
 
@@ -140,8 +142,10 @@ def test_all_output_is_shown_where_it_is_wanted(script, words, environment):
     sent = terminal.read()
     assert terminal.end() == 0
     assert CLEARED not in sent
-    assert "\r\n==== train ====\r\n# command: bash -c " in sent and "\r\nloss: 1.5\r\n" in sent
-    assert "Run successfully with command - m" in sent and "==== infer gpu: skipped (no GPU) ====" in sent
+    assert "\r\n==== train ====\r\n# command: bash -c " in sent
+    assert "\r\nloss: 1.5\r\n" in sent
+    assert "Run successfully with command - m" in sent
+    assert "==== infer gpu: skipped (no GPU) ====" in sent
 
 
 def test_without_colour_and_without_utf_8(script):
@@ -159,7 +163,9 @@ def test_a_pipe_has_what_it_always_had(script):
     begin, middle, end = done.stdout.partition("\n==== infer gpu: skipped (no GPU) ====\n")
     assert begin.startswith("\n==== train ====\n# command: bash -c ")
     assert begin.endswith(f" - {script.parent}/out/train.log ! \x1b[0m\n")
-    assert middle and end.endswith("\nend\n") and "passed   train" not in done.stdout
+    assert middle
+    assert end.endswith("\nend\n")
+    assert "passed   train" not in done.stdout
 
 
 @pytest.mark.parametrize(

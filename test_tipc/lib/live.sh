@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# On a terminal, a running step has one line, `train  ⠋ 12 s  [Train][Epoch 2/16] loss: 1.52…`: its name, the time, and the
-# last line that it printed, cut to the width; and at its end another one, `passed   train  83.5 s  norm_train.log`. All
-# that it prints is in its log. In a pipe or a file, where CI is set, on a terminal without cursor movement (TERM=dumb) and
-# with --verbose, all output is shown as it comes.
+# On a terminal, a running step has one line, `train  ⠋ 12 s  loss: 1.52  [Train][Epoch 2/16]…`: its name, the time, and
+# the last line that it printed, the loss first, cut to the width. At its end another one stays, `passed   train  83.5 s
+# norm_train.log`. All that it prints is in its log. In a pipe or a file, where CI is set, on a terminal without cursor
+# movement (TERM=dumb) and with --verbose, all output is shown as it comes.
 # The cursor is never hidden, and the process that draws ends with the script, also after a kill that no trap catches.
 
 declare -A RUN STEP # see common_func.sh and record.sh
@@ -13,6 +13,7 @@ LIVE_PID='' # the process that draws the line
 LIVE_PAUSE=0.3
 ESCAPE=$'^(.*)\033\\[[0-9;?]*[[:alpha:]](.*)$'
 STAMP='^\[[0-9/ :]+\] [A-Za-z_]+ INFO: (.*)$' # the time is in the line already
+LOSS='(^|[^[:alnum:]_])(loss: [-+.0-9e]+)'
 
 choose_screen() { # sets SCREEN: standard output, or a way to nowhere while one line stands for a step
     SCREEN=1
@@ -76,15 +77,18 @@ whole_seconds() { # since the step began
 last_printed() { # LOG: sets REPLY to the last line that the step printed, without what a terminal would obey
     local -a lines
     local i
+    REPLY=''
     mapfile -t lines < <(tail -c 2000 -- "$1" 2>/dev/null | tr '\r\000' '\n')
     for ((i = ${#lines[@]} - 1; i >= 0; i--)); do
         REPLY=${lines[i]}
         while [[ $REPLY =~ $ESCAPE ]]; do REPLY=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; done
         REPLY=${REPLY//[[:cntrl:]]/}
         [[ ! $REPLY =~ $STAMP ]] || REPLY=${BASH_REMATCH[1]}
-        [[ $REPLY == '# '* || ! $REPLY =~ [^[:space:]] ]] || return 0
+        [[ $REPLY == '# '* || ! $REPLY =~ [^[:space:]] ]] || break
+        REPLY=''
     done
-    REPLY=''
+    # of a training this is what one looks for, and it may be far to the right
+    [[ ! $REPLY =~ $LOSS ]] || REPLY="${BASH_REMATCH[2]}  $REPLY"
 }
 
 cut_to() { # COLUMNS TEXT: sets REPLY to its beginning that fits; what is not ASCII may take two columns

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Certify all models, or those named, one after the other, and write one table of models and steps.
 #
-#   bash test_tipc/run_all.sh MODE [NAME...] [--chains LIST] [--again] [--evidence]
+#   bash test_tipc/run_all.sh MODE [NAME...] [--chains LIST] [--again] [--evidence] [--verbose]
 #   bash test_tipc/run_all.sh lite_train_lite_infer MobileNetV3_small_x1_0 PPHGNetV2_B0
 #   bash test_tipc/run_all.sh lite_train_lite_infer MobileNetV3_small_x1_0 --chains all
 #
@@ -13,8 +13,9 @@
 # A chain whose last run passed, with the same code, config, data, versions and GPUs, and whose weights and exported model
 # are as that run left them, is not run again without --again.
 # --evidence renews test_log/<model> from the models that are run.
-# Leaves matrix.txt, matrix.json and matrix.md in test_tipc/output/, and each chain's screen in .run_all/<model>.log, or
-# .run_all/<model>.<chain>.log.
+# On a terminal each chain has one live line; --verbose shows all output there.
+# Leaves matrix.txt, matrix.json, matrix.md and index.html in test_tipc/output/, and each chain's screen in
+# .run_all/<model>.log, or .run_all/<model>.<chain>.log.
 # Exit code: 0 all passed, or could not be run on this machine (`skipped`), 1 one did not, 130 or 143 interrupted.
 
 set -uo pipefail

@@ -2,7 +2,8 @@
 # Certify C++ inference with an exported model: build the program of deploy/cpp, predict with every combination of the
 # config, and prove that it prepares, computes and prints what Python does.
 #
-#   bash test_tipc/test_inference_cpp.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence] [--project FOLDER] [--dry_run]
+#   bash test_tipc/test_inference_cpp.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
+#       [--project FOLDER] [--dry_run] [--verbose]
 #   bash test_tipc/test_inference_cpp.sh test_tipc/configs/MobileNetV3_small_x1_0/inference_cpp.txt cpp_infer
 #
 # CONFIG: that file by default, or an official config of C++ inference. MODE: cpp_infer, the only one.
@@ -13,6 +14,7 @@
 # TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is
 # kept with --evidence only). --project FOLDER certifies the exported model of another project, with its inference.yml.
 # --dry_run prints what would be run, and runs and writes nothing.
+# On a terminal each step has one live line, with the whole output in its log; --verbose shows all output there.
 # Leaves logs, results_cpp.log, summary.json and junit.xml in test_tipc/output/<model>/cpp_infer/.
 # Exit code: 0 every step passed, 1 a step failed, 77 the model could not be run here, 130 or 143 interrupted.
 

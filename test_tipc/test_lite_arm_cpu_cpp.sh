@@ -4,7 +4,7 @@
 # attached.
 #
 #   bash test_tipc/test_lite_arm_cpu_cpp.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence] [--project FOLDER]
-#       [--dry_run]
+#       [--dry_run] [--verbose]
 #   bash test_tipc/test_lite_arm_cpu_cpp.sh test_tipc/configs/MobileNetV3_small_x1_0/lite_arm_cpu_cpp.txt
 #
 # CONFIG: that file by default; the official files, which have no title, are read as they are. MODE: lite_arm_cpu_cpp,
@@ -17,6 +17,7 @@
 # TIPC_LITE_LIB=FOLDER is Paddle Lite's library for ARM: of Android, with which the demo is built for a device that adb
 # sees; or of Linux on ARM (inference_lite_lib.armlinux.armv8), with which it is built and run here by qemu-aarch64.
 # --dry_run prints what would be run, and runs and writes nothing.
+# On a terminal each step has one live line, with the whole output in its log; --verbose shows all output there.
 # Leaves the two .nb files, logs, results_lite.log, summary.json and junit.xml in
 # test_tipc/output/<model>/lite_arm_cpu_cpp/.
 # Exit code: 0 every step passed (the last line says whether the ARM model was run), 1 a step failed or nothing could be

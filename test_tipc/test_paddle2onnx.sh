@@ -2,7 +2,8 @@
 # Certify a model in ONNX's format: convert it with Paddle2ONNX, run it, and prove that the file computes what Paddle
 # computes with the exported model, on ONNX Runtime and on OpenVINO.
 #
-#   bash test_tipc/test_paddle2onnx.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence] [--project FOLDER] [--dry_run]
+#   bash test_tipc/test_paddle2onnx.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
+#       [--project FOLDER] [--dry_run] [--verbose]
 #   bash test_tipc/test_paddle2onnx.sh test_tipc/configs/MobileNetV3_small_x1_0/paddle2onnx_infer_python.txt paddle2onnx_infer
 #
 # CONFIG: that file by default; official ones are read unchanged. MODE: paddle2onnx_infer, the only one.
@@ -11,6 +12,7 @@
 # TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is
 # kept with --evidence only). --project FOLDER certifies another Paddle project. --dry_run prints what would be run, and
 # runs and writes nothing.
+# On a terminal each step has one live line, with the whole output in its log; --verbose shows all output there.
 # Leaves logs, results_paddle2onnx.log, summary.json and junit.xml in test_tipc/output/<model>/paddle2onnx_infer/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 

@@ -2,7 +2,8 @@
 # Certify a model as a service: convert it, start Paddle Serving, send images over HTTP and gRPC, and prove that every
 # answer is, bit by bit, what predict_cls.py predicts.
 #
-#   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence] [--project FOLDER] [--dry_run]
+#   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
+#       [--project FOLDER] [--dry_run] [--verbose]
 #   bash test_tipc/test_serving.sh test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python.txt serving_infer
 #
 # CONFIG: that file by default. MODE: serving_infer, the only one.
@@ -12,6 +13,7 @@
 # kept with --evidence only); TIPC_SERVING_PORTS=18080,9993 fixes the ports for HTTP and gRPC, which are free ones
 # otherwise; TIPC_SERVING_SECONDS=120 is how long the server may take to start.
 # --dry_run prints what would be run, and runs and writes nothing; with --project, for a config of another project.
+# On a terminal each step has one live line, with the whole output in its log; --verbose shows all output there.
 # Leaves logs, results_serving.log, summary.json and junit.xml in test_tipc/output/<model>/serving_infer/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 

@@ -3,7 +3,7 @@
 # answer agrees with what predict_cls.py predicts.
 #
 #   bash test_tipc/test_serving_infer_cpp.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
-#       [--project FOLDER] [--dry_run]
+#       [--project FOLDER] [--dry_run] [--verbose]
 #   bash test_tipc/test_serving_infer_cpp.sh test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_cpp.txt
 #
 # CONFIG: that file by default. MODE: serving_infer_cpp, or serving_infer as the official documents have it.
@@ -14,6 +14,7 @@
 # TIPC_PYTHON=/path/to/python uses that interpreter; TIPC_OUTPUT=FOLDER replaces test_tipc/output (and then evidence is
 # kept with --evidence only); TIPC_SERVING_SECONDS=120 is how long the server may take to start.
 # --dry_run prints what would be run, and runs and writes nothing; with --project, for a config of another project.
+# On a terminal each step has one live line, with the whole output in its log; --verbose shows all output there.
 # Leaves logs, results_serving_cpp.log, summary.json and junit.xml in test_tipc/output/<model>/serving_infer_cpp/.
 # Exit code: 0 every step passed, 1 a step failed, 77 there is no program of the server, 130 or 143 interrupted.
 

@@ -2,7 +2,7 @@
 # Certify a model from training to inference: train, evaluate, predict, export, infer, and prove that all agree.
 #
 #   bash test_tipc/test_train_inference_python.sh CONFIG MODE [--stage N] [--stop_stage N] [--evidence]
-#       [--project FOLDER] [--project_prepare] [--dry_run]
+#       [--project FOLDER] [--project_prepare] [--dry_run] [--verbose]
 #   bash test_tipc/test_train_inference_python.sh \
 #       test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt lite_train_lite_infer
 #
@@ -19,6 +19,7 @@
 # --dry_run prints what would be run, and runs and writes nothing: no environment is needed. A line is `STEP: (in FOLDER)
 # COMMAND`, quoted for a shell, or `STEP: skipped (REASON)`; lines with # in front say which training follows. Exit code 0.
 # What the config expects (see lib/expected.sh) is checked in the stages 2, 5 and 6.
+# On a terminal each step has one live line, with the whole output in its log; --verbose shows all output there.
 # Leaves logs, results_python.log, summary.json and junit.xml in test_tipc/output/<model>/<mode>/.
 # Exit code: 0 every step passed, 1 a step failed or nothing could be run, 130 or 143 interrupted.
 

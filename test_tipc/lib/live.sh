@@ -1,28 +1,30 @@
 #!/usr/bin/env bash
-# On a terminal, a running step has one line, `train  ⠋ 12 s  [Train][Epoch 2/16] loss: 1.52…`: its name, the time, and the
-# last line that it printed, cut to the width; and at its end another one, `passed   train  83.5 s  norm_train.log`. All
-# that it prints is in its log. In a pipe or a file, where CI is set, on a terminal without cursor movement (TERM=dumb) and
-# with --verbose, all output is shown as it comes.
+# On a terminal, a running step has one line, `train  ⠋ 12 s  loss: 1.52  [Train][Epoch 2/16]…`: its name, the time, and
+# the last line that it printed, the loss first, cut to the width. At its end another one stays, `passed   train  83.5 s
+# norm_train.log`. All that it prints is in its log. In a pipe or a file, where CI is set, on a terminal without cursor
+# movement (TERM=dumb) and with --verbose, all output is shown as it comes.
 # The cursor is never hidden, and the process that draws ends with the script, also after a kill that no trap catches.
 
 declare -A RUN STEP # see common_func.sh and record.sh
 
 SCREEN=1    # the file descriptor of what only matters where all output is shown; see choose_screen
+NOWHERE=''  # that of /dev/null, once it is needed
 LIVE_PID='' # the process that draws the line
 LIVE_PAUSE=0.3
 ESCAPE=$'^(.*)\033\\[[0-9;?]*[[:alpha:]](.*)$'
 STAMP='^\[[0-9/ :]+\] [A-Za-z_]+ INFO: (.*)$' # the time is in the line already
+LOSS='(^|[^[:alnum:]_])(loss: [-+.0-9e]+)'
 
 choose_screen() { # sets SCREEN: standard output, or a way to nowhere while one line stands for a step
     SCREEN=1
     [[ -t 1 && -z ${RUN[verbose]:-} && ${CI:-false} == false && ${TERM:-dumb} != dumb ]] || return 0
-    [[ -n ${RUN[nowhere]:-} ]] || exec {RUN[nowhere]}>/dev/null
-    SCREEN=${RUN[nowhere]}
+    [[ -n $NOWHERE ]] || exec {NOWHERE}>/dev/null
+    SCREEN=$NOWHERE
 }
 
 start_live() { # LOG: draw the line of the running step until stop_live
     ((SCREEN != 1)) || return 0
-    draw_live "$1" &
+    draw_live "$1" 2>/dev/null & # it may be ended in the middle of anything
     LIVE_PID=$!
 }
 
@@ -62,7 +64,7 @@ draw_live() { # LOG
 }
 
 measure_screen() { # sets columns
-    read -r _ columns < <(stty size <&1 2>/dev/null)
+    { read -r _ columns < <(stty size <&3); } 3>&1
     ((columns > 0)) || columns=80
 }
 
@@ -75,15 +77,18 @@ whole_seconds() { # since the step began
 last_printed() { # LOG: sets REPLY to the last line that the step printed, without what a terminal would obey
     local -a lines
     local i
-    mapfile -t lines < <(tail -c 2000 -- "$1" 2>/dev/null | tr '\r\000' '\n\n')
+    REPLY=''
+    mapfile -t lines < <(tail -c 2000 -- "$1" 2>/dev/null | tr '\r\000' '\n')
     for ((i = ${#lines[@]} - 1; i >= 0; i--)); do
         REPLY=${lines[i]}
         while [[ $REPLY =~ $ESCAPE ]]; do REPLY=${BASH_REMATCH[1]}${BASH_REMATCH[2]}; done
         REPLY=${REPLY//[[:cntrl:]]/}
         [[ ! $REPLY =~ $STAMP ]] || REPLY=${BASH_REMATCH[1]}
-        [[ $REPLY == '# '* || ! $REPLY =~ [^[:space:]] ]] || return 0
+        [[ $REPLY == '# '* || ! $REPLY =~ [^[:space:]] ]] || break
+        REPLY=''
     done
-    REPLY=''
+    # of a training this is what one looks for, and it may be far to the right
+    [[ ! $REPLY =~ $LOSS ]] || REPLY="${BASH_REMATCH[2]}  $REPLY"
 }
 
 cut_to() { # COLUMNS TEXT: sets REPLY to its beginning that fits; what is not ASCII may take two columns

@@ -21,7 +21,8 @@ guard() { # LOCK: from now on, however this script ends, its processes end too, 
 }
 
 watch_over() { # the same for a kill that no trap can catch
-    trap - EXIT INT TERM HUP
+    trap - EXIT INT TERM
+    trap '' HUP # when the terminal is closed, too
     while process_identity "$$"; do sleep 0.5; done
     end_all_processes "$SELF"
     free_lock "${RUN[lock]}"

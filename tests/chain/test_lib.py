@@ -27,6 +27,7 @@ MORE = {
     "agreement/": {"paddle", "onnx", "onnxruntime", "openvino"},
     "observe/": {"paddle", "sitecustomize", "tipc_observe"},
     "lite/": {"paddle", "PIL"},
+    "page/": {"PIL"},  # only where it is installed
     "lite_run.py": {"paddlelite"},
 }
 

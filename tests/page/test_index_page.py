@@ -42,7 +42,7 @@ def test_it_shows_models_by_chains_and_other_projects(folder):
     page = page_of(folder)
     assert page.faults == []
     assert "3 runs: 1 failed, 2 passed" in page.text
-    for text in ("train_inference_python", "serving", "top1 0.35417", "0123456789ab · 2026-11-26", "Their <b>Net</b>"):
+    for text in ("train_inference_python", "serving", "top1 0.35417", "0123456 · 2026-11-26", "Their <b>Net</b>"):
         assert text in page.text, text
     assert page.text.index("Models by chains") < page.text.index("Other projects") < page.text.index("Their <b>Net</b>")
 

@@ -4,8 +4,8 @@
     python test_tipc/lib/page/index.py test_log --reports
 
 A bundle is a folder, at any depth, with bundle.json or summary.json. --reports draws the report of each one, too; the
-test images are looked for in the working folder. Bundles of other projects, whose chains were those of another checkout,
-have a table of their own.
+test images are looked for in the working folder. Bundles of other projects, certified with a tool that is no
+part of them, have a table of their own.
 Exit code: 0 written, 1 the folder has no bundle, or cannot be written to.
 """
 
@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 from page.element import el, link
 from page.frame import badge, breakable, document, section, table
-from page.overview import accuracy, commit, date, outcome
+from page.overview import accuracy, date, outcome
 from page.report import HTML, try_report
 from page.source import BASE, BUNDLE, SUMMARY, mapping, read_source, text
 from script import UserError, atomic_write, counted, run_main
@@ -28,6 +28,7 @@ from steps import FAILED, PASSED, SKIPPED
 INDEX = "index.html"
 _ORDER = (BASE, "serving", "paddle2onnx", "lite_arm_cpu_cpp", "inference_cpp", "serving_infer_cpp")
 _DEEPEST = 5
+_SHORT = 7  # digits of a commit, as git abbreviates
 _OWN = "test_tipc of the project"
 
 
@@ -113,16 +114,22 @@ def _place(chain):
 
 def _entry(folder, source):
     """The verdict of one bundle, which leads to its report where it has one; mode, accuracy, commit and date."""
-    place = source.folder.relative_to(folder)
-    drawn = badge(outcome(source))
+    place, result = source.folder.relative_to(folder), outcome(source)
+    drawn = badge(result)
     if (source.folder / HTML).is_file():
-        drawn = link(place / HTML, drawn, aria_label=f"{outcome(source)}: report of {source.model}, {source.mode}")
+        drawn = link(place / HTML, drawn, aria_label=f"{result}: report of {source.model}, {source.mode}")
     loose = source.passed and source.verdict.get("compared") is False
     lines = [source.mode if chain_of(source) == BASE else "", "predictions NOT compared" if loose else ""]
-    lines.append(" · ".join(filter(None, [commit(source).replace(" (clean tree)", ""), date(source)])))
-    return el(
-        "div", drawn, f" {accuracy(source)}", [el("small", breakable(line)) for line in lines if line], class_="entry"
-    )
+    lines.append(" · ".join(filter(None, [_code(source), date(source)])))
+    figure = el("span", accuracy(source), class_="whole")
+    return el("div", drawn, " ", figure, [el("small", breakable(line)) for line in lines if line], class_="entry")
+
+
+def _code(source):
+    """The commit as git abbreviates it, and whether the tree was another."""
+    project = mapping(source.content.get("project"))
+    changed = project and project.get("clean") is not True
+    return text(project.get("commit"))[:_SHORT] + (" with changes" if changed else "")
 
 
 def main():

@@ -56,7 +56,7 @@ def _image(name, engines, labels, path):
     )
     words = agreement(name, having)
     about = el("div", el("h3", name), el("p", words, class_="note") if words else None, class_="about")
-    return el("article", about, shown, listed, class_="image seen" if boxes and shown else "image")
+    return el("article", about, shown, listed, class_=f"image {'bare' if not shown else 'seen' if boxes else 'plain'}")
 
 
 def _plain(name, picture):

@@ -40,7 +40,8 @@ class Runner:
         self.workspace, self.temp = Path(workspace), Path(folder, "temp")
         self.temp.mkdir(parents=True)
         self._variables = {**{key: str(value) for key, value in workflow["env"].items()}, **changes}
-        self._files = {name: Path(folder, name.lower()) for name in ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")}
+        names = ("GITHUB_ENV", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
+        self._files = {name: Path(folder, name.lower()) for name in names}
         for path in self._files.values():
             path.touch()
         self.ran, self.kept, self.failed = [], {}, False

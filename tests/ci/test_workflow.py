@@ -152,7 +152,8 @@ def test_the_variables_are_those_of_the_workflow():
 def test_the_commands_for_other_services(tmp_path):
     """In a project that fails at once: the exit code is 1, and the files that the document names are there."""
     project = make_project("classifier", tmp_path / "project")
-    shutil.copytree(ROOT / "test_tipc", project / "test_tipc", dirs_exist_ok=True, ignore=shutil.ignore_patterns("output"))
+    made = shutil.ignore_patterns("output", "__pycache__")
+    shutil.copytree(ROOT / "test_tipc", project / "test_tipc", dirs_exist_ok=True, ignore=made)
     (project / "train.py").write_text("raise SystemExit('broken')\n")
     (job,) = [yaml.safe_load(body) for kind, body in BLOCK.findall(ENGLISH) if kind == "yaml"]
     plain = [body for kind, body in BLOCK.findall(ENGLISH) if kind == "bash"][-1]

@@ -1,16 +1,16 @@
 """Turn a network of this repository into the files of a pull request to PaddleClas.
 
     python tools/to_paddleclas.py -m MixNet_S --output output/pull_request
-    python tools/to_paddleclas.py -m MyNet_x1_0 -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
-        --into ../PaddleClas
+    python tools/to_paddleclas.py -m MyNet_x1_0 --into ../PaddleClas \\
+        -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml
 
 Made of the network's file, its YAML (that of ppcls_lite/configs/ImageNet, or -c; -o changes values) and the chain
 configs in test_tipc/configs/<network> (or --tipc FOLDER): the architecture, which needs nothing of this repository,
 the YAML, the test_tipc configs and the documents, under PaddleClas's names. The new network is built and compared with
 the one here before anything is written. Several networks of one file may be given.
 --output writes the files and PULL_REQUEST.md, which has the lines to add to existing files; --into writes them into a
-checkout of PaddleClas and adds these lines, and overwrites nothing. A network that PaddleClas has already gets only what
-is missing there, and what differs is printed.
+checkout of PaddleClas and adds these lines, and overwrites nothing. A network that PaddleClas has already gets only
+what is missing there, and what differs is printed.
 Exit code: 0 written, 1 something cannot be turned or written, 130 interrupted.
 """
 
@@ -53,7 +53,7 @@ def parse():
 def main():
     args = parse()
     setup_logging()
-    if args.output and Path(args.output).exists() and (not Path(args.output).is_dir() or any(Path(args.output).iterdir())):
+    if args.output and not _is_free(Path(args.output)):
         raise UserError(f"--output {args.output}: expected a new or empty folder")
     with quick_import():
         from tools.suite import pull_request
@@ -81,6 +81,10 @@ def main():
     files = made.files if args.into else {**made.files, "PULL_REQUEST.md": pull_request.describe(made, wish)}
     written, kept = place_files(args.into or args.output, files, made.edits)
     report(made, written, kept)
+
+
+def _is_free(folder):
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def report(made, written, kept):

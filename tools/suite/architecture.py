@@ -96,8 +96,8 @@ def _definition_of(name, library):
     module = library.module(builder.__module__)
     own = getattr(builder, "__name__", "")
     if module is None or own not in module.definitions:
-        file = inspect.getsourcefile(builder) or builder.__module__
-        raise UserError(f"-m {name}: expected a function or class at the top of a file of ppcls_lite, found it in {file}")
+        place = inspect.getsourcefile(builder) or builder.__module__
+        raise UserError(f"-m {name}: expected a definition at the top of a file of ppcls_lite, found it in {place}")
     if own != name:
         raise UserError(f"-m {name}: is registered by {own} of {module.path.name}; expected one of the same name")
     return Definition(module, own)

@@ -34,8 +34,9 @@ _TITLE = re.compile(r"=+\w*=+\s*")
 def write_chains(folder, name, recipe, epochs, size, url):
     """({their file: text}, [what was left out]) of the configs in `folder`, for the network `name`.
 
-    `recipe` is the path of its YAML in PaddleClas, `epochs` of its whole training, `size` that of its images, `url` the address of its weights or
-    "". Raises UserError when the base config is missing or is not in PaddleClas's dialect.
+    `recipe` is the path of its YAML in PaddleClas, `epochs` the number of its whole training, `size` that of its images
+    in pixels, `url` the address of its weights or "". Raises UserError when the base config is missing or is not in
+    PaddleClas's dialect.
     """
     folder = Path(folder)
     lines, notes = _read(folder / _BASE), []

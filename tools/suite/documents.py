@@ -4,10 +4,12 @@ Only facts that the network, its config and its evidence have; a figure that nob
 """
 
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 _URL = re.compile(r"https?://[^\s),]+")
 _NONE = "-"
+_TEMPLATES = Path(__file__).with_name("templates")
 
 
 class Measured(NamedTuple):
@@ -29,95 +31,35 @@ def family_anchor(family):
 
 def chinese_page(family, networks, docstring, file, configs):
     """docs/zh_CN/models/ImageNet1k/<family>.md: `file` is the architecture, `configs` the folder of the YAML."""
-    first = networks[0].name
     paper = _URL.search(docstring)
-    source = f"论文：[{paper[0]}]({paper[0]})。" if paper else ""
-    return f"""\
-# {family} 系列
------
-
-## 目录
-
-- [1. 模型介绍](#1)
-    - [1.1 模型简介](#1.1)
-    - [1.2 模型指标](#1.2)
-- [2. 模型训练、评估和预测](#2)
-- [3. 模型推理部署](#3)
-
-<a name='1'></a>
-
-## 1. 模型介绍
-
-<a name='1.1'></a>
-
-### 1.1 模型简介
-
-{family} 是图像分类网络，共 {len(networks)} 个：{"、".join(network.name for network in networks)}。{source}组网代码为 `{file}`。
-
-<a name='1.2'></a>
-
-### 1.2 模型指标
-
-{_table(networks)}
-FLOPs 与 Params 由 `paddle.flops()` 计算。
-
-<a name='2'></a>
-
-## 2. 模型训练、评估和预测
-
-ImageNet 数据的准备与各命令的含义见 [ResNet50 的说明](./ResNet.md#3-模型训练评估和预测)。本系列的训练配置在 `{configs}/`：
-
-```shell
-python tools/train.py -c {configs}/{first}.yaml
-python tools/eval.py -c {configs}/{first}.yaml -o Global.pretrained_model=output/{first}/best_model
-python tools/infer.py -c {configs}/{first}.yaml -o Global.pretrained_model=output/{first}/best_model
-```
-
-<a name='3'></a>
-
-## 3. 模型推理部署
-
-```shell
-python tools/export_model.py -c {configs}/{first}.yaml \\
-    -o Global.pretrained_model=output/{first}/best_model -o Global.save_inference_dir=deploy/models/{first}_infer
-cd deploy
-python python/predict_cls.py -c configs/inference_cls.yaml -o Global.inference_model_dir=models/{first}_infer
-```
-
-其余部署方式与 [ResNet50](./ResNet.md#4-模型推理部署) 相同。
-"""
+    return _filled(
+        "zh_CN.md",
+        family=family,
+        count=len(networks),
+        names=", ".join(network.name for network in networks),
+        paper=f"[{paper[0]}]({paper[0]})" if paper else _NONE,
+        first=networks[0].name,
+        table=_table(networks),
+        file=file,
+        configs=configs,
+    )
 
 
 def english_page(family, networks, docstring, file, configs):
-    """docs/en/models/<family>_en.md."""
-    return f"""\
-# {family} series
----
-## Catalogue
+    """docs/en/models/<family>_en.md, with the same arguments."""
+    return _filled(
+        "en.md",
+        family=family,
+        about=" ".join(docstring.split()) or f"{family} is a family of image classifiers.",
+        first=networks[0].name,
+        table=_table(networks),
+        file=file,
+        configs=configs,
+    )
 
-* [1. Overview](#1)
-* [2. Accuracy, FLOPs and Parameters](#2)
-* [3. Training and evaluation](#3)
 
-<a name='1'></a>
-## 1. Overview
-
-{" ".join(docstring.split()) or f"{family} is a family of image classifiers."} The code is in `{file}`.
-
-<a name='2'></a>
-## 2. Accuracy, FLOPs and Parameters
-
-{_table(networks)}
-<a name='3'></a>
-## 3. Training and evaluation
-
-The configs are in `{configs}`:
-
-```shell
-python tools/train.py -c {configs}/{networks[0].name}.yaml
-python tools/eval.py -c {configs}/{networks[0].name}.yaml -o Global.pretrained_model=output/{networks[0].name}/best_model
-```
-"""
+def _filled(template, **values):
+    return (_TEMPLATES / template).read_text(encoding="utf-8").format(**values)
 
 
 def _table(networks):
@@ -155,17 +97,7 @@ def list_section(family, networks):
         f"{network.flops_m / 1000:.3f} | {network.params_m:.3f} | {_link(network.url)} | - |\n"
         for network in networks
     )
-    return f"""\
-<a name="{family_anchor(family)}"></a>
-
-## {family} 系列
-
-关于 {family} 系列模型的精度指标如下表所示，更多介绍可以参考：[{family} 系列模型文档]({family}.md)。
-
-| 模型 | Top-1 Acc | Top-5 Acc | time(ms)<br>bs=1 | time(ms)<br>bs=4 | time(ms)<br/>bs=8 | FLOPs(G) | Params(M) | \
-预训练模型下载地址 | inference模型下载地址 |
-|---|---|---|---|---|---|---|---|---|---|
-{rows}"""
+    return _filled("list.md", family=family, anchor=family_anchor(family), rows=rows)
 
 
 def _link(url):

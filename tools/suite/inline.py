@@ -6,7 +6,6 @@ name for two things, and where a thing is reached through its module (`layers.Co
 
 import ast
 import graphlib
-import re
 from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError
@@ -40,7 +39,7 @@ class Closure:
         return self._names[module.name, name]
 
     def imports(self):
-        """The import lines that the pieces need, of other packages than the library; "" behind the standard library's."""
+        """The import lines that the pieces need, of other packages; an empty one behind the standard library's."""
         lines, members = [], {}
         for (module, attribute), name in self.outside.items():
             if attribute is None:
@@ -75,7 +74,7 @@ class Closure:
         self.pieces[module.name, name] = None  # a circle of functions that call one another ends here
         uses = {}
         for statement in module.definitions[name]:
-            outside, _ = used_names(self._without_decorators(module, statement))
+            outside, _ = used_names(self._source(module, statement))
             for used in sorted(outside - {name}):
                 found = self.library.resolve(module, used)
                 if found is not None:
@@ -147,27 +146,32 @@ class Closure:
         source = found[0] if isinstance(found, Definition) else found
         return isinstance(source, Module) and source.name in self.left_out
 
-    def _without_decorators(self, module, statement):
+    def _dropped_lines(self, module, statement):
+        """Line numbers of the decorators of a statement that do not come along."""
+        decorators = [node for node in getattr(statement, "decorator_list", ()) if self._dropped(module, node)]
+        return {line for node in decorators for line in range(node.lineno, node.end_lineno + 1)}
+
+    def _lines(self, module, statement):
+        """{line number: text} of a statement, decorators that do not come along left out."""
         first, text = module.text_of(statement)
-        lines = text.splitlines(keepends=True)
-        for node in getattr(statement, "decorator_list", ()):
-            if self._dropped(module, node):
-                for line in range(node.lineno - 1, node.end_lineno):
-                    lines[line - first] = "\n"
-        return "".join(lines)
+        lines = dict(enumerate(text.splitlines(keepends=True), first + 1))
+        dropped = self._dropped_lines(module, statement)
+        return {number: line for number, line in lines.items() if number not in dropped}
+
+    def _source(self, module, statement):
+        return "".join(self._lines(module, statement).values())
 
     def _text(self, piece):
         """The statements of a piece with the new names."""
         texts = []
         for statement in piece.module.definitions[piece.name]:
-            first, _ = piece.module.text_of(statement)
-            lines = self._without_decorators(piece.module, statement).encode().splitlines(keepends=True)
-            for line, start, end, old, new in sorted(self._edits(piece, statement), reverse=True):
-                row = lines[line - 1 - first]
+            lines = self._lines(piece.module, statement)
+            for number, start, end, old, new in sorted(self._edits(piece, statement), reverse=True):
+                row = lines[number].encode()  # columns of a syntax tree are bytes
                 if row[start:end].decode() != old:
-                    raise UserError(f"{piece.module.path}:{line}: '{old}' cannot be renamed to '{new}' here")
-                lines[line - 1 - first] = row[:start] + new.encode() + row[end:]
-            texts.append(re.sub(r"\A\n+", "", b"".join(lines).decode()))
+                    raise UserError(f"{piece.module.path}:{number}: '{old}' cannot be renamed to '{new}' here")
+                lines[number] = (row[:start] + new.encode() + row[end:]).decode()
+            texts.append("".join(lines.values()))
         return "".join(texts)
 
     def _edits(self, piece, statement):
@@ -178,7 +182,7 @@ class Closure:
                 new_names[used] = self.outside[found]
             elif not isinstance(found, Module):
                 new_names[used] = self.name_of(*found)
-        _, local = used_names(self._without_decorators(piece.module, statement))
+        _, local = used_names(self._source(piece.module, statement))
         for node in ast.walk(statement):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 source = piece.uses.get(node.value.id)

@@ -90,8 +90,8 @@ def _bound(statement):
     elif isinstance(statement, ast.Expr):  # `_TABLE.update(...)`
         names = [_root(statement.value)]
     else:  # `if`, `for`, `try`, ...: whatever they bind
-        stored = [node for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
-        names = [node.id for node in stored]
+        found = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        names = [node.id for node in found if isinstance(node.ctx, ast.Store)]
     return list(dict.fromkeys(filter(None, names)))
 
 

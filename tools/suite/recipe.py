@@ -100,7 +100,8 @@ def differences(config, theirs, where=""):
     if isinstance(config, dict) and isinstance(theirs, dict):
         found = []
         for key in [*config, *(key for key in theirs if key not in config)]:
-            found += differences(config.get(key, _MISSING), theirs.get(key, _MISSING), f"{where}.{key}" if where else key)
+            place = f"{where}.{key}" if where else key
+            found += differences(config.get(key, _MISSING), theirs.get(key, _MISSING), place)
         return found
     if isinstance(config, list) and isinstance(theirs, list) and len(config) == len(theirs):
         pairs = enumerate(zip(config, theirs))

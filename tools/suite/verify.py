@@ -13,6 +13,7 @@ from tools.suite.architecture import LOADER
 
 _SEED = 2022
 _BATCH = 2
+_NOT_OPTIONS = ("name", "pretrained", "use_ssld", "use_sync_bn")  # of Arch, and not for the network
 
 
 def load_module(text):
@@ -34,7 +35,7 @@ def compare(text, name, arch, size):
     Equal must be: names, shapes, initial values, learning rates and regularisers of all parameters, and, with the same
     random weights, the logits of images of `size` pixels, bit by bit. UserError names the first difference.
     """
-    options = {key: value for key, value in arch.items() if key not in ("name", "pretrained", "use_ssld", "use_sync_bn")}
+    options = {key: value for key, value in arch.items() if key not in _NOT_OPTIONS}
     theirs = _built(lambda: getattr(load_module(text), name)(**options))
     ours = _built(lambda: build_model(name, **options))
     _compare_entries(ours, theirs, name)
@@ -69,6 +70,7 @@ def _compare_entries(ours, theirs, name):
             raise UserError(f"{name}: entry {key} is in {'ours' if key in state else 'the new file'} only")
         if state[key].shape != other[key].shape or state[key].dtype != other[key].dtype:
             raise UserError(f"{name}: entry {key}: {state[key].shape} here, {other[key].shape} in the new file")
+    for key in state:
         if not np.array_equal(state[key].numpy(), other[key].numpy()):
             raise UserError(f"{name}: entry {key} is initialised otherwise in the new file")
 

@@ -7,7 +7,8 @@ from string import Template
 from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError
-from tools.model_names import find_source, is_registered
+from ppcls_lite.utils.registered import is_registered
+from tools.model_names import find_source
 
 _TEMPLATES = Path(__file__).parent / "templates/new_model"
 _PATTERN = "ShuffleNetV2_x1_0"  # the model whose configs of the deployments are taken

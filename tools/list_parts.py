@@ -10,9 +10,9 @@ Exit code: 0, or 1 for an unknown kind or name.
 """
 
 import argparse
-import importlib
 import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,62 +23,114 @@ from ppcls_lite.utils.registry import options_of
 
 
 class Kind(NamedTuple):
-    """Where the parts of a kind are registered, and where a config names them."""
+    """The table of a kind, and where a config names its parts."""
 
-    modules: tuple[str, ...]  # the first has the table; the others fill it
-    table: str
+    table: Callable  # () -> the filled Registry
     place: str
     hidden: tuple[str, ...] = ()  # parameters that the library gives
     further: str = ""  # options of all parts of the kind, which a builder does not show
 
 
-_ARCH = ("ppcls_lite.arch.registry", "ppcls_lite.arch")
-_LOSSES = ("ppcls_lite.train.losses", "ppcls_lite.train.detection_losses", "ppcls_lite.train.distillation_losses")
-_METRICS = ("ppcls_lite.train.metrics", "ppcls_lite.train.detection_metrics", "ppcls_lite.train.distillation")
-_DETECTION = ("ppcls_lite.data.detection.transforms", "ppcls_lite.data.detection.targets")
-_POSTPROCESS = tuple(f"ppcls_lite.infer.model.{name}" for name in ("postprocess", "thresholds", "boxes"))
+def optimizers():
+    from ppcls_lite.train.optimizer import OPTIMIZERS
+
+    return OPTIMIZERS
+
+
+def schedules():
+    from ppcls_lite.train.optimizer import SCHEDULES
+
+    return SCHEDULES
+
+
+def losses():
+    from ppcls_lite.train import detection_losses, distillation_losses  # noqa: F401 (they register)
+    from ppcls_lite.train.losses import LOSSES
+
+    return LOSSES
+
+
+def metrics():
+    from ppcls_lite.train import detection_metrics, distillation  # noqa: F401
+    from ppcls_lite.train.metrics import METRICS
+
+    return METRICS
+
+
+def transforms():
+    from ppcls_lite.data.transforms import TRANSFORMS
+
+    return TRANSFORMS
+
+
+def batch_transforms():
+    from ppcls_lite.data.batch_ops import BATCH_OPS
+
+    return BATCH_OPS
+
+
+def detection_transforms():
+    from ppcls_lite.data.detection import targets  # noqa: F401
+    from ppcls_lite.data.detection.transforms import DET_TRANSFORMS
+
+    return DET_TRANSFORMS
+
+
+def networks():
+    from ppcls_lite.arch import ARCH
+
+    return ARCH
+
+
+def detectors():
+    from ppcls_lite.arch import DETECTORS
+
+    return DETECTORS
+
+
+def postprocess():
+    from ppcls_lite.infer.model import boxes, thresholds  # noqa: F401
+    from ppcls_lite.infer.model.postprocess import POSTPROCESS
+
+    return POSTPROCESS
+
+
+def engines():
+    from ppcls_lite.infer.engines import ENGINES
+
+    return ENGINES
+
+
 KINDS = {
     "optimizers": Kind(
-        ("ppcls_lite.train.optimizer",),
-        "OPTIMIZERS",
+        optimizers,
         "Optimizer: {name: NAME, lr: {…}, …}",
         ("parameters", "grad_clip", "without_decay"),
         "lr, regularizer={name: L1 or L2, coeff: …}, clip_norm, no_weight_decay_name, one_dim_param_no_weight_decay",
     ),
     "schedules": Kind(
-        ("ppcls_lite.train.optimizer",),
-        "SCHEDULES",
+        schedules,
         "Optimizer.lr: {name: NAME, learning_rate: …, …}",
         ("steps", "warmup_steps", "steps_per_epoch"),
         "warmup_epoch=0, warmup_start_lr=0.0, by_epoch=False",
     ),
-    "losses": Kind(_LOSSES, "LOSSES", "Loss.Train, Loss.Eval: [{NAME: {weight: 1.0, …}}]", (), "weight=1.0"),
-    "metrics": Kind(_METRICS, "METRICS", "Metric.Train, Metric.Eval: [{NAME: {…}}]"),
-    "transforms": Kind(
-        ("ppcls_lite.data.transforms",),
-        "TRANSFORMS",
-        "DataLoader.*.dataset.transform_ops, Infer.transforms: [{NAME: {…}}]",
-    ),
-    "batch_transforms": Kind(
-        ("ppcls_lite.data.batch_ops",), "BATCH_OPS", "DataLoader.Train.dataset.batch_transform_ops: [{NAME: {…}}]"
-    ),
+    "losses": Kind(losses, "Loss.Train, Loss.Eval: [{NAME: {weight: 1.0, …}}]", (), "weight=1.0"),
+    "metrics": Kind(metrics, "Metric.Train, Metric.Eval: [{NAME: {…}}]"),
+    "transforms": Kind(transforms, "DataLoader.*.dataset.transform_ops, Infer.transforms: [{NAME: {…}}]"),
+    "batch_transforms": Kind(batch_transforms, "DataLoader.Train.dataset.batch_transform_ops: [{NAME: {…}}]"),
     "detection_transforms": Kind(
-        _DETECTION, "DET_TRANSFORMS", "DataLoader.*.dataset.transform_ops of a detector: [{NAME: {…}}]"
+        detection_transforms, "DataLoader.*.dataset.transform_ops of a detector: [{NAME: {…}}]"
     ),
     "networks": Kind(
-        _ARCH,
-        "ARCH",
+        networks,
         "Arch: {name: NAME, …}",
         (),
         "class_num=1000, pretrained=False, use_ssld=False, and those of its class",
     ),
-    "detectors": Kind(_ARCH, "DETECTORS", "Arch: {name: NAME, Backbone: {name: a network}, …}"),
-    "postprocess": Kind(_POSTPROCESS, "POSTPROCESS", "Infer.PostProcess: {name: NAME, …}"),
+    "detectors": Kind(detectors, "Arch: {name: NAME, Backbone: {name: a network}, …}"),
+    "postprocess": Kind(postprocess, "Infer.PostProcess: {name: NAME, …}"),
     "engines": Kind(
-        ("ppcls_lite.infer.engines",),
-        "ENGINES",
-        "-o Global.engine=NAME of deploy/python",
-        ("model", "options", "config", "no_onednn"),
+        engines, "-o Global.engine=NAME of deploy/python", ("model", "options", "config", "no_onednn")
     ),
 }
 
@@ -86,8 +138,7 @@ KINDS = {
 def registry_of(kind):
     """The filled table of a kind."""
     with quick_import():
-        table, *_ = [importlib.import_module(name) for name in kind.modules]
-    return getattr(table, kind.table)
+        return kind.table()
 
 
 def options_text(builder, hidden=()):

@@ -7,7 +7,8 @@ from string import Template
 from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError
-from tools.model_names import find_source, is_registered
+from ppcls_lite.utils.registered import is_registered
+from tools.model_names import find_source
 
 _TEMPLATES = Path(__file__).parent / "templates/new_model"
 _PATTERN = "ShuffleNetV2_x1_0"  # the model whose configs of the deployments are taken
@@ -88,7 +89,11 @@ class ModelFiles:
         """The file of the source with nothing registered but the source, under the new name."""
         text = self._read(self.source_file.relative_to(self.root))
         lines = text.splitlines(keepends=True)
-        for node in reversed(ast.parse(text).body):
+        tree = ast.parse(text)
+        families = _families(tree)
+        for node in reversed(tree.body):
+            if isinstance(node, ast.ClassDef) and families & {getattr(base, "id", None) for base in node.bases}:
+                _without_official_weights(lines, node)
             if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or not is_registered(node):
                 continue
             if node.name == self.source:
@@ -99,8 +104,7 @@ class ModelFiles:
                 while first and not lines[first - 1].strip():
                     first -= 1
                 del lines[first : node.end_lineno]
-        text = re.sub(r"^    (weights_folder|ssld_only) = .*\n", "", "".join(lines), flags=re.MULTILINE)
-        return re.sub(r'^"""', f'"""{self.names.name}, begun as {self.source}. ', text, count=1)
+        return re.sub(r'^"""', f'"""{self.names.name}, begun as {self.source}. ', "".join(lines), count=1)
 
     def _training_config(self):
         text = re.sub(r"\A(#.*\n)*", "", self._read(self.recipe.yaml))
@@ -118,8 +122,8 @@ class ModelFiles:
         text, count = re.subn(r"(?m)^(Arch:\n  name: ).*$", rf"\g<1>{self.names.name}", text)
         if count != 1:
             raise UserError(f"{self.recipe.yaml}: expected the network's name below 'Arch:'")
-        head = f"# {self.names.name} on the small images of lite_data/. Made by test_tipc/new_model.sh, yours to change."
-        return f"{head}\n{text}"
+        name = self.names.name
+        return f"# {name} on the small images of lite_data/. Made by test_tipc/new_model.sh, yours to change.\n{text}"
 
     def _set(self, text, key, value):
         """Replace the value of the first line with this key."""
@@ -164,6 +168,26 @@ class ModelFiles:
             return (self.root / path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read ({error}); this tool is for a whole checkout") from error
+
+
+def _families(tree):
+    """The names in a file that networks derive from: Network, and the classes of other families."""
+    imports = (node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module)
+    modules = (node for node in imports if node.module.startswith("ppcls_lite.arch."))
+    return {alias.name for node in modules if not node.module.endswith(".layers") for alias in node.names} - {"ARCH"}
+
+
+def _without_official_weights(lines, node):
+    """Say in a class, whose `lines` these are, that there are no official weights of it under the new name."""
+    for statement in reversed(node.body):
+        target = getattr(statement, "targets", [None])[0]
+        if getattr(target, "id", None) in ("weights_folder", "ssld_only"):
+            del lines[statement.lineno - 1 : statement.end_lineno]
+    first = node.body[0]
+    has_words = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    at = first.end_lineno if has_words else first.lineno - 1
+    gap = "\n" if has_words else ""
+    lines.insert(at, f"{gap}    weights_folder = None  # there are no official ones\n")
 
 
 def _recipe_of(root, source):

@@ -1,12 +1,12 @@
 """What a network of one's own is called in each place, and which names are free. For new_model.py; needs no package."""
 
-import ast
 import keyword
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.registered import read_registered
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _WIDTH = re.compile(r"_x(\d+)_(\d+)$")
@@ -65,30 +65,6 @@ class Names(NamedTuple):
     @property
     def test(self):
         return f"tests/arch/test_{self.module}.py"
-
-
-def read_registered(root, tables=("ARCH", "DETECTORS")):
-    """{name: path of its file} of all in these tables of the library, read without running anything."""
-    found = {}
-    for path in sorted(Path(root, "ppcls_lite/arch").glob("*.py")):
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, ValueError, OSError) as error:
-            raise UserError(f"{path}: cannot be read as Python: {error}") from None
-        for node in tree.body:
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and is_registered(node, tables):
-                found[node.name] = path
-    return found
-
-
-def is_registered(node, tables=("ARCH",)):
-    """Whether a function or class is under `@ARCH.register`, or `register` of another of the `tables`."""
-    return any(
-        isinstance(decorator, ast.Attribute)
-        and decorator.attr == "register"
-        and getattr(decorator.value, "id", None) in tables
-        for decorator in node.decorator_list
-    )
 
 
 def check_free(root, names):

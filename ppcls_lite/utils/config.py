@@ -20,6 +20,7 @@ _NAMES = {
 }
 _TRUTH = {"true": True, "false": False}
 _MISSING = object()
+_OPEN = ("Arch",)  # a network's own options are checked by the network
 
 
 def parse_args(description, argv=None):
@@ -247,9 +248,12 @@ def _child(node, part, where, schema, key, path):
     if part in node:
         return node[part]
     known = schema.get(where)
-    if known is not None and part not in known:
-        raise _unknown_key(part, {*known, *map(str, node)}, where or path, f"-o {key}")
-    return _MISSING
+    if known is None or part in known:
+        return _MISSING
+    names = {*known, *map(str, node)}
+    if where in _OPEN and not nearest(part, names):
+        return _MISSING
+    raise _unknown_key(part, names, where or path, f"-o {key}")
 
 
 def _unknown_key(part, names, place, where):
@@ -292,7 +296,7 @@ def _check_section(section, name, schema, where):
         if key in known:
             section[key] = _typed(value, known[key], f"{where}: {name}.{key}")
             _check_section(section[key], f"{name}.{key}", schema, where)
-        elif name != "Arch":
+        elif name not in _OPEN:
             raise _unknown_key(key, set(known), name, where)
 
 

@@ -40,7 +40,7 @@ def describe(root, name, python=None):
         raise Refusal(f"{root}: none of its {count} Python files is a train.py or alike: is it a project of Paddle?")
     commands, required, general = {}, {}, []
     for role, path in roles.items():
-        commands[role], required[role] = command_of(project, path, name, general, python)
+        commands[role], required[role] = command_of(project, path, name, general, python, role == "infer")
     if not any(uses_paddle(project, path) for path in project.scripts()[:200]):
         general.append("no script imports paddle: is it a project of Paddle?")
     if "requirements.txt" not in project.files:

@@ -15,6 +15,7 @@ from tests.helpers.configs import random_weights, save_arrays
 from tests.helpers.file_server import FileServer
 from tests.helpers.preparation import pack
 from tests.helpers.shell import ROOT, bash
+from tools.tables.series import is_own, read_series
 
 CONFIGS = sorted(path.parent.name for path in (ROOT / "test_tipc/configs").glob("*/train_infer_python.txt"))
 AWAITED = {f"CenterNet_{name}" for name in ("MobileNetV1_x1_0", "MobileNetV3_large_x1_0")}
@@ -184,6 +185,8 @@ def test_every_config_has_weights_that_are_there_or_an_official_address(name):
     else:
         path = ROOT / value
         there = path.exists() or Path(f"{path}.pdparams").exists()
+        if not there and is_own(name, read_series()):
+            pytest.skip("a network of a reader's own, whose weights are not trained yet")
         assert there == (name not in AWAITED), "weights that have come are not awaited any more"
         assert not there or load_arrays(path)
     ask = 'cd "$0"; read_config "$1"; weights_for_whole_infer; config_declares data'

@@ -9,7 +9,8 @@ import pytest
 
 from tests.helpers.scripts import LIMIT, ROOT
 
-FOLDERS_OF_DOCUMENTS = ("docs", "docs/models", "test_tipc", "test_tipc/docs", "deploy/*", "pretrain_models")
+FOLDERS_OF_DOCUMENTS = ("docs", "docs/models", "docs/models/own", "test_tipc", "test_tipc/docs", "deploy/*")
+FOLDERS_OF_DOCUMENTS += ("pretrain_models",)
 PATTERNS = ("README*.md", *(f"{folder}/*.md" for folder in FOLDERS_OF_DOCUMENTS))
 NAMES = sorted(str(path.relative_to(ROOT)) for pattern in PATTERNS for path in ROOT.glob(pattern))
 FOLDERS = "ppcls_lite|tools|test_tipc|deploy|lite_data|test_images|pretrain_models|docs|tests"

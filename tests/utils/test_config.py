@@ -249,3 +249,65 @@ def test_no_number(hostile):
 def test_huge_whole_number_is_not_a_float():
     with pytest.raises(UserError, match="expected a number"):
         number(10**400)
+
+
+# ---- sections replaced and keys taken out
+
+
+def test_a_section_is_replaced():
+    text = "Optimizer={name: AdamW, weight_decay: 0.05, lr: {name: Cosine, learning_rate: 1e-3, warmup_epoch: 2}}"
+    assert load_config(OFFICIAL, [text])["Optimizer"] == {
+        "name": "AdamW",
+        "weight_decay": 0.05,
+        "lr": {"name": "Cosine", "learning_rate": 0.001, "warmup_epoch": 2.0},
+    }
+
+
+def test_later_overrides_change_what_earlier_ones_set():
+    changes = ["Optimizer.lr={learning_rate: 1}", "Optimizer.lr.learning_rate=2", "Arch={name: X}"]
+    config = load_config(OFFICIAL, changes)
+    assert config["Optimizer"]["lr"] == {"learning_rate": 2.0}
+    assert config["Arch"] == {"name": "X"}
+
+
+@pytest.mark.parametrize("text", ["~Optimizer.regularizer", "Optimizer.regularizer=null"])
+def test_a_section_is_taken_out(text):
+    assert "regularizer" not in load_config(OFFICIAL, [text])["Optimizer"]
+
+
+def test_a_key_and_an_entry_of_a_list_are_taken_out():
+    ops = "DataLoader.Train.dataset.transform_ops"
+    before = load_config(OFFICIAL)["DataLoader"]["Train"]["dataset"]["transform_ops"]
+    config = load_config(OFFICIAL, ["~Optimizer.momentum", f"~{ops}.2", f"~{ops}.1"])
+    assert "momentum" not in config["Optimizer"]
+    assert config["DataLoader"]["Train"]["dataset"]["transform_ops"] == [before[0], *before[3:]]
+
+
+def test_options_of_a_network_can_be_set():
+    assert load_config(OFFICIAL, ["Arch.scale=2"])["Arch"]["scale"] == 2
+    assert load_config(OFFICIAL, ["Arch={name: X, scale: 2}"])["Arch"] == {"name": "X", "scale": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("~Optimizer.momentun", "-o ~Optimizer.momentun: unknown key 'momentun' in Optimizer .did you mean 'momentum'"),
+        ("~Optimizer.clip_norm", "-o ~Optimizer.clip_norm: there is no 'clip_norm' in Optimizer; there is: name, "),
+        ("~Optimizer.momentum=0.9", "-o ~Optimizer.momentum=: expected ~KEY without a value"),
+        ("~", "-o ~: expected ~KEY without a value"),
+        ("~EMA", "-o ~EMA: there is no 'EMA' in .*MobileNetV3_small_x1_0.yaml"),
+        ("~Optimizer.momentum.x", "'Optimizer.momentum' is the value 0.9, which has no key 'x'"),
+        ("~DataLoader.Train.dataset.transform_ops.9", "expected a list index from 0 to 3, found '9'"),
+        ("Optimizer={name: AdamW", "-o Optimizer: not valid YAML: .*: '{name: AdamW'"),
+        ("Optimizer={name: A, name: B}", "-o Optimizer: not valid YAML: key 'name' occurs twice"),
+        ("Optimizer={nmae: A}", "-o Optimizer: unknown key 'nmae' in Optimizer .did you mean 'name'"),
+        ("Optimizer={lr: {learning_rat: 1}}", "unknown key 'learning_rat' in Optimizer.lr .did you mean"),
+        ("Optimizer={lr: {learning_rate: fast}}", "Optimizer.lr.learning_rate: expected a number, found 'fast'"),
+        ("Optimizer=AdamW", "-o Optimizer: expected a mapping, found 'AdamW'"),
+        ("Arch.nmae=X", "-o Arch.nmae: unknown key 'nmae' in Arch .did you mean 'name'"),
+    ],
+)
+def test_wrong_sections_and_removals(text, message):
+    with pytest.raises(UserError, match=message) as raised:
+        load_config(OFFICIAL, [text])
+    assert "\n" not in str(raised.value)

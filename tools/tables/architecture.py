@@ -43,7 +43,7 @@ FOLDERS = {
     "tools": Folder(
         "commands for training: train, eval, infer, export, compare",
         f"arch data train {_INFER} serving utils",
-        "deploy",
+        "deploy docs",
     ),
     "tools/data": Folder("commands that make the data sets", "data utils"),
     "tools/tables": Folder(

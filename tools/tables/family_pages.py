@@ -22,7 +22,7 @@ from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO
 from tools.tables import model_table
 from tools.tables.bilingual import Writer, find_blocks, update_blocks
-from tools.tables.series import read_series, series_of
+from tools.tables.series import OWN, read_series, series_of
 from tools.tables.tipc_facts import figure, read_runs
 
 KIND = "family"
@@ -91,7 +91,9 @@ class Facts:
 
 
 def pages(all_series):
-    return list(dict.fromkeys(series.page for series in all_series if series.page))
+    """The pages of the families; those of a reader's own networks are no such pages."""
+    found = (series.page for series in all_series if series.page and not series.page.startswith(OWN))
+    return list(dict.fromkeys(found))
 
 
 def figures(facts, write):

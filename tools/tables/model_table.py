@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ppcls_lite.utils.config import read_yaml
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, atomic_write, replace_block
+from ppcls_lite.utils.registered import registered_in
 
 QUOTED = REPO / "docs/measured/quoted.yaml"
 MEASURED = REPO / "docs/measured/models.json"
@@ -73,8 +74,12 @@ _HOW = (
 def structure_hash(folder=REPO / "ppcls_lite/arch"):
     """A hash of the sources that determine the structure of the networks."""
     digest = hashlib.sha256()
+    names_in = {}
+    for name, path in registered_in(folder).items():
+        names_in.setdefault(path.name, set()).add(name)
+    own = {file for file, names in names_in.items() if names.isdisjoint(ALL)}  # of networks that a reader has added
     for path in sorted(folder.glob("*.py")):
-        if path.name not in _NO_STRUCTURE:
+        if path.name not in _NO_STRUCTURE and path.name not in own:
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

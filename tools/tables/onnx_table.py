@@ -28,6 +28,7 @@ from ppcls_lite.utils.errors import UserError, nearest, quick_import, run_main
 from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 from ppcls_lite.utils.log import setup_logging
 from tools.tables.model_table import NETWORKS
+from tools.tables.series import is_own, read_series
 
 MEASURED = REPO / "docs/measured/onnx.json"
 LANGUAGES = ("zh", "en")
@@ -47,10 +48,12 @@ _MEASURED_WITH = {"zh": "测量环境", "en": "Measured with"}
 
 
 def all_networks():
-    """The names of all networks: those of the documents, the detectors, the further ones of the registry."""
+    """The names of all networks but a reader's own: those of the documents, the detectors, further ones."""
     from ppcls_lite.arch import ARCH
 
-    return [*NETWORKS, *_DETECTORS, *(name for name in ARCH.names() if name not in NETWORKS)]
+    series = read_series()
+    further = (name for name in ARCH.names() if name not in NETWORKS and not is_own(name, series))
+    return [*NETWORKS, *_DETECTORS, *further]
 
 
 def begin_end(language):

@@ -8,6 +8,7 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO
 
 SERIES = REPO / "docs/models/series.yaml"
+OWN = "own/"  # begins the pages of networks that were added
 
 
 class Series(NamedTuple):
@@ -41,3 +42,12 @@ def series_of(model, all_series):
         if any(fnmatchcase(model, pattern) for pattern in series.models):
             return series
     raise UserError(f"{SERIES}: no series has a pattern for the model '{model}'; add it")
+
+
+def is_own(model, all_series):
+    """Whether a network is one that test_tipc/new_model.sh, or a reader of the documents, has added: nothing was
+    measured of it, and there are no official weights."""
+    try:
+        return (series_of(model, all_series).page or "").startswith(OWN)
+    except UserError:
+        return True

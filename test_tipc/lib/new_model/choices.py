@@ -6,7 +6,7 @@ EPOCHS += ("num_train_epochs", "train_epochs", "iters", "max_iters", "num_iters"
 OUTPUT = ("output_dir", "save_dir", "output", "out_dir", "save_path", "output_path", "checkpoint_dir", "ckpt_dir")
 OUTPUT += ("work_dir", "model_save_dir", "save_model_dir")
 BATCH = ("batch_size", "train_batch_size", "batchsize", "bs", "b", "batch_size_per_card", "infer_batch_size")
-WEIGHTS = ("weights", "weight", "pretrained", "pretrained_model", "model_path", "params_path", "params", "model_params")
+WEIGHTS = ("weights", "weight", "pretrained_model", "pretrained", "model_path", "params_path", "params", "model_params")
 WEIGHTS += ("checkpoint", "checkpoints", "ckpt", "ckpt_path", "checkpoint_path", "pretrained_path", "model_file")
 WEIGHTS += ("pretrain_weights", "init_checkpoint", "load", "load_path")
 DATA = ("data_path", "data_dir", "dataset_root", "data_root", "dataset_dir", "dataset_path", "dataset", "data")
@@ -36,10 +36,9 @@ def choose(options, names, switches=False):
 
 
 def choose_key(keys, names):
-    """The dotted name of a YAML key whose last part is one of the names; keys nearer to the root first."""
+    """The dotted name of a YAML key whose last part is one of the names; that of the training, or next to the root."""
     for name in names:
         found = [key for key in keys if key.rpartition(".")[2].lower() == name]
         if found:
-            # of equals that of the training
-            return min(found, key=lambda key: (key.count("."), "train" not in key.lower(), key))
+            return min(found, key=lambda key: ("train" not in key.lower(), key.count("."), key))
     return None

@@ -7,7 +7,7 @@ from new_model import choices
 from new_model.options import UNKNOWN, Option, options_of, options_of_help
 from new_model.yaml_keys import included, read_keys
 
-_CONFIG_FOLDERS = ("configs", "config", "cfgs", "conf")
+_CONFIG_FOLDERS = {"configs", "config", "cfgs", "conf"}
 
 
 class Command(NamedTuple):
@@ -33,8 +33,11 @@ class Command(NamedTuple):
         return None
 
 
-def command_of(project, path, name, left, python=None):
-    """The Command of a script. What is not known is added to `left`. `python` may run the script's --help."""
+def command_of(project, path, name, left, python=None, is_inference=False):
+    """(the Command of a script, the options that it demands). What is not known is added to `left`.
+
+    `python` may run the script's --help. The config of an inference is another one than that of the training.
+    """
     source = project.source(path)
     if source.fault:
         left.append(f"{path} {source.fault}: write its options into the lines of its command")
@@ -45,13 +48,13 @@ def command_of(project, path, name, left, python=None):
         left.append(f"{path}: no option was found: write them into the lines of its command")
     config = choices.choose(options, choices.CONFIG)
     override = choices.choose(options, choices.OVERRIDE)
-    is_override = override is not None and (override.several or "-o" in override.flags)
+    is_override = override is not None and "-o" in override.flags
     words, keys = path, {}
-    if config is not None and (config.required or config.default in (None, UNKNOWN, "") or is_override):
-        file = config_file(project, name)
-        if file is None:
-            left.append(f"{path} needs {config.flag}, and no config was found: write it behind the script")
-        else:
+    if config is not None and (is_override or not is_inference):
+        file = inference_config(project) if is_inference else config_file(project, name)
+        if file is None and (config.required or config.default in (None, UNKNOWN, "") or is_override):
+            left.append(f"{path} needs {config.flag}, and no config is called like {name}: write it behind the script")
+        elif file is not None:
             words += f" {_short(config)} {file}"
             keys = _keys(project, file)
     if is_override and override.several:
@@ -60,16 +63,25 @@ def command_of(project, path, name, left, python=None):
     return Command(path, options, words, override if is_override else None, tuple(keys), keys), required
 
 
+def inference_config(project):
+    """The YAML config of a script that runs an exported model: one that has a key for the model's folder."""
+    for path in _configs(project):
+        if "infer" in path.rpartition("/")[2] and choices.choose_key(_keys(project, path), choices.MODEL):
+            return path
+    return None
+
+
 def config_file(project, name):
     """The YAML config of the model: that which is called so, or the only one."""
-    files = [
-        path
-        for path in project.files
-        if re.search(r"\.ya?ml$", path) and path.split("/")[0] in _CONFIG_FOLDERS and "_base_" not in path.lower()
-    ]
-    same = [path for path in files if _plain(path.rpartition("/")[2].rpartition(".")[0]) == _plain(name)]
-    alike = [path for path in files if _plain(name) in _plain(path.rpartition("/")[2])]
+    files = _configs(project)
+    same = [path for path in files if plain(path.rpartition("/")[2].rpartition(".")[0]) == plain(name)]
+    alike = [path for path in files if plain(name) in plain(path.rpartition("/")[2])]
     return next(iter(same or alike or (files if len(files) == 1 else [])), None)
+
+
+def _configs(project):
+    files = [path for path in project.files if re.search(r"\.ya?ml$", path) and "_base_" not in path.lower()]
+    return [path for path in files if not _CONFIG_FOLDERS.isdisjoint(path.split("/")[:-1])]
 
 
 def _keys(project, file, depth=0):
@@ -94,5 +106,6 @@ def _short(option):
     return min(option.flags, key=len)
 
 
-def _plain(text):
+def plain(text):
+    """Letters and digits in lower case: `PP_LiteSeg-x` and `ppliteseg_x` are alike."""
     return re.sub(r"[^a-z0-9]", "", text.lower())

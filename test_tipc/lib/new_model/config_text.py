@@ -3,6 +3,7 @@
 import re
 
 from new_model import choices
+from new_model.commands import plain
 from new_model.data import LITE_BATCH, STEPS, lite_epochs, sample_images, training_folder, training_folder_of_script
 from new_model.options import UNKNOWN
 from new_model.roles import evaluation_by_training
@@ -48,7 +49,7 @@ def write_lines(project, name, commands, required):
     lines.add("gpu_list:-1")
     lines.add(*_device(train))
     lines.add(*_epochs(project, train, folder))
-    lines.add(*_value(train, choices.OUTPUT, "./output/", "trained weights: the chain looks in ./output/ without it"))
+    lines.add(*_value(train, choices.OUTPUT, "./output/", "the folder of the trained weights"))
     lines.add(*_batch(train))
     tested = evaluation or train  # the chain gives the evaluation its weights with the option of this line
     weights = tested.find(choices.WEIGHTS)
@@ -109,15 +110,14 @@ def _value(command, names, value, what):
 def _saved_name(project, train):
     """The name under which the training leaves its weights: a file's name in its text, or in what it imports."""
     texts = [project.source(train.path).text]
-    texts += [source.text for path, source in project.sources.items() if path != train.path and "save" in source.text]
+    others = (source.text for path, source in project.sources.items() if path != train.path)
+    texts += [text for text in others if "paddle.save" in text]
     names = [name.rpartition("/")[2] for text in texts for name in _SAVED.findall(text)]
-    plain = [name for name in names if "{" not in name and "%" not in name and name != ".pdparams"]
-    for word in ("latest", "best_model", "best", "final", "last", "model"):
-        for name in plain:
+    fixed = [name for name in names if "{" not in name and "%" not in name and name != ".pdparams"]
+    for word in ("latest", "best_model", "best", "final", "last", "model", ""):
+        for name in fixed:
             if word in name:
                 return (f"train_model_name:{name}",)
-    if plain:
-        return (f"train_model_name:{plain[0]}",)
     return "train_model_name:*.pdparams", "the newest file that fits is taken: name the weights that training leaves"
 
 
@@ -161,7 +161,7 @@ def _prediction(commands, required):
 
 def _exports(project, name, commands, required, lines):
     export = commands.get("export")
-    provided = [path for path in project.files if path.endswith(".pdparams")]
+    provided = [path for path in project.files if path.endswith(".pdparams") and plain(name) in plain(path)]
     weights = f"./{provided[0]}" if provided else f"./pretrain_models/{name}_pretrained.pdparams"
     words = export.words if export else "null"
     if export is None:
@@ -192,9 +192,9 @@ def _inference(project, name, commands, required, lines):
     lines.add(*_inference_device(infer))
     batch = infer.find(choices.BATCH)
     lines.add(f"{batch[0]}:1" if batch else _NO_LINE)
-    model = infer.find(choices.MODEL)
-    is_file = model and "file" in model[0]
-    to_do = f"{infer.path}: is {model[0]} a file? the chain gives it the folder of the model" if is_file else None
+    model = infer.find(choices.MODEL) or infer.find(choices.CONFIG)
+    is_file = model and any(word in model[0] for word in ("file", "config", "cfg", "prefix"))
+    to_do = f"is {model[0]} of {infer.path} a file? the chain gives the folder of the model" if is_file else None
     lines.add(
         f"{model[0]}:./output/{name}_infer/" if model else _NO_LINE,
         to_do if model else _no_option(infer, "the folder of the exported model"),

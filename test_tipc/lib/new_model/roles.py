@@ -8,7 +8,7 @@ _NAMES = {
     "eval": ("eval", "evaluate", "val", "validate", "evaluation", "test"),
     "predict": ("predict", "infer", "inference", "demo"),
     "export": ("export_model", "export", "to_static", "export_inference_model", "save_inference_model"),
-    "infer": ("infer", "inference", "predict_cls", "predict", "predict_system", "infer_demo"),
+    "infer": ("infer", "inference", "predict_cls", "predict", "predict_system", "predict_det", "infer_demo"),
 }
 _SWITCHES = ("test_only", "eval_only", "evaluate_only", "only_eval", "evaluate", "eval", "only_test")
 _ENGINE = re.compile(r"\bcreate_(?:paddle_)?predictor\b|\bpaddle\.inference\b|\bfrom paddle import inference\b")
@@ -41,14 +41,16 @@ def _rank(project, path, role):
         return None
     source = project.source(path)
     runs_engine = bool(_ENGINE.search(source.text))
-    if (role == "infer") != runs_engine and role in ("infer", "predict"):
+    in_deploy = "deploy" in folders  # there, the engine may be called elsewhere
+    if role in ("infer", "predict") and (role == "infer") != (runs_engine or in_deploy):
         return None
     if role == "infer" and not _is_command(source):
         return None
     # a package's own module of that name is no command
     is_module = 0 if _is_command(source) else 1
+    elsewhere = 0 if role != "infer" or runs_engine else 1
     usual = 0 if not folders or folders[-1] in ("tools", "deploy", "scripts", "python", "inference_python") else 1
-    return is_module, usual, len(folders), _NAMES[role].index(stem)
+    return elsewhere, is_module, usual, len(folders), _NAMES[role].index(stem)
 
 
 def _is_command(source):

@@ -7,16 +7,17 @@ _LINE = re.compile(r"^( *)([A-Za-z_][\w-]*) *:(?: +(.*?))?\s*(?:#.*)?$")
 
 def read_keys(text):
     """{"Global.epochs": "20", …} of the mappings of a YAML text; what is in lists is left out."""
-    found, stack = {}, []
+    found, stack, item = {}, [], None  # item: the indent of the entries of a list, within one
     for line in text.splitlines():
+        indent = len(line) - len(line.lstrip(" "))
+        if line.lstrip().startswith("- ") and (item is None or indent <= item):
+            item = indent
         match = _LINE.match(line)
-        if not match:
+        if not match or (item is not None and indent > item):
             continue
-        indent = len(match[1])
+        item = None
         while stack and stack[-1][0] >= indent:
             stack.pop()
-        if indent and not stack:
-            continue  # within a list
         name = ".".join([*(key for _, key in stack), match[2]])
         found.setdefault(name, (match[3] or "").strip().strip("'\""))
         stack.append((indent, match[2]))

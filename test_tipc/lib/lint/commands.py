@@ -47,25 +47,26 @@ def _of_command(config, folder, script, words):
     path = config.project / folder / script
     if not path.is_file():
         if _line_with(config, script):
-            yield _missing(config, script, script, folder, ".py")
+            yield _missing(config, script, folder)
         return
-    for word in words:
-        word = word.rpartition("=")[2]
-        if re.search(r"\.ya?ml$", word) and _line_with(config, word) and not (config.project / folder / word).is_file():
-            if not (path.parent / word).is_file():
-                yield _missing(config, word, word, folder, os.path.splitext(word)[1])
+    for word in (word.rpartition("=")[2] for word in words):
+        line = _line_with(config, word) if re.search(r"\.ya?ml$", word) else None
+        # that of an option's line may be made by an earlier step
+        if line and script in line.value and not any((place / word).is_file() for place in (config.project / folder, path.parent)):
+            yield _missing(config, word, folder)
     yield from _options(config, script, path, words)
     yield from _keys(config, folder, words)
 
 
-def _missing(config, name, shown, folder, suffix):
+def _missing(config, name, folder):
+    """The finding of a file that is not there, with the file of the project that may be meant."""
     line = _line_with(config, name)
-    there = _files_of(config.project / folder, suffix)
+    there = _files_of(config.project / folder, os.path.splitext(name)[1])
     same = [each for each in there if os.path.basename(each) == os.path.basename(name)]
     near = difflib.get_close_matches(name, same or there, n=1, cutoff=0.6) or same[:1]
     where = config.project / folder if folder != "." else config.project
     suggestion = f"did you mean {near[0]}?" if near else ""
-    return Finding(line.number, line.key, ERROR, "missing", f"no file {shown}", f"one in {where}", suggestion)
+    return Finding(line.number, line.key, ERROR, "missing", f"no file {name}", f"one in {where}", suggestion)
 
 
 def _files_of(folder, suffix):
@@ -76,11 +77,12 @@ def _files_of(folder, suffix):
     return sorted(found)
 
 
-def _line_with(config, text):
-    """The line of the config from which that part of a command comes."""
+def _line_with(config, name):
+    """The line that has the word, or the word before `=`, of a command; None where the chain adds it by itself."""
     for line in config.lines:
-        if text in line.value or text in line.key:
-            return line
+        for word in f"{line.key} {line.value}".replace("|", " ").split():
+            if name in (word, *word.split("=", 1)):
+                return line
     return None
 
 

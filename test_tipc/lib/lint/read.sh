@@ -110,10 +110,11 @@ print_reader_notes() {
 }
 
 print_plan() { # PATH MODE: as --dry_run prints it, but for what the chain compares by itself
-    local line
+    local line own='prepare|agree|converge|expected'
     local -A printed=()
+    [[ $CHAIN != serving_infer_cpp ]] || own+='|client' # which gets the chain's own options
     while IFS= read -r line; do
-        [[ $line =~ ^[a-z][^:]*:\ \(in\ ([^\)]*)\)\ (.*)$ && $line != @(prepare|agree|converge|expected)* ]] || continue
+        [[ ! $line =~ ^($own) && $line =~ ^[a-z][^:]*:\ \(in\ ([^\)]*)\)\ (.*)$ ]] || continue
         line=${BASH_REMATCH[1]}$'\t'${BASH_REMATCH[2]}
         [[ -n ${printed[$line]:-} ]] || printf 'P\t%s\n' "$line"
         printed[$line]=1

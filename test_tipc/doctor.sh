@@ -11,7 +11,8 @@
 # Exit code: 0 no fault, 1 a fault.
 
 set -u
-HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+HERE=.
+[[ ${BASH_SOURCE[0]} != */* ]] || HERE=${BASH_SOURCE[0]%/*} # without a program: there may be none
 
 # Nothing of common_func.sh here: an old bash is one of the findings, and so is a machine without Python.
 main() {
@@ -50,7 +51,7 @@ say_there_is_no_python() { # OPTIONS
             ;;
         *)
             printf 'FAULT  %-20s none: %s; do: %s\n' python "$means" "$remedy"
-            echo '1 checks: 0 OK, 0 NOTE, 1 FAULT (python)'
+            echo '1 check: 0 OK, 0 NOTE, 1 FAULT (python)'
             ;;
     esac
 }

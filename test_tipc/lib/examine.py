@@ -8,7 +8,6 @@ Exit code: 0 no fault, 1 a fault.
 
 import argparse
 import json
-import sys
 
 import doctor.gpu
 import doctor.machine
@@ -17,8 +16,8 @@ import doctor.packages
 import doctor.pythons
 import doctor.shell  # noqa: F401 registers its checks, as the others do
 from doctor.around import Around
-from doctor.registry import CHECKS, FAULT, LEVELS, NOTE, OK, fault
-from script import ROOT, run_main
+from doctor.registry import CHECKS, FAULT, LEVELS, OK, fault
+from script import ROOT, counted, run_main
 
 WIDTH = 20  # of the names of the checks
 
@@ -49,34 +48,26 @@ def examine(around, checks=None):
             found += list(check(around))
         except Exception as error:  # a strange machine must not hide what the other checks find
             name = check.__name__.replace("_", " ")
-            found.append(fault(name, "%s: %s" % (type(error).__name__, error), "this check could not be made"))
+            found.append(fault(name, f"{type(error).__name__}: {error}", "this check could not be made"))
     return found
 
 
 def text_of(one):
     """`NOTE   numpy               2.4.6: paddle.flops stops with it; do: pip install …`"""
-    words = "%-6s %-*s %s" % (one.level, WIDTH, one.check, one.found)
+    words = f"{one.level:6} {one.check:{WIDTH}} {one.found}"
     words += ": " + one.means if one.means else ""
     return words + ("; do: " + one.remedy if one.remedy else "")
 
 
 def summary(found):
-    faults, notes = ([one.check for one in found if one.level == level] for level in (FAULT, NOTE))
-    if not faults and not notes:
-        return "%d checks, nothing in the way" % len(found)
-    words = "%d checks: %d %s, %d %s, %d %s" % (
-        len(found),
-        sum(one.level == OK for one in found),
-        OK,
-        len(notes),
-        NOTE,
-        len(faults),
-        FAULT,
-    )
-    return words + (" (%s)" % ", ".join(faults) if faults else "")
+    red = [one for one in found if one.level != OK]
+    words = counted(len(found), "check")
+    if not red:
+        return f"{words}, nothing in the way"
+    words += ": " + ", ".join(f"{sum(one.level == level for one in found)} {level}" for level in LEVELS)
+    faults = [one.check for one in red if one.level == FAULT]
+    return words + (f" ({', '.join(faults)})" if faults else "")
 
 
 if __name__ == "__main__":
-    if sys.version_info < (3, 6):
-        sys.exit("error: Python 3.6 or newer is needed")
     run_main(main)

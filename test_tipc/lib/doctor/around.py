@@ -2,9 +2,9 @@
 
 import glob
 import os
+import resource
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -117,8 +117,6 @@ class Around:
 
     def files_limit(self):
         """How many files a process may have open."""
-        import resource  # not on Windows
-
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     def now(self):
@@ -157,7 +155,3 @@ class Around:
                 name, _, version = os.path.basename(path)[: -len(".dist-info")].rpartition("-")
                 found.setdefault(name.lower().replace("_", "-").replace(".", "-"), version)
         return found
-
-
-def this_python():
-    return "%d.%d.%d" % sys.version_info[:3]

@@ -1,5 +1,7 @@
 """GPU, driver, CUDA's libraries, and whether the installed Paddle has code for the card."""
 
+import os
+
 from doctor.packages import GPU
 from doctor.registry import check, fault, note, numbers, ok
 
@@ -10,7 +12,9 @@ CODE = (
     ((2, 6, 0), (2, 6, 2), ("6.1", "7.0", "7.5", "8.0", "8.6")),
 )
 OLDEST_DRIVER = (450, 80)  # of CUDA 11
-OWN_INDEX = "install a build for CUDA 12 from Paddle's own index: the page 'install' of paddlepaddle.org.cn has the command"
+OWN_INDEX = (
+    "install a build for CUDA 12 from Paddle's own index; the page 'install' of paddlepaddle.org.cn has the line"
+)
 LIBRARIES = ("libcudnn.so", "libcublas.so")
 FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/cuda/lib64")
 
@@ -39,8 +43,8 @@ def graphics_card(around):
         means = "the driver does not answer, and no program finds the GPU"
         yield fault("gpu", cards, means, "install the driver again and restart; in a container: docker run --gpus all")
     else:
-        names = ", ".join("%s (%s)" % (name, capability) for name, capability, _ in cards)
-        yield ok("gpu", "%s, driver %s" % (names, cards[0][2]))
+        names = ", ".join(f"{name} ({capability})" for name, capability, _ in cards)
+        yield ok("gpu", f"{names}, driver {cards[0][2]}")
 
 
 @check
@@ -56,14 +60,16 @@ def code_for_the_card(around):
         return
     held = next((code for first, last, code in CODE if first <= numbers(version) <= last), None)
     for name, capability, _ in cards:
-        found = "%s (%s), paddlepaddle-gpu %s" % (name, capability, version)
+        found = f"{name} ({capability}), paddlepaddle-gpu {version}"
         if held is None:
             yield ok("code for the gpu", found, "not one of the wheels whose code is known")
         elif not runs(held, capability):
-            means = "it has code for %s and no PTX: no kernel can be run ('no kernel image is available')" % ", ".join(held)
+            means = (
+                f"it has code for {', '.join(held)} and no PTX: no kernel can be run ('no kernel image is available')"
+            )
             yield fault("code for the gpu", found, means, OWN_INDEX)
         else:
-            yield ok("code for the gpu", found, "runs the code for %s" % runs(held, capability))
+            yield ok("code for the gpu", found, f"runs the code for {runs(held, capability)}")
 
 
 def runs(held, capability):
@@ -92,16 +98,17 @@ def cuda_libraries(around):
     if not version:
         yield ok("cuda libraries", "no paddlepaddle-gpu")
         return
-    if version < (2, 5):
-        if not _places(around, "libcudart.so.10.2"):
-            means = "Paddle before 2.5 is linked with CUDA 10.2, and cannot be imported without it"
-            remedy = "%s -m pip install paddlepaddle-gpu==2.6.2" % around.python
-            yield fault("cuda libraries", "no libcudart.so.10.2", means, remedy)
-            return
+    if version < (2, 5) and not _places(around, "libcudart.so.10.2"):
+        means = "Paddle before 2.5 is linked with CUDA 10.2, and cannot be imported without it"
+        remedy = f"{around.python} -m pip install paddlepaddle-gpu==2.6.2"
+        yield fault("cuda libraries", "no libcudart.so.10.2", means, remedy)
+        return
     missing = [name for name in LIBRARIES if not _places(around, name)]
     if missing and version < (3,):
         means = "Paddle opens it by this name when it first computes on the GPU"
-        remedy = "pip install --no-deps -r requirements-cuda.txt && export LD_LIBRARY_PATH=$(python tools/cuda_libraries.py)"
+        remedy = (
+            "pip install --no-deps -r requirements-cuda.txt; export LD_LIBRARY_PATH=$(python tools/cuda_libraries.py)"
+        )
         yield note("cuda libraries", "no " + ", ".join(missing), means, remedy)
     else:
         yield ok("cuda libraries", "inside or beside Paddle" if version >= (3,) else ", ".join(LIBRARIES))
@@ -109,8 +116,6 @@ def cuda_libraries(around):
 
 def _places(around, name):
     """Where a library is: in LD_LIBRARY_PATH or a usual folder."""
-    import os
-
     own = [folder for folder in around.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if folder]
     found = [os.path.join(folder, name) for folder in own if os.path.exists(os.path.join(folder, name))]
     return found + [folder + "/" + name for folder in FOLDERS if around.exists(folder + "/" + name)]

@@ -5,6 +5,8 @@ import os
 from doctor.registry import check, fault, gib, note, ok
 
 GIB = 2**30
+PASS_THROUGH = "in a virtual machine, pass the host's processor through (-cpu host)"
+ELSEWHERE = 'export TMPDIR="$HOME/tmp" && mkdir -p "$TMPDIR"'
 # products of two bytes are summed in 16 bits there, which 8-bit weights overflow: docs/compression.md
 WEIGHTS = "INT8 models need weights of 7 bits (the default of Slim.ptq.reduce_range)"
 
@@ -24,10 +26,10 @@ def processor(around):
         yield note("processor", name, "its instructions are not known: not an x86-64 processor, or no /proc")
     elif "avx" not in flags:
         means = "Paddle's wheels need AVX, and stop with 'Illegal instruction'"
-        yield fault("processor", name + ", no AVX", means, "in a virtual machine, pass the host's processor through (-cpu host)")
+        yield fault("processor", name + ", no AVX", means, PASS_THROUGH)
     elif "avx2" not in flags:
         means = "oneDNN and MKL take older, slower kernels"
-        yield note("processor", name + ", no AVX2", means, "in a virtual machine, pass the host's processor through (-cpu host)")
+        yield note("processor", name + ", no AVX2", means, PASS_THROUGH)
     elif "avx512f" not in flags:
         yield ok("processor", name + ", AVX2", "no AVX-512 and no VNNI: " + WEIGHTS)
     elif "avx512_vnni" not in flags and "avx_vnni" not in flags:
@@ -44,8 +46,8 @@ def mkl(around):
         yield ok("mkl", "not an AMD processor with AVX2", "MKL chooses its kernels itself")
     elif "MKL_DEBUG_CPU_TYPE" not in around.environ:
         means = (
-            "MKL takes its slowest kernels on AMD, which makes a training step up to 3.5 times as long; the scripts here set it"
-            " by themselves, other programs do not"
+            "MKL takes its slowest kernels on AMD, which makes a training step take up to 3.5 times as long; the scripts"
+            " here set it by themselves, other programs do not"
         )
         yield note("mkl", "AMD, and MKL_DEBUG_CPU_TYPE is not set", means, "export MKL_DEBUG_CPU_TYPE=5")
     elif around.environ["MKL_DEBUG_CPU_TYPE"] != "5":
@@ -70,12 +72,12 @@ def cores(around):
     if allowed and allowed < usable - 0.01:
         threads = max(1, int(allowed))
         means = "as many threads as there are cores wait for one another, and are slower than fewer"
-        found = "%d cores, of which the container may use %.3g" % (usable, allowed)
-        yield note("cores", found, means, "export OMP_NUM_THREADS=%d MKL_NUM_THREADS=%d" % (threads, threads))
+        found = f"{usable} cores, of which the container may use {allowed:.3g}"
+        yield note("cores", found, means, f"export OMP_NUM_THREADS={threads} MKL_NUM_THREADS={threads}")
     elif usable == 1:
         yield note("cores", "1 core", "the service and its client share it; a lite training takes about twice the time")
     else:
-        yield ok("cores", "%d cores" % usable)
+        yield ok("cores", f"{usable} cores")
 
 
 def _memory_of_cgroup(around):
@@ -101,8 +103,8 @@ def memory(around):
     free, whole = int(words["MemAvailable"][0]) * 1024, "the machine"
     limit = _memory_of_cgroup(around)
     if limit and limit[0] - limit[1] < free:
-        free, whole = max(0, limit[0] - limit[1]), "the container, which may use %s" % gib(limit[0])
-    found = "%s free of %s" % (gib(free), whole)
+        free, whole = max(0, limit[0] - limit[1]), f"the container, which may use {gib(limit[0])}"
+    found = f"{gib(free)} free of {whole}"
     remedy = "end other programs, or raise the limit (docker run --memory)"
     if free < 1 * GIB:
         yield fault("memory", found, "a training or a service is killed by the system", remedy)
@@ -122,21 +124,21 @@ def shared_memory(around):
         yield fault("shared memory", "no /dev/shm that can be written", "data loaders with workers stop", remedy)
     elif space[0] < 256 * 2**20:
         means = "data loaders with workers pass batches through it, and stop with 'Bus error' when it is full"
-        yield note("shared memory", "/dev/shm has %s free" % gib(space[0]), means, remedy)
+        yield note("shared memory", f"/dev/shm has {gib(space[0])} free", means, remedy)
     else:
-        yield ok("shared memory", "/dev/shm has %s free" % gib(space[0]))
+        yield ok("shared memory", f"/dev/shm has {gib(space[0])} free")
 
 
 @check
 def disk(around):
     space = around.free(around.project)
-    found = "%s free" % gib(space[0]) if space else "not known"
+    found = f"{gib(space[0])} free" if space else "not known"
     ready = around.python is not None
     if not space or space[0] < 300 * 2**20:
-        yield fault("disk", found, "weights and logs are not written", "make room at %s" % around.project)
+        yield fault("disk", found, "weights and logs are not written", f"make room at {around.project}")
     elif space[0] < 3 * GIB and not ready:
         means = "the environment takes 2 GiB, and pip as much again while it unpacks"
-        yield note("disk", found, means, "make room at %s, or set TMPDIR to a larger place" % around.project)
+        yield note("disk", found, means, f"make room at {around.project}, or set TMPDIR to a larger place")
     else:
         yield ok("disk", found)
 
@@ -147,14 +149,13 @@ def temporary_folder(around):
     options = around.mounted_with(place)
     if not around.writable(place) or "ro" in options:
         means = "pip, the chains and the tests need a place for temporary files"
-        yield fault("temporary folder", "%s cannot be written" % place, means, 'export TMPDIR="$HOME/tmp" && mkdir -p "$TMPDIR"')
+        yield fault("temporary folder", f"{place} cannot be written", means, ELSEWHERE)
     elif "noexec" in options:
         means = "what is built or unpacked there cannot be run: packages without a wheel, the C++ demos"
-        remedy = 'export TMPDIR="$HOME/tmp" && mkdir -p "$TMPDIR"'
-        yield note("temporary folder", "%s is mounted with noexec" % place, means, remedy)
+        yield note("temporary folder", f"{place} is mounted with noexec", means, ELSEWHERE)
     else:
         space = around.free(place)
-        yield ok("temporary folder", "%s, %s free" % (place, gib(space[0]) if space else "not known"))
+        yield ok("temporary folder", "{}, {} free".format(place, gib(space[0]) if space else "not known"))
 
 
 @check
@@ -162,13 +163,15 @@ def project_folder(around):
     path, options = str(around.project), around.mounted_with(around.project)
     if not around.writable(path) or "ro" in options:
         means = "runs leave their files in test_tipc/output, and prepare.sh makes .venv"
-        yield fault("project folder", path + " cannot be written", means, "export TIPC_OUTPUT=/a/folder/that/can TIPC_PYTHON=…")
+        yield fault("project folder", path + " cannot be written", means, "export TIPC_OUTPUT=/a/folder TIPC_PYTHON=…")
     elif "noexec" in options:
         means = "the interpreter of .venv and C++ programs cannot be started there"
         yield fault("project folder", path + " is mounted with noexec", means, "clone it to another place")
     elif _ignores_case(path):
-        means = "names that differ in the case of letters only are one file: two models may write over each other"
-        yield note("project folder", path + ", where case is ignored", means, "clone it to a file system that keeps case")
+        means = "names that differ only in case are one file: two models may write over each other"
+        yield note(
+            "project folder", path + ", where case is ignored", means, "clone it to a file system that keeps case"
+        )
     elif any(char.isspace() for char in path) or not all(ord(char) < 128 for char in path):
         means = "the scripts here accept it; official scripts, and the C++ code of Paddle, may not"
         yield note("project folder", repr(path), means, "clone it to a path of ASCII letters without blanks")

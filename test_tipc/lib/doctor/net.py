@@ -20,8 +20,8 @@ def proxy(around):
     elif "*" in without or all(host in without for host in LOCAL):
         yield ok("proxy", ", ".join(named), "not for this machine itself")
     else:
-        means = "requests to a service on this machine go to the proxy, which does not know it; the scripts here avoid that,"
-        means += " other clients (curl, official ones) do not"
+        means = "requests to a service on this machine go to the proxy, which does not know it; the scripts here avoid"
+        means += " that, other clients (curl, official ones) do not"
         remedy = "export no_proxy=localhost,127.0.0.1 NO_PROXY=localhost,127.0.0.1"
         yield note("proxy", ", ".join(named) + ", and no_proxy does not name " + " and ".join(LOCAL), means, remedy)
 
@@ -35,7 +35,7 @@ def _ports(around):
         text = (around.project / "deploy/paddleserving/config.yml").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return PORTS
-    found = [re.search(r"^%s:\s*(\d+)" % name, text, re.MULTILINE) for name in ("http_port", "rpc_port")]
+    found = [re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE) for name in ("http_port", "rpc_port")]
     return tuple(match.group(1) if match else usual for match, usual in zip(found, PORTS))
 
 
@@ -51,9 +51,9 @@ def ports(around):
     if taken:
         means = "another program listens there, perhaps a service that was not stopped: 'Address already in use'"
         remedy = "python -m paddle_serving_server.serve stop, or export TIPC_SERVING_PORTS=18081,9994"
-        yield note("ports", "%s in use" % " and ".join(taken), means, remedy)
+        yield note("ports", "{} in use".format(" and ".join(taken)), means, remedy)
     else:
-        yield ok("ports", "%s free" % " and ".join(wanted))
+        yield ok("ports", "{} free".format(" and ".join(wanted)))
 
 
 @check
@@ -63,8 +63,18 @@ def package_index(around):
         yield ok("package index", "not asked", "--network asks it")
         return
     python = around.python or around.which("python3") or "python3"
-    words = ("-m", "pip", "download", "--no-deps", "--dry-run", "--quiet", "--retries", "0", "--timeout", "10", "pip")
-    words = ("-m", "pip", "index", "--disable-pip-version-check", "versions", "--retries", "0", "--timeout", "10", "pip")
+    words = (
+        "-m",
+        "pip",
+        "index",
+        "versions",
+        "pip",
+        "--retries",
+        "0",
+        "--timeout",
+        "10",
+        "--disable-pip-version-check",
+    )
     status, printed = around.run(python, *words, seconds=30)
     if status == 0:
         yield ok("package index", "pip reaches it")

@@ -9,7 +9,7 @@ SERVING = ("paddle-serving-server", "paddle-serving-client", "paddle-serving-app
 
 
 def _pip(around):
-    return "%s -m pip install " % around.python
+    return f"{around.python} -m pip install "
 
 
 @check
@@ -22,15 +22,15 @@ def paddle(around):
         yield fault("paddle", "not installed", "nothing can be run", _pip(around) + "paddlepaddle==3.1.1")
     elif CPU in found and GPU in found:
         means = "both write the folder paddle/, and the later one is in effect with parts of the other"
-        remedy = "%s -m pip uninstall -y paddlepaddle paddlepaddle-gpu, and install one of them" % around.python
-        yield fault("paddle", "paddlepaddle %s and paddlepaddle-gpu %s" % (found[CPU], found[GPU]), means, remedy)
+        remedy = f"{around.python} -m pip uninstall -y paddlepaddle paddlepaddle-gpu, and install one of them"
+        yield fault("paddle", f"paddlepaddle {found[CPU]} and paddlepaddle-gpu {found[GPU]}", means, remedy)
     else:
         name = CPU if CPU in found else GPU
         known = note_on(version, version_of_chains(around), gpu=name == GPU)
         if known:
-            yield note("paddle", "%s %s" % (name, version), known, _pip(around) + "paddlepaddle==3.1.1")
+            yield note("paddle", f"{name} {version}", known, _pip(around) + "paddlepaddle==3.1.1")
         else:
-            yield ok("paddle", "%s %s" % (name, version), "a certified pair with this Python")
+            yield ok("paddle", f"{name} {version}", "a certified pair with this Python")
 
 
 @check
@@ -38,13 +38,13 @@ def exported_format(around):
     """From 3.2 on Paddle cannot write .pdmodel, which Serving and Lite need."""
     found = around.packages()
     version = numbers(found.get(CPU) or found.get(GPU) or "")
-    if (3, 2) <= version[:2]:
-        means = "it cannot write inference.pdmodel ('argument (position 1) must be Value'): exports are inference.json, which"
-        means += " Paddle Serving's C++ server and Paddle Lite cannot read"
+    if version[:2] >= (3, 2):
+        means = "it cannot write inference.pdmodel ('argument (position 1) must be Value'): exports are inference.json,"
+        means += " which Paddle Serving's C++ server and Paddle Lite cannot read"
         if version[:2] == (3, 3):
             means += "; its oneDNN stops on some of them"
         remedy = _pip(around) + "paddlepaddle==3.1.1"
-        yield note("exported format", "Paddle %s" % ".".join(map(str, version)), means, remedy)
+        yield note("exported format", "Paddle {}".format(".".join(map(str, version))), means, remedy)
     elif version:
         yield ok("exported format", "inference.pdmodel can be written")
     else:
@@ -73,7 +73,7 @@ def protobuf(around):
         yield fault("protobuf", version, means, _pip(around) + "protobuf==3.20.3")
     elif serving and numbers(version)[:2] != (3, 20) and not _is_renewed(around):
         means = "the messages of Paddle Serving's wheels are for 3.20: 'Descriptors cannot be created directly'"
-        yield fault("protobuf", version, means, "bash test_tipc/install_serving.sh %s" % around.python)
+        yield fault("protobuf", version, means, f"bash test_tipc/install_serving.sh {around.python}")
     else:
         yield ok("protobuf", version)
 
@@ -98,14 +98,14 @@ def paddle_serving(around):
     """Server, client and app of one release; each needs the others."""
     found = around.packages()
     parts = {name: found.get(name) or found.get(name + "-gpu") for name in SERVING}
-    remedy = "bash test_tipc/install_serving.sh %s" % around.python
+    remedy = f"bash test_tipc/install_serving.sh {around.python}"
     if not any(parts.values()):
         yield ok("paddle serving", "not installed", "prepare.sh CONFIG serving_infer installs it")
     elif not all(parts.values()):
         missing = ", ".join(name for name in SERVING if not parts[name])
         yield fault("paddle serving", "no " + missing, "the service does not start, or its clients do not", remedy)
     elif {numbers(version) for version in parts.values()} != {(0, 9, 0)}:
-        shown = ", ".join("%s %s" % pair for pair in sorted(parts.items()))
+        shown = ", ".join("{} {}".format(*pair) for pair in sorted(parts.items()))
         yield note("paddle serving", shown, "0.9.0 of all three is what was tried", remedy)
     else:
         yield ok("paddle serving", "0.9.0")
@@ -120,7 +120,7 @@ def paddle2onnx(around):
     if not version:
         yield ok("paddle2onnx", "not installed", "prepare.sh CONFIG paddle2onnx_infer installs it")
     elif paddle and (numbers(version) >= (2,)) != (paddle >= (3,)):
-        means = "it is for the other format of Paddle %d" % (2 if paddle >= (3,) else 3)
+        means = f"it is for Paddle {2 if paddle >= (3,) else 3}"
         yield fault("paddle2onnx", version, means, _pip(around) + "paddle2onnx==" + fits)
     else:
         yield ok("paddle2onnx", version)

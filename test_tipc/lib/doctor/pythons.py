@@ -1,6 +1,6 @@
 """Interpreters: which are there, and which of them the scripts can use."""
 
-from doctor.registry import check, fault, note, ok
+from doctor.registry import check, fault, ok
 
 # those that prepare.sh tries, in its order (lib/packages.sh)
 NAMES = ("python3.11", "python3.12", "python3.10", "python3.13", "python3.9", "python3", "python")
@@ -34,16 +34,18 @@ def python(around):
     usable = [(name, version, makes) for name, version, makes in found if version in USABLE]
     complete = [(name, version) for name, version, makes in usable if makes]
     if complete:
-        yield ok("python", "%s on PATH" % shown, "prepare.sh uses %s (%s)" % complete[0])
+        yield ok("python", f"{shown} on PATH", "prepare.sh uses {} ({})".format(*complete[0]))
     elif usable:
         version = usable[0][1]
         means = "it has no module venv or ensurepip, so that prepare.sh cannot make an environment"
-        yield fault("python", "Python %s, incomplete" % version, means, "apt-get install python%s-venv" % version)
+        yield fault("python", f"Python {version}, incomplete", means, f"apt-get install python{version}-venv")
     elif around.python:
-        yield ok("python", "%s on PATH" % shown, "the chains use %s" % around.python)
+        yield ok("python", f"{shown} on PATH", f"the chains use {around.python}")
     else:
         means = "Paddle has wheels for Python 3.9 to 3.13 only"
-        yield fault("python", "%s on PATH" % shown, means, "install Python 3.11, or export TIPC_PYTHON=/path/to/python3.11")
+        yield fault(
+            "python", f"{shown} on PATH", means, "install Python 3.11, or export TIPC_PYTHON=/path/to/python3.11"
+        )
 
 
 @check
@@ -64,9 +66,9 @@ def interpreter(around):
         elif version not in USABLE:
             means = "Paddle has wheels for Python 3.9 to 3.13 only"
             remedy = "export TIPC_PYTHON=/path/to/python3.11" if named else "rm -r .venv, and run prepare.sh again"
-            yield fault("interpreter", "%s (Python %s)" % (around.python, version), means, remedy)
+            yield fault("interpreter", f"{around.python} (Python {version})", means, remedy)
         else:
-            yield ok("interpreter", "%s (Python %s)" % (around.python, version))
+            yield ok("interpreter", f"{around.python} (Python {version})")
 
 
 def version_of_chains(around):

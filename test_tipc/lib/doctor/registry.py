@@ -29,7 +29,7 @@ def fault(name, found, means, remedy=""):
 
 def gib(count):
     """`3.8 GiB` of a number of bytes."""
-    return "%.1f GiB" % (count / 2.0**30) if count >= 2**30 else "%d MiB" % (count / 2**20)
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{count // 2**20} MiB"
 
 
 def numbers(version):

@@ -52,7 +52,11 @@ def _of_command(config, folder, script, words):
     for word in (word.rpartition("=")[2] for word in words):
         line = _line_with(config, word) if re.search(r"\.ya?ml$", word) else None
         # that of an option's line may be made by an earlier step
-        if line and script in line.value and not any((place / word).is_file() for place in (config.project / folder, path.parent)):
+        if (
+            line
+            and script in line.value
+            and not any((place / word).is_file() for place in (config.project / folder, path.parent))
+        ):
             yield _missing(config, word, folder)
     yield from _options(config, script, path, words)
     yield from _keys(config, folder, words)
@@ -151,7 +155,7 @@ def _place(above):
 
 
 def _near_key(part, tree):
-    """The key that is meant by one that is not there: a typing error, and not one of several that differ in a number."""
+    """The key that is meant by one that is not there: a typing error, and no name that differs in a number only."""
     for near in difflib.get_close_matches(part, list(tree), n=3, cutoff=0.84):
         if re.sub(r"\d", "", near) != re.sub(r"\d", "", part):
             return near

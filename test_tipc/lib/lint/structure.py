@@ -84,7 +84,9 @@ def colons(config):
         key, equals, value = line.text.strip().partition("=")
         fixed = f"{key}:{value}" if equals and re.fullmatch(r"[\w.-]+", key) else f"{line.text.rstrip()}:null"
         suggestion = f"did you mean {fixed.partition(':')[0]}:{'…' if equals else 'null'}"
-        yield Finding(line.number, line.key if not equals else key, WARNING, "colon", "no colon", "key:value", suggestion)
+        yield Finding(
+            line.number, line.key if not equals else key, WARNING, "colon", "no colon", "key:value", suggestion
+        )
 
 
 @check

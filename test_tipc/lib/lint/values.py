@@ -23,7 +23,7 @@ PLACEHOLDERS = (
 
 
 def parts_of(line):
-    """[(name, value)] of a `mode=value|mode=value` list, None for any other value; the name is None where there is none."""
+    """[(name, value)] of a `mode=value|mode=value` list, None for any other value; the name is None where none is."""
     found = [_NAMED.fullmatch(part) for part in line.value.split("|")]
     names = [match[1] if match else None for match in found]
     if not any(name in MODES + SHORT or (name and nearest(name, MODES, 0.85)) for name in names):
@@ -44,7 +44,9 @@ def modes(config):
                 fixed = line.text.rstrip().replace(f"{name}=", f"{near}=", 1) if near else None
                 expected = f"one of {', '.join(MODES)}"
                 suggestion = did_you_mean(name, MODES + SHORT)
-                yield Finding(line.number, line.key, ERROR, "mode", f"unknown mode '{name}'", expected, suggestion, fixed)
+                yield Finding(
+                    line.number, line.key, ERROR, "mode", f"unknown mode '{name}'", expected, suggestion, fixed
+                )
                 continue
             elif not value:
                 finding = ("mode", f"the mode {name} has no value", "mode=value", "")
@@ -109,7 +111,14 @@ def booleans(config):
             if meant and line.title not in ("expected_params",):
                 fixed = line.with_value(re.sub(rf"(?:(?<=[|=:\s])|^){word}(?=$|[|\s])", meant, line.value))
                 yield Finding(
-                    line.number, line.key, WARNING, "typing", f"'{word}'", "True or False", f"did you mean {meant}?", fixed
+                    line.number,
+                    line.key,
+                    WARNING,
+                    "typing",
+                    f"'{word}'",
+                    "True or False",
+                    f"did you mean {meant}?",
+                    fixed,
                 )
 
 
@@ -145,7 +154,9 @@ def empty_entries(config):
         if "|" in line.value and not all(map(str.strip, line.value.split("|"))):
             found = f"an empty entry in '{line.value}'"
             meant = "|".join(entry for entry in line.value.split("|") if entry.strip())
-            yield Finding(line.number, line.key, WARNING, "list", found, "a value on both sides of |", f"did you mean {meant}?")
+            yield Finding(
+                line.number, line.key, WARNING, "list", found, "a value on both sides of |", f"did you mean {meant}?"
+            )
 
 
 @check

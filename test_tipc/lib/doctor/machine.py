@@ -46,7 +46,7 @@ def mkl(around):
         yield ok("mkl", "not an AMD processor with AVX2", "MKL chooses its kernels itself")
     elif "MKL_DEBUG_CPU_TYPE" not in around.environ:
         means = (
-            "MKL takes its slowest kernels on AMD, which makes a training step take up to 3.5 times as long; the scripts"
+            "MKL takes its slowest kernels on AMD, which makes a training step take 3.5 times as long; the scripts"
             " here set it by themselves, other programs do not"
         )
         yield note("mkl", "AMD, and MKL_DEBUG_CPU_TYPE is not set", means, "export MKL_DEBUG_CPU_TYPE=5")

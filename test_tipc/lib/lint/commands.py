@@ -46,8 +46,7 @@ def _script_and_words(command):
 def _of_command(config, folder, script, words):
     path = config.project / folder / script
     if not path.is_file():
-        if _line_with(config, script):
-            yield _missing(config, script, folder)
+        yield from _missing(config, script, folder)
         return
     for word in (word.rpartition("=")[2] for word in words):
         line = _line_with(config, word) if re.search(r"\.ya?ml$", word) else None
@@ -57,20 +56,20 @@ def _of_command(config, folder, script, words):
             and script in line.value
             and not any((place / word).is_file() for place in (config.project / folder, path.parent))
         ):
-            yield _missing(config, word, folder)
+            yield from _missing(config, word, folder)
     yield from _options(config, script, path, words)
     yield from _keys(config, folder, words)
 
 
 def _missing(config, name, folder):
-    """The finding of a file that is not there, with the file of the project that may be meant."""
-    line = _line_with(config, name)
+    """A file that is not there, in each line that names it, with the file of the project that may be meant."""
     there = _files_of(config.project / folder, os.path.splitext(name)[1])
     same = [each for each in there if os.path.basename(each) == os.path.basename(name)]
     near = difflib.get_close_matches(name, same or there, n=1, cutoff=0.6) or same[:1]
     where = config.project / folder if folder != "." else config.project
     suggestion = f"did you mean {near[0]}?" if near else ""
-    return Finding(line.number, line.key, ERROR, "missing", f"no file {name}", f"one in {where}", suggestion)
+    for line in _lines_with(config, name):
+        yield Finding(line.number, line.key, ERROR, "missing", f"no file {name}", f"one in {where}", suggestion)
 
 
 def _files_of(folder, suffix):
@@ -81,13 +80,17 @@ def _files_of(folder, suffix):
     return sorted(found)
 
 
-def _line_with(config, name):
-    """The line that has the word, or the word before `=`, of a command; None where the chain adds it by itself."""
+def _lines_with(config, name):
+    """The lines that have the word, or the word before or behind `=`, of a command."""
     for line in config.lines:
-        for word in f"{line.key} {line.value}".replace("|", " ").split():
-            if name in (word, *word.split("=", 1)):
-                return line
-    return None
+        words = f"{line.key} {line.value}".replace("|", " ").split()
+        if any(name in (word, *word.split("=", 1)) for word in words):
+            yield line
+
+
+def _line_with(config, name):
+    """The first of them; None where the chain adds the word by itself."""
+    return next(_lines_with(config, name), None)
 
 
 def _options(config, script, path, words):

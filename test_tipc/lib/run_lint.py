@@ -100,7 +100,7 @@ def _project_of(config):
 
 
 def _has_scripts(project):
-    for folder, folders, files in os.walk(project):
+    for _, folders, files in os.walk(project):
         folders[:] = [name for name in folders if name != "test_tipc" and not name.startswith(".")]
         if any(name.endswith(".py") for name in files):
             return True
@@ -141,7 +141,8 @@ def _print(configs, found, fixed):
     _print_unchecked(configs)
     counts = _counts(found)
     able = sum(finding.fixed is not None for findings in found.values() for finding in findings)
-    words = f"{counted(len(configs), 'file')}: {counted(counts['errors'], 'error')}, {counted(counts['warnings'], 'warning')}"
+    words = f"{counted(len(configs), 'file')}: {counted(counts['errors'], 'error')}"
+    words += f", {counted(counts['warnings'], 'warning')}"
     if fixed is not None:
         words += f"; {counted(fixed, 'finding')} mended"
     elif able:

@@ -1,1 +1,1 @@
-"""What lint_config.sh says about configs: run_lint.py reads them through the chains' own readers and runs these checks."""
+"""The checks of lint_config.sh: run_lint.py has the configs read by the chains' own readers, and runs these on them."""

@@ -46,26 +46,30 @@ def _script_and_words(command):
 def _of_command(config, folder, script, words):
     path = config.project / folder / script
     if not path.is_file():
-        if _line_with(config, script):
-            yield _missing(config, script, script, folder, ".py")
+        yield from _missing(config, script, folder)
         return
-    for word in words:
-        word = word.rpartition("=")[2]
-        if re.search(r"\.ya?ml$", word) and _line_with(config, word) and not (config.project / folder / word).is_file():
-            if not (path.parent / word).is_file():
-                yield _missing(config, word, word, folder, os.path.splitext(word)[1])
+    for word in (word.rpartition("=")[2] for word in words):
+        line = _line_with(config, word) if re.search(r"\.ya?ml$", word) else None
+        # that of an option's line may be made by an earlier step
+        if (
+            line
+            and script in line.value
+            and not any((place / word).is_file() for place in (config.project / folder, path.parent))
+        ):
+            yield from _missing(config, word, folder)
     yield from _options(config, script, path, words)
     yield from _keys(config, folder, words)
 
 
-def _missing(config, name, shown, folder, suffix):
-    line = _line_with(config, name)
-    there = _files_of(config.project / folder, suffix)
+def _missing(config, name, folder):
+    """A file that is not there, in each line that names it, with the file of the project that may be meant."""
+    there = _files_of(config.project / folder, os.path.splitext(name)[1])
     same = [each for each in there if os.path.basename(each) == os.path.basename(name)]
     near = difflib.get_close_matches(name, same or there, n=1, cutoff=0.6) or same[:1]
     where = config.project / folder if folder != "." else config.project
     suggestion = f"did you mean {near[0]}?" if near else ""
-    return Finding(line.number, line.key, ERROR, "missing", f"no file {shown}", f"one in {where}", suggestion)
+    for line in _lines_with(config, name):
+        yield Finding(line.number, line.key, ERROR, "missing", f"no file {name}", f"one in {where}", suggestion)
 
 
 def _files_of(folder, suffix):
@@ -76,12 +80,17 @@ def _files_of(folder, suffix):
     return sorted(found)
 
 
-def _line_with(config, text):
-    """The line of the config from which that part of a command comes."""
+def _lines_with(config, name):
+    """The lines that have the word, or the word before or behind `=`, of a command."""
     for line in config.lines:
-        if text in line.value or text in line.key:
-            return line
-    return None
+        words = f"{line.key} {line.value}".replace("|", " ").split()
+        if any(name in (word, *word.split("=", 1)) for word in words):
+            yield line
+
+
+def _line_with(config, name):
+    """The first of them; None where the chain adds the word by itself."""
+    return next(_lines_with(config, name), None)
 
 
 def _options(config, script, path, words):
@@ -149,7 +158,7 @@ def _place(above):
 
 
 def _near_key(part, tree):
-    """The key that is meant by one that is not there: a typing error, and not one of several that differ in a number."""
+    """The key that is meant by one that is not there: a typing error, and no name that differs in a number only."""
     for near in difflib.get_close_matches(part, list(tree), n=3, cutoff=0.84):
         if re.sub(r"\d", "", near) != re.sub(r"\d", "", part):
             return near

@@ -77,6 +77,8 @@ def _serving_chain(config, keys):
     name = Path(config.path).name
     web = next((line.value for line in config.lines if line.key == "web_service"), "")
     if "serving_cpp" in name or "serving_infer_cpp" in name or (web in ("", "null") and "python" not in name):
+        if "cpp_client" in keys and "--op" not in keys:
+            return "", "the C++ service of PaddleVideo, which no chain runs"
         return SERVING_CPP, ""
     if "--output_name" in keys:
         return "", "the Python service of PaddleSeg, which no chain runs"

@@ -30,7 +30,15 @@ def file_name(config):
         return
     if suffixes or path.suffix != ".txt":
         meant = f"{stem}.txt" if ".txt" in path.name else f"{path.stem}.txt"
-        yield Finding(1, "", WARNING, "file-name", f"the name {path.name}", "a name that ends in .txt once", f"did you mean {meant}?")
+        yield Finding(
+            1,
+            "",
+            WARNING,
+            "file-name",
+            f"the name {path.name}",
+            "a name that ends in .txt once",
+            f"did you mean {meant}?",
+        )
     elif config.chain and not any(word in stem for word in WORDS[config.chain]):
         near = nearest(stem, NAMES) or nearest(re.sub(r"^.*?_(?=train|serving|paddle|lite|inf)", "", stem), NAMES)
         expected = f"a name with {' or '.join(WORDS[config.chain])}, as this is for test_{config.chain}.sh"

@@ -9,7 +9,7 @@ MOST_FILES = 60  # of a project that are read for one script
 _OF_OPTIONS = re.compile(r"arg|pars|opt|conf|cfg|cli|util|tool", re.IGNORECASE)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def options_of(script, project):
     """The options (`--epochs`, `-c`) that a script's ArgumentParser is given, there and in the modules of the project
     that it takes it from; None where the source does not say all of them."""
@@ -30,7 +30,7 @@ def options_of(script, project):
     return frozenset(found | {"-h", "--help"}) if found else None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _tree_of(path):
     try:
         return ast.parse(path.read_bytes())

@@ -5,7 +5,8 @@
 #   printf '%s\t%s\t%s\n' "$PWD/config.txt" "$PWD" plan | bash test_tipc/lib/lint/read.sh train_inference_python
 #
 # CHAIN is the name of a script test_tipc/test_<name>.sh. A line of LIST is the absolute path of a config, that of its
-# project, and `plan` where the commands are wanted, with tabs between. Printed for each, with tabs between:
+# project, and, where the commands are wanted, `plan` and further modes that have commands of their own, with tabs
+# between. Printed for each, with tabs between:
 #   F PATH                begins a config
 #   K DIALECT             its dialect
 #   L NUMBER FIELD        a line, and the name of what it is for
@@ -49,6 +50,8 @@ read_training() { # PATH PLAN
     local mode part planned=''
     (
         refuse
+        cd "$ROOT" || exit
+        [[ -n $2 ]] || RUN[stop_stage]=0 # without the project, no file that the config expects is there
         read_config "$1"
         choose_dialect
         printf 'K\t%s\n' "${DIALECT[name]}"
@@ -75,8 +78,10 @@ read_training() { # PATH PLAN
     [[ -n $2 ]] || return 0
     for mode in lite_train_lite_infer whole_infer; do
         planned=$(print_plan "$1" "$mode")
-        [[ -n $planned ]] && printf '%s\n' "$planned" && return
+        [[ -z $planned ]] || break
     done
+    printf '%s\n' "$planned"
+    for mode in ${2#plan}; do print_plan "$1" "$mode"; done
 }
 
 read_deployment() { # PATH PLAN
@@ -110,10 +115,11 @@ print_reader_notes() {
 }
 
 print_plan() { # PATH MODE: as --dry_run prints it, but for what the chain compares by itself
-    local line
+    local line own='prepare|agree|converge|expected'
     local -A printed=()
+    [[ $CHAIN != serving_infer_cpp ]] || own+='|client' # which gets the chain's own options
     while IFS= read -r line; do
-        [[ $line =~ ^[a-z][^:]*:\ \(in\ ([^\)]*)\)\ (.*)$ && $line != @(prepare|agree|converge|expected)* ]] || continue
+        [[ ! $line =~ ^($own) && $line =~ ^[a-z][^:]*:\ \(in\ ([^\)]*)\)\ (.*)$ ]] || continue
         line=${BASH_REMATCH[1]}$'\t'${BASH_REMATCH[2]}
         [[ -n ${printed[$line]:-} ]] || printf 'P\t%s\n' "$line"
         printed[$line]=1

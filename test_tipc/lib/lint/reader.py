@@ -31,7 +31,7 @@ def _read(chain, configs, folder):
     places = [_readable(config, folder) for config in configs]
     lines = []
     for config, place in zip(configs, places):
-        lines.append(f"{place}\t{config.project}\t{'plan' if config.checks_scripts else ''}\n")
+        lines.append(f"{place}\t{config.project}\t{_plans(config)}\n")
     done = subprocess.run(
         ["bash", str(SCRIPT), chain],
         input="".join(lines),
@@ -44,6 +44,14 @@ def _read(chain, configs, folder):
     records = done.stdout.split("\nF\t") if done.stdout else []
     for config, place, record in zip(configs, places, records):
         _take(config, str(place), record)
+
+
+def _plans(config):
+    """What read.sh is to plan: nothing without scripts; a whole training, too, where it has commands of its own."""
+    if not config.checks_scripts:
+        return ""
+    own = any(re.search(r"(^|\|)whole\w*=\S+\.py\b", line.value) for line in config.lines)
+    return "plan whole_train_whole_infer" if own else "plan"
 
 
 def _readable(config, folder):

@@ -4,6 +4,7 @@ import re
 
 from lint import kinds
 from lint.findings import ERROR, WARNING, Finding, check, did_you_mean
+from lint.values import is_typing_error
 
 _PLACED = re.compile(r"(\d+): (.*)", re.DOTALL)
 _EXPECTED = re.compile(r"expected '([^']*):…', found '([^']*):…'")
@@ -34,6 +35,8 @@ def refused(config):
     line = config.line_at(number)
     if "not UTF-8" in said or "CR LF" in said:
         return  # said by the checks of characters
+    if line and is_typing_error(config, line, said):
+        return
     suggestion = _nearby(config, said)
     yield Finding(number, line.key if line else "", ERROR, "refused", said, "", suggestion)
 
@@ -84,7 +87,9 @@ def colons(config):
         key, equals, value = line.text.strip().partition("=")
         fixed = f"{key}:{value}" if equals and re.fullmatch(r"[\w.-]+", key) else f"{line.text.rstrip()}:null"
         suggestion = f"did you mean {fixed.partition(':')[0]}:{'…' if equals else 'null'}"
-        yield Finding(line.number, line.key if not equals else key, WARNING, "colon", "no colon", "key:value", suggestion)
+        yield Finding(
+            line.number, line.key if not equals else key, WARNING, "colon", "no colon", "key:value", suggestion
+        )
 
 
 @check

@@ -5,7 +5,8 @@ import re
 from lint.findings import ERROR, WARNING, Finding, check
 
 # characters of Chinese keyboards for those that have a meaning here
-FULL_WIDTH = {"：": ":", "｜": "|", "＝": "=", "，": ",", "‘": "'", "’": "'", "“": '"', "”": '"', "\u3000": " ", "\xa0": " "}
+FULL_WIDTH = {"\uff1a": ":", "\uff5c": "|", "\uff1d": "=", "\uff0c": ",", "\u2018": "'", "\u2019": "'"}
+FULL_WIDTH.update({"\u201c": '"', "\u201d": '"', "\u3000": " ", "\xa0": " "})
 _WIDE = re.compile("[" + "".join(FULL_WIDTH) + "]")
 
 
@@ -33,7 +34,7 @@ def encoding(config):
         config.raw.decode("utf-8")
     except UnicodeDecodeError as error:
         line = config.raw[: error.start].count(b"\n") + 1
-        yield Finding(line, "", ERROR, "encoding", f"byte 0x{config.raw[error.start]:02x}", "UTF-8 text", "save it as UTF-8")
+        yield Finding(line, "", ERROR, "encoding", f"byte 0x{config.raw[error.start]:02x}", "UTF-8", "save it as UTF-8")
     if b"\x00" in config.raw:
         line = config.raw[: config.raw.index(b"\x00")].count(b"\n") + 1
         yield Finding(line, "", ERROR, "encoding", "a zero byte", "text")

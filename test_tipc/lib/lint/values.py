@@ -23,7 +23,7 @@ PLACEHOLDERS = (
 
 
 def parts_of(line):
-    """[(name, value)] of a `mode=value|mode=value` list, None for any other value; the name is None where there is none."""
+    """[(name, value)] of a `mode=value|mode=value` list, None for any other value; the name is None where none is."""
     found = [_NAMED.fullmatch(part) for part in line.value.split("|")]
     names = [match[1] if match else None for match in found]
     if not any(name in MODES + SHORT or (name and nearest(name, MODES, 0.85)) for name in names):
@@ -44,7 +44,9 @@ def modes(config):
                 fixed = line.text.rstrip().replace(f"{name}=", f"{near}=", 1) if near else None
                 expected = f"one of {', '.join(MODES)}"
                 suggestion = did_you_mean(name, MODES + SHORT)
-                yield Finding(line.number, line.key, ERROR, "mode", f"unknown mode '{name}'", expected, suggestion, fixed)
+                yield Finding(
+                    line.number, line.key, ERROR, "mode", f"unknown mode '{name}'", expected, suggestion, fixed
+                )
                 continue
             elif not value:
                 finding = ("mode", f"the mode {name} has no value", "mode=value", "")
@@ -63,14 +65,16 @@ def refused_in_modes(config):
     named = {name for line in config.lines for name, value in parts_of(line) or () if value}
     told = set()
     for mode, said in config.modes.items():
-        missing = {place for place, text in map(_placed, said) if f"no value for the mode {mode}" in text}
+        missing = {place for place, text in map(_placed, said) if "has no value" in text}
         for place, text in map(_placed, said):
             if (place, text) in told or _is_of_no_fault(text, mode, named, usable):
                 continue
-            if place in missing and "no value for the mode" not in text:
-                continue  # what follows from it
-            told.add((place, text))
             line = config.line_at(place)
+            if place in missing and "has no value" not in text:
+                continue  # what follows from it
+            if line and is_typing_error(config, line, text):
+                continue
+            told.add((place, text))
             key = line.key if line else ""
             found = re.sub(rf"^'{re.escape(key)}'(: | )", "", text) if key else text
             yield Finding(place, key, ERROR, "value", found, "", _meant(text))
@@ -86,7 +90,8 @@ def _is_of_no_fault(text, mode, named, usable):
     if "no value for the mode" in text:
         return mode not in named
     only = ("has only the mode whole_infer", "has trainings only", "has no value; it names the weights")
-    return bool(usable) and (any(words in text for words in only) or text.endswith("has no value"))
+    only += ("'trainer' has no value", "'inference' has no value")
+    return bool(usable) and any(words in text for words in only)
 
 
 def _meant(text):
@@ -100,17 +105,28 @@ def _meant(text):
 
 @check
 def booleans(config):
-    """`Fasle`, `Ture`, and, where True and False are compared as words, `true`."""
+    """`Fasle`, `Ture`, and, where True and False are words to compare, `FALSE`; an error where the chain refuses it."""
+    said = [config.refused, *(text for texts in config.modes.values() for text in texts)]
     for line in config.lines:
-        field = config.field_of(line)
-        is_boolean = field in BOOLEAN or field in PARTLY_BOOLEAN
-        for word in dict.fromkeys(_WORD.findall(line.value)):
-            meant = _boolean_of(word, is_boolean)
-            if meant and line.title not in ("expected_params",):
-                fixed = line.with_value(re.sub(rf"(?:(?<=[|=:\s])|^){word}(?=$|[|\s])", meant, line.value))
-                yield Finding(
-                    line.number, line.key, WARNING, "typing", f"'{word}'", "True or False", f"did you mean {meant}?", fixed
-                )
+        for word, meant in typing_errors(config, line).items():
+            fixed = line.with_value(re.sub(rf"(?:(?<=[|=:\s])|^){word}(?=$|[|\s])", meant, line.value))
+            level = ERROR if any(f"found '{word}'" in text for text in said) else WARNING
+            expected, suggestion = "True or False", f"did you mean {meant}?"
+            yield Finding(line.number, line.key, level, "typing", f"'{word}'", expected, suggestion, fixed)
+
+
+def typing_errors(config, line):
+    """{word: the boolean that is meant} of a line."""
+    if line.title == "expected_params":
+        return {}
+    is_boolean = config.field_of(line) in BOOLEAN | PARTLY_BOOLEAN
+    found = {word: _boolean_of(word, is_boolean) for word in _WORD.findall(line.value)}
+    return {word: meant for word, meant in found.items() if meant}
+
+
+def is_typing_error(config, line, text):
+    """Whether what a reader says of a line is what the check of booleans says."""
+    return any(f"found '{word}'" in text for word in typing_errors(config, line))
 
 
 def _boolean_of(word, in_boolean_field):
@@ -145,7 +161,9 @@ def empty_entries(config):
         if "|" in line.value and not all(map(str.strip, line.value.split("|"))):
             found = f"an empty entry in '{line.value}'"
             meant = "|".join(entry for entry in line.value.split("|") if entry.strip())
-            yield Finding(line.number, line.key, WARNING, "list", found, "a value on both sides of |", f"did you mean {meant}?")
+            yield Finding(
+                line.number, line.key, WARNING, "list", found, "a value on both sides of |", f"did you mean {meant}?"
+            )
 
 
 @check

@@ -1,6 +1,6 @@
 """The keys of a YAML file, as `-o a.b.0.c=…` names them: a reader of the plain block style that such files have.
 
-What it does not understand (flow style over several lines, anchors, merged files) is opaque: everything is allowed below it.
+What it does not understand (flow style over several lines, anchors, merged files) is opaque: all is allowed below.
 """
 
 import functools
@@ -16,7 +16,7 @@ class NotUnderstood(ValueError):
     """The text is not of the style that is read here."""
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def keys_of(path):
     """{key: …} and [ … ] of the file, nested, with OPAQUE for everything else; OPAQUE for a file not understood."""
     try:

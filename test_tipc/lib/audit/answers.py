@@ -12,7 +12,7 @@ from verdict import DEPLOYMENTS
 
 DEAD = 1e-6  # a network whose outputs for two images differ by less has seen neither
 _AGREED = re.compile(
-    r"^(?P<engine>\w+): largest difference (?P<largest>\S+) .*?(?P<same>\d+) of (?P<images>\d+) images? bitwise",
+    r"^(?P<engine>\w+): largest difference (?P<largest>\S+) \(.*?(?P<same>\d+) of (?P<images>\d+) images? bitwise",
     re.MULTILINE,
 )
 

@@ -2,7 +2,7 @@
 
 import math
 
-from audit.predicted import applied, read, scores, sides
+from audit.predicted import applied, left_out, read, scores, sides
 from predictions import Prediction, difference
 from script import counted
 
@@ -21,6 +21,7 @@ class Pair:
         own, self.found = read(bundle, entry)
         self.behind = "" if own == behind else behind
         self.exact = entry["exact"] and other["exact"]
+        self.is_sample = self.exact and any((left_out(bundle, entry), left_out(other_bundle, other)))
         self.sides = sides(bundle, entry) if self.exact else {}
         self.limit = next((one for one in (limit, entry["limit"]) if one is not None), 0.0)
         self.common = [name for name in self.found if name in self.expected]
@@ -29,7 +30,8 @@ class Pair:
         """What differs, image by image, in words."""
         self.largest, self.equal, self.tops = 0.0, 0, 0
         # an engine may have had some of the images only; what is printed is of one list of them
-        fewest = min(len(self.found), len(self.expected)) if self.exact else max(len(self.found), len(self.expected))
+        counts = len(self.found), len(self.expected)
+        fewest = 1 if self.is_sample else min(counts) if self.exact else max(counts)
         if not self.common or len(self.common) < fewest:
             names = sorted(set(self.found) ^ set(self.expected))[:1]
             return [f"{len(self.common)} images are in both of {len(self.found)} and {len(self.expected)} ({names})"]

@@ -17,16 +17,22 @@ def read_exact(bundle, entry):
     content = bundle.json(name)
     if "images" in content and isinstance(content["images"], dict):
         found = {image: Prediction(one["kind"], _rows(one["rows"])) for image, one in content["images"].items()}
-    elif isinstance(content.get("rows"), dict):
-        found = {key: Prediction("numbers", [_number(one) for one in row]) for key, row in content["rows"].items()}
-    elif isinstance(content.get("sample"), dict):  # of an output with too many numbers
-        found = {key: Prediction("numbers", [_number(one) for one in row]) for key, row in content["sample"].items()}
     else:
+        found = _fullest([content, *content.get("others", [])])
+    if not found:
         raise UserError(f"{name}: expected images or rows, found {', '.join(map(str, content))[:80]}")
     for image, prediction in found.items():
         if prediction.kind not in KINDS or not isinstance(prediction.rows, list):
             raise UserError(f"{name}: {image}: expected rows of classes, boxes or numbers")
     return content.get("behind"), found
+
+
+def _fullest(outputs):
+    """{hash of the input: `Prediction`} of the first of a network's outputs that has one for the most images; of an
+    output with too many numbers, a sample of them."""
+    every = [{**one.get("sample", {}), **one.get("rows", {})} for one in outputs]
+    rows = max(every, key=len)
+    return {key: Prediction("numbers", [_number(one) for one in row]) for key, row in rows.items()}
 
 
 def sides(bundle, entry):

@@ -5,7 +5,7 @@ import re
 from audit.pairing import Pair
 from audit.predicted import applied, left_out, read, scores
 from audit.reading import parse_json
-from audit.registry import BUNDLE, check, judged
+from audit.registry import BUNDLE, check, judged, skipped
 from figures import Printed
 from script import UserError, counted
 from verdict import DEPLOYMENTS
@@ -38,12 +38,16 @@ def check_agree(bundle):
         faults += [f"{entry['file']} against {entry['against']}: {fault}" for fault in found]
         images += len(pair.common)
         largest = max(largest, pair.largest)
-        count += 1
+        count += bool(pair.common)
     files = {entry["file"] for entry in bundle["predictions"]}
     lost = [entry for entry in bundle["predictions"] if entry["against"] and entry["against"] not in files]
     faults += [
         f"{entry['file']}: it is compared with {entry['against']}, which is no file of predictions" for entry in lost
     ]
+    if not images and not faults:
+        return skipped(
+            "nothing can be compared here: what the export computes behind the network is not known, or of maps"
+        )
     words = f"{counted(count, 'pair')} of files, {counted(images, 'image')}, largest difference {largest:.2g}"
     return judged("equal within their limits, printed ones within rounding", words, faults)
 
@@ -97,7 +101,7 @@ def check_printed(bundle):
             if behind is None or None in left or any(len(row) < 2 for row in left):
                 continue
             for image, printed in read(bundle, entry)[1].items():
-                count += 1
+                count += bool(pair.common)
                 row = next((row for row in left if _is_printed_of(printed, row)), None)
                 if row is None:
                     faults.append(f"{entry['file']}: {image}: no row of {exact['file']} was printed so")
@@ -133,7 +137,7 @@ def check_dead(bundle):
         found = list(read(bundle, entry)[1].values())
         if len(found) < 2:
             continue
-        count += 1
+        count += bool(pair.common)
         if all(_is_same(found[0], other) for other in found[1:]):
             faults.append(f"{entry['file']}: the same for all {len(found)} images")
     return judged("outputs that differ between images", counted(count, "file"), faults) if count else None

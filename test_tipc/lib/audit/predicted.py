@@ -35,6 +35,26 @@ def _fullest(outputs):
     return {key: Prediction("numbers", [_number(one) for one in row]) for key, row in rows.items()}
 
 
+def read_pair(bundle, entry, other_bundle, other):
+    """(what the export computes behind the rows of `other`, these rows, those of `entry`), by image or by the hash of
+    the input: the outputs of a network and of an engine that agree.py found to be the same. None behind where that is
+    not known, or not computed here."""
+    behind, expected = read(other_bundle, other)
+    own, found = read(bundle, entry)
+    if not (entry["exact"] and other["exact"]):
+        return "", expected, found
+    network, engine = other_bundle.json(other["file"]), bundle.json(entry["file"])
+    outputs = {one.get("output"): one for one in [engine, *engine.get("others", [])] if "output" in one}
+    if network.get("engine_output") in outputs:
+        expected, found = _fullest([network]), _fullest([outputs[network["engine_output"]]])
+    same = engine.get("same_image") or {}
+    found = {same.get(key, key): prediction for key, prediction in found.items()}
+    if own == behind:
+        return "", expected, found
+    is_map = behind and len(network.get("shape") or [1]) > 1
+    return None if is_map else behind, expected, found
+
+
 def sides(bundle, entry):
     """{image: its longer side in pixels} of a detector's exact predictions: corners may differ by a share of it."""
     images = bundle.json(entry["file"]).get("images")

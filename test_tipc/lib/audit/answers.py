@@ -101,7 +101,7 @@ def check_printed(bundle):
             if behind is None or None in left or any(len(row) < 2 for row in left):
                 continue
             for image, printed in read(bundle, entry)[1].items():
-                count += bool(pair.common)
+                count += 1
                 row = next((row for row in left if _is_printed_of(printed, row)), None)
                 if row is None:
                     faults.append(f"{entry['file']}: {image}: no row of {exact['file']} was printed so")
@@ -137,7 +137,7 @@ def check_dead(bundle):
         found = list(read(bundle, entry)[1].values())
         if len(found) < 2:
             continue
-        count += bool(pair.common)
+        count += 1
         if all(_is_same(found[0], other) for other in found[1:]):
             faults.append(f"{entry['file']}: the same for all {len(found)} images")
     return judged("outputs that differ between images", counted(count, "file"), faults) if count else None

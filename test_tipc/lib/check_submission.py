@@ -1,6 +1,6 @@
 """Audit bundles from their files alone: see test_tipc/check_submission.sh, which starts this.
 
-    python3 test_tipc/lib/check_submission.py test_log/MobileNetV3_small_x1_0 --json audit.json
+    python test_tipc/lib/check_submission.py test_log/MobileNetV3_small_x1_0 --json audit.json
 
 Exit code: 0 no check failed, 1 one did, or nothing was checked, 2 wrong usage.
 """

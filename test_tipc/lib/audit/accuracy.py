@@ -8,6 +8,7 @@ from audit.predicted import read_exact
 from audit.registry import BUNDLE, check, judged, skipped
 from audit.training import OWN
 from expected import parse_rule
+from figures import read_lines
 from history_file import NAME as HISTORY
 from history_file import read_points
 from predictions import difference, read_log, read_reference
@@ -16,6 +17,7 @@ from train_log import LOG
 ACCURACY = ("top1", "acc1", "Acc@1", "top1_acc", "acc", "accuracy")  # the share of images that are right
 LARGEST_P = 0.01  # of the images that are right, or more, by chance
 LEAST_AP50, LEAST_AP = 0.01, 0.001  # of a detector: boxes at random places have less
+PREDICTION = 1e-3  # absolute and relative, of a score that a reference file has
 _LIST_LINE = re.compile(r"(?P<name>\S.*?)[ \t]+(?P<label>\d+)")
 
 
@@ -217,11 +219,11 @@ def _figures_named(bundle, key):
 
 
 def _other_predictions(bundle, name, reference):
-    """How printed predictions differ from the reference file by more than 1e-4."""
+    """How printed predictions differ from the reference file by more than is allowed."""
     faults = []
     for step in [step for step in bundle.passed("infer") if step["log"]]:
-        found = read_log(bundle.log_of(step).lines, reference)
+        found = read_log(read_lines(bundle.path(step["log"])), reference)
         for image, expected in reference.items():
-            fault = difference(expected, found[image], 1e-4, 1e-4) if image in found else "no prediction"
+            fault = difference(expected, found[image], PREDICTION, PREDICTION) if image in found else "no prediction"
             faults += [f"{step['log']}: {image}: {fault} ({name})"] if fault else []
     return faults

@@ -168,7 +168,8 @@ def check_matrix(repository):
         return None
     text = path.read_text(encoding="utf-8", errors="replace")
     passed = {bundle.label for bundle in repository.readable if bundle["verdict"]["passed"]}
-    links = {_folder("test_tipc/README.md", link) for link in re.findall(r"✓ \[[^\]]*\]\(([^)#\s]+)\)", text)}
+    document = path.relative_to(repository.folder).as_posix()
+    links = {_folder(document, link) for link in re.findall(r"✓ \[[^\]]*\]\(([^)#\s]+)\)", text)}
     faults = [f"✓ {link}: no bundle that passed" for link in sorted(links - passed)]
     models = {bundle.model for bundle in repository.readable}
     rows = [line for line in text.splitlines() if line.startswith("|")]

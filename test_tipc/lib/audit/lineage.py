@@ -67,7 +67,7 @@ def _other_facts(bundle):
                 )
     artefacts = set((bundle.json("summary.json").get("artefacts") or {}).values())
     artefacts |= set(bundle.inputs.values()) if artefacts else set()  # provided weights
-    for one in bundle["lineage"]:
+    for one in (one for one in bundle["lineage"] if not one.get("from")):
         files = one.get("files") or {}
         hashes = set(files.values()) or ({one["sha256"]} if one["kind"] == "weights" else set())
         if artefacts and one["kind"] in ("weights", "model") and not hashes <= artefacts:
@@ -80,15 +80,15 @@ def check_inputs(bundle):
     """the hashes of data, config and code in the lineage follow from inputs.sha256: a file's, or of a folder's lines"""
     name = (bundle["inputs"] or {}).get("file") or FILE
     lines, used, faults = read_lines(bundle.path(name)), set(), []
-    entries = [one for one in bundle["lineage"] if one["kind"] in ("data", "config", "weights") and one.get("path")]
-    for one in entries:
+    own_entries = [one for one in bundle["lineage"] if not one.get("from")]  # others are of the run that made the model
+    for one in (one for one in own_entries if one["kind"] in ("data", "config", "weights") and one.get("path")):
         inside = {path: line for path, line in lines if path == one["path"] or path.startswith(f"{one['path']}/")}
         if inside and not one.get("files"):
             used |= {one["path"], *inside}
             own = inside.pop(one["path"], "")[:64] or lines_hash(inside.values())
             faults += [] if own == one["sha256"] else [f"{one['id']}: {one['sha256']!s:.12}, {name} has {own:.12}"]
     code = lines_hash([line for path, line in lines if path not in used])
-    others = [one for one in bundle["lineage"] if one["kind"] == "code" and one["sha256"] != code]
+    others = [one for one in own_entries if one["kind"] == "code" and one["sha256"] != code]
     faults += [f"{one['id']}: {one['sha256']!s:.12}, {name} has {code:.12}" for one in others]
     return judged("hashes that follow from the list", f"{counted(len(lines), 'line')}", faults)
 

@@ -2,7 +2,7 @@
 
 import math
 
-from audit.predicted import applied, read, scores, sides
+from audit.predicted import applied, left_out, read_pair, scores, sides
 from predictions import Prediction, difference
 from script import counted
 
@@ -17,19 +17,22 @@ class Pair:
     """
 
     def __init__(self, bundle, entry, other_bundle, other, limit=None):
-        behind, self.expected = read(other_bundle, other)
-        own, self.found = read(bundle, entry)
-        self.behind = "" if own == behind else behind
+        self.behind, self.expected, self.found = read_pair(bundle, entry, other_bundle, other)
         self.exact = entry["exact"] and other["exact"]
+        self.is_sample = self.exact and any((left_out(bundle, entry), left_out(other_bundle, other)))
         self.sides = sides(bundle, entry) if self.exact else {}
         self.limit = next((one for one in (limit, entry["limit"]) if one is not None), 0.0)
         self.common = [name for name in self.found if name in self.expected]
 
     def faults(self):
-        """What differs, image by image, in words."""
+        """What differs, image by image, in words; nothing where it is not known what the export computes."""
         self.largest, self.equal, self.tops = 0.0, 0, 0
+        if self.behind is None:
+            self.common = []
+            return []
         # an engine may have had some of the images only; what is printed is of one list of them
-        fewest = min(len(self.found), len(self.expected)) if self.exact else max(len(self.found), len(self.expected))
+        counts = len(self.found), len(self.expected)
+        fewest = 1 if self.is_sample else min(counts) if self.exact else max(counts)
         if not self.common or len(self.common) < fewest:
             names = sorted(set(self.found) ^ set(self.expected))[:1]
             return [f"{len(self.common)} images are in both of {len(self.found)} and {len(self.expected)} ({names})"]

@@ -17,16 +17,42 @@ def read_exact(bundle, entry):
     content = bundle.json(name)
     if "images" in content and isinstance(content["images"], dict):
         found = {image: Prediction(one["kind"], _rows(one["rows"])) for image, one in content["images"].items()}
-    elif isinstance(content.get("rows"), dict):
-        found = {key: Prediction("numbers", [_number(one) for one in row]) for key, row in content["rows"].items()}
-    elif isinstance(content.get("sample"), dict):  # of an output with too many numbers
-        found = {key: Prediction("numbers", [_number(one) for one in row]) for key, row in content["sample"].items()}
     else:
+        found = _fullest([content, *content.get("others", [])])
+    if not found:
         raise UserError(f"{name}: expected images or rows, found {', '.join(map(str, content))[:80]}")
     for image, prediction in found.items():
         if prediction.kind not in KINDS or not isinstance(prediction.rows, list):
             raise UserError(f"{name}: {image}: expected rows of classes, boxes or numbers")
     return content.get("behind"), found
+
+
+def _fullest(outputs):
+    """{hash of the input: `Prediction`} of the first of a network's outputs that has one for the most images; of an
+    output with too many numbers, a sample of them."""
+    every = [{**one.get("sample", {}), **one.get("rows", {})} for one in outputs]
+    rows = max(every, key=len)
+    return {key: Prediction("numbers", [_number(one) for one in row]) for key, row in rows.items()}
+
+
+def read_pair(bundle, entry, other_bundle, other):
+    """(what the export computes behind the rows of `other`, these rows, those of `entry`), by image or by the hash of
+    the input: the outputs of a network and of an engine that agree.py found to be the same. None behind where that is
+    not known, or not computed here."""
+    behind, expected = read(other_bundle, other)
+    own, found = read(bundle, entry)
+    if not (entry["exact"] and other["exact"]):
+        return "", expected, found
+    network, engine = other_bundle.json(other["file"]), bundle.json(entry["file"])
+    outputs = {one.get("output"): one for one in [engine, *engine.get("others", [])] if "output" in one}
+    if network.get("engine_output") in outputs:
+        expected, found = _fullest([network]), _fullest([outputs[network["engine_output"]]])
+    same = engine.get("same_image") or {}
+    found = {same.get(key, key): prediction for key, prediction in found.items()}
+    if own == behind:
+        return "", expected, found
+    is_map = behind and len(network.get("shape") or [1]) > 1
+    return None if is_map else behind, expected, found
 
 
 def sides(bundle, entry):

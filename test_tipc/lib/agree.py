@@ -23,6 +23,7 @@ from agreement.preprocessing import check_preprocessing
 from agreement.printed import compare_printed, score_pairs
 from agreement.recording import Recording
 from agreement.result import AGREES, DISAGREES, NOT_COMPARED, not_compared
+from bundle_recordings import same_images
 from script import UserError, atomic_write, run_main
 
 SKIPPED = 77
@@ -94,6 +95,7 @@ def _open_model(folder, inferred):
 def _check(exported, recordings, inferred, args):
     engines = [Engine(recording, exported) for recording in inferred]
     preprocessing, pairings = check_preprocessing(exported, recordings.get("predict"), engines)
+    preprocessing.more["same_images"] = {name: same_images(pairing) for name, pairing in pairings.items()}
     network, replay = check_network(exported, recordings, args.weights)
     if args.predict_log and args.infer_log and network.result == AGREES:
         _check_printed(network, replay, pairings, engines, args)

@@ -143,14 +143,20 @@ def make(run, files, place=None, notes=()):
         "seeds": bundle_inputs.seeds(run.inputs, [step["command"] or "" for step in steps], _histories(run)),
         "steps": steps,
         "inputs": {"hash": run.summary.get("inputs") or None, "file": name_of(run.folder / FILE)},
-        "lineage": add_links(lineage(run, name_of, listed, predictions)),
+        "lineage": None,
         "predictions": predictions,
         "figures": _figures(run),
         "sources": bundle_inputs.sources(run.inputs),
         "files": listed,
         "notes": list(notes),
     }
-    return without_machine(content, run.replaced())
+    content = without_machine(content, run.replaced())
+    content["lineage"] = add_links(lineage(run, name_of, listed, predictions))
+    for one in content["lineage"]:
+        # what inputs.sha256 lists keeps its name there, also outside of the project
+        if one["kind"] in ("weights", "model") and not one["id"].endswith(one.get("path", "/")):
+            one.update(without_machine({"path": one["path"]}, run.replaced()))
+    return content
 
 
 def _listed(path):

@@ -21,7 +21,6 @@ FOLDER = "predictions"
 PRINTING = ("predict", "infer", "client")
 TRAINING = ("evaluate", "predict")  # the steps of the training engine
 _ALLOWED = 1e-4  # between two engines; agree.py says what it allowed
-_BEHIND = re.compile(r"\b(softmax|sigmoid|argmax) is behind the network")
 
 
 def write_observed(folder, steps, several):
@@ -47,7 +46,7 @@ def write_observed(folder, steps, several):
             notes.append(f"{step.name}: its recording is not in the bundle: {error}")
             continue
         if content:
-            content["behind"] = _behind(steps, step)
+            content.update(_relations(steps, step, content))
             path.parent.mkdir(exist_ok=True)
             with atomic_write(path) as stream:
                 write(content, stream)
@@ -72,17 +71,21 @@ def saved_files(step):
     return sorted(folder.glob("*.json")) if folder and folder.is_dir() else []
 
 
-def _behind(steps, step):
-    """What the export computes behind the network that `step` called: "" for an engine; None where it is unknown."""
+def _relations(steps, step, content):
+    """{behind, axis, engine_output} of a network's rows, {behind, same_image} of an engine's, as agree.py found them.
+
+    `behind` is what the export computes behind the network, "" for nothing, and None where nobody has looked.
+    """
+    compared = [one for one in steps if (one.name, one.tag, one.result) == ("agree observed", step.tag, PASSED)]
+    found = (saved_by(compared[-1]) if compared else None) or {}
     if step.kind not in TRAINING:
-        return ""
-    for other in steps:
-        if other.name == "agree observed" and other.tag == step.tag and other.result == PASSED:
-            content = saved_by(other)
-            line = str(((content or {}).get("network") or {}).get("line", ""))
-            match = _BEHIND.search(line)
-            return match[1] if match else ("" if ": agrees" in line else None)
-    return None
+        pairs = (found.get("preprocessing") or {}).get("same_images") or {}
+        same = pairs.get(f"engine {step.name.partition(' ')[2]}")
+        return {"behind": "", **({"same_image": same} if same else {})}
+    for one in ((found.get("network") or {}).get("outputs") or {}).get(step.kind, ()):
+        if one["position"] == content["position"]:
+            return {"behind": one["behind"], "axis": one["axis"], "engine_output": one["output"]}
+    return {"behind": None}
 
 
 def describe(folder, steps, several, name_of):

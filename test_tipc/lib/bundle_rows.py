@@ -1,6 +1,6 @@
 """Outputs of networks and engines, row by row, as exact float32 numbers in JSON. Needs NumPy.
 
-    output    name of the output that `rows` has, with its `dtype` and the `shape` of a row
+    output    name of the output that `rows` has, with its `position`, its `dtype`, and the `shape` of a row
     rows      {hash of the input: [numbers]}, the shortest decimal numbers that give the same float32 back; null for nan
               and infinity
     sha256    {hash of the input: SHA-256 of the row's bytes} of an output with too many numbers, with `sample`
@@ -26,7 +26,7 @@ class Rows:
     """Collects the rows of all outputs, image by image."""
 
     def __init__(self, names):
-        self.outputs = [{"output": name, "dtype": None, "shape": None} for name in names]
+        self.outputs = [{"output": name, "position": at, "dtype": None, "shape": None} for at, name in enumerate(names)]
         self.keys, self.seen, self.numbers = [], set(), 0
 
     def add(self, key, rows):

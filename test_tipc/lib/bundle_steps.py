@@ -49,8 +49,8 @@ def began_at(path):
 
 
 def _describe(step, title, names, head, began):
-    started = moment(began or head.get("started", "")) if step.ran else None
-    ended = started + timedelta(seconds=step.seconds) if started and step.ran else None
+    started = moment(began or head.get("started", ""))
+    ended = started and started + timedelta(seconds=step.seconds)
     return {
         "name": step.name,
         "title": title,

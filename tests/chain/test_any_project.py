@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from ppcls_lite.utils.paddle_version import NO_PDMODEL, number
+from tests.helpers.bundles import differences, read_bundle
 from tests.helpers.projects import CONFIGS, FAULTS, make_project, plant
 from tests.helpers.scripts import LIMIT, ROOT
 
@@ -80,6 +81,9 @@ def test_the_project_is_not_touched(copied):
     assert not (project / "dataset").exists()
     assert (project / "test_log/MiniNet/log_train.txt").is_file()
     assert (project / "test_log/MiniNet/agree_observed.log").is_file()
+    found = differences(read_bundle(project / "test_log/MiniNet"), project / "test_log/MiniNet")
+    assert found
+    assert all(largest <= limit and count for largest, limit, count in found.values())
 
 
 @needs_pdmodel

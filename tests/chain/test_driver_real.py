@@ -7,6 +7,7 @@ import re
 import pytest
 import yaml
 
+from tests.helpers.bundles import bits_hash, differences, exact_entries, read_bundle
 from tests.helpers.shell import ROOT, Chain
 
 STEM = "norm_train_gpus_-1_autocast_null_nodes_1"
@@ -62,6 +63,25 @@ def assert_real_chain(run):
     assert all(answer == answers[0] for answer in answers)
 
 
+def assert_predictions_can_be_recomputed(evidence):
+    """From the bundle alone: each engine against the other, and bits where bits must be equal."""
+    content = read_bundle(evidence)
+    found = differences(content, evidence)
+    infer = [name for name in found if name.startswith("predictions/observed_infer")]
+    assert infer
+    for name in infer:  # logits of one, softmax of the other
+        assert found[name][1:] == (1e-4, 5)
+        assert 0 < found[name][0] <= 1e-4
+    assert found["predictions/agree_strict.json"] == (0, 0, 16)
+    assert found["predictions/agree_usual_onednn.json"][0] <= 1e-4
+    strict = exact_entries(content, evidence)["predictions/agree_strict.json"][1]
+    assert all(bits_hash(one["rows"]) == one["sha256"] for one in strict["images"].values())
+    kinds = {one["file"]: one["kind"] for one in content["lineage"] if one.get("file")}
+    assert kinds["log_train.txt"] == "training"
+    assert all(kinds[name] == "predictions" for name in found)
+    assert sum(facts["bytes"] for facts in content["files"].values()) < 600_000
+
+
 def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny):
     for field, script in (("norm_train", "train"), ("eval", "eval"), ("norm_export", "export_model")):
         chain.set(field, f"tools/{script}.py -c {tiny}")
@@ -70,6 +90,7 @@ def test_a_real_chain_in_the_paddleclas_dialect_and_a_planted_fault(chain, tiny)
     assert_real_chain(chain.run("--evidence"))
     evidence = chain.tree / "test_log" / "small_net"
     assert {"log_train.txt", "curves.png", "summary.json"} <= {path.name for path in evidence.iterdir()}
+    assert_predictions_can_be_recomputed(evidence)
     # what is requested and would not be in effect is skipped, never passed: oneDNN comes by the IR passes
     ours = chain.text
     chain.set("-o Global.enable_mkldnn", "True|False")

@@ -44,6 +44,8 @@ def test_a_classifier_agrees(predict, compare, exported, tiny_data, tmp_path):
     (result,) = json.loads((tmp_path / "result.json").read_text())
     assert (result["agrees"], result["different"]) == (True, 21)
     assert result["largest"] <= 1e-5
+    kept = json.loads((tmp_path / "result_predictions/cpu.json").read_text())
+    assert (kept["against"], kept["limit"], len(kept["images"])) == ("strict.json", 1e-5, 21)
 
 
 def test_a_detector_agrees(predict, compare, exported_detector, det_set, tmp_path):

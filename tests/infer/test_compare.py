@@ -67,6 +67,11 @@ def test_good_model_agrees(exported, run_here, tmp_path):
     assert (usual["engine"], usual["topk_mismatches"], usual["agrees"]) == ("usual_onednn", 0, True)
     assert 0 <= usual["largest"] <= 1e-4
     assert results_of(outcome)[-3].startswith("strict: largest difference 0 (bitwise equality required), 7 of 7")
+    kept = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "agree_predictions").iterdir()}
+    assert set(kept) == {"training", "strict", "usual_onednn", "rows_alone", "rows_batchsize_7"}
+    assert kept["strict"]["images"] == kept["training"]["images"] != kept["usual_onednn"]["images"]
+    assert (kept["strict"]["against"], kept["strict"]["limit"], kept["strict"]["left_out"]) == ("training.json", 0, 0)
+    assert {len(one["rows"]) for one in kept["strict"]["images"].values()} == {3}
     images = ROOT / "test_images"
     assert compare(run_here, exported, exported.model, "--images", images).status == 0
 

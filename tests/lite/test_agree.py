@@ -1,5 +1,7 @@
 """When a deployed model agrees: the limits, each planted fault, and the weights of the two .nb files."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,17 @@ def test_equal_outputs_agree(capsys):
     assert capsys.readouterr().out == (
         "x86: largest difference 0 (at most 1e-05 allowed), 6 of 6 images with the same top-5: agrees\n"
     )
+
+
+def test_both_outputs_are_kept(run_here, tmp_path):
+    np.savez(tmp_path / "expected.npz", **expected_of(scores()))
+    np.savez(tmp_path / "found.npz", out=scores())
+    options = ["--expected", tmp_path / "expected.npz", "--found", tmp_path / "found.npz", "--save", tmp_path / "saved"]
+    assert run_here("test_tipc/lib/lite_agree.py", "outputs", "x86", *options).status == 0
+    expected, found = (json.loads((tmp_path / f"saved/{name}.json").read_text()) for name in ("strict", "x86"))
+    assert expected["rows"] == found["rows"]
+    assert (found["against"], found["limit"], found["count"]) == ("strict.json", 1e-5, 6)
+    assert np.array_equal(np.float32(found["rows"]["image 3"]), scores()[3, 0])
 
 
 def test_outputs_of_other_names_are_taken_in_their_order(capsys):

@@ -42,6 +42,12 @@ def test_the_file_agrees_in_batches_of_1_and_8(onnx_model, tmp_path, engine):
     figures = json.loads((tmp_path / "figures.json").read_text())["batch_sizes"]
     assert 0 < figures["1"]["largest"] < 1e-5
     assert figures["8"]["fault"] == ""
+    rows = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "figures_predictions").iterdir()}
+    expected, found = rows["strict"]["rows"], rows[engine]["rows"]
+    assert rows[engine]["against"] == "strict.json"
+    assert expected.keys() == found.keys()
+    apart = max(abs(a - b) for key in expected for a, b in zip(expected[key], found[key]))
+    assert apart == pytest.approx(figures["1"]["largest"], rel=0.01)
 
 
 def test_a_detector_agrees_in_all_its_outputs(onnx_detector):

@@ -69,6 +69,12 @@ def test_clients_and_comparison(service, exported, images, kind, tmp_path, run_h
     for name in ("one", "three"):
         assert f"{name}: largest difference 0 (bitwise equality required), 5 of 5 images identical" in outcome.out
     assert [entry["agrees"] for entry in json.loads((tmp_path / "agree.json").read_text())] == [True, True]
+    kept = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "agree_predictions").iterdir()}
+    assert set(kept) == {"one", "one_predicted", "three", "three_predicted"}
+    assert kept["one"]["images"] == kept["one_predicted"]["images"] == kept["three"]["images"]
+    saved = json.loads(json.loads(files[1].read_text())[0]["answer"]["value"][2])[0]
+    scores = [[score for _, score in one["rows"]] for one in kept["one"]["images"].values()]
+    assert np.float32(saved["scores"]).tolist() in np.float32(scores).tolist()
 
 
 def last_bit(values):

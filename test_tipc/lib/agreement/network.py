@@ -46,6 +46,8 @@ def check_network(exported, recordings, weights_file=None):
         _judge(result, replay, worst, step)
     if result.why and result.result == AGREES:
         result.result = DISAGREES
+    if result.result == AGREES:
+        result.more["outputs"] = {step: _outputs_of(exported, replay, step) for step in sources}
     notes = [one.words for one in loaded.values()]
     left = [step for step in recordings if step not in sources]
     notes += [unused.get(step) or _unused(step, recordings[step]) for step in left]
@@ -213,6 +215,16 @@ def _rewritten(replay, state):
         yield f"the export rewrote {state.unknown} of {state.total} tensors"
     if state.state == OTHER and replay.matches.is_bitwise:
         yield f"{state.unknown} of {state.total} of its tensors are others, without any effect"
+
+
+def _outputs_of(exported, replay, step):
+    """[{output, position, behind, axis}] of the exported model's outputs that equal one of the network's: its position
+    among these, and what the export computes behind it, "" for nothing."""
+    return [
+        {"output": name, "position": match.position, "behind": match.step.name, "axis": match.step.axis}
+        for name, match in zip(exported.outputs, replay.matches.best(step))
+        if match
+    ]
 
 
 def _figures(sources, state, replay):

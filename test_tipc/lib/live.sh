@@ -26,12 +26,19 @@ start_live() { # LOG: draw the line of the running step until stop_live
     ((SCREEN != 1)) || return 0
     draw_live "$1" 2>/dev/null & # it may be ended in the middle of anything
     LIVE_PID=$!
+    disown "$LIVE_PID" # nobody waits for it
 }
 
 stop_live() { # remove the line
+    local tries
     [[ -n $LIVE_PID ]] || return 0
     kill "$LIVE_PID" 2>/dev/null
-    wait "$LIVE_PID" 2>/dev/null
+    # in a trap that came while bash waits for the step, another `wait` may never return
+    for tries in {1..100}; do
+        process_identity "$LIVE_PID" >/dev/null || break
+        ((tries < 50)) || kill -KILL "$LIVE_PID" 2>/dev/null
+        sleep 0.01
+    done
     LIVE_PID=''
     printf '\r\033[K'
 }

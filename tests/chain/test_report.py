@@ -213,7 +213,7 @@ def test_evidence(keep, tmp_path):
     assert keep().status == 0
     log = tmp_path / "log/M"
     names = ["agree.log", "bundle.json", "curves.png", "log_train.txt", "pact", "predict_inference_engine.log"]
-    names += ["predict_training_engine.log", "steps.tsv", "summary.json"]
+    names += ["predict_training_engine.log", "report.html", "report.md", "steps.tsv", "summary.json"]
     assert sorted(path.name for path in log.iterdir()) == names
     assert (log / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert (log / "agree.log").read_text() == AGREE + "norm"

@@ -32,7 +32,8 @@ def test_the_commands_run(ground, command):
     assert (done.returncode, done.stderr) == (0, "")
     printed = {example.output for example in examples_of(TEXT) if example.command.strip() == command}
     assert printed <= {done.stdout}
-    assert (ground / "test_log/index.html").is_file() or (ground / "test_log/MobileNetV3_small_x1_0/report.html").is_file()
+    written = "index.html" if "index.py" in command else "MobileNetV3_small_x1_0/report.html"
+    assert (ground / "test_log" / written).is_file()
 
 
 def test_both_halves_have_the_same_shape():
@@ -49,7 +50,7 @@ def test_the_table_has_all_parts_of_the_page():
 def test_the_lines_of_a_terminal_have_their_form():
     (shown,) = set(re.findall(r"```text\n((?:passed|skipped).*?)```", TEXT, re.DOTALL))
     *ended, running = shown.strip().split("\n")
-    assert len(ended) >= 3
+    assert len(ended) >= 2
     for line in ended:
         assert re.fullmatch(r"(passed |skipped|failed )  \S.*  \d+\.\d s(  \S.*)?", line), line
     assert re.fullmatch(r"\S.*  [⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏] \d+ s  \S.*", running)

@@ -105,6 +105,20 @@ def test_engines_that_differ_are_marked(bundle):
     assert text.count("≠ ") == 3 + 1  # and the setting that is not in effect
 
 
+def test_test_images_come_before_those_of_the_validation_set(bundle, change):
+    """An engine that predicted both sets is shown for both, and each image with those engines that predicted it."""
+    rows = [[0, 0.9], [1, 0.1]]
+    images = {f"val_{number}.jpg": {"kind": "classes", "rows": rows} for number in range(9)}
+    (bundle / "predictions/strict.json").write_text(json.dumps({"images": images}))
+    strict = {"file": "predictions/strict.json", "engine": "training engine", "step": "agree", "exact": True}
+    change(predictions=[strict, *json.loads((bundle / "bundle.json").read_text())["predictions"]])
+    text = page_of(bundle).text
+    assert text.index("cat.png") < text.index("val_0.jpg")
+    assert "4 of 11 images; 3 files with predictions." in text
+    assert "val_1.jpg" in text
+    assert "val_2.jpg" not in text
+
+
 def test_a_difference_beyond_the_limit_is_marked(bundle):
     path = bundle / "agree.log"
     path.write_text(path.read_text().replace("8.94e-07 (", "0.25 (").replace("equal: agrees\n", "equal: DISAGREES\n"))

@@ -9,7 +9,9 @@ from page.source import inside, listing, mapping, read, text
 from predictions import Prediction, read_log
 
 TOP = 5
-_NAMES = re.compile(r"(?:class id\(s\)|'class_ids'): (\[[^\]]*\]).*?(?:label_name\(s\)|'label_names'): (\[[^\]]*\])")
+_NAMES = re.compile(
+    r"""(?:class id\(s\)|["']class_ids["']): (\[[^\]]*\]).*?(?:label_name\(s\)|["']label_names["']): (\[[^\]]*\])"""
+)
 _KINDS = ("classes", "boxes")
 _PREDICTING = ("predict", "infer", "client")
 _WORDS = {"predict": "training engine", "infer": "inference engine", "client": "service"}
@@ -62,6 +64,18 @@ def label_names(written):
             continue
         labels.update((key, str(name)) for key, name in zip(ids, names) if isinstance(key, int))
     return labels
+
+
+def sets_of_images(answers):
+    """[[Answers]] that predicted the same images, or some of them; those of the test images before all others."""
+    sets = []
+    for one in sorted(answers, key=lambda one: one.step.split(" ")[0] not in _PREDICTING):
+        same = next((others for others in sets if any(one.images.keys() & other.images for other in others)), None)
+        if same is None:
+            sets.append([one])
+        else:
+            same.append(one)
+    return sets
 
 
 def best(prediction):

@@ -8,7 +8,7 @@ from page.element import plain
 from page.frame import SYMBOLS, WORDS
 from page.measures_part import largest_words, limit_words
 from page.overview import accuracy, commit, date, outcome
-from page.predictions_part import agreement, chosen, label_of, score
+from page.predictions_part import agreement, choose, label_of, score
 from page.source import mapping, text
 
 _SPECIAL = re.compile(r"([\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_]))")
@@ -74,9 +74,8 @@ def _differences(found):
 def _predictions(answers, labels):
     if not answers:
         return ""
-    engines, names, _ = chosen(answers)
     rows = []
-    for name in names:
+    for engines, name in [(engines, name) for engines, names in choose(answers) for name in names]:
         having = [one for one in engines if name in one.images]
         rows += [[name, one.engine, _best(one.images[name], labels)] for one in having]
         words = agreement(name, having)

@@ -3,13 +3,13 @@
 import math
 from collections import Counter
 
-from page.answers import TOP, best
+from page.answers import TOP, best, sets_of_images
 from page.element import el
 from page.frame import breakable, section, table
 from page.images import find_images, thumbnail
 from script import counted
 
-SHOWN = 6  # images
+SHOWN, OF_OTHERS = 6, 2  # images of the first set, and of each further one
 _MOST_ENGINES = 6
 
 
@@ -18,29 +18,35 @@ def draw_predictions(source, predicted):
     answers, labels = predicted
     if not answers:
         return None
-    engines, names, hidden = chosen(answers)
-    paths = find_images(source, names)
-    parts = [_image(name, engines, labels, paths.get(name)) for name in names]
-    total = len({name for one in answers for name in one.images})
-    note = f"{len(names)} of {counted(total, 'image')}; {counted(len(answers), 'file')} with predictions."
+    parts, chosen = [], choose(answers)
+    paths = find_images(source, [name for _, names in chosen for name in names])
+    for engines, names in chosen:
+        parts += [_image(name, engines, labels, paths.get(name)) for name in names]
+    shown, total = sum(len(names) for _, names in chosen), len({name for one in answers for name in one.images})
+    note = f"{shown} of {counted(total, 'image')}; {counted(len(answers), 'file')} with predictions."
+    hidden = {one.engine for one in answers} - {one.engine for engines, _ in chosen for one in engines}
     if hidden:
-        note += f" Not shown, as there are many: {', '.join(hidden)}."
+        note += f" Not shown, as there are many: {', '.join(sorted(hidden))}."
     lead = el("p", note, " Scores are those that the files have, rounded or not.", class_="note")
     return section("predictions", "Predictions of every engine", "各引擎的预测", lead, parts)
 
 
-def chosen(answers):
-    """(the Answers to show, the names of the images to show, the engines that are left out)."""
+def choose(answers):
+    """[(the Answers to show, the names of the images to show)] of each set of images."""
+    sets = sets_of_images(answers)
+    return [_choose(same, OF_OTHERS if place else SHOWN) for place, same in enumerate(sets)]
+
+
+def _choose(answers, count):
     by_engine = {}
     for one in answers:  # of an engine with several files, that with all digits
         if one.engine not in by_engine or one.exact > by_engine[one.engine].exact:
             by_engine[one.engine] = one
-    engines = list(by_engine.values())
-    shown, rest = engines[:_MOST_ENGINES], [one.engine for one in engines[_MOST_ENGINES:]]
+    shown = list(by_engine.values())[:_MOST_ENGINES]
     frequency = Counter(name for one in shown for name in one.images)
     order = list(frequency)
-    names = sorted(order, key=lambda name: (-frequency[name], order.index(name)))[:SHOWN]
-    return shown, sorted(names, key=order.index), rest
+    names = sorted(order, key=lambda name: (-frequency[name], order.index(name)))[:count]
+    return shown, sorted(names, key=order.index)
 
 
 def _image(name, engines, labels, path):

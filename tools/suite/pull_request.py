@@ -76,9 +76,7 @@ def make(wish):
         summary = summarize(name, size)
         top1, top5 = (values[number] if values else None for values in (wish.top1, wish.top5))
         measured.append(
-            documents.Measured(
-                official(name), summary.params_m, summary.flops_m, size, top1, top5, urls[name]
-            )
+            documents.Measured(official(name), summary.params_m, summary.flops_m, size, top1, top5, urls[name])
         )
     made.told.extend(architecture.notes)
     if not (known and wish.into):
@@ -113,9 +111,8 @@ def _recipe_path(wish, name):
 
 
 def _family(wish):
-    if wish.config is None:
-        return Path(_recipe_path(wish, wish.names[0])).parent.name
-    return wish.names[0].partition("_")[0]
+    found = sorted(REPO.glob(f"{CONFIGS}/*/{wish.names[0]}.yaml"))
+    return found[0].parent.name if found else wish.names[0].partition("_")[0]
 
 
 def _add_configs(made, wish, name, family, url):
@@ -126,9 +123,8 @@ def _add_configs(made, wish, name, family, url):
     made.files[path] = write_recipe(config)
     made.told.extend(f"{path}: {change}" for change in changes)
     folder = wish.tipc or REPO / "test_tipc/configs" / name
-    chains, notes = write_chains(
-        folder, official(name), path, config["Global"]["epochs"], image_size(config), url
-    )
+    epochs = config["Global"]["epochs"]
+    chains, notes = write_chains(folder, official(name), path, epochs, image_size(config), url)
     made.files.update({f"test_tipc/configs/{family}/{file}": text for file, text in chains.items()})
     made.told.extend(note.replace(f"{REPO}/", "") for note in notes)
     return config
@@ -171,7 +167,9 @@ def _changed(into, path, mark, change):
     """The text of a list of the checkout with the lines in it; None where they must be added by hand."""
     if not into or not Path(into, path).is_file():
         return None
-    text = Path(into, path).read_text(encoding="utf-8")
+    text = Path(into, path).read_bytes().decode("utf-8", "replace")
+    if "\r" in text or "\ufffd" in text:  # it would be written with other ends of lines, or with other letters
+        return None
     return text if mark in text else change(text)
 
 

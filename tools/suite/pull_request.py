@@ -1,5 +1,6 @@
 """The files of a pull request to PaddleClas, and what its author is told: what was proven, changed and left to do."""
 
+import difflib
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -210,11 +211,15 @@ def compare_with_theirs(made, wish):
                 f"\n    {key}: {here} here, {there} there" for key, here, there in found
             )
         else:
-            ours, others = text.splitlines(), theirs.read_text(encoding="utf-8").splitlines()
-            found = [(a, b) for a, b in zip(ours, others) if a.rstrip() != b.rstrip() and not a.startswith("=")]
-            yield f"{path}: {len(found) + abs(len(ours) - len(others))} lines differ" + "".join(
-                f"\n    {a}\n    there: {b}" for a, b in found
-            )
+            found = _different_lines(text, theirs.read_text(encoding="utf-8", errors="replace"))
+            yield f"{path}: {len(found)} lines differ (- there, + here)" + "".join(f"\n    {line}" for line in found)
+
+
+def _different_lines(here, there):
+    """The lines of a difference without context; titles and spaces at the end of a line do not count."""
+    texts = [[line.rstrip() for line in text.splitlines() if not line.startswith("==")] for text in (there, here)]
+    found = difflib.unified_diff(*texts, n=0, lineterm="")
+    return [line for line in list(found)[2:] if not line.startswith("@@")]  # the first two name the files
 
 
 def _entries_line(wish, name, file):

@@ -56,8 +56,7 @@ def main():
     if args.output and not _is_free(Path(args.output)):
         raise UserError(f"--output {args.output}: expected a new or empty folder")
     with quick_import():
-        from tools.suite import pull_request
-        from tools.suite.checkout import place_files
+        from tools.suite import checkout, pull_request
     wish = pull_request.Wish(
         names=tuple(dict.fromkeys(args.model)),
         config=args.config,
@@ -71,7 +70,8 @@ def main():
     )
     made = pull_request.make(wish)
     for name, file in made.known.items():
-        print(f"note: PaddleClas has {name} already: {pull_request.checkout.BACKBONE}/{file}")
+        seen = "" if args.into else f" ({checkout.SNAPSHOT})"
+        print(f"note: PaddleClas has {name} already: {checkout.BACKBONE}/{file}{seen}")
     if args.into and made.known:
         for line in pull_request.compare_with_theirs(made, wish):
             print(f"differs: {line}")
@@ -79,7 +79,7 @@ def main():
         for path in pull_request.conflicts(made, args.into):
             raise UserError(f"{Path(args.into, path)}: is there already, with another content; nothing was written")
     files = made.files if args.into else {**made.files, "PULL_REQUEST.md": pull_request.describe(made, wish)}
-    written, kept = place_files(args.into or args.output, files, made.edits)
+    written, kept = checkout.place_files(args.into or args.output, files, made.edits)
     report(made, written, kept)
 
 
@@ -91,7 +91,7 @@ def report(made, written, kept):
     for path in written:
         print(f"written: {path}")
     for path in kept:
-        print(f"kept: {path} (it is there already, and differs)")
+        print(f"kept: {path} (it is there already)")
     for path, lines in made.lines.items():
         print(f"to add: {path}: {lines.strip().splitlines()[0]}")
     for line in made.told:

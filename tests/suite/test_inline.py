@@ -137,6 +137,8 @@ def test_the_registry_is_left_behind(copied):
         ("from ppcls_lite import layers\n\ndef net():\n    return layers\n", ("new.py:3", "layers", "<name>")),
         ("from ppcls_lite import layers\n\ndef net():\n    return layers.nn\n", ("new.py:3", "layers.nn")),
         ("from ppcls_lite.layers import *\n\ndef net():\n    return 1\n", ("new.py:1", "import *")),
+        ("def net():\n    from ppcls_lite import layers\n    return layers\n", ("new.py:2", "inside a function")),
+        ("def net():\n    from .layers import double\n    return double\n", ("new.py:2", "inside a function")),
         ("from ppcls_lite.layers import nothing\n\ndef net():\n    return nothing\n", ("nothing", "no such name")),
         (
             "from ppcls_lite.layers import double\n\ndef helper(x):\n    return x\n\n"

@@ -1,7 +1,9 @@
 """tools/to_paddleclas.py: every network here becomes a file that needs only Paddle and is the same network."""
 
 import ast
+import importlib.util
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -16,6 +18,7 @@ from tools.suite import documents, verify
 from tools.suite.architecture import LOADER, ONLY_HERE, write_architecture
 from tools.suite.chains import write_chains
 from tools.suite.checkout import known_networks
+from tools.suite.modules import Library
 from tools.suite.recipe import differences, read_recipe, write_recipe
 
 SCRIPT = "tools/to_paddleclas.py"
@@ -95,6 +98,86 @@ def test_networks_of_one_file_share_it():
     assert made.file == "mixnet.py"
     with pytest.raises(UserError, match=r"expected networks of one file, found ResNet18 outside of mixnet\.py"):
         write_architecture({"MixNet_S": "", "ResNet18": ""})
+
+
+FORMS = """
+import paddle
+from paddle import nn
+
+from ppcls_lite.arch import layers
+from ppcls_lite.arch.registry import ARCH
+
+
+def ConvBN(channels):
+    return nn.Conv2D(3, channels, 3)
+
+
+class _Base(nn.Layer):
+    '''A network without a trunk.'''
+
+    channels = 8
+    classifier = "fc"
+
+    def __init__(self, class_num=1000):
+        super().__init__()
+        self.stem = ConvBN(type(self).channels)
+        self.block = layers.ConvBN(8, 8, 3)
+        self.fc = nn.Linear(8, class_num)
+
+    def forward(self, x):
+        return self.fc(paddle.mean(self.block(self.stem(x)), axis=[2, 3]))
+
+
+@ARCH.register
+class FormClass(_Base):
+    def __init__(self, class_num=1000):
+        super(FormClass, self).__init__(class_num)
+        assert FormClass.channels == 8
+
+
+@ARCH.register
+def FormBody(class_num=1000, **options):
+    if class_num < 2:
+        return None
+    return FormClass(class_num, **options)
+
+
+@ARCH.register
+def FormArguments(class_num=1000):
+    '''One return, and no **.'''
+    return FormClass(class_num=class_num)
+"""
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory):
+    """A Library with the module `FORMS`, whose networks are registered while the tests of this module run."""
+    root = tmp_path_factory.mktemp("forms")
+    shutil.copytree(ROOT / "ppcls_lite", root / "ppcls_lite", ignore=shutil.ignore_patterns("__pycache__"))
+    path = root / "ppcls_lite/arch/forms.py"
+    path.write_text(FORMS)
+    before = dict(ARCH._entries)
+    spec = importlib.util.spec_from_file_location("ppcls_lite.arch.forms", path)
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    yield Library(root)
+    ARCH._entries.clear()
+    ARCH._entries.update(before)
+
+
+@pytest.mark.parametrize("name", ["FormClass", "FormBody", "FormArguments"])
+def test_every_form_of_a_network(forms, name):
+    text = write_architecture({name: ""}, forms).text
+    assert "def layers_ConvBN" not in text
+    assert "class layers_ConvBN(nn.Layer):" in text
+    assert "classifier" not in text
+    assert verify.compare(text, name, {"class_num": 5}, 32) == 9
+    assert f"def {name}(" in text
+
+
+def test_a_network_that_does_not_build_is_one_line():
+    text = write_architecture({"MobileNetV1_x0_25": ""}).text.replace("return self.fc(", "return self.fc2(")
+    with pytest.raises(UserError, match="MobileNetV1_x0_25: cannot be built from the new file: NameError"):
+        verify.compare(text.replace("_STEM = 32", ""), "MobileNetV1_x0_25", {"class_num": 7}, 64)
 
 
 # --------------------------------------------------------------------------------------------------- YAML and configs
@@ -204,7 +287,7 @@ def test_a_known_network_gets_what_is_missing(run_here, tmp_path):
     assert done.status == 0, done.err
     assert set(changes_of(checkout).values()) == {"??"}
     assert {path.rpartition("/")[0] for path in changes_of(checkout)} == {"test_tipc/configs/MixNet"}
-    assert "kept: ppcls/configs/ImageNet/MixNet/MixNet_S.yaml (it is there already, and differs)" in done.out
+    assert "kept: ppcls/configs/ImageNet/MixNet/MixNet_S.yaml (it is there already)" in done.out
     assert "\n    Global.seed: - here, 7 there\n" in done.out
     assert "mixnet.py: its MixNet_S could not be built here to compare entries" in done.out
 

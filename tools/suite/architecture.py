@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import NamedTuple
 
-from ppcls_lite.arch.registry import ARCH
+from ppcls_lite.arch import ARCH, registry
 from ppcls_lite.utils.errors import UserError
 from tools.suite.inline import Closure
 from tools.suite.modules import Definition, Library
@@ -15,7 +15,7 @@ from tools.suite.modules import Definition, Library
 ONLY_HERE = ("classifier", "weights_folder", "ssld_only", "inner_layers", "per_channel")
 RESERVED = ("MODEL_URLS", "_load_pretrained", "load_dygraph_pretrain", "__all__")
 LOADER = "from ....utils.save_load import load_dygraph_pretrain\n"
-_LEFT_OUT = ("ppcls_lite.arch.registry",)
+_LEFT_OUT = (registry.__name__,)
 _PACKAGES = {"paddle", "numpy", "scipy", "cv2", "PIL", "sklearn"}  # what PaddleClas's requirements bring
 _STANDARD = {"__future__", "collections", "copy", "dataclasses", "enum", "functools", "itertools", "math", "typing"}
 
@@ -67,7 +67,8 @@ def write_architecture(urls, library=None):
     others = [name for (other, _), name in zip(wanted, urls) if other.name != module.name]
     if others:
         raise UserError(f"-m: expected networks of one file, found {others[0]} outside of {module.path.name}")
-    closure = Closure(library, wanted, _LEFT_OUT, {*RESERVED, *(f"_{name}" for name in urls)})
+    wrapped = {name: f"_{name}" for name in urls if not _only_returns(module.definitions[name][-1])}
+    closure = Closure(library, wanted, _LEFT_OUT, RESERVED, wrapped)
     blocks = []
     for piece, text in closure.texts():
         text = _without_private_members(text)
@@ -162,12 +163,12 @@ def _binds(node, names):
 
 def _with_weights(text, name):
     """The definition of a registered network as PaddleClas calls it: with `pretrained` and `use_ssld`."""
-    (node,) = ast.parse(text).body
+    node = ast.parse(text).body[-1]
     end = (
         f'    _load_pretrained(pretrained, model, MODEL_URLS["{name}"], use_ssld)\n'
         "    return model\n"
     )
-    if isinstance(node, ast.FunctionDef) and _only_returns(node):
+    if _only_returns(node):
         lines = text.splitlines(keepends=True)
         returned = node.body[-1]
         row = lines[returned.lineno - 1]
@@ -175,20 +176,17 @@ def _with_weights(text, name):
         body = "".join(lines[node.body[0].lineno - 1 :])
         head = "".join(lines[: node.lineno - 1])
         return f"{head}def {name}({_arguments(node.args)}):\n{body}{end}"
-    inner = f"_{name}"
-    keyword = "class" if isinstance(node, ast.ClassDef) else "def"
-    text = re.sub(rf"^{keyword} {name}\b", f"{keyword} {inner}", text, count=1, flags=re.MULTILINE)
-    text = re.sub(rf"\bsuper\({name},", f"super({inner},", text)
-    return (
-        f"{text}\n\ndef {name}(pretrained=False, use_ssld=False, **kwargs):\n    model = {inner}(**kwargs)\n{end}"
-    )
+    called = f"    model = {node.name}(**kwargs)\n"  # it has another name by now
+    return f"{text}\n\ndef {name}(pretrained=False, use_ssld=False, **kwargs):\n{called}{end}"
 
 
 def _only_returns(node):
-    """Is a function one `return`, below its docstring, on lines of its own?"""
+    """Is this a function of one `return`, below its docstring, on lines of its own?"""
+    if not isinstance(node, ast.FunctionDef):
+        return False
     body = node.body[1:] if ast.get_docstring(node) is not None else node.body
     one = len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None
-    return one and node.body[0].lineno > node.lineno and not node.decorator_list and not node.args.posonlyargs
+    return one and node.body[0].lineno > node.lineno and len(node.decorator_list) < 2 and not node.args.posonlyargs
 
 
 def _arguments(arguments):

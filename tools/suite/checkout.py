@@ -22,6 +22,11 @@ _ASK = """
 import json, sys
 sys.path.insert(0, ".")
 from importlib import import_module
+try:  # some of their networks write to their log, which a script of theirs has set up
+    from ppcls.utils import logger
+    logger.init_logger()
+except (ImportError, AttributeError):
+    pass
 build = getattr(import_module(sys.argv[1]), sys.argv[2])
 state = build(**json.loads(sys.argv[3])).state_dict()
 print("entries " + json.dumps({name: list(tensor.shape) for name, tensor in state.items()}))
@@ -82,7 +87,7 @@ def entries_of(checkout, file, name, options):
 
 
 def place_files(folder, files, edits=()):
-    """Write `files` {path: text} and `edits` {path: text} below `folder`: what was (written, kept because it differs).
+    """Write `files` {path: text} and `edits` {path: text} below `folder`: the paths (written, kept as they differ).
 
     A file of `files` that is there already stays as it is.
     """

@@ -9,7 +9,7 @@ import graphlib
 from typing import NamedTuple
 
 from ppcls_lite.utils.errors import UserError
-from tools.suite.modules import Definition, Imported, Module, used_names
+from tools.suite.modules import LIBRARY, Definition, Imported, Module, used_names
 
 
 class Piece(NamedTuple):
@@ -24,15 +24,16 @@ class Closure:
     """The pieces that `wanted` [Definition] need, themselves included.
 
     `left_out`: dotted names of modules whose things are not followed: decorators of them are dropped, and any other
-    use is a UserError. `reserved`: names that the pieces must not have in the new text.
+    use is a UserError. `reserved`: names that the pieces must not have in the new text. `renamed`: {name in the first
+    module: name that it is given}.
     """
 
-    def __init__(self, library, wanted, left_out=(), reserved=()):
+    def __init__(self, library, wanted, left_out=(), reserved=(), renamed=()):
         self.library, self.left_out = library, set(left_out)
         self.pieces, self.outside = {}, {}
         for module, name in wanted:
             self._add(module, name)
-        self._names = self._choose_names(wanted, set(reserved))
+        self._names = self._choose_names(wanted[0].module.name, set(reserved), dict(renamed))
 
     def name_of(self, module, name):
         """The name that a piece has in the new text."""
@@ -74,6 +75,7 @@ class Closure:
         self.pieces[module.name, name] = None  # a circle of functions that call one another ends here
         uses = {}
         for statement in module.definitions[name]:
+            _check_inner_imports(module, statement)
             outside, _ = used_names(self._source(module, statement))
             for used in sorted(outside - {name}):
                 found = self.library.resolve(module, used)
@@ -123,13 +125,12 @@ class Closure:
             raise UserError(f"{place}: {name} uses the module {used} as a value; expected only {used}.<name>")
         return sorted(found)
 
-    def _choose_names(self, wanted, reserved):
-        """{(module, name): name in the new text}; the first of `wanted` and those beside it keep their names."""
-        first = wanted[0][0].name
+    def _choose_names(self, first, reserved, renamed):
+        """{(module, name): name in the new text}; those of the module `first` keep theirs."""
         chosen, taken = {}, reserved | set(self.outside.values())
         for module, name in sorted(self.pieces, key=lambda key: key[0] != first):
             stem = module.rpartition(".")[2]
-            new = name
+            new = renamed.get(name, name) if module == first else name
             while new in taken:
                 new = f"_{stem}{name}" if name.startswith("_") else f"{stem}_{new}"
                 stem += "_"
@@ -201,6 +202,16 @@ class Closure:
             keyword = "class " if isinstance(statement, ast.ClassDef) else "def "
             start = statement.col_offset + len(keyword)
             yield statement.lineno, start, start + len(piece.name), piece.name, new_names[piece.name]
+
+
+def _check_inner_imports(module, statement):
+    """UserError for an import of the library inside a function: it would be left in the new text."""
+    for node in ast.walk(statement):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [LIBRARY if node.level else node.module]
+        if any(name.split(".")[0] == LIBRARY for name in names):
+            raise UserError(f"{module.place(node)}: an import of {LIBRARY} inside a function; expected it at the head")
 
 
 def _import_order(line):

@@ -1,5 +1,6 @@
 """The files of a pull request to PaddleClas, and what its author is told: what was proven, changed and left to do."""
 
+import difflib
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -76,9 +77,7 @@ def make(wish):
         summary = summarize(name, size)
         top1, top5 = (values[number] if values else None for values in (wish.top1, wish.top5))
         measured.append(
-            documents.Measured(
-                official(name), summary.params_m, summary.flops_m, size, top1, top5, urls[name]
-            )
+            documents.Measured(official(name), summary.params_m, summary.flops_m, size, top1, top5, urls[name])
         )
     made.told.extend(architecture.notes)
     if not (known and wish.into):
@@ -113,9 +112,8 @@ def _recipe_path(wish, name):
 
 
 def _family(wish):
-    if wish.config is None:
-        return Path(_recipe_path(wish, wish.names[0])).parent.name
-    return wish.names[0].partition("_")[0]
+    found = sorted(REPO.glob(f"{CONFIGS}/*/{wish.names[0]}.yaml"))
+    return found[0].parent.name if found else wish.names[0].partition("_")[0]
 
 
 def _add_configs(made, wish, name, family, url):
@@ -126,9 +124,8 @@ def _add_configs(made, wish, name, family, url):
     made.files[path] = write_recipe(config)
     made.told.extend(f"{path}: {change}" for change in changes)
     folder = wish.tipc or REPO / "test_tipc/configs" / name
-    chains, notes = write_chains(
-        folder, official(name), path, config["Global"]["epochs"], image_size(config), url
-    )
+    epochs = config["Global"]["epochs"]
+    chains, notes = write_chains(folder, official(name), path, epochs, image_size(config), url)
     made.files.update({f"test_tipc/configs/{family}/{file}": text for file, text in chains.items()})
     made.told.extend(note.replace(f"{REPO}/", "") for note in notes)
     return config
@@ -171,7 +168,9 @@ def _changed(into, path, mark, change):
     """The text of a list of the checkout with the lines in it; None where they must be added by hand."""
     if not into or not Path(into, path).is_file():
         return None
-    text = Path(into, path).read_text(encoding="utf-8")
+    text = Path(into, path).read_bytes().decode("utf-8", "replace")
+    if "\r" in text or "\ufffd" in text:  # it would be written with other ends of lines, or with other letters
+        return None
     return text if mark in text else change(text)
 
 
@@ -212,11 +211,15 @@ def compare_with_theirs(made, wish):
                 f"\n    {key}: {here} here, {there} there" for key, here, there in found
             )
         else:
-            ours, others = text.splitlines(), theirs.read_text(encoding="utf-8").splitlines()
-            found = [(a, b) for a, b in zip(ours, others) if a.rstrip() != b.rstrip() and not a.startswith("=")]
-            yield f"{path}: {len(found) + abs(len(ours) - len(others))} lines differ" + "".join(
-                f"\n    {a}\n    there: {b}" for a, b in found
-            )
+            found = _different_lines(text, theirs.read_text(encoding="utf-8", errors="replace"))
+            yield f"{path}: {len(found)} lines differ (- there, + here)" + "".join(f"\n    {line}" for line in found)
+
+
+def _different_lines(here, there):
+    """The lines of a difference without context; titles and spaces at the end of a line do not count."""
+    texts = [[line.rstrip() for line in text.splitlines() if not line.startswith("==")] for text in (there, here)]
+    found = difflib.unified_diff(*texts, n=0, lineterm="")
+    return [line for line in list(found)[2:] if not line.startswith("@@")]  # the first two name the files
 
 
 def _entries_line(wish, name, file):

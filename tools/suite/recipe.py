@@ -10,7 +10,7 @@ from ppcls_lite.utils.errors import UserError
 CLASSES = 1000
 _DATA = "./dataset/ILSVRC2012/"
 _LABELS = "ppcls/utils/imagenet1k_label_list.txt"
-_IMAGE = "docs/images/inference_deployment/whl_demo.jpg"  # of their repository
+_IMAGES = "docs/images/inference_deployment"  # a folder of theirs
 _HEADS = {
     "Global": "global configs",
     "AMP": "mixed precision",
@@ -59,7 +59,7 @@ def read_recipe(path, name, published, overrides=()):
         put(_DATA, "DataLoader", part, "dataset", "image_root")
         put(_DATA + file, "DataLoader", part, "dataset", "cls_label_path")
     if "Infer" in made:
-        put(_IMAGE, "Infer", "infer_imgs")
+        put(f"{_IMAGES}/whl_demo.jpg", "Infer", "infer_imgs")
         put(_LABELS, "Infer", "PostProcess", "class_id_map_file")
     made["Global"] = {**_GLOBAL_TOO, **made["Global"]}
     unpublished = [] if published and made["Arch"].get("pretrained") in (True, False) else ["pretrained", "use_ssld"]

@@ -36,8 +36,11 @@ def compare(text, name, arch, size):
     random weights, the logits of images of `size` pixels, bit by bit. UserError names the first difference.
     """
     options = {key: value for key, value in arch.items() if key not in _NOT_OPTIONS}
-    theirs = _built(lambda: getattr(load_module(text), name)(**options))
     ours = _built(lambda: build_model(name, **options))
+    try:
+        theirs = _built(lambda: getattr(load_module(text), name)(**options))
+    except Exception as error:  # whatever a network's own code may raise outside of this repository
+        raise UserError(f"{name}: cannot be built from the new file: {type(error).__name__}: {error}") from error
     _compare_entries(ours, theirs, name)
     _compare_parameters(ours, theirs, name)
     state = _random_state(ours)

@@ -88,6 +88,9 @@ def main():
         raise Refusal(f"{path}: is there already, and was not changed")
     text, roles, left, general = describe(root, name, sys.executable if args.run_help else None)
     write_new(path, text)
+    evaluation = re.search(r"^eval:(.+)$", text, re.MULTILINE)[1]
+    if "eval" not in roles and evaluation != "null":
+        roles["eval"] = evaluation  # the training evaluates
     report(root, path, roles, left, general)
 
 

@@ -12,6 +12,7 @@ Exit code: 0 written, 1 nothing was written (one line says why), 2 wrong options
 """
 
 import argparse
+import contextlib
 import os
 import re
 import shlex
@@ -60,12 +61,15 @@ def write_new(path, text):
         waiting = path.parent / f".{path.name}.{os.getpid()}"
         try:
             waiting.write_text(text, encoding="utf-8")
-            os.link(waiting, path)
+            if path.exists():
+                raise FileExistsError(str(path))
+            os.rename(waiting, path)
         finally:
             waiting.unlink(missing_ok=True)
     except OSError as error:
         for folder in reversed(made):
-            folder.rmdir()
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         if isinstance(error, FileExistsError):
             raise Refusal(f"{path}: is there already, and was not changed") from None
         raise Refusal(f"{error.filename or path}: cannot be written ({error.strerror}); nothing was changed") from error

@@ -267,7 +267,7 @@ def test_links_and_odd_files(project, tmp_path):
     (root / "we'ird|na\nme/val.py").write_text("import paddle\n")
     done = run(root)
     assert done.status == 0, done.err
-    assert "evaluates: no script of its own" in done.out
+    assert "evaluates: train.py --eval\n" in done.out
     assert "predicts:  no script of its own" in done.out
 
 

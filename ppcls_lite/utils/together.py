@@ -5,6 +5,7 @@ are put into place; whoever finds a journal takes back what it names.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -18,6 +19,7 @@ from ppcls_lite.utils.files import atomic_write
 
 WAITING = ".new_files"  # the folder in the root
 _JOURNAL = "journal.json"
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)  # of file systems without hard links
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -78,11 +80,23 @@ def _put_into_place(root, waiting, new, changed):
         target = root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.link(waiting / "to_write" / path, target)  # unlike a rename, it replaces nothing
+            _move(waiting / "to_write" / path, target)
         except FileExistsError:
             raise UserError(f"{path}: is there already; nothing was changed") from None
     for path in changed:
         os.replace(waiting / "to_write" / path, root / path)
+
+
+def _move(source, target):
+    """Put a file into its place, where nothing may be: FileExistsError otherwise."""
+    try:
+        os.link(source, target)  # unlike a rename, it replaces nothing
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        os.rename(source, target)
 
 
 def _take_back(root):

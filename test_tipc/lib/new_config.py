@@ -12,7 +12,7 @@ Exit code: 0 written, 1 nothing was written (one line says why), 2 wrong options
 """
 
 import argparse
-import os
+import contextlib
 import re
 import shlex
 import sys
@@ -22,13 +22,10 @@ from new_model.commands import command_of
 from new_model.config_text import write_lines
 from new_model.roles import find_roles, uses_paddle
 from new_model.sources import Project
+from script import UserError, atomic_write, run_main
 
 ROLES = {"train": "trains", "eval": "evaluates", "predict": "predicts", "export": "exports", "infer": "infers"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")  # a model's name becomes a folder's
-
-
-class Refusal(Exception):
-    """What is wrong, in one line."""
 
 
 def describe(root, name, python=None):
@@ -37,7 +34,7 @@ def describe(root, name, python=None):
     roles = find_roles(project)
     if "train" not in roles:
         count = len(project.scripts())
-        raise Refusal(f"{root}: none of its {count} Python files is a train.py or alike: is it a project of Paddle?")
+        raise UserError(f"{root}: none of its {count} Python files is a train.py or alike: is it a project of Paddle?")
     commands, required, general = {}, {}, []
     for role, path in roles.items():
         commands[role], required[role] = command_of(project, path, name, general, python, role == "infer")
@@ -57,18 +54,14 @@ def write_new(path, text):
             if not folder.exists():
                 folder.mkdir()
                 made.append(folder)
-        waiting = path.parent / f".{path.name}.{os.getpid()}"
-        try:
-            waiting.write_text(text, encoding="utf-8")
-            os.link(waiting, path)
-        finally:
-            waiting.unlink(missing_ok=True)
+        with atomic_write(path) as stream:
+            stream.write(text)
     except OSError as error:
         for folder in reversed(made):
-            folder.rmdir()
-        if isinstance(error, FileExistsError):
-            raise Refusal(f"{path}: is there already, and was not changed") from None
-        raise Refusal(f"{error.filename or path}: cannot be written ({error.strerror}); nothing was changed") from error
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        place = error.filename or path
+        raise UserError(f"{place}: cannot be written ({error.strerror}); nothing was changed") from error
 
 
 def main():
@@ -78,16 +71,19 @@ def main():
     parser.add_argument("--run_help", action="store_true", help="run SCRIPT --help where options cannot be read")
     args = parser.parse_args()
     if not args.project.is_dir():
-        raise Refusal(f"--project: expected a folder, found {str(args.project)!r:.200}")
+        raise UserError(f"--project: expected a folder, found {str(args.project)!r:.200}")
     root = args.project.resolve()
     name = re.sub(r"[^A-Za-z0-9._+-]", "_", root.name) if args.name is None else args.name
     if not _NAME.fullmatch(name):
-        raise Refusal(f"the model's name becomes a folder's: expected letters, digits, . _ + -, found {name!r:.80}")
+        raise UserError(f"the model's name becomes a folder's: expected letters, digits, . _ + -, found {name!r:.80}")
     path = root / "test_tipc/configs" / name / "train_infer_python.txt"
     if path.exists():
-        raise Refusal(f"{path}: is there already, and was not changed")
+        raise UserError(f"{path}: is there already, and was not changed")
     text, roles, left, general = describe(root, name, sys.executable if args.run_help else None)
     write_new(path, text)
+    evaluation = re.search(r"^eval:(.+)$", text, re.MULTILINE)[1]
+    if "eval" not in roles and evaluation != "null":
+        roles["eval"] = evaluation  # the training evaluates
     report(root, path, roles, left, general)
 
 
@@ -107,12 +103,4 @@ def report(root, path, roles, left, general):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-        sys.stdout.flush()
-    except Refusal as refusal:
-        print(f"error: {refusal}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run_main(main)

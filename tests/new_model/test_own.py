@@ -231,6 +231,18 @@ def test_a_disk_that_fills_up_at_any_file_leaves_nothing(tree, monkeypatch, call
     write_model(tree, "MyNet")
 
 
+def test_a_file_system_without_hard_links(tree, monkeypatch):
+    def refuse(source, target):
+        raise OSError(errno.EPERM, "Operation not permitted", str(source))
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_model(tree, "MyNet")
+    assert set(files_of(tree)) >= NEW
+    with pytest.raises(UserError, match="is there already"):
+        together.write_together(tree, {"docs/models.md": "x"}, {})
+    assert not (tree / together.WAITING).exists()
+
+
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tree!r})

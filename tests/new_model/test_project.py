@@ -98,7 +98,8 @@ def test_the_config_of_a_project_like_those_of_models(tmp_path):
     }
     found, wanted = lines_of(path.read_text()), lines_of(expected)
     differing = {key for key in wanted if found.get(key) != wanted[key]}
-    assert differing == {"python", "use-gpu"}  # neither of them has to be changed
+    assert differing == {"python", "use-gpu", "norm_train"}  # none of them has to be changed
+    assert found["norm_train"] == "lite_train=train.py --print-freq=1|whole_train=train.py"
     assert found["--device"] == "gpu"
     assert "--batch-size:lite_train_lite_infer=4|whole_train_whole_infer=4\n" in path.read_text()
     assert found["--epochs"] == "lite_train_lite_infer=10|whole_train_whole_infer=90"
@@ -114,12 +115,13 @@ def test_the_config_of_a_project_like_paddledetection(tmp_path):
     assert run(root, "tinydet_32_lite").status == 0
     path = root / "test_tipc/configs/tinydet_32_lite/train_infer_python.txt"
     found = lines_of(path.read_text())
-    assert found["norm_train"] == "tools/train.py -c configs/tinydet/tinydet_32_lite.yml -o"
+    words = "tools/train.py -c configs/tinydet/tinydet_32_lite.yml -o"
+    assert found["norm_train"] == f"lite_train={words} log_iter=1|whole_train={words}"
     assert found["epoch"].startswith("lite_train_lite_infer=10|")
     assert found["TrainReader.batch_size"].startswith("lite_train_lite_infer=4|")
     assert (found["use_gpu"], found["save_dir"], found["weights"]) == ("True", "./output/", "")
     plan = dry_run(path, "lite_train_lite_infer", "--project", str(root)).out
-    assert "python tools/train.py -c configs/tinydet/tinydet_32_lite.yml -o use_gpu=False save_dir=" in plan
+    assert "python tools/train.py -c configs/tinydet/tinydet_32_lite.yml -o log_iter=1 use_gpu=False save_dir=" in plan
     assert re.search(r"evaluate: .* -o weights=\S+ use_gpu=False\n", plan)
     assert re.search(r"export: .* -o weights=\S+ --output_dir=", plan)
 
@@ -129,7 +131,8 @@ def test_the_config_of_a_project_like_paddleclas():
     text, roles, left, _ = describe(ROOT, "lite_data_64")
     found = lines_of(text)
     assert roles["train"] == "tools/train.py"
-    assert found["norm_train"] == "tools/train.py -c ppcls_lite/configs/lite_data_64.yaml"
+    assert found["norm_train"].endswith("|whole_train=tools/train.py -c ppcls_lite/configs/lite_data_64.yaml")
+    assert "lite_data_64.yaml -o Global.print_batch_step=1|" in found["norm_train"]
     assert found["-o Global.epochs"] == "lite_train_lite_infer=4|whole_train_whole_infer=6"
     assert found["-o DataLoader.Train.sampler.batch_size"] == "lite_train_lite_infer=4|whole_train_whole_infer=8"
     assert found["-o Global.pretrained_model"] == "null"
@@ -267,7 +270,7 @@ def test_links_and_odd_files(project, tmp_path):
     (root / "we'ird|na\nme/val.py").write_text("import paddle\n")
     done = run(root)
     assert done.status == 0, done.err
-    assert "evaluates: no script of its own" in done.out
+    assert "evaluates: train.py --eval\n" in done.out
     assert "predicts:  no script of its own" in done.out
 
 

@@ -58,7 +58,7 @@ def write_lines(project, name, commands, required):
     lines.add(*_data(data, folder))
     lines.add("##")
     lines.add("trainer:norm_train")
-    lines.add(f"norm_train:{train.words}", _unset(train, required["train"], lines))
+    lines.add(f"norm_train:{_training(train)}", _unset(train, required["train"], lines))
     lines.add("##")
     lines.title("eval_params")
     lines.add(*_evaluation(project, train, evaluation, required, folder))
@@ -69,6 +69,14 @@ def write_lines(project, name, commands, required):
     _exports(project, name, commands, required, lines)
     _inference(project, name, commands, required, lines)
     return lines
+
+
+def _training(train):
+    """The command of the training. A short one prints each step, where it would print too few to see the loss fall."""
+    found = train.find(choices.PRINT)
+    if not found or not _is_number(found[1]) or int(found[1]) < 2:
+        return train.words
+    return f"lite_train={train.words} {found[0]}=1|whole_train={train.words}"
 
 
 def _device(train):

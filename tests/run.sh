@@ -51,7 +51,7 @@ main() {
 
 check_shell() { # each script together with all that it sources, so that a variable without a value is found
     local script failed=0
-    for script in test_tipc/*.sh deploy/*/*.sh tools/tables/*.sh tests/*.sh tests/benchmarks/*.sh .ci/run; do
+    for script in test_tipc/*.sh test_tipc/lib/*/*.sh deploy/*/*.sh tools/tables/*.sh tests/*.sh tests/benchmarks/*.sh .ci/run; do
         # SC2329: functions are passed by name
         "$TOOLS/bin/shellcheck" -x -a -o check-unassigned-uppercase -e SC2329 "$script" || failed=1
     done

@@ -76,7 +76,8 @@ suitable_python() { # the first interpreter from 3.9 to 3.13 that can make envir
     done
     [[ -z $usable ]] ||
         die "Python $usable has no venv module; on Debian and Ubuntu: apt-get install python$usable-venv"
-    die "no Python from 3.9 to 3.13 found (the last one seen is ${found:-none}); install one, or set TIPC_PYTHON"
+    die "no Python from 3.9 to 3.13 found (the last one seen is ${found:-none}); install one, or set TIPC_PYTHON;" \
+        "bash $(tool doctor.sh) looks at the whole machine"
 }
 
 check_modules() { # INSTALL_COMMAND MODULE...: exit with an error unless TIPC_PYTHON has them all

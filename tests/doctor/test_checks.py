@@ -71,6 +71,18 @@ def library(*names):
     return put
 
 
+def service(http, rpc):
+    """One whose second port is taken."""
+
+    def put(machine):
+        folder = machine.project / "deploy/service"
+        folder.mkdir(parents=True)
+        (folder / "config.yml").write_text(f"rpc_port: {rpc}\nhttp_port: {http}  # the usual one\n")
+        machine.put("proc/net/tcp", f"sl\n 0: 00000000:{rpc:X} 00000000:0000 0A 0\n")
+
+    return put
+
+
 def case_ignored(machine):
     (machine.project / "TEST_TIPC").symlink_to("test_tipc")
 
@@ -122,7 +134,7 @@ RED = [
     ("code_for_the_card", gpu_package("2.5.2", "6.1"), FAULT, "code for 7.0, 7.5, 8.0, 8.6"),
     ("code_for_the_card", lambda m: m.card("8.6"), NOTE, "no paddlepaddle-gpu"),
     ("driver", lambda m: m.card("8.6", driver="440.33.01"), FAULT, "450.80 or newer"),
-    ("cuda_libraries", has(paddlepaddle_gpu="2.6.2"), NOTE, "requirements-cuda.txt"),
+    ("cuda_libraries", has(paddlepaddle_gpu="2.6.2"), NOTE, "LD_LIBRARY_PATH"),
     ("cuda_libraries", has(paddlepaddle_gpu="2.4.2"), FAULT, "no libcudart.so.10.2"),
     ("processor", cpu("sse4_2"), FAULT, "Illegal instruction"),
     ("processor", cpu("avx"), NOTE, "no AVX2"),
@@ -167,6 +179,7 @@ RED = [
         NOTE,
         "no route",
     ),
+    ("ports", service(8080, 8081), NOTE, "8081 in use"),
     ("system", attribute("system", "Darwin"), FAULT, "need Linux"),
     ("system", attribute("libc", ""), FAULT, "without glibc"),
     ("system", attribute("machine", "aarch64"), NOTE, "aarch64"),

@@ -56,7 +56,7 @@ def code_for_the_card(around):
         return
     if not version:
         means = "the installed Paddle is for the CPU, and does not use it"
-        yield note("code for the gpu", "no paddlepaddle-gpu", means, "see docs/gpu.md for the packages")
+        yield note("code for the gpu", "no paddlepaddle-gpu", means, "install the GPU build of Paddle for this card")
         return
     held = next((code for first, last, code in CODE if first <= numbers(version) <= last), None)
     for name, capability, _ in cards:
@@ -106,9 +106,9 @@ def cuda_libraries(around):
     missing = [name for name in LIBRARIES if not _places(around, name)]
     if missing and version < (3,):
         means = "Paddle opens it by this name when it first computes on the GPU"
-        remedy = (
-            "pip install --no-deps -r requirements-cuda.txt; export LD_LIBRARY_PATH=$(python tools/cuda_libraries.py)"
-        )
+        remedy = "put the folders of CUDA 11.8 and cuDNN 8.6 into LD_LIBRARY_PATH"
+        if (around.project / "requirements-cuda.txt").is_file():
+            remedy = "pip install --no-deps -r requirements-cuda.txt, and what is written at its head"
         yield note("cuda libraries", "no " + ", ".join(missing), means, remedy)
     else:
         yield ok("cuda libraries", "inside or beside Paddle" if version >= (3,) else ", ".join(LIBRARIES))

@@ -6,7 +6,7 @@ from doctor.registry import check, note, ok
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 LOCAL = ("localhost", "127.0.0.1")
-PORTS = ("18080", "9993")  # of deploy/paddleserving/config.yml, whose own come first
+PORTS = ("18080", "9993")  # of the official services, for HTTP and gRPC
 LISTENING = "0A"  # the state of a socket in /proc/net/tcp
 
 
@@ -27,16 +27,19 @@ def proxy(around):
 
 
 def _ports(around):
-    """The ports that the service takes: of TIPC_SERVING_PORTS, its config.yml, or the usual ones."""
+    """The ports that the service takes: of TIPC_SERVING_PORTS, the project's config.yml for it, or the usual ones."""
     named = re.fullmatch(r"(\d+),(\d+)", around.environ.get("TIPC_SERVING_PORTS", ""))
     if named:
         return named.groups()
-    try:
-        text = (around.project / "deploy/paddleserving/config.yml").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return PORTS
-    found = [re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE) for name in ("http_port", "rpc_port")]
-    return tuple(match.group(1) if match else usual for match, usual in zip(found, PORTS))
+    for path in sorted(around.project.glob("*/*/config.yml")):
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        found = [re.search(rf"^{name}:\s*(\d+)", text, re.MULTILINE) for name in ("http_port", "rpc_port")]
+        if all(found):
+            return tuple(match.group(1) for match in found)
+    return PORTS
 
 
 @check

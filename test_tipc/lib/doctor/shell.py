@@ -23,9 +23,7 @@ OLDEST_BASH = (4, 4)
 def system(around):
     name = f"{around.system} {around.machine}"
     if around.system != "Linux":
-        yield fault(
-            "system", name, "the scripts read /proc and need Linux", "use a container, such as that of deploy/docker"
-        )
+        yield fault("system", name, "the scripts read /proc and need Linux", "use a container with Linux")
     elif "microsoft" in around.read("/proc/version").lower() and str(around.project).startswith("/mnt/"):
         means = "files on a drive of Windows are slow, and have no rights of their own"
         yield note(

@@ -15,6 +15,7 @@
 #   M MODE TEXT           why it refuses it in that mode; empty text where it does not
 #   P FOLDER COMMAND      a command of the chain, quoted for a shell, and the folder in which it is run
 # Exit code: 0 all were read, 1 CHAIN is not known.
+# shellcheck disable=SC2030,SC2031,SC2034,SC2154 # variables are those of the chain, in a shell of its own for each config
 
 set -uo pipefail
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -125,6 +126,8 @@ print_plan() { # PATH MODE: as --dry_run prints it, but for what the chain compa
         printed[$line]=1
     done < <(
         count_gpus() { echo 8; } # what a GPU would run is planned, too
+        # a wrong value, of which M told, does not end the plan
+        die() { [[ $CHAIN == train_inference_python && -n ${LINE[model_name]:-} ]] || exit 1; }
         main "$1" "$2" --dry_run --project "$ROOT" 2>/dev/null
     )
 }

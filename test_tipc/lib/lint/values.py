@@ -58,6 +58,10 @@ def modes(config):
             yield Finding(line.number, line.key, ERROR, *finding)
 
 
+def _has_wrong_mode(line):
+    return any(name not in MODES + SHORT for name, _ in parts_of(line) or ())
+
+
 @check
 def refused_in_modes(config):
     """What the chain says of the values in the modes that the file is for."""
@@ -72,8 +76,8 @@ def refused_in_modes(config):
             line = config.line_at(place)
             if place in missing and "has no value" not in text:
                 continue  # what follows from it
-            if line and is_typing_error(config, line, text):
-                continue
+            if line and (is_typing_error(config, line, text) or _has_wrong_mode(line)):
+                continue  # said by the checks for these
             told.add((place, text))
             key = line.key if line else ""
             found = re.sub(rf"^'{re.escape(key)}'(: | )", "", text) if key else text
@@ -176,13 +180,14 @@ def placeholders(config):
 
 @check
 def one_yaml(config):
-    """A training and its evaluation that name different YAML files: a line that was copied from another model."""
+    """A training and its evaluation without a common YAML file: a line that was copied from another model."""
     named = {}
     for line in config.lines:
-        found = re.search(r"(?:^|\s)(?:-c|--config(?:-file)?)[ =](\S+\.ya?ml)", line.value)
-        if found:
-            named.setdefault(line.key, (line, found[1]))
-    if "norm_train" in named and "eval" in named and named["norm_train"][1] != named["eval"][1]:
-        line, path = named["eval"]
-        expected = f"that of norm_train, {named['norm_train'][1]}"
-        yield Finding(line.number, line.key, WARNING, "another-yaml", path, expected)
+        paths = re.findall(r"(?:^|\s)(?:-c|--config(?:-file)?)[ =](\S+\.ya?ml)", line.value)
+        if paths:
+            named.setdefault(line.key, (line, paths))
+    if "norm_train" in named and "eval" in named:
+        (line, paths), expected = named["eval"], named["norm_train"][1]
+        if not set(paths) & set(expected):
+            found, expected = " and ".join(paths), f"that of norm_train, {' and '.join(expected)}"
+            yield Finding(line.number, line.key, WARNING, "another-yaml", found, expected)

@@ -13,7 +13,7 @@ from tests.helpers.scripts import ROOT
 DOCUMENT = ROOT / "test_tipc/docs/test_train_inference_python.md"
 HEADINGS = ("### 是否好于随机", "### Better than chance")
 CHAINS = sorted((ROOT / "test_tipc/configs").glob("*/train_infer_python.txt"))
-LITE = re.compile(r"^norm_train:(?:lite_train=)?tools/train\.py -c (ppcls_lite/configs/lite_data\S*\.yaml)", re.MULTILINE)
+LITE = re.compile(r"^norm_train:(?:lite_train=)?tools/train\.py -c (\S+/lite_data\S*\.yaml)", re.MULTILINE)
 EPOCHS = re.compile(r"^-o Global\.epochs:lite_train(?:_lite_infer)?=(\d+)", re.MULTILINE)
 IMAGES, CLASSES, AIM = 48, 6, 17
 
@@ -56,7 +56,7 @@ def test_the_document_has_the_numbers_of_the_binomial_test(heading):
 
 
 def test_the_best_of_all_evaluations_is_allowed_for():
-    """`best_model` is the best of several looks at the same images: what is aimed at holds for each of them (Bonferroni)."""
+    """`best_model` is the best of several looks at the same images: the aim holds for each of them (Bonferroni)."""
     found = {chain.parent.name: evaluations(chain) for chain in CHAINS}
     assert len([name for name, count in found.items() if count]) >= 34
     assert {name: count for name, count in found.items() if count and count * by_chance(AIM) > 0.01} == {}

@@ -56,9 +56,10 @@ OTHERS = {
     ".venv-3.3.1/bin/python -m pip": "the newest lane of tests/run.sh makes such an environment",
 }
 # what the reader has, or a command before it makes: the test of the document runs both
-MADE_BEFORE = re.compile(r"/path/to/|my_data\.yaml|MyNet|MiniNet|/mine/|/tmp/CenterNet")
+MADE_BEFORE = re.compile(r"/path/to/|my_data\.yaml|MyNet|MiniNet|/mine/|/tmp/CenterNet|\.\./PaddleClas")
 CONFIG = "test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt"
-PLACES = {"CONFIG": CONFIG, "MODE": "lite_train_lite_infer", "MODEL": "MobileNetV3_small_x1_0"}
+PLACES = {"MODEL": "MobileNetV3_small_x1_0", "CONFIG": CONFIG, "MODE": "lite_train_lite_infer"}
+PLACES |= {f"${name}": value for name, value in PLACES.items()}
 PYTHON = re.compile(r"(?:\S*/)?python(?:3(?:\.\d+)?)?")
 LAUNCH = ("-m", "paddle.distributed.launch")
 

@@ -100,7 +100,8 @@ def own_files(run):
         files += (run.folder / folder).glob("*")
     files += [path for step in run.steps for path in bundle_predictions.saved_files(step)]
     files = [path for path in files if path.is_file() and not path.name.startswith(".")]
-    return {path.relative_to(run.folder).as_posix(): path for path in sorted(set(files))}
+    found = {os.path.relpath(path, run.folder): path for path in sorted(files)}
+    return {name: path for name, path in found.items() if not name.startswith("..")}  # steps may name another folder
 
 
 def make(run, files, place=None, notes=()):

@@ -36,7 +36,7 @@ class Bundle:
     def __init__(self, folder, hashes, repository=None, label=None, allow_stale=False):
         self.folder, self.hashes, self.repository = Path(folder), hashes, repository
         self.label, self.allow_stale = label or str(folder), allow_stale
-        self._logs = {}
+        self._logs, self._contents = {}, {}
 
     @cached_property
     def content(self):
@@ -79,8 +79,10 @@ class Bundle:
         return read_text(self.path(name))
 
     def json(self, name):
-        """The content of a JSON file of the bundle."""
-        return read_json(self.path(name))
+        """The content of a JSON file of the bundle; it is read once."""
+        if name not in self._contents:
+            self._contents[name] = read_json(self.path(name))
+        return self._contents[name]
 
     def named(self, name, tag=""):
         """The listed file of that name, in the folder of the training `tag` or not; None where there is none."""

@@ -70,7 +70,9 @@ class Bundle:
         path = self.folder / name
         if not is_safe_name(name) or leads_out(path, self.folder):
             raise UserError(f"{name:.80}: expected a file of the bundle, found a path that leads out of it")
-        if path.is_file() and path.stat().st_size > MOST_BYTES:
+        if not path.is_file():  # nor a pipe, which would be waited for
+            raise UserError(f"{name}: expected a regular file of the bundle, found none")
+        if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{name}: expected at most {MOST_BYTES >> 20} MiB, found {path.stat().st_size >> 20}")
         return path
 

@@ -37,9 +37,7 @@ def check_chain(bundle):
         f"{one['file']}: predictions without lineage" for one in bundle["predictions"] if one["file"] not in named
     ]
     faults += _other_facts(bundle)
-    return judged(
-        "data, training, weights, model, predictions", counted(len(by_id), "entry").replace("entrys", "entries"), faults
-    )
+    return judged("data, training, weights, model, predictions", f"{len(by_id)} of the lineage", faults)
 
 
 def _ancestors(one, by_id):

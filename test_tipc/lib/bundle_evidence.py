@@ -18,6 +18,7 @@ def more_files(run, files):
     """
     taken = {path.resolve() for path in files.values()}
     found = {name: run.folder / name for name in _NAMES}
+    found.update({path.name: path for path in run.folder.glob("results_*.log")})  # the lines of the official form
     found.update(bundle.config_files(run))
     several = run.several and run.tag is None
     for step in run.steps:

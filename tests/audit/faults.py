@@ -130,6 +130,13 @@ def a_folder_that_leads_out(made):
 
 
 @fault("files")
+def pipes_in_the_place_of_logs(made):
+    for name in ("history.jsonl", "steps.tsv", "evaluate.log", "inputs.sha256"):
+        (made.folder / name).unlink()
+        os.mkfifo(made.folder / name)
+
+
+@fault("files")
 def a_name_that_leads_out(made):
     content = made.content
     content["files"]["../../README.md"] = content["files"]["evaluate.log"]

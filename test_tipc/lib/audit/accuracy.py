@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 
-from audit.predicted import read_exact
+from audit.predicted import left_out, read_exact
 from audit.registry import BUNDLE, check, judged, skipped
 from audit.training import OWN
 from expected import parse_rule
@@ -68,7 +68,7 @@ def check_chance(bundle):
         right = round(accuracy * images)
         p = chance_of(right, images, share)
         words.append(f"{right} of {images} right, {share:.3f} by chance ({source}), p = {p:.2g}")
-        if abs(right / images - accuracy) > max(figures["accuracy"].half, 1e-6) + 1e-9:
+        if figures["images"] and abs(right / images - accuracy) > max(figures["accuracy"].half, 1e-6) + 1e-9:
             faults.append(f"{log}: {figures['name']} {accuracy:g} is no share of {images} images")
         elif p >= LARGEST_P:
             faults.append(f"{log}: {words[-1]}")
@@ -90,7 +90,8 @@ def _chance(bundle, images):
             _, found = read_exact(bundle, entry)
             classes = min((len(one.rows) for one in found.values()), default=0)
             if classes > 1:
-                return images, 1 / classes, f"{classes} classes of {entry['file']}"
+                seen = len(found) + left_out(bundle, entry) if entry["step"] == "evaluate" else 0
+                return images or seen, 1 / classes, f"{classes} classes of {entry['file']}"
     return images, None, ""
 
 
@@ -123,7 +124,8 @@ def check_accuracy(bundle):
         if said is not None and said != value:
             faults.append(f"figures.evaluate.{name} {said:g}, and {log} has {value:g}")
         step = next(one for one in bundle.passed("evaluate", tag))
-        if not re.search(rf"(?<![\d.]){re.escape(f'{value:.5f}')}", step["figure"] or f"{value:.5f}"):
+        shown = [float(number) for number in re.findall(r"(?<![\w.])-?\d+\.\d+", step["figure"] or "")]
+        if shown and not any(abs(number - value) < 1e-9 for number in shown):
             faults.append(f"the figure of '{step['name']}' is {step['figure']!r:.60}, and {log} has {value:g}")
         faults += _others(bundle, tag, log, name, value)
     return judged("the same figure everywhere", ", ".join(words), faults) if words else None

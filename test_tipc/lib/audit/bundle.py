@@ -36,7 +36,7 @@ class Bundle:
     def __init__(self, folder, hashes, repository=None, label=None, allow_stale=False):
         self.folder, self.hashes, self.repository = Path(folder), hashes, repository
         self.label, self.allow_stale = label or str(folder), allow_stale
-        self._logs = {}
+        self._logs, self._contents = {}, {}
 
     @cached_property
     def content(self):
@@ -70,7 +70,9 @@ class Bundle:
         path = self.folder / name
         if not is_safe_name(name) or leads_out(path, self.folder):
             raise UserError(f"{name:.80}: expected a file of the bundle, found a path that leads out of it")
-        if path.is_file() and path.stat().st_size > MOST_BYTES:
+        if not path.is_file():  # nor a pipe, which would be waited for
+            raise UserError(f"{name}: expected a regular file of the bundle, found none")
+        if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{name}: expected at most {MOST_BYTES >> 20} MiB, found {path.stat().st_size >> 20}")
         return path
 
@@ -79,8 +81,10 @@ class Bundle:
         return read_text(self.path(name))
 
     def json(self, name):
-        """The content of a JSON file of the bundle."""
-        return read_json(self.path(name))
+        """The content of a JSON file of the bundle; it is read once."""
+        if name not in self._contents:
+            self._contents[name] = read_json(self.path(name))
+        return self._contents[name]
 
     def named(self, name, tag=""):
         """The listed file of that name, in the folder of the training `tag` or not; None where there is none."""

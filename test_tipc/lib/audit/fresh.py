@@ -1,7 +1,5 @@
 """Is the evidence that of the files as they are now?"""
 
-import os
-
 from audit.registry import BUNDLE, check, judged, skipped
 from script import counted
 
@@ -15,13 +13,9 @@ def check_fresh(bundle):
         return skipped("no repository around the bundle")
     if not bundle.inputs:
         return judged("a list of what the run depended on", "", ["inputs.sha256: missing or empty"])
-    changed, elsewhere = [], 0
-    for path, digest in bundle.inputs.items():
-        place = bundle.in_repository(path)
-        if place is None or not (bundle.repository / path.partition("/")[0]).exists():
-            elsewhere += 1  # outside, or in a folder that prepare.sh makes
-        elif not os.path.isfile(place) or _hash(bundle, place) != digest:
-            changed.append(path)
+    now = {path: bundle.hashes.now(bundle.repository, path) for path in bundle.inputs}
+    changed = [path for path, digest in bundle.inputs.items() if now[path] not in (None, digest)]
+    elsewhere = sum(digest is None for digest in now.values())
     words = counted(len(bundle.inputs) - elsewhere, "file")
     words += f"; {elsewhere} are not here" if elsewhere else ""
     if not changed:
@@ -31,8 +25,3 @@ def check_fresh(bundle):
     if bundle.allow_stale:
         return skipped(stale)
     return judged("the files as the run saw them", "", [f"{stale} changed since"])
-
-
-def _hash(bundle, place):
-    """Of the file that a path leads to: a link of the repository is read as the run read it."""
-    return bundle.hashes.of(os.path.realpath(place))[0]

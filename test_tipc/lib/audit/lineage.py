@@ -37,9 +37,7 @@ def check_chain(bundle):
         f"{one['file']}: predictions without lineage" for one in bundle["predictions"] if one["file"] not in named
     ]
     faults += _other_facts(bundle)
-    return judged(
-        "data, training, weights, model, predictions", counted(len(by_id), "entry").replace("entrys", "entries"), faults
-    )
+    return judged("data, training, weights, model, predictions", f"{len(by_id)} of the lineage", faults)
 
 
 def _ancestors(one, by_id):
@@ -105,13 +103,10 @@ def check_data(bundle):
     for one in data:
         inside = {path: digest for path, digest in bundle.inputs.items() if path.startswith(f"{one['path']}/")}
         for path, digest in (inside or {one["path"]: one["sha256"]}).items():
-            place = bundle.in_repository(path)
-            # prepare.sh makes some folders, and a fresh clone has them not yet
-            if place is None or not (bundle.repository / path.partition("/")[0]).exists():
-                continue
-            count += 1
-            if not place.is_file():
+            now = bundle.hashes.now(bundle.repository, path)
+            count += now is not None
+            if now == "":
                 faults.append(f"{path}: not in the repository")
-            elif bundle.hashes.of(place)[0] != digest:
-                faults.append(f"{path}: {bundle.hashes.of(place)[0]:.12} in the repository, {digest:.12} in the run")
+            elif now not in (None, digest):
+                faults.append(f"{path}: {now:.12} in the repository, {digest:.12} in the run")
     return judged("the hashes of the run", f"{len(data)} of the lineage, {counted(count, 'file')} here", faults)

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import stat
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from script import UserError
 
@@ -85,7 +85,20 @@ class Hashes:
     """SHA-256 of files, each read once in a run."""
 
     def __init__(self):
-        self._known = {}
+        self._known, self._now = {}, {}
+
+    def now(self, root, path):
+        """The SHA-256 of a file of the repository `root`, seen through links, as it is now; "" where it is missing;
+        None for a path outside, a folder, and a file in a folder that is not there at all: prepare.sh makes some."""
+        key = root, path
+        if key not in self._now:
+            place = os.path.join(root, path)
+            top = os.path.join(root, path.partition("/")[0])
+            if not is_safe_name(path) or os.path.isdir(place) or not os.path.exists(top):
+                self._now[key] = None
+            else:
+                self._now[key] = self.of(os.path.realpath(place))[0] if os.path.isfile(place) else ""
+        return self._now[key]
 
     def of(self, path):
         """(SHA-256, bytes) of a regular file."""
@@ -102,14 +115,7 @@ class Hashes:
 
 def is_safe_name(name):
     """Whether `name` is a plain path that stays below its folder, and can be printed."""
-    path = PurePosixPath(name)
-    return (
-        bool(name)
-        and name.isprintable()
-        and "\\" not in name
-        and str(path) == name
-        and not (path.is_absolute() or {"..", "."} & set(path.parts))
-    )
+    return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(name.split("/"))
 
 
 def leads_out(path, folder):

@@ -16,7 +16,6 @@ _SIGNS = {"summary.json", "steps.tsv", "evaluate.log", "agree.log", "junit.xml"}
 _OWN = {"training.json"}  # of a training outside the chains
 # what a repository does not keep: environments, data that prepare.sh makes, and what runs leave
 _NOT_KEPT = {"output", "dataset", "inference", "node_modules", "__pycache__", "build"}
-_READABLE = re.compile(r"\.(md|txt|rst)$", re.IGNORECASE)
 
 
 class Repository:

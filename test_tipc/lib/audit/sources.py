@@ -6,7 +6,6 @@ from audit.registry import BUNDLE, check, judged, skipped
 from script import counted
 
 MOST_EVIDENCE = 16 << 20  # bytes of one folder of evidence
-_FILE = re.compile(r"(SOURCES?|NOTICE|LICEN[CS]ES?|README)([._-].*)?", re.IGNORECASE)
 _LICENCE = re.compile(
     r"licen[cs]e|copyright|public domain|\bCC0\b|\bCC BY\b|\bGPL|\bMIT\b|Apache|\bBSD\b|许可|版权|公有领域",
     re.IGNORECASE,

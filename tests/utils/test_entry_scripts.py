@@ -74,6 +74,7 @@ def test_the_scripts_are_found():
         "ppcls_lite/benchmark",
         "test_tipc",
         "test_tipc/lib",
+        "test_tipc/lib/page",
         "tools",
         "tools/data",
         "tools/infer",

@@ -10,6 +10,7 @@ Exit code: 0 written, 1 there is no run, or something cannot be written.
 
 import argparse
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -47,9 +48,6 @@ class Run:
         self.inputs = bundle_inputs.read_inputs(self.folder)
         self.config = self.summary.get("config")
 
-    def training_folder(self, tag):
-        return self.folder / tag
-
     def replaced(self):
         """[(path of this machine, what is written in its place)]: bundles are read elsewhere."""
         usual = f"test_tipc/output/{self.model}/{self.mode}"
@@ -67,8 +65,9 @@ def _summary(folder):
 
 def prepare_files(run):
     """Write what a bundle has besides the chain's own files: predictions/ and configs/; returns notes."""
+    for folder in (CONFIGS, bundle_predictions.FOLDER):  # earlier stages were perhaps run with others
+        shutil.rmtree(run.folder / folder, ignore_errors=True)
     notes = bundle_predictions.write_observed(run.folder, run.all_steps, run.several)
-    shutil.rmtree(run.folder / CONFIGS, ignore_errors=True)
     for name, path in config_files(run).items():
         target = run.folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,12 +149,12 @@ def make(run, files, place=None, notes=()):
         "files": listed,
         "notes": list(notes),
     }
-    content = without_machine(content, run.replaced())
+    content = portable(content, run.replaced())
     content["lineage"] = add_links(lineage(run, name_of, listed, predictions))
     for one in content["lineage"]:
         # what inputs.sha256 lists keeps its name there, also outside of the project
         if one["kind"] in ("weights", "model") and not one["id"].endswith(one.get("path", "/")):
-            one.update(without_machine({"path": one["path"]}, run.replaced()))
+            one.update(portable({"path": one["path"]}, run.replaced()))
     return content
 
 
@@ -163,15 +162,17 @@ def _listed(path):
     return {"sha256": file_hash(path), "bytes": path.stat().st_size}
 
 
-def without_machine(value, replaced):
-    """The same JSON value with paths of this machine replaced in all its texts."""
+def portable(value, replaced):
+    """The same JSON value with paths of this machine replaced in all its texts, and None for nan and infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, str):
         for old, new in replaced:
             value = value.replace(old, new)
         return value
     if isinstance(value, dict):
-        return {without_machine(key, replaced): without_machine(one, replaced) for key, one in value.items()}
-    return [without_machine(one, replaced) for one in value] if isinstance(value, list) else value
+        return {portable(key, replaced): portable(one, replaced) for key, one in value.items()}
+    return [portable(one, replaced) for one in value] if isinstance(value, list) else value
 
 
 def _config(run):

@@ -32,7 +32,6 @@ def write_observed(folder, steps, several):
     for step in steps:
         path, recording = observed_file(folder, step, several), recording_of(step)
         if not recording or step.result != PASSED:
-            path.unlink(missing_ok=True)
             continue
         try:
             from bundle_recordings import read_step

@@ -307,6 +307,17 @@ def test_links_change_with_every_parent():
     assert (second, third, last) == (expected, None, None)  # of an unknown parent nothing is known
 
 
+def test_figures_that_are_not_finite_are_null(copied):
+    (copied / f"{STEM}_agree.json").write_text('{"largest": Infinity, "spread": NaN}')
+    log = str(copied / f"{STEM}_agree.log")
+    Path(log).write_text("# command: compare\n")
+    with open(copied / "steps.tsv", "a") as stream:
+        stream.write(f"{STEM}\tagree\tpassed\t1.0\t\t{log}\t\n")
+    bundle.write_run(copied)
+    content = json.loads((copied / "bundle.json").read_text())
+    assert content["figures"]["agree"] == {"largest": None, "spread": None}
+
+
 def test_a_folder_without_a_run_is_refused(run_here, tmp_path):
     outcome = run_here("test_tipc/lib/bundle.py", tmp_path)
     assert outcome.status == 1

@@ -1,22 +1,26 @@
 """test_tipc/lib stands alone: copied elsewhere, its scripts run on the standard library.
 
 Only what compares predictions needs more: agree.py, agree_onnx.py, their package, the observer and lite_*.py need NumPy
-and Paddle; and what converts and runs files of ONNX or Paddle Lite needs the packages for them.
+and Paddle; what writes numbers into a bundle needs NumPy; and what converts and runs files of ONNX or Paddle Lite needs
+the packages for them.
 """
 
 import ast
+import json
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from bundle_lineage import faults
 from tests.helpers.scripts import LIMIT, ROOT
 
 LIB = ROOT / "test_tipc/lib"
 FILES = sorted(path.relative_to(LIB).as_posix() for path in LIB.rglob("*.py"))
 MODULES = [file[:-3] for file in FILES if "/" not in file]
-WITH_PACKAGES = {"agree", "agree_onnx", "convert_onnx", *(name for name in MODULES if name.startswith("lite_"))}
+WITH_PACKAGES = {"agree", "agree_onnx", "bundle_recordings", "bundle_rows", "convert_onnx"}
+WITH_PACKAGES |= {name for name in MODULES if name.startswith("lite_")}
 PACKAGES = {file.partition("/")[0] for file in FILES if "/" in file}
 ALLOWED = {*MODULES, *PACKAGES, "numpy"} | {*getattr(sys, "stdlib_module_names", ())}
 MORE = {
@@ -54,8 +58,9 @@ def test_a_run_is_judged_where_nothing_is_installed(tmp_path):
     done = run("convergence", tmp_path / "train.log")
     assert (done.returncode, done.stderr) == (0, "")
     assert "over 200 iterations: it fell" in done.stdout
-    done = run("report", tmp_path, "--model", "net", "--mode", "lite")
+    done = run("report", tmp_path, "--model", "net", "--mode", "lite", "--chain", "train")
     assert (done.returncode, done.stderr) == (0, "")
+    assert faults(json.loads((tmp_path / "bundle.json").read_text()), tmp_path) == []
     assert "final loss 1.005" in done.stdout
     assert "passed: 1 step; the predictions were NOT compared" in done.stdout
 

@@ -7,8 +7,9 @@ import pytest
 from tests.helpers.scripts import ROOT
 
 BETWEEN = "\n---\n"
-ALWAYS = {"README.md", "any_project.md", "bundle.md", "configs.md", "faq.md", "run_all.md"}
-ALWAYS |= {"test_train_inference_python.md"} | {f"test_{chain}.md" for chain in ("inference_cpp", "lite_arm_cpu_cpp", "paddle2onnx", "serving_infer_cpp")}
+ALWAYS = {"README.md", "any_project.md", "bundle.md", "configs.md", "faq.md"}
+ALWAYS |= {"run_all.md", "test_train_inference_python.md"}
+ALWAYS |= {f"test_{chain}.md" for chain in ("inference_cpp", "lite_arm_cpu_cpp", "paddle2onnx", "serving_infer_cpp")}
 PATHS = [ROOT / "test_tipc/README.md", *sorted((ROOT / "test_tipc/docs").glob("*.md"))]
 PATHS = [path for path in PATHS if path.name in ALWAYS] + sorted((ROOT / "docs/models").glob("*.md"))
 PATHS += [ROOT / "deploy" / folder / "README.md" for folder in ("cpp", "docker", "lite", "paddle2onnx")]

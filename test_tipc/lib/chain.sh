@@ -157,7 +157,7 @@ keep_evidence() { # what could not be kept is a failure of the run
     if said=$("${RUN[python]}" "$TIPC/lib/evidence.py" "${RUN[output_dir]}" --model "${RUN[model]}" \
         --mode "${RUN[mode]}" ${RUN[evidence]:+--renew} 2>&1); then
         [[ -z $said ]] || printf '%s\n' "$said"
-        grep -qv ' is kept as it is; ' <<<"$said" || return 0
+        [[ -n $said ]] && grep -qv ' is kept as it is; ' <<<"$said" || return 0 # nothing is new
         "${RUN[python]}" "$TIPC/lib/page/index.py" test_log --try
     else
         record evidence failed 0 "${RUN[facts]}" '' "$said"

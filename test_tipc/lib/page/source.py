@@ -157,7 +157,7 @@ def header(log):
 
 
 def read_source(folder, root=None):
-    """The `Source` of a folder with bundle.json, summary.json or a chain's steps.tsv; UserError where it has none.
+    """The `Source` of a folder with bundle.json or summary.json; UserError where it has neither.
 
     `root` is the folder of the project, where its images are looked for: the working folder unless given.
     """

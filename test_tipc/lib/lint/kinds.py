@@ -30,7 +30,7 @@ BENCHMARKS = (
 _TABLES = Path(__file__).resolve().parents[1] / "dialects"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def titles_of_tables():
     """The titles of the dialects of train_infer_python.txt, some of them patterns such as `*_train`."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(_TABLES.glob("*.txt"))]
@@ -42,7 +42,7 @@ def known_titles():
     return [*titles_of_tables(), "serving_params", "expected_params", *CHAIN_OF_TITLE, *UNREAD, *BENCHMARKS]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def is_known(title):
     return any(re.fullmatch(known.replace("*", r"\w+"), title) for known in known_titles())
 

@@ -1,5 +1,6 @@
 """For which chain a config is: by its first section, then by its lines."""
 
+import functools
 import re
 from pathlib import Path
 
@@ -29,6 +30,7 @@ BENCHMARKS = (
 _TABLES = Path(__file__).resolve().parents[1] / "dialects"
 
 
+@functools.cache
 def titles_of_tables():
     """The titles of the dialects of train_infer_python.txt, some of them patterns such as `*_train`."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(_TABLES.glob("*.txt"))]
@@ -40,6 +42,7 @@ def known_titles():
     return [*titles_of_tables(), "serving_params", "expected_params", *CHAIN_OF_TITLE, *UNREAD, *BENCHMARKS]
 
 
+@functools.cache
 def is_known(title):
     return any(re.fullmatch(known.replace("*", r"\w+"), title) for known in known_titles())
 

@@ -2,11 +2,12 @@
 # Read configs as their chain reads them, and print what its lines mean; nothing is run. For run_lint.py.
 #
 #   bash test_tipc/lib/lint/read.sh CHAIN <LIST
-#   printf '%s\t%s\t%s\n' "$PWD/config.txt" "$PWD" plan | bash test_tipc/lib/lint/read.sh train_inference_python
+#   printf '%s\037%s\037plan\037whole_infer\n' "$PWD/config.txt" "$PWD" |
+#       bash test_tipc/lib/lint/read.sh train_inference_python
 #
-# CHAIN is the name of a script test_tipc/test_<name>.sh. A line of LIST is the absolute path of a config, that of its
-# project, and, where the commands are wanted, `plan` and further modes that have commands of their own, with tabs
-# between. Printed for each, with tabs between:
+# CHAIN is the name of a script test_tipc/test_<name>.sh. A line of LIST has, with \037 between: the absolute path of a
+# config; that of its project; where the commands are wanted, `plan` and further modes that have commands of their own;
+# and the modes in which its values are to be checked. Printed for each, with tabs between:
 #   F PATH                begins a config
 #   K DIALECT             its dialect
 #   L NUMBER FIELD        a line, and the name of what it is for
@@ -34,20 +35,20 @@ declare -A READER=([serving]=read_serving_config [paddle2onnx]=read_onnx_config 
     [inference_cpp]=read_cpp_config [serving_infer_cpp]=read_cpp_config)
 
 read_all() {
-    local path project plan
+    local path project plan modes
     ! declare -F load_dialects >/dev/null || load_dialects
-    while IFS=$'\t' read -r path project plan; do
+    while IFS=$'\037' read -r path project plan modes; do # a blank would make one of several
         printf 'F\t%s\n' "$path"
         ROOT=$project
         if [[ $CHAIN == train_inference_python ]]; then
-            read_training "$path" "$plan"
+            read_training "$path" "$plan" "$modes"
         else
             read_deployment "$path" "$plan"
         fi
     done
 }
 
-read_training() { # PATH PLAN
+read_training() { # PATH PLAN MODES
     local mode part planned=''
     (
         refuse
@@ -64,7 +65,7 @@ read_training() { # PATH PLAN
         done
         CONFIG_NOTES=() # name_lines says of every part what was said above
         exec 3>&1
-        for mode in "${MODES[@]}"; do
+        for mode in $3; do
             RUN[mode]=$mode RUN[config]=$1
             (
                 found=''

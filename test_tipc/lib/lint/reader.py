@@ -7,6 +7,8 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lint.values import parts_of
+
 SCRIPT = Path(__file__).with_name("read.sh")
 PER_PROCESS = 40  # configs; a process of its own reads the tables of the dialects first
 
@@ -31,7 +33,7 @@ def _read(chain, configs, folder):
     places = [_readable(config, folder) for config in configs]
     lines = []
     for config, place in zip(configs, places):
-        lines.append(f"{place}\t{config.project}\t{_plans(config)}\n")
+        lines.append("\037".join([str(place), str(config.project), _plans(config), " ".join(_modes(config))]) + "\n")
     done = subprocess.run(
         ["bash", str(SCRIPT), chain],
         input="".join(lines),
@@ -52,6 +54,17 @@ def _plans(config):
         return ""
     own = any(re.search(r"(^|\|)whole\w*=\S+\.py\b", line.value) for line in config.lines)
     return "plan whole_train_whole_infer" if own else "plan"
+
+
+def _modes(config):
+    """The modes in which the values have to be checked: in the others, nothing but numbers is different."""
+    modes = ["lite_train_lite_infer", "whole_infer"]
+    lists = [dict(parts) for parts in map(parts_of, config.lines) if parts]
+    for mode, short in (("lite_train_whole_infer", "lite_train"), ("whole_train_whole_infer", "whole_train")):
+        values = [parts.get(mode) or parts.get(short, "") for parts in lists]
+        if not all(value.isdecimal() and int(value) for value in values):
+            modes.append(mode)
+    return modes
 
 
 def _readable(config, folder):

@@ -3,10 +3,15 @@
 
 declare -A RUN # see common_func.sh
 
+# The parts of test_tipc/ that read or show what a run left, or that come before it
+ASIDE=(check_submission.sh lint_config.sh doctor.sh new_model.sh ci lib/audit lib/page lib/lint lib/doctor lib/new_model
+    lib/check_submission.py lib/run_lint.py lib/examine.py lib/new_config.py)
 # Files that no result depends on: documents, evidence, tests, and what runs leave; and files that count only if the
 # model's own config names them. All other files count, so that a new or moved file cannot be forgotten here.
 NOT_CODE=(docs test_log tests test_tipc/docs test_tipc/configs test_tipc/results test_tipc/output ppcls_lite/configs
-    pretrain_models tools/tables test_tipc/lib/certified_versions.tsv deploy/models dataset output inference log)
+    pretrain_models tools/tables test_tipc/lib/certified_versions.tsv deploy/models dataset output inference log
+    tools/suite tools/to_paddleclas.py tools/templates tools/new_model.py tools/model_files.py tools/model_names.py
+    tools/list_parts.py "${ASIDE[@]/#/test_tipc/}")
 # What counts of the files that git does not know: not what programs and people write while a run goes on
 PROGRAM_FILES='*.@(py|so|sh|c|cc|cpp|cu|h)'
 SETTING_FILES='*.@(yaml|yml|toml|cfg|ini)'
@@ -54,8 +59,11 @@ is_in_repository() { # FOLDER: whether it is a git repository, or one has files 
         [[ $(git -C "$1" rev-parse --show-toplevel 2>/dev/null) == "$(cd "$1" && pwd -P)" ]]
 }
 
-hash_of_tool() { # of the scripts of test_tipc/, wherever they are
-    (cd "$TIPC" && find ./*.sh ./*.py lib \( -name __pycache__ -o -name certified_versions.tsv \) -prune \
+hash_of_tool() { # of the scripts of test_tipc/ that a run needs, wherever they are
+    local path
+    local -a aside=()
+    for path in "${ASIDE[@]}"; do aside+=(-o -path "$path" -o -path "./$path"); done
+    (cd "$TIPC" && find ./*.sh ./*.py lib \( -name __pycache__ -o -name certified_versions.tsv "${aside[@]}" \) -prune \
         -o -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum) | short_hash
 }

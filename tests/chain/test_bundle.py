@@ -225,6 +225,9 @@ def kept(run, tmp_path):
     return write
 
 
+BESIDE = ("bundle.json", "report.html", "report.md")  # which no bundle lists
+
+
 def test_evidence_is_a_bundle_of_its_own(kept, run):
     target = kept()
     found = read_bundle(target)
@@ -233,7 +236,7 @@ def test_evidence_is_a_bundle_of_its_own(kept, run):
     assert "configs/train_infer_python.txt" in found["files"]
     assert {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()} == {
         *found["files"],
-        "bundle.json",
+        *BESIDE,
     }
     logs = {step["name"]: step["log"] for step in found["steps"]}
     assert (logs["train"], logs["evaluate"]) == ("log_train.txt", "eval.log")
@@ -254,7 +257,7 @@ def test_a_renewed_folder_has_files_of_one_run_only(kept, run):
     assert not (target / "predictions").exists()
     assert {"serving/python_server.log", "training.json"} <= names
     assert read_bundle(target)["files"].keys() == names - {
-        "bundle.json",
+        *BESIDE,
         "serving/python_server.log",
         "training.json",
     }

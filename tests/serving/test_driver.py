@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.helpers.bundles import differences, read_bundle
 from tests.helpers.shell import CONFIGS, Chain, assert_one_error, copy_tree, is_running, wait_for
 
 MODE = "serving_infer"
@@ -131,7 +132,10 @@ def test_both_clients_evidence_and_fixed_ports(chain):
     evidence = chain.tree / "test_log/small_net/serving"
     expected = {"agree.log", "answers.json", "client_grpc.log", "client_http.log", "client_http_4_images.log"}
     expected |= {"python_server.log", "request.json", "summary.json"}
-    assert {path.name for path in evidence.iterdir()} == expected
+    assert {path.name for path in evidence.iterdir()} >= expected
+    content = read_bundle(evidence)
+    assert set(differences(content, evidence).values()) == {(0, 0, 5)}
+    assert {one["file"] for one in content["lineage"] if one["kind"] == "answers"} >= {"answers.json"}
 
 
 # ----------------------------------------------------------------------------------------------- planted faults

@@ -98,11 +98,11 @@ def test_the_config_of_a_project_like_those_of_models(tmp_path):
     }
     found, wanted = lines_of(path.read_text()), lines_of(expected)
     differing = {key for key in wanted if found.get(key) != wanted[key]}
-    assert differing == {"python", "use-gpu", "norm_train"}  # none of them has to be changed
+    assert differing == {"python", "use-gpu", "norm_train", "--epochs"}  # none of them has to be changed
     assert found["norm_train"] == "lite_train=train.py --print-freq=1|whole_train=train.py"
     assert found["--device"] == "gpu"
     assert "--batch-size:lite_train_lite_infer=4|whole_train_whole_infer=4\n" in path.read_text()
-    assert found["--epochs"] == "lite_train_lite_infer=10|whole_train_whole_infer=90"
+    assert found["--epochs"] == "lite_train_lite_infer=13|whole_train_whole_infer=90"  # 12 steps each
     assert re.search(r"^left to do: 1\n  line 25: only whole_infer needs it", done.out, re.MULTILINE)
     plan = dry_run(path, "lite_train_lite_infer", "--project", str(root))
     assert plan.status == 0, plan.err
@@ -117,7 +117,7 @@ def test_the_config_of_a_project_like_paddledetection(tmp_path):
     found = lines_of(path.read_text())
     words = "tools/train.py -c configs/tinydet/tinydet_32_lite.yml -o"
     assert found["norm_train"] == f"lite_train={words} log_iter=1|whole_train={words}"
-    assert found["epoch"].startswith("lite_train_lite_infer=10|")
+    assert found["epoch"].startswith("lite_train_lite_infer=13|")
     assert found["TrainReader.batch_size"].startswith("lite_train_lite_infer=4|")
     assert (found["use_gpu"], found["save_dir"], found["weights"]) == ("True", "./output/", "")
     plan = dry_run(path, "lite_train_lite_infer", "--project", str(root)).out
@@ -133,7 +133,7 @@ def test_the_config_of_a_project_like_paddleclas():
     assert roles["train"] == "tools/train.py"
     assert found["norm_train"].endswith("|whole_train=tools/train.py -c ppcls_lite/configs/lite_data_64.yaml")
     assert "lite_data_64.yaml -o Global.print_batch_step=1|" in found["norm_train"]
-    assert found["-o Global.epochs"] == "lite_train_lite_infer=4|whole_train_whole_infer=6"
+    assert found["-o Global.epochs"] == "lite_train_lite_infer=5|whole_train_whole_infer=6"
     assert found["-o DataLoader.Train.sampler.batch_size"] == "lite_train_lite_infer=4|whole_train_whole_infer=8"
     assert found["-o Global.pretrained_model"] == "null"
     assert found["inference"] == "deploy/python/predict_cls.py -c deploy/configs/inference_cls.yaml"

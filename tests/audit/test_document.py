@@ -7,7 +7,7 @@ import pytest
 
 from audit.compare import TOLERANCES
 from audit.registry import CHECKS, SCOPES
-from tests.docs.test_bilingual import anchor, halves, shape
+from tests.docs.test_bilingual import halves
 from tests.helpers.documents import examples_of, python_on_path
 from tests.helpers.scripts import LIMIT, ROOT
 
@@ -26,11 +26,6 @@ def run(tmp_path_factory):
         return subprocess.run(["bash", "-c", command.replace("/tmp/", f"{folder}/")], **settings)
 
     return run_command
-
-
-def test_both_halves_have_the_same_shape():
-    assert shape(CHINESE) == shape(ENGLISH)
-    assert f"[English below](#{anchor(ENGLISH)})" in CHINESE
 
 
 @pytest.mark.parametrize("half", [CHINESE, ENGLISH], ids=["Chinese", "English"])

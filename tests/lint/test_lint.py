@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import LIMIT, ROOT
 from tests.lint.conftest import PROJECT, findings, lint
 
 CONFIG = PROJECT / "test_tipc/configs/MiniNet/train_infer_python.txt"
@@ -102,6 +102,21 @@ def test_the_project_of_a_config_is_the_folder_of_its_test_tipc(tmp_path):
     (project / "train.py").unlink()
     kinds = {(one["line"], one["check"]) for one in findings(path)[path]}
     assert kinds == {(14, "missing"), (17, "missing")}
+
+
+def test_what_is_left_to_do_in_a_new_config_is_no_fault(tmp_path):
+    """The last section that new_model.sh --project writes: sentences for a person."""
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__", "test_tipc"))
+    command = ["bash", str(ROOT / "test_tipc/new_model.sh"), "--project", str(project), "MiniNet"]
+    subprocess.run(command, capture_output=True, timeout=LIMIT, check=True)
+    path = project / "test_tipc/configs/MiniNet/train_infer_python.txt"
+    title = "===left_to_do==="
+    assert f"{title}\nline_" in path.read_text().replace("=" * 24, "")
+    path.write_text(f"{path.read_text()}project:say Fasle|, or whole_infr=/path/to/it \nproject\n")
+    assert findings(path)[path] == []
+    edit(path, ("left_to_do", "left_todo"))
+    assert {one["check"] for one in findings(path)[path]} >= {"title", "typing", "colon"}
 
 
 def test_without_scripts_they_are_not_checked(tmp_path):

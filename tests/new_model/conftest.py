@@ -1,10 +1,14 @@
-"""A copy of what new_model.sh reads and writes."""
+"""new_model.sh, and a copy of what it reads and writes."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
-from tests.helpers.scripts import ROOT
+from tests.helpers.scripts import LIMIT, ROOT
+from tests.helpers.shell import Run
 
 FOLDERS = ("ppcls_lite/arch", "ppcls_lite/utils", "tools", "test_tipc/lib", "test_tipc/configs", "deploy/configs")
 FILES = ("ppcls_lite/__init__.py", "docs/models.md", "docs/models/series.yaml", "test_tipc/common_func.sh")
@@ -29,6 +33,23 @@ def pristine(tmp_path_factory):
 def tree(pristine, tmp_path):
     """A copy in a folder with a blank in its name."""
     return shutil.copytree(pristine, tmp_path / "a b")
+
+
+def new_model(tool, *words, place, **environment):
+    """A `Run` of the new_model.sh of the repository `tool`, with a Python without packages that is put into `place`."""
+    python = place / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "$@"\n')
+    python.chmod(0o755)
+    done = subprocess.run(
+        ["bash", str(tool / "test_tipc/new_model.sh"), *words],
+        cwd="/",
+        env={**os.environ, "TIPC_PYTHON": str(python), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    return Run(done.returncode, done.stdout, done.stderr, None)
 
 
 def content(folder):

@@ -18,8 +18,8 @@ from ppcls_lite.utils import together
 from ppcls_lite.utils.config import load_config, read_yaml
 from ppcls_lite.utils.errors import UserError
 from tests.helpers.scripts import LIMIT
-from tests.helpers.shell import Run, assert_one_error
-from tests.new_model.conftest import content
+from tests.helpers.shell import assert_one_error
+from tests.new_model.conftest import content, new_model
 from tools.model_names import Names
 from tools.new_model import write_model
 
@@ -45,20 +45,7 @@ CHANGED = {"ppcls_lite/arch/__init__.py", "docs/models/series.yaml", "docs/model
 
 
 def run(tree, *words, **environment):
-    """new_model.sh of the tree, with a Python that has no packages."""
-    python = tree.parent / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "$@"\n')
-    python.chmod(0o755)
-    done = subprocess.run(
-        ["bash", str(tree / "test_tipc/new_model.sh"), *words],
-        cwd="/",
-        env={**os.environ, "TIPC_PYTHON": str(python), **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-    return Run(done.returncode, done.stdout, done.stderr, None)
+    return new_model(tree, *words, place=tree.parent, **environment)
 
 
 def files_of(tree):

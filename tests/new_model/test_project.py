@@ -3,40 +3,26 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from new_config import describe
-from new_model.options import options_of
+from new_model.options import all_spellings, options_of
 from new_model.sources import LARGEST, Project
 from new_model.yaml_keys import read_keys
+from ppcls_lite.utils.config import read_yaml
 from tests.helpers.projects import PROJECTS
-from tests.helpers.scripts import LIMIT, ROOT
-from tests.helpers.shell import Run, assert_one_error, dry_run
-from tests.new_model.conftest import content
+from tests.helpers.scripts import ROOT
+from tests.helpers.shell import assert_one_error, dry_run
+from tests.new_model.conftest import content, new_model
 
 OURS = ("model_name", "python", "train_model", "infer_export")
 SCRIPT = "import argparse\nimport paddle\nparser = argparse.ArgumentParser()\n"
 MAIN = '\nif __name__ == "__main__":\n    open("was_run", "w").close()\n    parser.parse_args()\n'
 
 
-def run(project, *words, **environment):
-    """new_model.sh --project with a Python that has no packages."""
-    python = project.parent / "python"
-    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S -E "$@"\n')
-    python.chmod(0o755)
-    done = subprocess.run(
-        ["bash", str(ROOT / "test_tipc/new_model.sh"), "--project", str(project), *words],
-        cwd="/",
-        env={**os.environ, "TIPC_PYTHON": str(python), **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-    )
-    return Run(done.returncode, done.stdout, done.stderr, None)
+def run(project, *words):
+    return new_model(ROOT, "--project", str(project), *words, place=project.parent)
 
 
 @pytest.fixture
@@ -133,7 +119,8 @@ def test_the_config_of_a_project_like_paddleclas():
     assert roles["train"] == "tools/train.py"
     assert found["norm_train"].endswith("|whole_train=tools/train.py -c ppcls_lite/configs/lite_data_64.yaml")
     assert "lite_data_64.yaml -o Global.print_batch_step=1|" in found["norm_train"]
-    assert found["-o Global.epochs"] == "lite_train_lite_infer=5|whole_train_whole_infer=6"
+    epochs = read_yaml(ROOT / "ppcls_lite/configs/lite_data_64.yaml")["Global"]["epochs"]
+    assert found["-o Global.epochs"] == f"lite_train_lite_infer=5|whole_train_whole_infer={epochs}"
     assert found["-o DataLoader.Train.sampler.batch_size"] == "lite_train_lite_infer=4|whole_train_whole_infer=8"
     assert found["-o Global.pretrained_model"] == "null"
     assert found["inference"] == "deploy/python/predict_cls.py -c deploy/configs/inference_cls.yaml"
@@ -160,6 +147,50 @@ def test_options_are_followed_into_the_project_and_not_beyond(project):
     assert set(found) == {"--batch-size", "--extra"}
     assert found["--batch-size"].flags == ("-b", "--batch-size")
     assert (found["--extra"].default, found["--extra"].converter) == (3, "int")
+
+
+PARSER = "from argparse import ArgumentParser\nparser = ArgumentParser()\nparser.add_argument('-x', '--size')\n"
+GETTER = "def get():\n    return parser.parse_args()\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "cli"),
+    [
+        (f"{PARSER}parser.add_argument('place')\nparser.parse_args()\n", ""),
+        ("from core.cli import parser\nparser.parse_args()\n", PARSER),
+        ("from core.cli import get\nget()\n", PARSER + GETTER),
+        ("from core import get\nget()\n", PARSER + GETTER),
+        ("from core.cli import *\nget()\n", PARSER + GETTER),
+        ("import core.cli\ncore.cli.get()\n", PARSER + GETTER),
+        ("from .core.cli import get\nget()\n", PARSER + GETTER),
+        ("from ..more import get\nget()\n", ""),
+        (f"from core.cli import other\n{PARSER}other()\n", f"{PARSER}def other(): pass\ndef no(a): a.add_argument(a)"),
+    ],
+    ids=["own", "parser", "function", "package", "star", "module", "relative", "above", "unused"],
+)
+def test_all_options_of_a_script(project, script, cli):
+    root = project({"tools/run.py": script, "tools/core/cli.py": cli, "more.py": PARSER + GETTER})
+    (root / "tools/core/__init__.py").write_text("from .cli import get\n")
+    assert all_spellings(Project(root), "tools/run.py") == {"-x", "--size", "-h", "--help"}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "for name in ['a']: parser.add_argument('--' + name)\n",
+        "parser.add_argument(*['--a'])\n",
+        "parser.add_argument(**{})\n",
+        "parser.add_argument('--a', name)\n",
+        "@click.option('--a/--no-a', 'a')\ndef f(a): pass\n",
+        "add_arg('a', int, 1)\n",
+        "parser.parse_known_args()\n",
+        "import broken\nbroken.add(parser)\n",
+    ],
+)
+def test_options_that_a_source_does_not_say(project, more):
+    root = project({"run.py": PARSER + more, "broken.py": "def add(:\n", "none.py": "import argparse\n"})
+    assert all_spellings(Project(root), "run.py") is None
+    assert all_spellings(Project(root), "none.py") is None
 
 
 def test_keys_of_yaml():

@@ -7,6 +7,7 @@ from typing import NamedTuple, Optional
 
 from audit import schema
 from audit.reading import MOST_BYTES, is_safe_name, leads_out, read_json, read_text
+from bundle_lineage import read_lines
 from figures import find_figure
 from script import UserError
 from steps import PASSED, read_steps
@@ -15,7 +16,6 @@ NAME = "bundle.json"
 FORMAT = 1
 NOT_LISTED = {NAME, "report.html", "report.md", "index.html", "summary.txt"}
 _NOT_PRINTED = "# ", "expected: "  # by the step's program
-_INPUT = re.compile(r"(?P<hash>[0-9a-f]{64})  (?P<path>.+)")
 _HEAD = re.compile(r"^# (?P<key>[a-z]+): (?P<value>.*)$")
 _END = re.compile(r"^# ended: exit code (?P<code>\d+), (?P<seconds>\d+\.\d+) seconds$")
 
@@ -150,8 +150,7 @@ class Bundle:
         name = (self["inputs"] or {}).get("file") or "inputs.sha256"
         if name not in self["files"]:
             return {}
-        matches = map(_INPUT.fullmatch, self.text(name).split("\n"))
-        return {match["path"]: match["hash"] for match in matches if match}
+        return {path: line[:64] for path, line in read_lines(self.path(name)) if not line.startswith("#")}
 
     def figure(self, step, *names):
         """The last `Printed` of the first of the names that the log of the step has, with that name; (None, None)."""

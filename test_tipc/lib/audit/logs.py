@@ -4,9 +4,10 @@ import re
 from datetime import datetime
 
 from audit.registry import BUNDLE, check, judged, skipped
+from bundle_machine import versions
 from script import counted
 from steps import PASSED
-from verdict import DEPLOYMENTS
+from verdict import DEPLOYMENTS, SERVING
 
 LITE_TRAIN = "lite_train_lite_infer"
 LITE_SECONDS = 600  # a lite training with all its steps
@@ -66,7 +67,7 @@ def _contradicts(bundle, key, value):
         return f"{key} {value:.80}, and in summary.json {summary:.80}"
     if key == "versions":
         said = {name.lower(): version for name, version in bundle["versions"].items()}
-        other = {name: number for name, number in versions_of(value).items() if said.get(name, number) != number}
+        other = {name: number for name, number in versions(value).items() if said.get(name, number) != number}
         return f"versions {other}, and in bundle.json others" if other else ""
     if key == "commit":
         commit = (bundle["project"] or {}).get("commit") or ""
@@ -76,12 +77,6 @@ def _contradicts(bundle, key, value):
         is_same = not processor or processor.split(",")[0] == value.split(",")[0]
         return "" if is_same else f"processor {value:.60}, and in bundle.json {processor:.60}"
     return ""
-
-
-def versions_of(text):
-    """{"python": "3.11.7", ...} of the line of versions in a log."""
-    pairs = (part.strip().rpartition(" ") for part in text.split(","))
-    return {name.lower(): number for name, _, number in pairs if name}
 
 
 def same_commit(first, second):
@@ -162,7 +157,7 @@ def _lies_in(bundle, expected):
     below = parts[len(parts) - parts[::-1].index("test_log") :]
     if not below or below[0] != bundle.model:
         return False
-    places = {"serving_infer": {"serving", "serving_options"}, LITE_TRAIN: {"", LITE_TRAIN}}
+    places = {SERVING: {"serving", "serving_options"}, LITE_TRAIN: {"", LITE_TRAIN}}
     allowed = places.get(bundle.mode, {bundle.mode})
     rest = [part for part in below[1:] if part != bundle["tag"]]
     return "/".join(rest) in allowed

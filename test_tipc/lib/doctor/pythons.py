@@ -57,8 +57,7 @@ def interpreter(around):
     elif not around.python:
         yield ok("interpreter", "no .venv yet", "prepare.sh makes it")
     else:
-        status, printed = around.run(around.python, "-c", ASK)
-        version = printed.split()[0] if status == 0 and printed.split() else ""
+        version = version_of_chains(around)
         if not version:
             means = "it does not start, as after the Python that it was made from was removed"
             remedy = "unset TIPC_PYTHON" if named else "rm -r .venv, and run prepare.sh again"

@@ -1,13 +1,15 @@
 """The commands that the chain makes of a config: their scripts, options, and keys of YAML files."""
 
 import difflib
+import functools
 import os
 import re
 import shlex
 
 from lint.findings import ERROR, WARNING, Finding, check, did_you_mean
-from lint.options import options_of
 from lint.yaml_keys import OPAQUE, keys_of
+from new_model.options import all_spellings
+from new_model.sources import Project
 
 OVERRIDES = ("-o", "--opt", "--opts", "--override")
 _NUMBER = re.compile(r"-\d+(\.\d+)?(,-?\d+)*")
@@ -94,7 +96,7 @@ def _line_with(config, name):
 
 
 def _options(config, script, path, words):
-    known = options_of(path.resolve(), config.project)
+    known = _options_of(config.project, path.resolve())
     if known is None:
         return
     long = [option for option in known if option.startswith("--")]
@@ -110,6 +112,16 @@ def _options(config, script, path, words):
         if line:
             meant = did_you_mean(option, known, 0.6)
             yield Finding(line.number, line.key, ERROR, "option", f"{script} has no option {option}", "", meant)
+
+
+@functools.cache
+def _options_of(root, path):
+    project = _project(root)
+    inside = path.relative_to(root).as_posix() if root in path.parents else ""
+    return all_spellings(project, inside) if project.has(inside) else None
+
+
+_project = functools.cache(Project)  # by its root
 
 
 def _keys(config, folder, words):

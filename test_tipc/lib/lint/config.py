@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from new_model import TO_DO
+
 TITLE = re.compile(r"=+\s*([A-Za-z0-9_]+)\s*=+")
 SEPARATOR = re.compile(r"#+")
 
@@ -31,7 +33,8 @@ class Config:
     """One file.
 
     path      as it is printed
-    raw       its bytes; `lines` are those of its text after repair of what `text` finds: ends of lines, BOM, encoding
+    raw       its bytes; `lines` are those of its text after repair of what `text` finds: ends of lines, BOM, encoding;
+              without those of the section TO_DO
     chain     the script test_<chain>.sh that reads it, "" where none does, and then `reason` says why
     dialect, fields {line number: what the line is for}, notes, refused, modes {mode: [message]}, commands [(folder,
     command)]    what the reader said
@@ -69,6 +72,8 @@ class Config:
                 self.titles.append((number, title))
             elif SEPARATOR.fullmatch(stripped):
                 part += 1
+            elif title == TO_DO:
+                continue  # sentences, which nothing reads
             elif self.plain:
                 key, _, value = stripped.partition(" ")
                 if not stripped.startswith("#"):

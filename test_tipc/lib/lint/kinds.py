@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from lint.findings import did_you_mean
+from new_model import TO_DO
 
 TRAIN, SERVING, SERVING_CPP = "train_inference_python", "serving", "serving_infer_cpp"
 ONNX, LITE, CPP = "paddle2onnx", "lite_arm_cpu_cpp", "inference_cpp"
@@ -39,7 +40,7 @@ def titles_of_tables():
 
 def known_titles():
     """Every title that has a meaning, patterns included."""
-    return [*titles_of_tables(), "serving_params", "expected_params", *CHAIN_OF_TITLE, *UNREAD, *BENCHMARKS]
+    return [*titles_of_tables(), "serving_params", "expected_params", *CHAIN_OF_TITLE, *UNREAD, *BENCHMARKS, TO_DO]
 
 
 @functools.cache

@@ -84,9 +84,9 @@ def colons(config):
         is_meant = line.number in config.fields  # of a dialect that has such a line
         if config.plain or line.has_colon or is_meant or f"found '{line.text.strip()}" in config.refused:
             continue
-        key, equals, value = line.text.strip().partition("=")
-        fixed = f"{key}:{value}" if equals and re.fullmatch(r"[\w.-]+", key) else f"{line.text.rstrip()}:null"
-        suggestion = f"did you mean {fixed.partition(':')[0]}:{'…' if equals else 'null'}"
+        key, equals, _ = line.text.strip().partition("=")
+        is_key = equals and re.fullmatch(r"[\w.-]+", key)
+        suggestion = f"did you mean {key if is_key else line.text.rstrip()}:{'…' if equals else 'null'}"
         yield Finding(
             line.number, line.key if not equals else key, WARNING, "colon", "no colon", "key:value", suggestion
         )

@@ -2,7 +2,7 @@
 
 import re
 
-from new_model import choices
+from new_model import TO_DO, choices
 from new_model.commands import plain
 from new_model.data import LITE_BATCH, STEPS, lite_epochs, sample_images, training_folder, training_folder_of_script
 from new_model.options import UNKNOWN
@@ -25,16 +25,20 @@ class Lines:
             self.left.append((len(self.texts), to_do))
 
     def title(self, name):
-        self.texts.append(f"==========================={name}===========================")
+        self.texts.append(_title(name))
 
     def text(self, general):
         """The whole file; what is left to do stands in a section of its own at the end, which no chain reads."""
         lines = list(self.texts)
         if self.left or general:
-            lines.append("===========================left_to_do===========================")
+            lines.append(_title(TO_DO))
             lines += [f"line_{number}:{to_do}" for number, to_do in self.left]
             lines += [f"project:{to_do}" for to_do in general]
         return "\n".join(lines) + "\n"
+
+
+def _title(name):
+    return f"==========================={name}==========================="
 
 
 def write_lines(project, name, commands, required):
@@ -47,7 +51,7 @@ def write_lines(project, name, commands, required):
     lines.add(f"model_name:{name}")
     lines.add("python:python3")
     lines.add("gpu_list:-1")
-    lines.add(*_device(train))
+    lines.add(*_device(train, choices.DEVICE, "gpu", "True"))
     lines.add(*_epochs(project, train, folder))
     lines.add(*_value(train, choices.OUTPUT, "./output/", "the folder of the trained weights"))
     lines.add(*_batch(train))
@@ -79,15 +83,17 @@ def _training(train):
     return f"lite_train={train.words} {found[0]}=1|whole_train={train.words}"
 
 
-def _device(train):
-    found = train.find(choices.DEVICE)
+def _device(command, names, named, switched):
+    """The line that chooses the device: with `named` for an option that takes its name, else with `switched`."""
+    found = command.find(names)
     if not found:
         return (_NO_LINE,)
     key, _, option = found
     if option is not None and option.converter == "bool":
-        return f"{key}:True", f"type=bool makes True of any text, False too: {train.path} cannot be told to use the CPU"
+        fault = f"type=bool makes True of any text, False too: {command.path} cannot be told to use the CPU"
+        return f"{key}:True", fault
     is_name = key.rpartition(".")[2].lstrip("-").lower() in ("device", "place")
-    return (f"{key}:gpu" if is_name else f"{key}:True",)
+    return (f"{key}:{named if is_name else switched}",)
 
 
 def _epochs(project, train, folder):
@@ -197,7 +203,7 @@ def _inference(project, name, commands, required, lines):
             lines.add(line)
         return
     lines.add(f"inference:{infer.words}", _unset(infer, required["infer"], lines))
-    lines.add(*_inference_device(infer))
+    lines.add(*_device(infer, choices.USE_GPU, "gpu|cpu", "True|False"))
     batch = infer.find(choices.BATCH)
     lines.add(f"{batch[0]}:1" if batch else _NO_LINE)
     model = infer.find(choices.MODEL) or infer.find(choices.CONFIG)
@@ -215,18 +221,6 @@ def _inference(project, name, commands, required, lines):
         lines.add(f"{image[0]}:{place or './images'}", None if place else "put a few images there, or name theirs")
     switch = infer.find(choices.BENCHMARK)
     lines.add(f"{switch[0]}:False" if switch and _takes_truth(switch) else _NO_LINE)
-
-
-def _inference_device(infer):
-    found = infer.find(choices.USE_GPU)
-    if not found:
-        return (_NO_LINE,)
-    key, _, option = found
-    if option is not None and option.converter == "bool":
-        return f"{key}:True", f"type=bool makes True of any text, False too: {infer.path} cannot be told to use the CPU"
-    if key.rpartition(".")[2].lstrip("-").lower() == "device":
-        return (f"{key}:gpu|cpu",)
-    return (f"{key}:True|False",)
 
 
 def _takes_truth(found):

@@ -8,7 +8,11 @@ from typing import Any, NamedTuple, Optional
 _FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*")
 _HELP = re.compile(r"^ {1,4}(?:-\w(?: \S+)?, )?(--?[A-Za-z][\w.-]*)(?:[ =,]|$)", re.MULTILINE)
 _SWITCHES = ("store_true", "store_false", "store_const", "count", "help", "version")
+LARGEST_HELP = 200_000  # bytes of what --help prints
 _IMPORTS = 3  # how far imports are followed
+_ADDING = ("add_argument", "option")
+_UNSAID = ("parse_known_args", "add_arg")  # calls that take options which no _ADDING names
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 UNKNOWN = "(computed)"
 
 
@@ -33,11 +37,35 @@ class Option(NamedTuple):
 def options_of(project, path):
     """[Option] that the script `path` of a Project takes, in the order in which they are written."""
     found = {}
-    for call in _calls(project, path, None, 0, set()):
-        option = _option(call)
-        if option is not None:
-            found.setdefault(option.flag, option)
+    for nodes in _parts(project, path):
+        for name, call in _calls(nodes or ()):
+            option = _option(call) if name in _ADDING else None
+            if option is not None:
+                found.setdefault(option.flag, option)
     return list(found.values())
+
+
+def all_spellings(project, path):
+    """{"--epochs", "-c", "--help", ...}: whatever the script takes as an option; None where its source does not say all
+    of them: they are computed, let through, made in another way, or in a file that cannot be read."""
+    found = set()
+    for nodes in _parts(project, path):
+        if nodes is None:
+            return None
+        for name, call in _calls(nodes):
+            spellings = _spellings(call) if name in _ADDING else ()
+            if spellings is None or name in _UNSAID:
+                return None
+            found.update(spellings)
+    return frozenset(found | {"-h", "--help"}) if found else None
+
+
+def _spellings(call):
+    """Those of the option that a call adds, () of a positional argument; None where one is computed."""
+    words = [word.value if isinstance(word, ast.Constant) else None for word in call.args]
+    if words and isinstance(words[0], str) and not words[0].startswith("-"):
+        return ()
+    return words if words and all(isinstance(word, str) and word.startswith("-") for word in words) else None
 
 
 def options_of_help(project, path, python, seconds=120):
@@ -51,62 +79,74 @@ def options_of_help(project, path, python, seconds=120):
     return [Option(flag) for flag in dict.fromkeys(_HELP.findall(text)) if flag not in ("-h", "--help")]
 
 
-LARGEST_HELP = 200_000  # bytes
-
-
-def _calls(project, path, names, depth, seen):
-    """The calls that add options, in a file or in its functions and classes `names`, and in what they import."""
-    source = project.source(path)
-    if source.tree is None or (path, names) in seen:
+def _parts(project, path, names=None, depth=0, seen=None):
+    """The nodes of a file, or of what defines `names` in it, and of what they use of other files of the project: a list
+    a file; None for a file that cannot be read."""
+    seen = set() if seen is None else seen
+    if (path, names) in seen:
         return
     seen.add((path, names))
-    nodes = source.tree.body if names is None else _definitions(source.tree, names)
-    folder = path.rpartition("/")[0]
-    imports, used = list(_imports(source.tree)), _words(nodes)
-    yield from _adding_calls(nodes)
+    tree = project.source(path).tree
+    if tree is None:
+        yield None
+        return
+    nodes = tree.body if names is None else _definitions(tree, names)
+    yield nodes
     if depth == _IMPORTS:
         return
-    for module, name, alias in imports:
-        if alias not in used:
-            continue
-        inner = project.module(f"{module}.{name}" if name else module, folder)
+    folder = path.rpartition("/")[0]
+    used = frozenset(_words(nodes) | (names or frozenset()))
+    for module, name, alias, level in _imports(tree):
+        inner = alias.partition(".")[0] in used and project.module(f"{module}.{name or ''}", folder, level)
         if inner:  # a whole module: what is used of it
-            attributes = frozenset(_attributes(nodes, alias))
-            if attributes:
-                yield from _calls(project, inner, attributes, depth + 1, seen)
-        elif name:
-            outer = project.module(module, folder)
-            if outer:
-                yield from _calls(project, outer, frozenset({name}), depth + 1, seen)
+            wanted, place = frozenset(_attributes(nodes, alias)), inner
+        else:
+            wanted = used if name == "*" else frozenset({name} if name and alias in used else ())
+            place = project.module(module, folder, level) if wanted else None
+        if place and wanted:
+            yield from _parts(project, place, wanted, depth + 1, seen)
 
 
 def _definitions(tree, names):
-    """The functions and classes with these names, and those of the same file that they use."""
-    by_name = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
-    chosen, waiting = {}, [name for name in names if name in by_name]
+    """The functions and classes with these names, and those of the same file that they use; with the other statements
+    of the file where a name is set there."""
+    by_name = {node.name: node for node in tree.body if isinstance(node, _DEFINITIONS)}
+    others = [node for node in tree.body if not isinstance(node, _DEFINITIONS)]
+    is_set = {word.id for node in others for word in ast.walk(node) if _is_set(word)}
+    chosen, waiting = {}, list(names)
     while waiting:
         name = waiting.pop()
-        chosen[name] = by_name[name]
-        waiting += [word for word in _words([by_name[name]]) if word in by_name and word not in chosen]
-    return list(chosen.values())
+        if name in by_name and name not in chosen:
+            chosen[name] = [by_name[name]]
+        elif name in is_set and "" not in chosen:
+            chosen[""], name = others, ""
+        else:
+            continue
+        waiting += _words(chosen[name])
+    return [node for nodes in chosen.values() for node in nodes]
 
 
-def _adding_calls(nodes):
+def _is_set(word):
+    return isinstance(word, ast.Name) and isinstance(word.ctx, ast.Store)
+
+
+def _calls(nodes):
+    """(name of what is called, call) of all calls."""
     for node in nodes:
         for call in ast.walk(node):
-            if isinstance(call, ast.Call) and _name_of(call.func) in ("add_argument", "option"):
-                yield call
+            if isinstance(call, ast.Call):
+                yield _name_of(call.func), call
 
 
 def _imports(tree):
-    """(module, name or None, the name in this file) of each import; relative ones as if they were absolute."""
+    """(module, name or None, the name in this file, dots before the module) of each import."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield alias.name, None, alias.asname or alias.name
+                yield alias.name, None, alias.asname or alias.name, 0
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                yield node.module or "", alias.name, alias.asname or alias.name
+                yield node.module or "", alias.name, alias.asname or alias.name, node.level
 
 
 def _words(nodes):
@@ -117,8 +157,16 @@ def _attributes(nodes, name):
     """What of the module `name` is used: {"parse_args"} for `config.parse_args()`."""
     for node in nodes:
         for word in ast.walk(node):
-            if isinstance(word, ast.Attribute) and isinstance(word.value, ast.Name) and word.value.id == name:
+            if isinstance(word, ast.Attribute) and _dotted(word.value) == name:
                 yield word.attr
+
+
+def _dotted(node):
+    """`a.b` of such an expression, "" of any other."""
+    if isinstance(node, ast.Attribute):
+        above = _dotted(node.value)
+        return above and f"{above}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _name_of(function):

@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import warnings
+from functools import cached_property
 from pathlib import Path
 
 LARGEST = 1_000_000  # bytes of a script: no one has written a larger one by hand
@@ -45,8 +46,26 @@ class Project:
 
     def __init__(self, root):
         self.root = Path(root)
-        self.files, self.folders = _walk(self.root)
         self.sources = {}
+
+    @property
+    def files(self):
+        """The paths of its regular files, in the order of their depth."""
+        return self._walked[0]
+
+    @property
+    def folders(self):
+        """The paths of its folders, and of links to folders."""
+        return self._walked[1]
+
+    @cached_property
+    def _walked(self):
+        return _walk(self.root)
+
+    def has(self, path):
+        """Whether the path is that of a regular file in the project, which no link leads out of."""
+        place = self.root / path
+        return bool(_PATH.fullmatch(path)) and place.is_file() and self.root.resolve() in place.resolve().parents
 
     def scripts(self):
         """The paths of all Python files, those next to the root first."""
@@ -58,14 +77,16 @@ class Project:
             self.sources[path] = self._read(path)
         return self.sources[path]
 
-    def module(self, name, folder):
-        """The path of the module that a script in `folder` (from the root) imports as `name`, or None."""
-        inside = name.replace(".", "/")
-        for start in (folder, ""):
-            for path in (f"{inside}.py", f"{inside}/__init__.py"):
-                found = f"{start}/{path}" if start else path
-                if found in self.files:
-                    return found
+    def module(self, name, folder, level=0):
+        """The path of the module that a script in `folder` (from the root) imports as `name`, behind `level` dots; None
+        where the project has none. An absolute one may be next to the script, or in any folder above it."""
+        above = folder.split("/") if folder else []
+        depths = [len(above) - level + 1] if level else range(len(above), -1, -1)
+        for depth in (depth for depth in depths if depth >= 0):
+            base = "/".join([*above[:depth], *filter(None, name.split("."))])
+            for path in (f"{base}.py", f"{base}/__init__.py".lstrip("/")):
+                if self.has(path):
+                    return path
         return None
 
     def _read(self, path):

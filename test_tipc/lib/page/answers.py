@@ -5,6 +5,7 @@ import json
 import re
 from typing import NamedTuple
 
+from bundle_predictions import PRINTING
 from page.source import inside, listing, mapping, read, text
 from predictions import Prediction, read_log
 
@@ -13,7 +14,6 @@ _NAMES = re.compile(
     r"""(?:class id\(s\)|["']class_ids["']): (\[[^\]]*\]).*?(?:label_name\(s\)|["']label_names["']): (\[[^\]]*\])"""
 )
 _KINDS = ("classes", "boxes")
-_PREDICTING = ("predict", "infer", "client")
 _WORDS = {"predict": "training engine", "infer": "inference engine", "client": "service"}
 OLD_ANSWERS = "answers.json"
 
@@ -42,7 +42,7 @@ def read_answers(source):
             labels.update({} if exact else label_names(written))
             found.append(Answers(text(entry.get("engine")), text(entry.get("step")), entry["file"], exact, images))
     for view in source.steps:  # whose labels, and in older evidence also predictions
-        if view.kind in _PREDICTING and view.log:
+        if view.kind in PRINTING and view.log:
             written = read(view.log)
             labels.update(label_names(written))
             if not listed:
@@ -69,7 +69,7 @@ def label_names(written):
 def sets_of_images(answers):
     """[[Answers]] that predicted the same images, or some of them; those of the test images before all others."""
     sets = []
-    for one in sorted(answers, key=lambda one: one.step.split(" ")[0] not in _PREDICTING):
+    for one in sorted(answers, key=lambda one: one.step.split(" ")[0] not in PRINTING):
         same = next((others for others in sets if any(one.images.keys() & other.images for other in others)), None)
         if same is None:
             sets.append([one])

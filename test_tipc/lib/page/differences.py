@@ -5,6 +5,7 @@ import re
 from typing import NamedTuple, Optional
 
 from figures import read_lines
+from verdict import SERVING, SERVING_CPP
 
 STAGES = ("preprocessing", "network", "engine", "service")
 # `strict: largest difference 0 (bitwise equality required), …: agrees`, `network: bitwise equal for 32 images: agrees`
@@ -12,7 +13,6 @@ _LINE = re.compile(r"^(?P<name>[A-Za-z][^:]{0,120}): (?P<found>.*(?:largest diff
 _LARGEST = re.compile(r"largest difference (?P<number>[-+.\dA-Za-z]+)")
 _ALLOWED = re.compile(r"at most (?P<number>[-+.\deE]+) (?:allowed|asked for)")
 _CLAUSE = re.compile(r"largest difference [^\s,]+(?: \([^)]*\))?,? ?|(?::? agrees)$")
-_SERVICES = ("serving_infer", "serving_infer_cpp")
 
 
 class Difference(NamedTuple):
@@ -60,7 +60,7 @@ def _difference(line, mode):
 
 
 def _stage(name, mode):
-    if mode in _SERVICES:
+    if mode in (SERVING, SERVING_CPP):
         return "service"
     first = name.split(" ")[0]
     if first in STAGES:

@@ -2,7 +2,7 @@
 
 from page.element import el
 from page.frame import breakable, definitions, details, section, table
-from page.overview import commit, values
+from page.overview import commit
 from page.source import listing, mapping, text
 
 _SHORT = 16  # digits of a hash that a table shows; bundle.json has all
@@ -43,7 +43,7 @@ def _tool(tool):
 
 
 def _pairs(title, content):
-    rows = [[breakable(key), values(value)] for key, value in mapping(content).items()]
+    rows = [[breakable(key), text(value)] for key, value in mapping(content).items()]
     return details(f"{title} ({len(rows)})", table(title, ["name", "value"], rows)) if rows else None
 
 

@@ -1,6 +1,5 @@
 """The top of a report: the verdict, the figures that are looked for first, and the matrix of steps by result."""
 
-import json
 import math
 import re
 
@@ -110,8 +109,3 @@ def _results(views):
             links.append(el("a", badge(result), times, href=f"#step-{places[0][0]}", aria_label=label))
             links.append(" ")
     return links or "-"
-
-
-def values(content):
-    """A value of a bundle as one line of text."""
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)

@@ -58,7 +58,7 @@ def _arguments():
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("places", nargs="*", type=Path, metavar="BUNDLE", help="bundles, folders of them, repositories")
+    parser.add_argument("places", nargs="*", type=_place, metavar="BUNDLE", help="bundle, folder, repository")
     parser.add_argument("--json", type=Path, metavar="FILE", help="all lines, with all faults")
     parser.add_argument("--allow_stale", action="store_true", help="files that changed since are a note, not a failure")
     parser.add_argument("--compare", type=Path, metavar="OTHER_BUNDLE", help="that of another run of the same work")
@@ -71,7 +71,15 @@ def _arguments():
             parser.error(f"{clean(place)}: expected the folder of a bundle or of a repository, found none")
     if args.json and not args.json.absolute().parent.is_dir():
         parser.error(f"--json: {clean(args.json.parent)}: no such folder")
+    if args.json and args.json.is_dir():
+        parser.error(f"--json: {clean(args.json)}: expected a file, found a folder")
     return args
+
+
+def _place(word):
+    if not word:
+        raise argparse.ArgumentTypeError("expected a folder, found an empty word")
+    return Path(word)
 
 
 def audit(places, other=None, allow_stale=False):

@@ -117,6 +117,11 @@ def a_file_too_many(made):
 
 
 @fault("files")
+def a_hidden_file(made):
+    (made.folder / ".more.sh").write_text("echo more\n")
+
+
+@fault("files")
 def a_link_that_leads_out(made):
     path = made.folder / "evaluate.log"
     path.rename(made.root / "evaluate.log")
@@ -232,6 +237,21 @@ def logs_of_other_versions(made):
     made.edit("export.log", r"paddlepaddle \d+\.\d+\.\d+", "paddlepaddle 2.4.0")
 
 
+@fault("one run")
+def a_package_that_no_log_names(made):
+    made.change(versions={**made.content["versions"], "paddlepaddle-gpu": "3.3.1"})
+
+
+@fault("one run")
+def another_tool(made):
+    made.change(tool={**made.content["tool"], "files": "0" * 12})
+
+
+@fault("one run")
+def no_machine(made):
+    made.change(machine=None)
+
+
 @fault("facts", forged=True)
 def another_label_file(made):
     made.edit("inputs.sha256", r"^\w{64}(?=  lite_data/label_list.txt)", "0" * 64)
@@ -258,6 +278,81 @@ def logs_of_another_model(made):
     for name in ("steps.tsv", "results_python.log", *(path.name for path in made.folder.glob("*.log"))):
         path = made.folder / name
         path.write_text(path.read_text().replace("output/MobileNetV3_small_x1_0", "output/ResNet50"))
+
+
+@fault("config", forged=True)
+def another_value_of_the_config(made):
+    content = made.content
+    next(line for line in content["config"]["lines"] if line["key"] == "-o Global.epochs")["value"] = "160"
+    made.save(content)
+
+
+@fault("config")
+def another_hash_of_the_config(made):
+    made.change(config={**made.content["config"], "sha256": "0" * 64})
+
+
+@fault("config")
+def the_config_of_another_model(made):
+    path = "test_tipc/configs/MobileNetV1_x1_0/train_infer_python.txt"
+    made.change(config={**made.content["config"], "path": path})
+
+
+@fault("config")
+def no_config(made):
+    made.change(config=None)
+
+
+@fault("config", forged=True)
+def an_edited_copy_of_the_settings(made):
+    made.edit("configs/lite_data.yaml", r"learning_rate: [\d.]+", "learning_rate: 0.5")
+
+
+@fault("seeds")
+def another_seed(made):
+    made.change(seeds={**made.content["seeds"], "Global.seed": 7})
+
+
+def _figure(made, name, **values):
+    content = made.content
+    content["figures"][name].update(values)
+    made.save(content)
+
+
+@fault("told as logged")
+def a_last_loss_that_no_log_has(made):
+    _figure(made, "converge", last=0.01)
+
+
+@fault("told as logged")
+def a_top5_that_no_log_has(made):
+    _figure(made, "evaluate", top5=1.0)
+
+
+@fault("told as logged")
+def more_images_than_were_observed(made):
+    observed = made.content["figures"]["agree_observed"]["preprocessing"]
+    _figure(made, "agree_observed", preprocessing={**observed, "images": 500})
+
+
+@fault("told as logged")
+def settings_of_no_engine(made):
+    content = made.content
+    for step in content["steps"]:
+        step["engines"] = []
+    made.save(content)
+
+
+@fault("told as logged")
+def another_engine(made):
+    content = made.content
+    next(one for one in content["predictions"] if one["step"].startswith("infer"))["engine"] = "TensorRT, FP16"
+    made.save(content)
+
+
+@fault("times")
+def times_that_are_none(made):
+    made.change(started="yesterday", ended=None)
 
 
 @fault("times", forged=True)
@@ -410,6 +505,17 @@ def a_score_off_by_a_thousandth(made):
 
 
 @fault("predictions agree", forged=True)
+def a_limit_that_allows_everything(made):
+    path, content = made.exact()
+    path.write_text(json.dumps({**content, "limit": 100.0}))
+    said = made.content
+    for entry in said["predictions"]:
+        if path.as_posix().endswith(entry["file"]):
+            entry["limit"] = 100.0
+    made.save(said)
+
+
+@fault("predictions agree", forged=True)
 def a_printed_class_swapped(made):
     made.edit("predict_inference_engine.log", r"class id\(s\): \[(\d), (\d)", r"class id(s): [\2, \1")
 
@@ -424,6 +530,11 @@ def predictions_of_no_engine(made):
     content = made.content
     content["predictions"] = [one for one in content["predictions"] if not one["step"].startswith("infer")]
     made.save(content)
+
+
+@fault("predictions there", forged=True)
+def only_what_was_printed(made):
+    made.change(predictions=[entry for entry in made.content["predictions"] if not entry["exact"]])
 
 
 @fault("predictions there", forged=True)
@@ -512,6 +623,12 @@ def other_code_in_the_lineage(made):
     content = made.content
     next(one for one in content["lineage"] if one["kind"] == "code")["sha256"] = "0" * 64
     made.save(content)
+
+
+@fault("lineage inputs", forged=True)
+def a_list_without_the_programs(made):
+    """All hashes follow from the shorter list, so that no change of a program would be seen."""
+    made.depend_on(*made.copy_settings())
 
 
 @fault("data lists", forged=True)

@@ -111,7 +111,20 @@ class Submission:
         return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
 
     def replace_inputs(self, *more):
-        """Let the run have depended on its data and on the files `more` only, as they are now; all else follows."""
+        """Let the run have depended on its data, its config, the scripts of its commands and the files `more` only, as
+        they are now; all else follows."""
+        more += (*self.copy_settings(), *(f"tools/{name}.py" for name in ("train", "eval", "infer", "export_model")))
+        self.depend_on(*more, "deploy/python/predict_cls.py")
+
+    def copy_settings(self):
+        """The paths of the config and its settings, of which the bundle and the repository now have the same."""
+        paths = [line["path"] for line in self.content["lineage"] if line["kind"] == "config"]
+        for path in paths:
+            ours, theirs = self.root / path, self.folder / "configs" / Path(path).name
+            shutil.copyfile(*((theirs, ours) if path.endswith(".txt") else (ours, theirs)))
+        return paths
+
+    def depend_on(self, *more):
         old, name = self.content["inputs"]["hash"], self.folder / "inputs.sha256"
         data = tuple(
             one["path"] for one in self.content["lineage"] if one["kind"] in ("data", "weights") and "path" in one
@@ -126,6 +139,8 @@ class Submission:
                 path.write_text(text.replace(old, new))
         content = self.content
         content["lineage"] = [one for one in content["lineage"] if one["kind"] != "code"]
+        for one in [one for one in content["lineage"] if one["kind"] == "config"]:
+            one["sha256"] = hashlib.sha256((self.root / one["path"]).read_bytes()).hexdigest()
         known = {one["id"] for one in content["lineage"]}
         for one in content["lineage"]:
             one["of"] = [parent for parent in one["of"] if parent in known]

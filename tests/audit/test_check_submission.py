@@ -88,6 +88,8 @@ def test_nothing_checked_is_a_failure(tmp_path):
         (["--strict"], "unrecognized arguments: --strict"),
         (["--json"], "argument --json: expected one argument"),
         (["--compare", "."], "--compare: expected one bundle to compare with, found 0"),
+        ([""], "expected a folder, found an empty word"),
+        ([".", "--json", "."], "--json: .: expected a file, found a folder"),
         ([".", "--json", "/nowhere/audit.json"], "--json: /nowhere: no such folder"),
     ],
 )

@@ -19,6 +19,7 @@ def pair(submission, tmp_path):
     """Two bundles of one run: the entrant's, and the reviewer's."""
     theirs = Submission(tmp_path / "rerun")
     theirs.repair()
+    theirs.change(started="2026-11-26T17:05:09+00:00", ended="2026-11-26T17:10:26+00:00")
     return submission, theirs
 
 
@@ -36,6 +37,10 @@ def test_the_same_run_is_the_same(pair):
     lines = compared(pair)
     assert {line.outcome.result for line in lines.values()} == {PASS}
     assert set(lines) == {"format", *(name for name, one in CHECKS.items() if one.scope == COMPARISON)}
+
+
+def a_copy_of_the_same_run(theirs):
+    theirs.change(started="2026-11-26T17:05:10+00:00", ended="2026-11-26T17:10:25+00:00")
 
 
 def other_model(theirs):
@@ -104,6 +109,7 @@ def an_unknown_machine(theirs):
 
 DIFFERENCES = [
     ("same work", other_model),
+    ("two runs", a_copy_of_the_same_run),
     ("same versions", no_versions),
     ("same machine", an_unknown_machine),
     ("same commit", other_commit),

@@ -5,5 +5,5 @@ report. `bundle` and `reading` open files that nobody may be trusted to have wri
 have the other two kinds of subjects.
 """
 
-from audit import whole, logs, training, accuracy, answers, lineage, sources, fresh  # noqa: F401, I001
+from audit import whole, claims, logs, training, accuracy, answers, lineage, sources, fresh  # noqa: F401, I001
 from audit import repository, documents, compare  # noqa: F401

@@ -1,6 +1,7 @@
 """Do all ways to predict agree? Computed again from the files of predictions, not read from what says so."""
 
 import re
+from pathlib import PurePosixPath
 
 from audit.pairing import Pair
 from audit.predicted import applied, left_out, read, scores
@@ -10,6 +11,7 @@ from figures import Printed
 from script import UserError, counted
 from verdict import DEPLOYMENTS
 
+MOST_LIMIT = 0.01  # that a file of predictions may be allowed to differ by, as a share of numbers above 1
 DEAD = 1e-6  # a network whose outputs for two images differ by less has seen neither
 _AGREED = re.compile(
     r"^(?P<engine>\w+): largest difference (?P<largest>\S+) \(.*?(?P<same>\d+) of (?P<images>\d+) images? bitwise",
@@ -39,6 +41,8 @@ def check_agree(bundle):
         images += len(pair.common)
         largest = max(largest, pair.largest)
         count += bool(pair.common)
+    wide = [entry for entry in bundle["predictions"] if not 0 <= (entry["limit"] or 0) <= MOST_LIMIT]
+    faults += [f"{entry['file']}: a limit of {entry['limit']:g}, at most {MOST_LIMIT:g} is accepted" for entry in wide]
     files = {entry["file"] for entry in bundle["predictions"]}
     lost = [entry for entry in bundle["predictions"] if entry["against"] and entry["against"] not in files]
     faults += [
@@ -60,6 +64,7 @@ def check_there(bundle):
     if not steps and not entries:
         return None
     faults = [fault for entry in entries if (fault := _other_count(bundle, entry))]
+    faults += [f"none of the engine {name} of {step}" for step, name in _engines_without(bundle)]
     if bundle.mode in DEPLOYMENTS:  # what the deployed model gives is kept by the step that compares it
         needed, pairs = max(1, len(bundle.passed("client"))), sum(bool(entry["against"]) for entry in entries)
         faults += [] if pairs >= needed else [f"{counted(pairs, 'file')} that are compared, {needed} are needed"]
@@ -67,6 +72,15 @@ def check_there(bundle):
         faults += [fault for step in steps if (fault := _lost_predictions(step, entries))]
     found = f"{counted(len(entries), 'file')} of {counted(len(steps), 'step')}"
     return judged("predictions of each way to predict", found, faults)
+
+
+def _engines_without(bundle):
+    """(tag, engine) of the figures of a comparison that have no file of predictions."""
+    files = [(entry.get("tag"), PurePosixPath(entry["file"]).stem) for entry in bundle["predictions"]]
+    for tag, engine in _saved_figures(bundle):
+        own = [name for one, name in files if one == tag]
+        if tag in bundle.trainings and not any(name == engine or name.endswith(f"agree_{engine}") for name in own):
+            yield tag, engine
 
 
 def _other_count(bundle, entry):

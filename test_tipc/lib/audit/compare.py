@@ -89,6 +89,14 @@ def check_work(pair):
     return judged("one model, mode and chain", ", ".join(str(pair.ours[key]) for key in keys), faults)
 
 
+@check("two runs", COMPARISON)
+def check_runs(pair):
+    """they are of two runs: a bundle is equal to its own copy, which proves nothing"""
+    ours, theirs = ((bundle["started"], bundle["ended"], bundle["machine"]) for bundle in (pair.ours, pair.theirs))
+    faults = [f"one run twice, from {ours[0]} to {ours[1]}"] if ours == theirs and ours[0] else []
+    return judged("two runs", f"started {ours[0]} and {theirs[0]}", faults)
+
+
 @check("same versions", COMPARISON)
 def check_versions(pair):
     """the versions of Python and of all packages are the same; other ones are a note, and have wider tolerances"""

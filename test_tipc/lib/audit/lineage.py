@@ -1,11 +1,14 @@
 """Does one chain of hashes lead from the data to the weights, to the exported model and to each prediction?"""
 
+import os
+
 from audit.registry import BUNDLE, check, judged, skipped
 from bundle_lineage import FILE, lines_hash, read_lines
 from bundle_lineage import faults as faults_of_links
 from script import counted
 
 _ORIGINS = {"config", "code", "data"}  # what a training begins with
+_RUN = ("train", "evaluate", "predict", "export", "infer")
 _FACTS = {"weights": "weights", "model": "model", "service": "model"}  # the kind of each fact of a step
 
 
@@ -75,7 +78,7 @@ def _other_facts(bundle):
 
 @check("lineage inputs", BUNDLE)
 def check_inputs(bundle):
-    """the hashes of data, config and code in the lineage follow from inputs.sha256: a file's, or of a folder's lines"""
+    """the hashes of data, config and code in the lineage follow from inputs.sha256; all commands' scripts are in it"""
     name = (bundle["inputs"] or {}).get("file") or FILE
     lines, used, faults = read_lines(bundle.path(name)), set(), []
     own_entries = [one for one in bundle["lineage"] if not one.get("from")]  # others are of the run that made the model
@@ -88,7 +91,18 @@ def check_inputs(bundle):
     code = lines_hash([line for path, line in lines if path not in used])
     others = [one for one in own_entries if one["kind"] == "code" and one["sha256"] != code]
     faults += [f"{one['id']}: {one['sha256']!s:.12}, {name} has {code:.12}" for one in others]
+    faults += [f"{script}: run, and not listed in {name}" for script in _scripts(bundle) - {path for path, _ in lines}]
     return judged("hashes that follow from the list", f"{counted(len(lines), 'line')}", faults)
+
+
+def _scripts(bundle):
+    """The project's own programs that the steps of training and inference ran, as paths in it."""
+    found = set()
+    for step in [step for kind in _RUN for step in bundle.passed(kind)]:
+        word = next((word for word in (step["command"] or "").split() if word.endswith(".py")), "")
+        path = os.path.normpath(os.path.join(step["folder"] or ".", word)) if word else ""
+        found |= {path} if path and not path.startswith(("/", "..", "test_tipc/")) else set()
+    return found
 
 
 @check("data lists", BUNDLE)

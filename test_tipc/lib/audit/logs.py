@@ -67,15 +67,18 @@ def _contradicts(bundle, key, value):
         return f"{key} {value:.80}, and in summary.json {summary:.80}"
     if key == "versions":
         said = {name.lower(): version for name, version in bundle["versions"].items()}
-        other = {name: number for name, number in versions(value).items() if said.get(name, number) != number}
-        return f"versions {other}, and in bundle.json others" if other else ""
+        other = [f"{name} {version}" for name, version in sorted(versions(value).items() ^ said.items())]
+        return f"versions: {', '.join(other):.120} not in both of it and bundle.json" if other else ""
+    if key == "tool":
+        files, own = re.search(r"\bfiles ([0-9a-f]{12})", value), (bundle["tool"] or {}).get("files")
+        return f"tool {value:.60}, and in bundle.json files {own}" if files and files[1] != own else ""
     if key == "commit":
         commit = (bundle["project"] or {}).get("commit") or ""
         return "" if same_commit(value, commit) else f"commit {value:.40}, and in bundle.json {commit:.12}"
     if key == "processor":
         processor = (bundle["machine"] or {}).get("processor")
-        is_same = not processor or processor.split(",")[0] == value.split(",")[0]
-        return "" if is_same else f"processor {value:.60}, and in bundle.json {processor:.60}"
+        is_same = processor and processor.split(",")[0] == value.split(",")[0]
+        return "" if is_same else f"processor {value:.60}, and in bundle.json {processor!s:.60}"
     return ""
 
 
@@ -168,6 +171,8 @@ def check_times(bundle):
     """the steps began one after the other, between the start and the end of the run"""
     faults, last = [], None
     begin, end = (_moment(bundle[key]) for key in ("started", "ended"))
+    if not (begin and end) and any("started" in log.head for _, log in bundle.logs):
+        faults.append(f"from {bundle['started']!r:.40} to {bundle['ended']!r:.40}: expected two times")
     if begin and end and end < begin:
         faults.append(f"ended {bundle['ended']} before it started {bundle['started']}")
     for step, log in bundle.logs:

@@ -35,7 +35,7 @@ def check_files(bundle):
         faults += [fault] if (fault := _fault_of_file(bundle, name, entry)) else []
     there, odd = _files_below(bundle.folder)
     if bundle.is_output:  # of its folders, those of weights, models and recordings are no part of the bundle
-        there, odd = {name for name in there if "/" not in name and name.endswith(TEXTS)}, []
+        there, odd = {name for name in there if "/" not in name and name.endswith(TEXTS) and name[0] != "."}, []
     faults += odd + [f"{name}: there, and not in the list" for name in sorted(there - set(listed))]
     total = sum(entry["bytes"] for entry in listed.values()) if not faults else 0
     if not listed:
@@ -64,12 +64,10 @@ def _files_below(folder):
         here = Path(root)
         for name in [name for name in folders if (here / name).is_symlink()]:
             odd.append(f"{(here / name).relative_to(folder)}: a symbolic link")
-        # hidden folders and files are what a running chain notes for itself
         folders[:] = [
-            name for name in sorted(folders) if not (name.startswith(".") or (here / name / NAME).is_file()
-                                                     or (here / name).is_symlink())
-        ]  # fmt: skip
-        found |= {(here / name).relative_to(folder).as_posix() for name in names if not name.startswith(".")}
+            name for name in sorted(folders) if not ((here / name / NAME).is_file() or (here / name).is_symlink())
+        ]
+        found |= {(here / name).relative_to(folder).as_posix() for name in names}
     return found - NOT_LISTED, odd
 
 

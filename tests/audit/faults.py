@@ -641,6 +641,9 @@ def another_validation_list(made):
 
 @fault("sources")
 def data_without_sources(made):
+    (made.root / "lite_data").unlink()
+    shutil.copytree(ROOT / "lite_data", made.root / "lite_data")
+    (made.root / "lite_data/SOURCES.md").unlink()
     made.change(sources=[])
 
 

@@ -132,12 +132,18 @@ def _is_of_step(one, other):
 
 def _is_printed_of(printed, row):
     """Whether the best classes of a row, rounded, are what was printed."""
-    halves = {key: Printed(repr(score)).half for key, score in printed.rows}
+    halves = {key: _half(score) for key, score in printed.rows}
     if any(key not in row or abs(row[key] - score) > halves[key] + 1e-6 for key, score in printed.rows):
         return False
     least = min((row[key] for key, _ in printed.rows), default=0.0)
     shown = {key for key, _ in printed.rows}
     return all(score <= least + 1e-6 for key, score in row.items() if key not in shown)
+
+
+def _half(score):
+    """Half a unit of a printed number's last decimal; of 8e-05, too."""
+    mantissa, _, exponent = repr(float(score)).partition("e")
+    return 0.5 * 10.0 ** (int(exponent) - len(mantissa.partition(".")[2])) if exponent else Printed(mantissa).half
 
 
 @check("live network", BUNDLE)

@@ -1,6 +1,7 @@
 """Where the data comes from, under which licence, and how large the evidence is."""
 
 import re
+from pathlib import PurePosixPath
 
 from audit.registry import BUNDLE, check, judged, skipped
 from script import counted
@@ -21,6 +22,7 @@ def check_sources(bundle):
     if not data:
         return None
     places = {path: [one for one in bundle["sources"] if _is_beside(one["path"], path)] for path in data}
+    places = {path: found or _in_repository(bundle, path) for path, found in places.items()}
     faults = [f"{path}: no file of its sources beside it" for path, found in places.items() if not found]
     if bundle.repository is None:
         named = ", ".join(one["path"] for one in bundle["sources"])
@@ -49,6 +51,16 @@ def _is_beside(source, path):
     """Whether a file of sources lies in the folder of the data, in the data's own folder, or above."""
     folder = source.rpartition("/")[0]
     return bool(folder) and f"{path}/".startswith(f"{folder}/")
+
+
+def _in_repository(bundle, path):
+    """The nearest SOURCES.md of the repository, for data of which the bundle names none."""
+    folders = [path, *(str(folder) for folder in PurePosixPath(path).parents)][:-1]
+    names = [f"{folder}/SOURCES.md" for folder in folders]
+    if bundle.repository is not None and not (bundle.repository / path.partition("/")[0]).exists():
+        return [{"path": names[0]}]  # a folder that prepare.sh makes
+    found = (name for name in names if (place := bundle.in_repository(name)) is not None and place.is_file())
+    return [{"path": name} for name in found][:1]
 
 
 def _text(bundle, path):

@@ -194,6 +194,17 @@ def test_what_is_uncertain_is_left_to_a_person(project, option, line, to_do):
     assert plan.status == 0, plan.err
 
 
+def test_the_lint_knows_the_section_of_what_is_left(project):
+    root = project(small())
+    assert run(root).status == 0
+    path = root / "test_tipc/configs/some_project/train_infer_python.txt"
+    assert "===left_to_do===" in path.read_text()
+    command = ["bash", ROOT / "test_tipc/lint_config.sh", path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert "left_to_do" not in done.stdout
+    assert done.returncode == 0
+
+
 def test_a_script_that_evaluates_with_the_training(project):
     root = project(small())
     text, *_ = describe(root, "x")

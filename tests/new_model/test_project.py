@@ -133,7 +133,7 @@ def test_the_config_of_a_project_like_paddleclas():
     assert roles["train"] == "tools/train.py"
     assert found["norm_train"].endswith("|whole_train=tools/train.py -c ppcls_lite/configs/lite_data_64.yaml")
     assert "lite_data_64.yaml -o Global.print_batch_step=1|" in found["norm_train"]
-    assert found["-o Global.epochs"] == "lite_train_lite_infer=5|whole_train_whole_infer=6"
+    assert found["-o Global.epochs"] == "lite_train_lite_infer=5|whole_train_whole_infer=8"
     assert found["-o DataLoader.Train.sampler.batch_size"] == "lite_train_lite_infer=4|whole_train_whole_infer=8"
     assert found["-o Global.pretrained_model"] == "null"
     assert found["inference"] == "deploy/python/predict_cls.py -c deploy/configs/inference_cls.yaml"

@@ -57,6 +57,12 @@ def begun(tmp_path_factory):
     return tree, first
 
 
+def test_the_recipe_that_is_advised_is_the_one_that_is_written(begun):
+    text = (begun[0].tree / "ppcls_lite/configs/MyNet.yaml").read_text()
+    found = re.search(r"^Optimizer:\n  name: (\w+)\n(?:.*\n)*?    learning_rate: (\S+)", text, re.MULTILINE)
+    assert f"16 epochs; {found[1]} at {found[2]}, a third" in ENGLISH
+
+
 def test_both_languages_show_the_same():
     assert BLOCK.findall(CHINESE) == BLOCK.findall(ENGLISH)
     assert re.findall(r"^\|.*\d px.*$", CHINESE, re.MULTILINE) == re.findall(r"^\|.*\d px.*$", ENGLISH, re.MULTILINE)

@@ -1,6 +1,7 @@
 """Every check of doctor.sh: what it is for is put there, and it is seen; and a machine without faults passes it."""
 
 import os
+import shlex
 
 import pytest
 
@@ -292,3 +293,11 @@ def test_nothing_is_written(machine):
     before = {path: os.stat(path).st_mtime_ns for path in machine.folder.rglob("*")}
     examine.examine(machine)
     assert {path: os.stat(path).st_mtime_ns for path in machine.folder.rglob("*")} == before
+
+
+def test_the_remedy_of_git_is_a_command_for_any_path(machine, tmp_path):
+    machine.project = tmp_path / "it's a folder"
+    machine.project.mkdir()
+    machine.program("git", "echo fatal: detected dubious ownership; exit 128")
+    (found,) = findings(machine, "git")
+    assert shlex.split(found.remedy)[-1] == str(machine.project)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 
 from audit.predicted import left_out, read_exact
 from audit.registry import BUNDLE, check, judged, skipped
@@ -99,15 +100,21 @@ def lists_of(bundle):
     """[(path, {image: label})] of the lists of images that the evaluation may have had: those with `val` or `test` in
     their names first."""
     found = []
-    for path in sorted(set(bundle.inputs), key=lambda path: not re.search(r"val|test|eval", path.rpartition("/")[2])):
-        if path.endswith(".txt") and "label" not in path.rpartition("/")[2]:
-            place = bundle.in_repository(path)
-            if place and place.is_file() and place.stat().st_size < 1 << 24:
-                lines = place.read_text(encoding="utf-8", errors="replace").splitlines()
-                matches = [_LIST_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
-                if matches and all(matches):
-                    found.append((path, {match["name"]: int(match["label"]) for match in matches}))
+    paths = [path for path in bundle.inputs if path.endswith(".txt") and "label" not in path.rpartition("/")[2]]
+    for path in sorted(paths, key=lambda path: not re.search(r"val|test|eval", path.rpartition("/")[2])):
+        place = bundle.in_repository(path)
+        if place and place.is_file() and place.stat().st_size < 1 << 24:
+            labels = _labels(place, bundle.hashes.of(place.resolve()))
+            found += [(path, labels)] if labels else []
     return found
+
+
+@lru_cache(maxsize=64)  # the bundles of a repository share their lists
+def _labels(place, _):
+    """{image: label} of a file with this hash, {} where it is no list of images."""
+    lines = place.read_text(encoding="utf-8", errors="replace").splitlines()
+    matches = [_LIST_LINE.fullmatch(line.strip()) for line in lines if line.strip()]
+    return {match["name"]: int(match["label"]) for match in matches} if all(matches) else {}
 
 
 @check("accuracy", BUNDLE)

@@ -37,6 +37,7 @@ class Bundle:
         self.folder, self.hashes, self.repository = Path(folder), hashes, repository
         self.label, self.allow_stale = label or str(folder), allow_stale
         self._logs, self._contents = {}, {}
+        self.exact = {}  # {name: what `read_exact` made of the file}: the same for all checks
 
     @cached_property
     def content(self):

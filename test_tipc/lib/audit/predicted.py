@@ -13,7 +13,13 @@ KINDS = ("classes", "boxes", "numbers")
 
 def read_exact(bundle, entry):
     """(what is computed behind the rows, {name: `Prediction`}) of a file of full precision; numbers may be nan."""
-    name = entry["file"]
+    known = bundle.exact
+    if entry["file"] not in known:
+        known[entry["file"]] = _read_exact(bundle, entry["file"])
+    return known[entry["file"]]
+
+
+def _read_exact(bundle, name):
     content = bundle.json(name)
     if "images" in content and isinstance(content["images"], dict):
         found = {image: Prediction(one["kind"], _rows(one["rows"])) for image, one in content["images"].items()}

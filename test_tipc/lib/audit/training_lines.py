@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple, Optional
 
 from figures import Printed
@@ -40,6 +41,7 @@ class TrainLine(NamedTuple):
         return None if self.epoch is None else (self.epoch - 1) * self.steps + self.step
 
 
+@lru_cache(maxsize=4)  # each check of a training asks for the same
 def read_lines_of(text):
     """[`TrainLine`] of a log; [] where it is in another format."""
     found = []

@@ -1,6 +1,7 @@
 """The system, the shell, and the programs that the scripts call."""
 
 import os
+import shlex
 import time
 
 from doctor.registry import check, fault, note, numbers, ok
@@ -72,7 +73,10 @@ def git(around):
     if "dubious ownership" in printed:
         means = "the folder belongs to another user, so git says nothing of it, and no record has a commit"
         yield note(
-            "git", "git refuses the folder", means, f"git config --global --add safe.directory '{around.project}'"
+            "git",
+            "git refuses the folder",
+            means,
+            f"git config --global --add safe.directory {shlex.quote(str(around.project))}",
         )
     elif status:
         yield note("git", "the project is in no git repository", "records and evidence have no commit")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Set up and run all tests: shellcheck, ruff, the chains on two other lanes, pytest.
 #
-#   bash tests/run.sh                                             everything: about 35 minutes on two cores
+#   bash tests/run.sh                                             everything: about 40 minutes on two cores
 #   bash tests/run.sh tests/utils/test_config.py -k override      only these tests, in one process: arguments of pytest
 #   bash tests/run.sh --gpu-package                               only Paddle's GPU build (docs/gpu.md); no GPU is needed
 #

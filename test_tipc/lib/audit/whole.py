@@ -58,15 +58,17 @@ def _fault_of_file(bundle, name, entry):
 
 
 def _files_below(folder):
-    """(the files below the folder but for those of other bundles there, what is odd)."""
+    """(the files below the folder but for those of other runs there, what is odd).
+
+    A run that left no bundle is a fault of the repository: see the check `evidence`.
+    """
     found, odd = set(), []
     for root, folders, names in os.walk(folder):
         here = Path(root)
         for name in [name for name in folders if (here / name).is_symlink()]:
             odd.append(f"{(here / name).relative_to(folder)}: a symbolic link")
-        folders[:] = [
-            name for name in sorted(folders) if not ((here / name / NAME).is_file() or (here / name).is_symlink())
-        ]
+        runs = {name for name in folders for one in (NAME, "summary.json") if (here / name / one).is_file()}
+        folders[:] = [name for name in sorted(folders) if name not in runs and not (here / name).is_symlink()]
         found |= {(here / name).relative_to(folder).as_posix() for name in names}
     return found - NOT_LISTED, odd
 

@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from audit.registry import CHECKS
+from tests.audit import faults_of_content  # noqa: F401 - it registers the faults in it
 from tests.audit.conftest import failures
 from tests.audit.faults import FAULTS
 from tests.audit.test_compare import DIFFERENCES

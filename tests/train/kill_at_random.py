@@ -3,7 +3,8 @@
     python tests/train/kill_at_random.py config.yaml /tmp/killed --kills 20 --seed 0
 
 Trains in FOLDER/undisturbed, then again in FOLDER/killed. Each moment is a number of further lines in the training's
-history.jsonl, and a fraction of a second behind it. Every process is a fork of this one, which has imported Paddle and
+history.jsonl, and a part of the time that the undisturbed training took for a line behind it, so that a fast machine
+comes no further between two kills than a slow one. Every process is a fork of this one, which has imported Paddle and
 computed nothing: 20 processes start in the time of one import.
 Exit code: 0 the same weights, moments, states and losses, 1 they differ, or the training ended before the last kill.
 """
@@ -28,7 +29,6 @@ from ppcls_lite.utils.safe_load import load_plain
 from tests.helpers.checkpoints import assert_same_checkpoint
 
 MOST_LINES = 5  # of the history between two kills
-LONGEST_DELAY = 0.15  # seconds behind the last of them
 PATIENCE = 300  # seconds
 
 
@@ -56,9 +56,12 @@ def lines_of(path):
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def kill_once(config, folder, draw):
-    """Start, wait for a moment of the generator `draw`, and kill. Returns what was hit, None where it had ended."""
-    history, lines, delay = folder / NAME, draw.randrange(MOST_LINES + 1), draw.random() * LONGEST_DELAY
+def kill_once(config, folder, draw, pace):
+    """Start, wait for a moment of the generator `draw`, and kill. Returns what was hit, None where it had ended.
+
+    `pace` is the seconds from one line of the history to the next.
+    """
+    history, lines, delay = folder / NAME, draw.randrange(MOST_LINES + 1), draw.random() * pace
     wanted = lines_of(history) + lines
     child, begun = start(config, folder), time.monotonic()
     while lines_of(history) < wanted and time.monotonic() - begun < PATIENCE:
@@ -84,9 +87,11 @@ def main():
     config, draw, begun = load_config(args.config), random.Random(args.seed), time.monotonic()
     straight, killed = args.folder / "undisturbed", args.folder / "killed"
     os.waitpid(start(config, straight), 0)
-    print(f"undisturbed: {config['Global']['epochs']} epochs in {time.monotonic() - begun:.1f} s", flush=True)
+    taken = time.monotonic() - begun
+    pace = taken / lines_of(straight / NAME)
+    print(f"undisturbed: {config['Global']['epochs']} epochs in {taken:.1f} s", flush=True)
     for number in range(1, args.kills + 1):
-        hit = kill_once(config, killed, draw)
+        hit = kill_once(config, killed, draw, pace)
         if hit is None:
             print(f"the training ended before kill {number}: it needs more epochs")
             return 1

@@ -340,7 +340,7 @@ def test_a_small_dev_shm(tmp_path):
 
 @pytest.fixture
 def to_be_killed(config, write_config):
-    config["Global"].update(epochs=12, save_interval=3)
+    config["Global"].update(epochs=16, save_interval=3)
     # so small a network and batch end in an infinite loss with a larger rate, which seeds and rounding decide
     config["Optimizer"]["lr"]["learning_rate"] = 0.001
     return write_config(config)

@@ -15,6 +15,7 @@ HEADINGS = ("### 是否好于随机", "### Better than chance")
 CHAINS = sorted((ROOT / "test_tipc/configs").glob("*/train_infer_python.txt"))
 LITE = re.compile(r"^norm_train:(?:lite_train=)?tools/train\.py -c (\S+/lite_data\S*\.yaml)", re.MULTILINE)
 EPOCHS = re.compile(r"^-o Global\.epochs:lite_train(?:_lite_infer)?=(\d+)", re.MULTILINE)
+EVERY = re.compile(r"^norm_train:[^|\n]* -o Global\.eval_interval=(\d+)", re.MULTILINE)
 IMAGES, CLASSES, AIM = 48, 6, 17
 
 
@@ -34,8 +35,9 @@ def evaluations(chain):
     trained = LITE.search(text)
     if not trained:
         return None
-    every = load_config(trained[1])["Global"]["eval_interval"]
-    return -(-int(EPOCHS.search(text)[1]) // every)
+    own = EVERY.search(text)
+    every = own[1] if own else load_config(trained[1])["Global"]["eval_interval"]
+    return -(-int(EPOCHS.search(text)[1]) // int(every))
 
 
 @pytest.fixture(autouse=True)

@@ -92,21 +92,34 @@ def test_no_file_outside_the_project_is_shown(bundle, project, listed):
 
 
 @pytest.mark.parametrize("shape", ["classes", "boxes"])
-def test_thumbnails_are_kept_without_pillow_and_without_the_images(bundle, project, monkeypatch, shape):
+def test_a_thumbnail_is_kept_where_the_image_is_not_and_said_to_be(bundle, project, shape):
     image = pytest.importorskip("PIL.Image")
-    noise = bytes(range(256)) * 12 * 100
-    image.frombytes("RGB", (400, 256), noise).save(project / "images/cat.png")
+    image.frombytes("RGB", (400, 256), bytes(range(256)) * 12 * 100).save(project / "images/cat.png")
     if shape == "boxes":
         (bundle / "predict_training_engine.log").write_text("cat.png: 1 box(es): tool 0.90 [1.0, 2.0, 101.0, 52.0]\n")
     write_report(bundle, project)
-    page = (bundle / "report.html").read_text()
+    path = bundle / "report.html"
+    page, content = path.read_text(), (project / "images/cat.png").read_bytes()
     assert "data:image/jpeg;base64," in page
-    monkeypatch.setattr(thumbnails, "_shrunk", lambda content: None)
-    write_report(bundle, project)
-    assert (bundle / "report.html").read_text() == page
+    assert "kept from the page before" not in page
     (project / "images/cat.png").unlink()
+    for _ in range(2):
+        write_report(bundle, project)
+        assert re.findall('data:[^"]*', path.read_text()) == re.findall('data:[^"]*', page)
+        assert "kept from the page before: the image is not here" in path.read_text()
+    (project / "images/cat.png").write_bytes(content)
     write_report(bundle, project)
-    assert (bundle / "report.html").read_text() == page
+    assert path.read_text() == page
+
+
+def test_an_image_that_is_here_comes_before_a_kept_one(bundle, project, monkeypatch):
+    """A page may come from anybody, with whatever images."""
+    (project / "images/cat.png").write_bytes(SMALL)
+    (image,) = images_of(bundle, project)
+    path = bundle / "report.html"
+    monkeypatch.setattr(thumbnails, "_shrunk", lambda content: None)
+    path.write_text(path.read_text().replace(image["src"], "data:image/png;base64,AAAA"))
+    assert images_of(bundle, project) == [image]
 
 
 def test_a_thumbnail_of_another_run_is_not_kept(bundle, project, change):

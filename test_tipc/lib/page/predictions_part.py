@@ -12,6 +12,7 @@ from script import counted
 
 SHOWN, OF_OTHERS = 6, 2  # images of the first set, and of each further one
 _MOST_ENGINES = 12
+_KEPT = "kept from the page before: the image is not here"
 _FIRST = "training engine"  # what all others are compared with
 
 
@@ -70,9 +71,8 @@ def _image(name, engines, labels, picture):
 
 
 def _plain(name, picture):
-    return el(
-        "figure", el("img", src=picture.uri, alt=f"Test image {name}", width=picture.width, height=picture.height)
-    )
+    image = el("img", src=picture.uri, alt=f"Test image {name}", width=picture.width, height=picture.height)
+    return el("figure", image, el("figcaption", _KEPT) if picture.is_kept else None)
 
 
 def _detections(name, picture, having):
@@ -96,7 +96,8 @@ def _detections(name, picture, having):
         aria_label=f"Test image {name} with {len(rows)} box(es): {words}",
         class_="boxes wide",
     )
-    return el("figure", drawing, el("figcaption", f"boxes of: {having[0].engine}"))
+    kept = f"; {_KEPT}" if picture.is_kept else ""
+    return el("figure", drawing, el("figcaption", f"boxes of: {having[0].engine}{kept}"))
 
 
 def _number(rank, left, top, picture):

@@ -23,11 +23,12 @@ _EMBEDDED = re.compile(
 
 
 class Thumbnail(NamedTuple):
-    """`uri` has the image; width and height, in pixels, are those of the original."""
+    """`uri` has the image; width and height, in pixels, are those of the original. `is_kept`: it was not made of it."""
 
     uri: str
     width: int
     height: int
+    is_kept: bool = False
 
 
 def thumbnail(path, kept=None) -> Optional[Thumbnail]:
@@ -39,14 +40,14 @@ def thumbnail(path, kept=None) -> Optional[Thumbnail]:
         content = path.read_bytes() if path and path.stat().st_size <= LARGEST else b""
     except OSError:
         content = b""
-    return _shrunk(content) or kept or _as_it_is(content)
+    return _shrunk(content) or _as_it_is(content) or kept
 
 
 def kept_thumbnails(folder):
     """{name: Thumbnail} of the report that the folder has already, if it was drawn from the same bundle.json.
 
-    So a report that is drawn again where there is no Pillow, or no data set, still shows them. Nothing else of that
-    page is believed: an address is only taken if it is that of an embedded image, whatever else the page has.
+    So a report that is drawn again where there is no data set still shows them, and says that they are kept: that
+    page may come from anybody. An address is only taken if it is that of an embedded image.
     """
     page = read(folder / "report.html")
     try:
@@ -57,7 +58,7 @@ def kept_thumbnails(folder):
     for name, drawn in _ARTICLE.findall(page) if digest in page else ():
         image = _EMBEDDED.search(drawn)
         if image and len(image["uri"]) <= 2 * _NOT_LARGE:
-            found[html.unescape(name)] = Thumbnail(image["uri"], int(image["width"]), int(image["height"]))
+            found[html.unescape(name)] = Thumbnail(image["uri"], int(image["width"]), int(image["height"]), True)
     return found
 
 

@@ -60,6 +60,17 @@ def test_it_links_to_the_reports_that_are_there(folder):
     assert all((folder / href.replace("%20", " ")).is_file() for href in links)
 
 
+def test_runs_of_one_chain_and_mode_are_told_by_their_folders(folder):
+    assert "serving_options" not in page_of(folder).text
+    other = write_bundle(folder / "Net/serving_options")
+    change(other, mode="serving_infer", chain="serving", figures={}, steps=[])
+    write_report(other)
+    page = page_of(folder)
+    assert "serving_options" in page.text
+    labels = [tag.get("aria-label") for tag in page.every("a")]
+    assert "passed: report of Net, serving_infer, serving_options" in labels
+
+
 def test_a_folder_named_as_a_script_is_a_folder(folder):
     write_report(write_bundle(folder / "javascript:alert(1)"))
     page = page_of(folder)
@@ -81,9 +92,7 @@ def test_the_evidence_of_this_repository_has_an_index(tmp_path):
     for place in find_bundles(ROOT / "test_log"):
         copy = folder / place.relative_to(ROOT / "test_log")
         copy.mkdir(parents=True, exist_ok=True)
-        for name in ("bundle.json", "summary.json"):
-            if (place / name).is_file():
-                (copy / name).write_bytes((place / name).read_bytes())
+        (copy / "bundle.json").write_bytes((place / "bundle.json").read_bytes())
     page = page_of(folder)
     assert page.faults == []
     assert f"{len(find_bundles(folder))} runs: " in page.text

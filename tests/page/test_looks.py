@@ -7,8 +7,8 @@ import pytest
 
 from page.charts import line_chart, log_share, nice_ticks, share, thinned
 from page.element import el, join, link
-from page.images import _jpeg_size, _png_size
 from page.steps_part import HEAD, TAIL, cut
+from page.thumbnails import _jpeg_size, _png_size
 from tests.helpers.scripts import ROOT
 
 STYLE = (ROOT / "test_tipc/lib/page/page.css").read_text(encoding="utf-8")

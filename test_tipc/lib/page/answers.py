@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from bundle_predictions import PRINTING
-from page.source import inside, listing, mapping, read, text
+from page.source import listing, mapping, read, text
 from predictions import Prediction, read_log
 
 TOP = 5
@@ -14,8 +14,6 @@ _NAMES = re.compile(
     r"""(?:class id\(s\)|["']class_ids["']): (\[[^\]]*\]).*?(?:label_name\(s\)|["']label_names["']): (\[[^\]]*\])"""
 )
 _KINDS = ("classes", "boxes")
-_WORDS = {"predict": "training engine", "infer": "inference engine", "client": "service"}
-OLD_ANSWERS = "answers.json"
 
 
 class Answers(NamedTuple):
@@ -31,9 +29,7 @@ class Answers(NamedTuple):
 def read_answers(source):
     """([Answers], {class number: label}) of all engines that predicted images of known names."""
     found, labels = [], {}
-    listed = listing(source.content.get("predictions"))
-    for entry in listed:
-        entry = mapping(entry)
+    for entry in map(mapping, listing(source.content.get("predictions"))):
         path = source.file(entry.get("file"))
         if path:
             exact = entry.get("exact") is True
@@ -41,16 +37,9 @@ def read_answers(source):
             images = _exact(written) if exact else _printed(written)
             labels.update({} if exact else label_names(written))
             found.append(Answers(text(entry.get("engine")), text(entry.get("step")), entry["file"], exact, images))
-    for view in source.steps:  # whose labels, and in older evidence also predictions
+    for view in source.steps:
         if view.kind in PRINTING and view.log:
-            written = read(view.log)
-            labels.update(label_names(written))
-            if not listed:
-                engine = f"{_WORDS[view.kind]} {view.name.partition(' ')[2]}".strip()
-                found.append(Answers(engine, view.name, view.log.name, False, _printed(written)))
-    served = inside(source.folder, OLD_ANSWERS)
-    if served and not listed:
-        found.append(Answers("service, exact", "client", OLD_ANSWERS, True, _served(read(served), labels)))
+            labels.update(label_names(read(view.log)))
     return [answers for answers in found if answers.images], labels
 
 
@@ -113,20 +102,3 @@ def _is_whole(prediction):
 
 def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _served(written, labels):
-    """The same of the requests and answers of a service in older evidence."""
-    try:
-        entries = listing(json.loads(written))
-        found = {}
-        for entry in entries:
-            names = entry["images"]
-            results = json.loads(entry["answer"]["value"][entry["answer"]["key"].index("result")])
-            for name, one in zip(names, results):
-                if "boxes" not in one:
-                    found[name] = Prediction("classes", [list(pair) for pair in zip(one["class_ids"], one["scores"])])
-                    labels.update(zip(one["class_ids"], map(str, one.get("label_names", ()))))
-        return _shown(found.items())
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        return {}

@@ -11,7 +11,7 @@ STAGES = ("preprocessing", "network", "engine", "service")
 # `strict: largest difference 0 (bitwise equality required), …: agrees`, `network: bitwise equal for 32 images: agrees`
 _LINE = re.compile(r"^(?P<name>[A-Za-z][^:]{0,120}): (?P<found>.*(?:largest difference|bitwise equal).*)$")
 _LARGEST = re.compile(r"largest difference (?P<number>[-+.\dA-Za-z]+)")
-_ALLOWED = re.compile(r"at most (?P<number>[-+.\deE]+) (?:allowed|asked for)")
+_ALLOWED = re.compile(r"at most (?P<number>[-+.\deE]+) allowed")
 _CLAUSE = re.compile(r"largest difference [^\s,]+(?: \([^)]*\))?,? ?|(?::? agrees)$")
 
 

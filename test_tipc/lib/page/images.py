@@ -1,45 +1,73 @@
-"""Small copies of a project's test images, as parts of a page."""
+"""Where the project has the images that a bundle's predictions are of."""
 
-import base64
-import io
+import hashlib
 import os
 import re
 import shlex
-import warnings
 from pathlib import Path
-from typing import NamedTuple, Optional
 
-SIZE = 160  # pixels of the longer side
-_SMALL = 8 << 10  # bytes of a file that is taken as it is, where nothing can make it smaller
-_LARGEST = 32 << 20
+from page.source import mapping, read
+
+LARGEST = 32 << 20  # bytes of an image
 _MOST_FILES = 20000  # in the folders that the commands name; of more, no image is looked for
-_KINDS = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 _OPTION = re.compile(r"im(a?ge?s?)?|input|data|infer", re.IGNORECASE)
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
-class Thumbnail(NamedTuple):
-    """`uri` has the image; width and height, in pixels, are those of the original."""
-
-    uri: str
-    width: int
-    height: int
-
-
 def find_images(source, names):
-    """{name: path} of those images that a step of the bundle was given, where the project has them.
+    """{name: path} of those images that the run saw, where the project has them: in the folders that the commands
+    name, or else by the list of inputs.
 
-    A name that several files have is not in it: which of them was predicted, nobody knows.
+    No name is in it that several different files have, as nobody knows which of them was predicted, nor one whose file
+    is another than in the list of inputs.
     """
-    root, wanted, found, seen = source.root.resolve(), set(names), {}, 0
+    root, names = source.root.resolve(), set(names)
+    listed, named, found = _listed(source, names), _below_places(source, root, names), {}
+    for name in names:
+        seen = listed.get(name, {})
+        places = named.get(name) or [root / path for path in seen if len(set(seen.values())) == 1]
+        digests = {digest: path for path in places if _is_below(path, root) and (digest := _digest(path))}
+        if len(digests) == 1:
+            ((digest, path),) = digests.items()
+            if seen.get(path.relative_to(root).as_posix(), digest) == digest:
+                found[name] = path
+    return found
+
+
+def _listed(source, names):
+    """{name: {path: SHA-256}} of the list of inputs, for files of these names."""
+    found = {}
+    for line in read(source.file(mapping(source.content.get("inputs")).get("file"))).splitlines():
+        digest, _, path = line.partition("  ")
+        name = path.rpartition("/")[2]
+        if name in names and Path(name).suffix.lower() in _SUFFIXES:
+            found.setdefault(name, {})[path] = digest
+    return found
+
+
+def _below_places(source, root, names):
+    """{name: [path]} of the folders and files that the commands name; {} where they have too many files."""
+    found, seen = {}, 0
     for place in _places(source, root):
         for path in [place] if place.is_file() else _files_below(place):
             seen += 1
             if seen > _MOST_FILES:
                 return {}
-            if path.name in wanted and path.suffix.lower() in _SUFFIXES:
-                found.setdefault(path.name, set()).add(path)
-    return {name: paths.pop() for name, paths in found.items() if len(paths) == 1}
+            if path.name in names and path.suffix.lower() in _SUFFIXES:
+                found.setdefault(path.name, []).append(path)
+    return found
+
+
+def _is_below(path, root):
+    return root in Path(os.path.normpath(path)).parents
+
+
+def _digest(path):
+    """The SHA-256 of a file; None where there is none, or it is too large to be shown."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.stat().st_size <= LARGEST else None
+    except (OSError, ValueError):
+        return None
 
 
 def _places(source, root):
@@ -72,61 +100,3 @@ def _files_below(folder):
     for place, _, files in os.walk(folder):
         for name in files:
             yield Path(place, name)
-
-
-def thumbnail(path) -> Optional[Thumbnail]:
-    """The `Thumbnail` of an image file; None where it is none, or is large and no Pillow is installed."""
-    try:
-        if path.stat().st_size > _LARGEST:
-            return None
-        content = path.read_bytes()
-    except OSError:
-        return None
-    return _shrunk(content) or _as_it_is(content)
-
-
-def _shrunk(content):
-    try:
-        from PIL import Image
-    except ImportError:
-        return None
-    stream = io.BytesIO()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as image:
-                width, height = image.size
-                if max(width, height) <= SIZE and len(content) < _SMALL:
-                    return None  # nothing to gain
-                image.draft("RGB", (SIZE, SIZE))
-                image = image.convert("RGB")
-                image.thumbnail((SIZE, SIZE))
-                image.save(stream, "JPEG", quality=78)
-    except Exception:  # a damaged file may raise anything
-        return None
-    return Thumbnail(_uri("jpeg", stream.getvalue()), width, height)
-
-
-def _as_it_is(content):
-    kind = next((kind for begin, kind in _KINDS.items() if content.startswith(begin)), None)
-    size = kind and (_png_size(content) if kind == "png" else _jpeg_size(content))
-    return Thumbnail(_uri(kind, content), *size) if size and len(content) < _SMALL else None
-
-
-def _uri(kind, content):
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _png_size(content):
-    return tuple(int.from_bytes(content[at : at + 4], "big") for at in (16, 20)) if len(content) > 24 else None
-
-
-def _jpeg_size(content):
-    """(width, height) from the frame's header, None without one: segments are a marker and a length."""
-    at = 2
-    while at + 9 < len(content) and content[at] == 0xFF:
-        if 0xC0 <= content[at + 1] <= 0xC3:
-            height, width = (int.from_bytes(content[at + place : at + place + 2], "big") for place in (5, 7))
-            return width, height
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return None

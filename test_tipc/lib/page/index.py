@@ -3,7 +3,7 @@
     python test_tipc/lib/page/index.py test_log
     python test_tipc/lib/page/index.py test_log --reports
 
-A bundle is a folder, at any depth, with bundle.json or summary.json. --reports draws the report of each one, too; the
+A bundle is a folder, at any depth, with bundle.json. --reports draws the report of each one, too; the
 test images are looked for in the working folder. Bundles of other projects, certified with a tool that is no
 part of them, have a table of their own.
 Exit code: 0 written, 1 the folder has no bundle, or cannot be written to.
@@ -21,7 +21,7 @@ from page.element import el, link
 from page.frame import badge, breakable, document, section, table
 from page.overview import accuracy, date, outcome
 from page.report import HTML, try_report
-from page.source import BASE, BUNDLE, SUMMARY, mapping, read_source, text
+from page.source import BASE, BUNDLE, mapping, read_source, text
 from script import UserError, atomic_write, counted, run_main
 from steps import FAILED, PASSED, SKIPPED
 
@@ -29,7 +29,6 @@ INDEX = "index.html"
 _ORDER = (BASE, "serving", "paddle2onnx", "lite_arm_cpu_cpp", "inference_cpp", "serving_infer_cpp")
 _DEEPEST = 5
 _SHORT = 7  # digits of a commit, as git abbreviates
-_OWN = "test_tipc of the project"
 
 
 def find_bundles(folder):
@@ -38,7 +37,7 @@ def find_bundles(folder):
     for place, folders, files in os.walk(folder):
         depth = len(Path(place).relative_to(folder).parts)
         folders[:] = sorted(name for name in folders if not name.startswith(".") and depth < _DEEPEST)
-        if BUNDLE in files or SUMMARY in files:
+        if BUNDLE in files:
             found.append(Path(place))
     return found
 
@@ -53,7 +52,7 @@ def write_index(folder):
         except UserError as error:
             broken.append(str(error))
     if not sources:
-        raise UserError(f"{folder}: expected folders with {BUNDLE} or {SUMMARY} below it, found none that can be read")
+        raise UserError(f"{folder}: expected folders with {BUNDLE} below it, found none that can be read")
     with atomic_write(folder / INDEX) as stream:
         stream.write(draw_index(folder, sources, broken))
     return len(sources)
@@ -87,9 +86,7 @@ def draw_index(folder, sources, broken=()):
 
 def is_foreign(source):
     """Whether the project is another one than that which the tool is a part of."""
-    tool = mapping(source.content.get("tool"))
-    words = text(tool.get("words"))
-    return tool.get("commit") is not None or (bool(words) and not words.startswith(_OWN))
+    return mapping(source.content.get("tool")).get("commit") is not None
 
 
 def _matrix(folder, sources, identity, title, chinese):
@@ -98,7 +95,7 @@ def _matrix(folder, sources, identity, title, chinese):
     rows = []
     for model in models:
         ours = [source for source in sources if source.model == model]
-        cells = [[_entry(folder, source) for source in ours if chain_of(source) == chain] or "-" for chain in chains]
+        cells = [_entries(folder, [source for source in ours if chain_of(source) == chain]) for chain in chains]
         rows.append([breakable(model), *cells])
     return section(identity, title, chinese, table(title, ["model", *map(breakable, chains)], rows, "index"))
 
@@ -112,14 +109,21 @@ def _place(chain):
     return (_ORDER.index(chain), "") if chain in _ORDER else (len(_ORDER), chain)
 
 
-def _entry(folder, source):
+def _entries(folder, sources):
+    """A cell: runs of the same model, chain and mode are told by their folders."""
+    modes = [source.mode for source in sources]
+    return [_entry(folder, source, modes.count(source.mode) > 1) for source in sources] or "-"
+
+
+def _entry(folder, source, is_named):
     """The verdict of one bundle, which leads to its report where it has one; mode, accuracy, commit and date."""
     place, result = source.folder.relative_to(folder), outcome(source)
-    drawn = badge(result)
+    drawn, named = badge(result), [place.name] if is_named else []
     if (source.folder / HTML).is_file():
-        drawn = link(place / HTML, drawn, aria_label=f"{result}: report of {source.model}, {source.mode}")
+        words = ", ".join([source.model, source.mode, *named])
+        drawn = link(place / HTML, drawn, aria_label=f"{result}: report of {words}")
     loose = source.passed and source.verdict.get("compared") is False
-    lines = [source.mode if chain_of(source) == BASE else "", "predictions NOT compared" if loose else ""]
+    lines = [source.mode if chain_of(source) == BASE else "", *named, "predictions NOT compared" if loose else ""]
     lines.append(" · ".join(filter(None, [_code(source), date(source)])))
     figure = el("span", accuracy(source), class_="whole")
     return el("div", drawn, " ", figure, [el("small", breakable(line)) for line in lines if line], class_="entry")

@@ -78,7 +78,7 @@ def _predictions(answers, labels):
     for engines, name in [(engines, name) for engines, names in choose(answers) for name in names]:
         having = [one for one in engines if name in one.images]
         rows += [[name, one.engine, _best(one.images[name], labels)] for one in having]
-        words = agreement(name, having)
+        words = agreement(name, having, labels)
         rows += [[name, "all", words]] if words else []
     body = table(["image", "engine", f"best {TOP}"], rows)
     return f"<details><summary>Predictions of every engine</summary>\n\n{body}\n</details>\n"

@@ -6,22 +6,28 @@ from collections import Counter
 from page.answers import TOP, best, sets_of_images
 from page.element import el
 from page.frame import breakable, section, table
-from page.images import find_images, thumbnail
+from page.images import find_images
+from page.thumbnails import thumbnail
 from script import counted
 
 SHOWN, OF_OTHERS = 6, 2  # images of the first set, and of each further one
-_MOST_ENGINES = 6
+_MOST_ENGINES = 12
+_KEPT = "kept from the page before: the image is not here"
+_FIRST = "training engine"  # what all others are compared with
 
 
-def draw_predictions(source, predicted):
-    """The section of what `read_answers` found, None where no engine predicted images of known names."""
+def draw_predictions(source, predicted, kept):
+    """The section of what `read_answers` found, None where no engine predicted images of known names.
+
+    `kept` are the thumbnails of before, by name, for images that are not here or cannot be made small here.
+    """
     answers, labels = predicted
     if not answers:
         return None
     parts, chosen = [], choose(answers)
     paths = find_images(source, [name for _, names in chosen for name in names])
     for engines, names in chosen:
-        parts += [_image(name, engines, labels, paths.get(name)) for name in names]
+        parts += [_image(name, engines, labels, thumbnail(paths.get(name), kept.get(name))) for name in names]
     shown, total = sum(len(names) for _, names in chosen), len({name for one in answers for name in one.images})
     note = f"{shown} of {counted(total, 'image')}; {counted(len(answers), 'file')} with predictions."
     hidden = {one.engine for one in answers} - {one.engine for engines, _ in chosen for one in engines}
@@ -42,17 +48,16 @@ def _choose(answers, count):
     for one in answers:  # of an engine with several files, that with all digits
         if one.engine not in by_engine or one.exact > by_engine[one.engine].exact:
             by_engine[one.engine] = one
-    shown = list(by_engine.values())[:_MOST_ENGINES]
+    shown = sorted(by_engine.values(), key=lambda one: one.engine != _FIRST)[:_MOST_ENGINES]
     frequency = Counter(name for one in shown for name in one.images)
     order = list(frequency)
     names = sorted(order, key=lambda name: (-frequency[name], order.index(name)))[:count]
     return shown, sorted(names, key=order.index)
 
 
-def _image(name, engines, labels, path):
+def _image(name, engines, labels, picture):
     having = [one for one in engines if name in one.images]
     boxes = having[0].images[name].kind == "boxes"
-    picture = path and thumbnail(path)
     shown = picture and (_detections(name, picture, having) if boxes else _plain(name, picture))
     rows = [[str(rank + 1), *_row(name, rank, having, labels)] for rank in range(TOP)]
     rows = [row for row in rows if any(cell != "" for cell in row[1:])]
@@ -60,13 +65,14 @@ def _image(name, engines, labels, path):
     listed = (
         table(f"The best {TOP} of {name}", columns, rows, "answers") if rows else el("p", "nothing was found in it")
     )
-    words = agreement(name, having)
+    words = agreement(name, having, labels)
     about = el("div", el("h3", name), el("p", words, class_="note") if words else None, class_="about")
     return el("article", about, shown, listed, class_=f"image {'bare' if not shown else 'seen' if boxes else 'plain'}")
 
 
 def _plain(name, picture):
-    return el("figure", el("img", src=picture.uri, alt=f"Test image {name}"))
+    image = el("img", src=picture.uri, alt=f"Test image {name}", width=picture.width, height=picture.height)
+    return el("figure", image, el("figcaption", _KEPT) if picture.is_kept else None)
 
 
 def _detections(name, picture, having):
@@ -90,7 +96,8 @@ def _detections(name, picture, having):
         aria_label=f"Test image {name} with {len(rows)} box(es): {words}",
         class_="boxes wide",
     )
-    return el("figure", drawing, el("figcaption", f"boxes of: {having[0].engine}"))
+    kept = f"; {_KEPT}" if picture.is_kept else ""
+    return el("figure", drawing, el("figcaption", f"boxes of: {having[0].engine}{kept}"))
 
 
 def _number(rank, left, top, picture):
@@ -107,17 +114,27 @@ def _row(name, rank, having, labels):
         if rank >= len(rows):
             cells.append("")
             continue
-        label = label_of(rows[rank], labels)
+        label = _named(rows[rank], labels)
         first = label if first is None else first
-        other = None if label == first else el("span", "≠ ", class_="other", title="not as the first engine")
-        cells.append(el("td", other, label, el("span", score(rows[rank][1]), class_="score")))
+        other = el("span", "≠ ", class_="other", title="not as the first engine") if _differ(first, label) else None
+        cells.append(el("td", other, label_of(rows[rank], labels), el("span", score(rows[rank][1]), class_="score")))
     return cells
 
 
 def label_of(row, labels):
     """The name of the class of a row; its number, where no log tells the name."""
-    label = row[0]
-    return labels.get(label, f"class {label}") if isinstance(label, int) else str(label)
+    label = _named(row, labels)
+    return f"class {label}" if isinstance(label, int) else label
+
+
+def _named(row, labels):
+    """The name of the class as a str, or its number as an int."""
+    return labels.get(row[0], row[0]) if isinstance(row[0], int) else str(row[0])
+
+
+def _differ(one, other):
+    """Whether the two are not the same class; of a name and a number nobody knows."""
+    return type(one) is type(other) and one != other
 
 
 def score(value):
@@ -126,16 +143,17 @@ def score(value):
     return f"{value:.{min(max(round(-math.log10(2 * half)), 0), 8) if half else 5}f}"
 
 
-def agreement(name, having):
+def agreement(name, having, labels):
     """What the engines' predictions of an image have in common, in words; "" of one engine."""
     if len(having) < 2:
         return ""
-    tops = [[row[0] for row in best(one.images[name])] for one in having]
-    if having[0].images[name].kind == "boxes":
-        return f"{'The same' if tops.count(tops[0]) == len(tops) else 'Not the same'} names in all {len(having)}."
-    if any(top != tops[0] for top in tops):
+    rows = [best(one.images[name]) for one in having]
+    tops = [[_named(row, labels) for row in one] for one in rows]
+    if len({len(top) for top in tops}) > 1 or any(_differ(*pair) for top in tops for pair in zip(tops[0], top)):
         return f"Not the same best {len(tops[0])} in all {len(having)}."
-    scores = list(zip(*([float(row[1]) for row in best(one.images[name])] for one in having)))
+    if len({type(label) for top in tops for label in top}) > 1:
+        return "Some have names and some have numbers of classes, which no log relates."
+    scores = zip(*([float(row[1]) for row in one] for one in rows))  # corners no: printed ones end where the image does
     apart = max((max(ranked) - min(ranked) for ranked in scores), default=0.0)
     least = "are the same" if apart == 0 else f"differ by at most {apart:.2g}"
     return f"The same best {len(tops[0])} in all {len(having)}; the scores as written {least}."

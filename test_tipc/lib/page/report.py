@@ -2,7 +2,7 @@
 
     python test_tipc/lib/page/report.py test_log/MobileNetV3_small_x1_0
 
-Reads bundle.json, or in older evidence summary.json, and the logs beside it. report.html is one file that loads
+Reads bundle.json and the logs beside it. report.html is one file that loads
 nothing; report.md says the same in Markdown, for a pull request. Test images are looked for in the project, the working
 folder unless --project names another.
 Exit code: 0 both are written, 1 the folder is no bundle, or cannot be written to.
@@ -28,8 +28,9 @@ from page.measures_part import draw_differences, draw_speeds  # noqa: E402
 from page.origin_part import draw_origin  # noqa: E402
 from page.overview import draw_key_figures, draw_matrix, draw_verdict, outcome  # noqa: E402
 from page.predictions_part import draw_predictions  # noqa: E402
-from page.source import BUNDLE, SUMMARY, read_source  # noqa: E402
+from page.source import BUNDLE, read_source  # noqa: E402
 from page.steps_part import draw_steps  # noqa: E402
+from page.thumbnails import kept_thumbnails  # noqa: E402
 from script import atomic_write, run_main  # noqa: E402
 
 HTML, MARKDOWN = "report.html", "report.md"
@@ -49,11 +50,12 @@ def write_report(folder, root=None):
 
     UserError where the folder is no bundle, OSError where it cannot be written to. Reports of before are gone then.
     """
+    kept = kept_thumbnails(Path(folder))
     for name in (HTML, MARKDOWN):  # of another run, perhaps
         Path(folder, name).unlink(missing_ok=True)
     source = read_source(folder, root)
     found = read_differences(source), read_answers(source)
-    for name, content in ((HTML, draw_report(source, *found)), (MARKDOWN, write_markdown(source, *found))):
+    for name, content in ((HTML, draw_report(source, *found, kept)), (MARKDOWN, write_markdown(source, *found))):
         with atomic_write(source.folder / name) as stream:
             stream.write(content)
 
@@ -66,13 +68,13 @@ def try_report(folder, root=None):
         print(f"note: {Path(folder) / HTML} could not be drawn: {type(error).__name__}: {error}", file=sys.stderr)
 
 
-def draw_report(source, differences, predicted):
-    """The page of a `Source` as a str, with what `read_differences` and `read_answers` found."""
+def draw_report(source, differences, predicted, kept):
+    """The page of a `Source` as a str, with what `read_differences`, `read_answers` and `kept_thumbnails` found."""
     curve = read_curve(source)
     sections = [
         draw_matrix(source),
         draw_curves(curve),
-        draw_predictions(source, predicted),
+        draw_predictions(source, predicted, kept),
         draw_differences(differences),
         draw_speeds(read_speeds(source, curve)),
         draw_steps(source),
@@ -87,9 +89,8 @@ def draw_report(source, differences, predicted):
 
 
 def _footer(source):
-    name = next(name for name in (BUNDLE, SUMMARY) if (source.folder / name).is_file())
-    digest = hashlib.sha256((source.folder / name).read_bytes()).hexdigest()
-    return el("footer", f"Drawn from {name}, SHA-256 {digest}, and the logs beside it.")
+    digest = hashlib.sha256((source.folder / BUNDLE).read_bytes()).hexdigest()
+    return el("footer", f"Drawn from {BUNDLE}, SHA-256 {digest}, and the logs beside it.")
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Read a bundle for its report: from bundle.json, or of older evidence from summary.json, and the logs.
+"""Read a bundle for its report: bundle.json and the logs beside it.
 
 Everything in a bundle may be damaged or hostile: what is not of the type that is expected counts as missing, and no
 file outside the folder is read.
@@ -6,34 +6,15 @@ file outside the folder is read.
 
 import json
 import math
-import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 from script import UserError
-from steps import BEGAN, PASSED, RESULTS
+from steps import BEGAN, RESULTS
 
-BUNDLE, SUMMARY = "bundle.json", "summary.json"
+BUNDLE = "bundle.json"
 LARGEST = 8 << 20  # bytes of a file that are read
-_HEADER = re.compile(r"^# (command|folder|versions|commit|processor|started): (.*)$", re.MULTILINE)
-# the names that logs have in older evidence, by the first words of the step
-_KEPT = {
-    "train": "log_train.txt",
-    "evaluate": "evaluate.log",
-    "predict": "predict_training_engine.log",
-    "infer": "predict_inference_engine.log",
-    "agree observed": "agree_observed.log",
-    "agree": "agree.log",
-    "server": "python_server.log",
-}
-_CHAINS = {
-    "serving_infer": "serving",
-    "serving_infer_cpp": "serving_infer_cpp",
-    "paddle2onnx_infer": "paddle2onnx",
-    "lite_arm_cpu_cpp": "lite_arm_cpu_cpp",
-    "cpp_infer": "inference_cpp",
-}
 BASE = "train_inference_python"
 
 
@@ -59,7 +40,7 @@ class View(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What a report is drawn from. `content` is that of bundle.json, or what older evidence has, in the same form."""
+    """What a report is drawn from. `content` is that of bundle.json."""
 
     folder: Path
     root: Path
@@ -148,40 +129,24 @@ def read_json(path):
     return content
 
 
-def header(log):
-    """{"command", "folder", "commit", "started", ...} of the lines at the beginning of a log."""
-    return dict(_HEADER.findall(log[:20000]))
-
-
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
 def read_source(folder, root=None):
-    """The `Source` of a folder with bundle.json or summary.json; UserError where it has neither.
+    """The `Source` of a folder with bundle.json; UserError where it has none.
 
     `root` is the folder of the project, where its images are looked for: the working folder unless given.
     """
     folder, root = Path(folder), Path(root or ".")
-    if (folder / BUNDLE).is_file():
-        content = read_json(folder / BUNDLE)
-        steps = [_bundled(folder, step) for step in listing(content.get("steps")) if isinstance(step, dict)]
-    elif (folder / SUMMARY).is_file():
-        content, steps = _older(folder)
-    else:
-        raise UserError(f"{folder}: expected {BUNDLE} or {SUMMARY} in it, found neither")
+    if not (folder / BUNDLE).is_file():
+        raise UserError(f"{folder}: expected {BUNDLE} in it, found none")
+    content = read_json(folder / BUNDLE)
+    steps = [_view(folder, step) for step in listing(content.get("steps")) if isinstance(step, dict)]
     return Source(folder, root, content, _titled(steps))
 
 
-def _bundled(folder, step):
-    log = inside(folder, step.get("log"))
-    return _view(step, log, text(step.get("command")), text(step.get("folder")))
-
-
-def _view(step, log, command="", place=""):
+def _view(folder, step):
     seconds, result = number(step.get("seconds")), step.get("result")
-    if log and not command:
-        found = header(read(log))
-        command, place = found.get("command", ""), found.get("folder", "")
     return View(
         name=text(step.get("name")) or "(no name)",
         title="",
@@ -190,9 +155,9 @@ def _view(step, log, command="", place=""):
         reason=text(step.get("reason")),
         seconds=seconds if math.isfinite(seconds) else 0.0,
         figure=text(step.get("figure")),
-        command=command,
-        folder=place,
-        log=log,
+        command=text(step.get("command")),
+        folder=text(step.get("folder")),
+        log=inside(folder, step.get("log")),
         engines=[one for one in listing(step.get("engines")) if isinstance(one, dict)],
     )
 
@@ -204,56 +169,3 @@ def _titled(steps):
         view._replace(title=f"{view.name} ({view.tag})" if names[view.name] > 1 and view.tag else view.name)
         for view in steps
     ]
-
-
-def _older(folder):
-    """(content, steps) of a folder without bundle.json."""
-    summary = read_json(folder / SUMMARY)
-    entries = [step for step in listing(summary.get("steps")) if isinstance(step, dict)]
-    tags = list(dict.fromkeys(text(step.get("tag")) for step in entries if step.get("result") == PASSED))
-    own = folder.name if folder.name in tags else next(filter(None, tags), "")
-    kept = _kept_logs(folder, entries, own)
-    steps = [_view(step, kept.get(text(step.get("log")))) for step in entries]
-    first = next((header(read(step.log)) for step in steps if step.log and step.log.suffix == ".log"), {})
-    mode = text(summary.get("mode"))
-    content = {
-        "model": summary.get("model") or folder.name,
-        "mode": mode,
-        "chain": _CHAINS.get(mode, BASE),
-        "verdict": {
-            "passed": summary.get("passed"),
-            "compared": summary.get("compared"),
-            "whole": summary.get("whole"),
-            "sentence": summary.get("verdict"),
-        },
-        "project": _commit(summary.get("commit")),
-        "tool": {"words": summary.get("tool")},
-        "versions": dict(part.rsplit(" ", 1) for part in text(summary.get("versions")).split(", ") if " " in part),
-        "started": first.get("started"),
-        "machine": {"processor": first.get("processor")},
-    }
-    return content, steps
-
-
-def _kept_logs(folder, entries, own):
-    """{log of a step: the file that holds it}: under its own name, or under that which older evidence has for its kind.
-
-    Of several inferences, older evidence has the log that is first by its name.
-    """
-    kept, renamed = {}, {}
-    for step in entries:
-        path, name = text(step.get("log")), text(step.get("name"))
-        if found := path and inside(folder, Path(path).name):
-            kept[path] = found
-        elif path and text(step.get("tag")) in ("", own):
-            kind = next((kind for kind in _KEPT if name == kind or name.startswith(f"{kind} ")), None)
-            renamed.setdefault(kind, []).append(path)
-    for kind, paths in renamed.items():
-        if found := kind and inside(folder, _KEPT[kind]):
-            kept[min(paths)] = found
-    return kept
-
-
-def _commit(words):
-    match = re.match(r"([0-9a-f]{7,40})\b(.*)", text(words))
-    return {"commit": match[1], "clean": "clean" in match[2]} if match else None

@@ -15,6 +15,14 @@ find_python() { # sets RUN[python]: the interpreter of TIPC_PYTHON, or of the ma
     RUN[python]=$python
 }
 
+find_any_python() { # sets RUN[python]: the same, or the system's where neither is there; no package is needed
+    if [[ -n ${TIPC_PYTHON:-} || -x $ROOT/.venv/bin/python ]]; then
+        find_python
+    else
+        RUN[python]=$(command -v python3) || die "no python3 found; install one, or set TIPC_PYTHON"
+    fi
+}
+
 describe_environment() { # sets RUN[versions], RUN[commit], RUN[tool] and RUN[gpus] (how many can be used); speeds MKL up
     local note
     note=$("${RUN[python]}" "$TIPC/lib/versions.py") ||

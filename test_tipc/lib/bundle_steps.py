@@ -5,7 +5,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from report import FIGURES, INT8, engines, figure, titles
+from step_figures import FIGURES, INT8, engines, figure, titles
 from steps import BEGAN, PASSED
 
 _HEAD = re.compile(r"# (command|folder|started|environment): (.*)")

@@ -11,12 +11,12 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple, Optional
 
+from log_head import read_head
 from script import UserError
 from steps import BEGAN, PASSED, RESULTS
 
 BUNDLE, SUMMARY = "bundle.json", "summary.json"
 LARGEST = 8 << 20  # bytes of a file that are read
-_HEADER = re.compile(r"^# (command|folder|versions|commit|processor|started): (.*)$", re.MULTILINE)
 # the names that logs have in older evidence, by the first words of the step
 _KEPT = {
     "train": "log_train.txt",
@@ -148,11 +148,6 @@ def read_json(path):
     return content
 
 
-def header(log):
-    """{"command", "folder", "commit", "started", ...} of the lines at the beginning of a log."""
-    return dict(_HEADER.findall(log[:20000]))
-
-
 # ------------------------------------------------------------------------------------------------------------- reading
 
 
@@ -180,7 +175,7 @@ def _bundled(folder, step):
 def _view(step, log, command="", place=""):
     seconds, result = number(step.get("seconds")), step.get("result")
     if log and not command:
-        found = header(read(log))
+        found = read_head(log)
         command, place = found.get("command", ""), found.get("folder", "")
     return View(
         name=text(step.get("name")) or "(no name)",
@@ -214,7 +209,7 @@ def _older(folder):
     own = folder.name if folder.name in tags else next(filter(None, tags), "")
     kept = _kept_logs(folder, entries, own)
     steps = [_view(step, kept.get(text(step.get("log")))) for step in entries]
-    first = next((header(read(step.log)) for step in steps if step.log and step.log.suffix == ".log"), {})
+    first = next((read_head(step.log) for step in steps if step.log and step.log.suffix == ".log"), {})
     mode = text(summary.get("mode"))
     content = {
         "model": summary.get("model") or folder.name,

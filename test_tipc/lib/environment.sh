@@ -56,7 +56,8 @@ changes_of() { # FOLDER: print what differs from its commit, but for what runs w
     local -a ignored=("${EVIDENCE[@]}" "${NOT_CODE[@]/#/:!}")
     local -a tool=()
     # a test_tipc that was copied into a project, over its own scripts, is not a change of the project: it has its own hash
-    [[ -n $(git -C "$1" ls-files -- test_tipc/lib | head -n 1) ]] || tool=(':!test_tipc/*.sh' ':!test_tipc/*.py' ':!test_tipc/lib')
+    [[ -n $(git -C "$1" ls-files -- test_tipc/lib | head -n 1) ]] ||
+        tool=(':!test_tipc/*.sh' ':!test_tipc/*.py' ':!test_tipc/lib')
     (cd "$1" && git status --porcelain --untracked-files=no -- . "${EVIDENCE[@]}" "${tool[@]}" &&
         untracked_code "${ignored[@]}" "${tool[@]}") | tr '\0' '\n'
 }

@@ -119,7 +119,7 @@ def saved_by(step):
     path = saved_file(step)
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

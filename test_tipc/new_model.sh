@@ -35,12 +35,4 @@ main() {
     exec "${RUN[python]}" "$own" ${RUN[from]:+--from "${RUN[from]}"} -- "${ARGUMENTS[0]}"
 }
 
-find_any_python() { # sets RUN[python]: that of TIPC_PYTHON, of .venv, or the system's
-    if [[ -n ${TIPC_PYTHON:-} || -x $ROOT/.venv/bin/python ]]; then
-        find_python
-    else
-        RUN[python]=$(command -v python3) || die "no python3 found; install one, or set TIPC_PYTHON"
-    fi
-}
-
 main "$@"

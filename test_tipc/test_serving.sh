@@ -146,9 +146,10 @@ agree() { # every answer is, bit by bit, what predict_cls.py predicts with the s
         return
     fi
     mapfile -t options < <(inference_options)
-    FACTS="$(model_fact) $(service_fact)" run_step "agree $name" "${RUN[output_dir]}/agree_$name.log" "${VALUE[serving_dir]}" python \
-        "$(from_serving_dir "$COMPARE")" --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" \
-        "${options[@]}" --save "${RUN[served_output]}/agree_$name.json" "${answers[@]}"
+    FACTS="$(model_fact) $(service_fact)" run_step "agree $name" "${RUN[output_dir]}/agree_$name.log" \
+        "${VALUE[serving_dir]}" python "$(from_serving_dir "$COMPARE")" \
+        --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" "${options[@]}" \
+        --save "${RUN[served_output]}/agree_$name.json" "${answers[@]}"
 }
 
 [[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

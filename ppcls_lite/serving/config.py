@@ -88,7 +88,9 @@ def load_service_config(path, overrides=()):
     written = load_config(path, (), schema)
     config = load_config(path, overrides, schema)
     _check_names(config, schema, path)
-    _apply_switches(config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf")
+    local, where = config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf"
+    _check_devices(local, f"{path}: {where}")
+    _apply_switches(local, where)
     for key, place in (("inference_config", ()), ("model_config", ("local_service_conf",))):
         _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
     config["op"][name][STATED] = without_nulls(config["op"][name].get("local_service_conf"))
@@ -96,6 +98,14 @@ def load_service_config(path, overrides=()):
     for key, value in stated.items():
         checks.whole(f"limits.{key}", value)
     return config, name, Limits(**stated)
+
+
+def _check_devices(local, where):
+    """Raise UserError where a GPU is stated without its number: Paddle Serving would end with a traceback."""
+    device, devices = local.get("device_type"), local.get("devices") or ""
+    is_gpu = bool(devices) if device in (None, -1) else device in (1, 2)
+    if is_gpu and not all(number.strip().isdecimal() for number in devices.split(",")):
+        raise UserError(f"{where}.devices: expected the number of a GPU, found {devices!r:.80}")
 
 
 def _apply_switches(local, where):

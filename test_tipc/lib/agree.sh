@@ -10,7 +10,8 @@ in_old_format() { # FIELD FOLDER COMMAND...: run the command so that the field's
     local field=$1 folder=$2 paddle
     shift 2
     paddle=$(paddle_number)
-    if [[ -n ${FLAGS_enable_pir_api:-} || $paddle =~ ^([0-2]\..*)?$ ]] || field_declares "$field" formats "$folder" >/dev/null; then
+    if [[ -n ${FLAGS_enable_pir_api:-} || $paddle =~ ^([0-2]\..*)?$ ]] ||
+        field_declares "$field" formats "$folder" >/dev/null; then
         "$@"
     elif [[ $paddle =~ ^3\.[01]$ ]]; then
         FLAGS_enable_pir_api=0 "$@"

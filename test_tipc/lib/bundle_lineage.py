@@ -90,29 +90,32 @@ def _input_faults(bundle, folder):
     path = folder / (said.get("file") or FILE)
     if not path.is_file():
         return []
-    found, entries = [], bundle.get("lineage") or []
+    found = []
     if said.get("hash") and not file_hash(path).startswith(said["hash"]):
         found.append((path.name, "is not the list that the run noted", said["hash"], file_hash(path)[:12]))
-    lines = read_lines(path)
-    used = set()
-    for one in entries:
-        inside = one.get("path")
-        if one["kind"] not in ("data", "config", "weights") or not inside or "files" in one or one.get("from"):
+    others = unlisted(bundle.get("lineage") or [], read_lines(path))
+    return found + [(one, f"is not what {path.name} lists", expected, said) for one, expected, said in others]
+
+
+def unlisted(entries, lines):
+    """[(id, the SHA-256 that follows from the `lines` of inputs.sha256, that of the entry)] where these differ.
+
+    Of data, config, provided weights and code; entries with a `from` are of the run that made the model.
+    """
+    expected, used = [], set()
+    own = [one for one in entries if not one.get("from")]
+    for one in own:
+        path = one.get("path")
+        if one["kind"] not in ("data", "config", "weights") or not path or one.get("files"):
             continue
-        own = [line for name, line in lines if name == inside]
-        below = [line for name, line in lines if name.startswith(f"{inside}/")]
-        if own or below:
-            used |= {inside, *(name for name, _ in lines if name.startswith(f"{inside}/"))}
-            hashed = own[0][:64] if own else lines_hash(below)
-            if hashed != one["sha256"]:
-                found.append((one["id"], f"is not what {path.name} lists", hashed, one["sha256"]))
+        listed = [line for name, line in lines if name == path]
+        below = {name: line for name, line in lines if name.startswith(f"{path}/")}
+        if listed or below:
+            used |= {path, *below}
+            expected.append((one, listed[0][:64] if listed else lines_hash(below.values())))
     code = lines_hash([line for name, line in lines if name not in used])
-    found += [
-        (one["id"], f"is not what {path.name} lists", code, one["sha256"])
-        for one in entries
-        if one["kind"] == "code" and not one.get("from") and one["sha256"] != code
-    ]
-    return found
+    expected += [(one, code) for one in own if one["kind"] == "code"]
+    return [(one["id"], hashed, one["sha256"]) for one, hashed in expected if hashed != one["sha256"]]
 
 
 def read_lines(path):
@@ -132,10 +135,15 @@ def lines_hash(lines):
 
 def file_hash(path):
     """The SHA-256 of a file."""
-    digest = hashlib.sha256()
     with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
+        return stream_hash(stream)
+
+
+def stream_hash(stream):
+    """The SHA-256 of what can be read from a stream of bytes, block by block: weights may be large."""
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
     return digest.hexdigest()
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from bundle_steps import saved_by
 from figures import read_lines
 from predictions import read_log
-from report import engines
 from script import UserError, atomic_write
+from step_figures import engines
 from steps import PASSED
 
 FOLDER = "predictions"

@@ -5,26 +5,12 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from report import FIGURES, INT8, engines, figure, titles
+from log_head import read_head
+from step_figures import FIGURES, INT8, engines, figure, titles
 from steps import BEGAN, PASSED
 
-_HEAD = re.compile(r"# (command|folder|started|environment): (.*)")
-_FIRST = 20  # lines in which the head is
 _NUMBER = re.compile(r"\b([A-Za-z][\w@]*)\"?[:=\s]\s*(-?\d+(?:\.\d+)?(?:e-?\d+)?)(?![\w.]*\w)")
 _LOSS = re.compile(r"loss: (\S+) at first, (\S+) at last, over (\d+) iterations")
-
-
-def head_of(log):
-    """{command, folder, started, environment} of a log, as far as its head has them; {} for no log."""
-    if not log or not Path(log).is_file():
-        return {}
-    with open(log, encoding="utf-8", errors="replace") as stream:
-        lines = [stream.readline(1 << 20) for _ in range(_FIRST)]
-    found = {}
-    for match in map(_HEAD.match, lines):
-        if match:
-            found.setdefault(match[1], match[2].strip())
-    return found
 
 
 def describe(steps, names, began):
@@ -32,7 +18,7 @@ def describe(steps, names, began):
     found, seen = [], {""}
     for step, title in zip(steps, titles(steps)):
         # a server's log is that of the step that ends it, too, and its head is of the first
-        head = {} if step.log in seen else head_of(step.log)
+        head = {} if step.log in seen else read_head(step.log)
         found.append(_describe(step, title, names, head, began.get((step.tag, step.name))))
         seen.add(step.log)
     return found
@@ -73,7 +59,7 @@ def flags_of(steps):
     """{variable: value} that single steps were given, as the heads of their logs say."""
     found = {}
     for step in steps:
-        said = head_of(step.log).get("environment")
+        said = read_head(step.log).get("environment")
         found.update([said.split("=", 1)] if said and "=" in said else [])
     return found
 
@@ -133,7 +119,7 @@ def saved_by(step):
     path = saved_file(step)
     try:
         return json.loads(path.read_text(encoding="utf-8")) if path else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -7,10 +7,10 @@ Exit code: 0 it does, 1 it does not (one line says why).
 """
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 
+from bundle_lineage import file_hash
 from script import UserError, run_main
 from steps import read_steps
 from verdict import judge
@@ -21,16 +21,8 @@ def hashes(paths):
     found = {}
     for path in map(Path, paths):
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        found.update({str(file): _hash(file) for file in files if file.is_file()})
+        found.update({str(file): file_hash(file) for file in files if file.is_file()})
     return found
-
-
-def _hash(path):
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_summary(path):
@@ -64,7 +56,7 @@ def why_not(folder, inputs=None):
     if not isinstance(summary.get("artefacts"), dict):
         return "its summary does not say what it made"
     for path, expected in summary["artefacts"].items():
-        if not Path(path).is_file() or _hash(path) != expected:
+        if not Path(path).is_file() or file_hash(path) != expected:
             return f"{path} is not what the run left"
     return ""
 

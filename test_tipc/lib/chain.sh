@@ -125,7 +125,8 @@ chain_name() { # print it: `serving` of test_serving.sh
 
 write_summary() { # report.py judges, and writes the bundle
     "${RUN[python]}" "$TIPC/lib/report.py" "${RUN[output_dir]}" --model "${RUN[model]}" --mode "${RUN[mode]}" \
-        --chain "$(chain_name)" --config "${RUN[config]:-}" --versions "${RUN[versions]}" --commit "${RUN[commit]}" --tool "${RUN[tool]}" --inputs "${RUN[inputs]:-}" \
+        --chain "$(chain_name)" --config "${RUN[config]:-}" --versions "${RUN[versions]}" --commit "${RUN[commit]}" \
+        --tool "${RUN[tool]}" --inputs "${RUN[inputs]:-}" \
         --artefacts "${ARTEFACTS[@]}" >"${RUN[output_dir]}/summary.txt"
 }
 

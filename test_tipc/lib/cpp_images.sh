@@ -28,7 +28,8 @@ find_cpp_images() { # sets RUN[images]: what the config names, several images in
 }
 
 images_below() { # FOLDER: sets `found` of the caller
-    mapfile -t found < <(find -L "$1" -type f -print 2>/dev/null | grep -i -E '\.(jpe?g|png|bmp|webp|tiff?|p[pg]m)$' | LC_ALL=C sort)
+    mapfile -t found < <(find -L "$1" -type f -print 2>/dev/null |
+        grep -i -E '\.(jpe?g|png|bmp|webp|tiff?|p[pg]m)$' | LC_ALL=C sort)
 }
 
 is_image() { # PATH

@@ -15,6 +15,14 @@ find_python() { # sets RUN[python]: the interpreter of TIPC_PYTHON, or of the ma
     RUN[python]=$python
 }
 
+find_any_python() { # sets RUN[python]: the same, or the system's where neither is there; no package is needed
+    if [[ -n ${TIPC_PYTHON:-} || -x $ROOT/.venv/bin/python ]]; then
+        find_python
+    else
+        RUN[python]=$(command -v python3) || die "no python3 found; install one, or set TIPC_PYTHON"
+    fi
+}
+
 describe_environment() { # sets RUN[versions], RUN[commit], RUN[tool] and RUN[gpus] (how many can be used); speeds MKL up
     local note
     note=$("${RUN[python]}" "$TIPC/lib/versions.py") ||
@@ -48,7 +56,8 @@ changes_of() { # FOLDER: print what differs from its commit, but for what runs w
     local -a ignored=("${EVIDENCE[@]}" "${NOT_CODE[@]/#/:!}")
     local -a tool=()
     # a test_tipc that was copied into a project, over its own scripts, is not a change of the project: it has its own hash
-    [[ -n $(git -C "$1" ls-files -- test_tipc/lib | head -n 1) ]] || tool=(':!test_tipc/*.sh' ':!test_tipc/*.py' ':!test_tipc/lib')
+    [[ -n $(git -C "$1" ls-files -- test_tipc/lib | head -n 1) ]] ||
+        tool=(':!test_tipc/*.sh' ':!test_tipc/*.py' ':!test_tipc/lib')
     (cd "$1" && git status --porcelain --untracked-files=no -- . "${EVIDENCE[@]}" "${tool[@]}" &&
         untracked_code "${ignored[@]}" "${tool[@]}") | tr '\0' '\n'
 }

@@ -11,13 +11,16 @@ _OWN = "# ", "expected: "  # what the chain writes around the output of a step, 
 
 
 class Printed(float):
-    """A number as a text has it; `half` is half a unit of its last decimal: it may have been rounded by so much."""
+    """A number as a text has it; `half` is half a unit of its last digit: it may have been rounded by so much.
+
+    A whole number is exact: `20`, but not `8e-05`, as a small number is printed whose further digits are none.
+    """
 
     def __new__(cls, text):
         number = super().__new__(cls, text)
         mantissa, _, exponent = text.lower().partition("e")
         decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-        number.half = 0.5 * 10.0**-decimals if "." in mantissa and abs(decimals) < 40 else 0.0
+        number.half = 0.5 * 10.0**-decimals if ("." in mantissa or exponent) and abs(decimals) < 40 else 0.0
         return number
 
 

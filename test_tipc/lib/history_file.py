@@ -65,7 +65,7 @@ def read_events(path):
 def _parse(line):
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
@@ -114,10 +114,10 @@ def _epoch(key):
 
 def _placed(train, evals, length):
     """The `TrainLog` of points by epoch and iteration, where `length` has the iterations of each epoch."""
-    begins, total = {}, 0
-    for epoch in range(1, max(length) + 1):
-        begins[epoch] = total
-        total += length.get(epoch) or length[min(length)]
+    begins, total, last = {}, 0, 0
+    for epoch in sorted(length):
+        begins[epoch] = total + (epoch - last - 1) * length[min(length)]  # those between are not in the file
+        total, last = begins[epoch] + length[epoch], epoch
     points = [TrainPoint(begins[epoch] + iteration, *train[epoch, iteration]) for epoch, iteration in sorted(train)]
     judged = [EvalPoint(begins[epoch] + length[epoch], evals[epoch]) for epoch in sorted(evals) if epoch in length]
     return TrainLog(points, judged)
@@ -135,6 +135,8 @@ def _number(path, line, event, key):
     value = event.get(key, "")
     if value is None:
         return float("nan")
-    if type(value) not in (int, float):
-        raise HistoryError(f"{path}:{line}: {event['event']}.{key}: expected a number, found {value!r:.80}")
-    return float(value)
+    try:
+        return float(value if type(value) in (int, float) else "")
+    except (ValueError, OverflowError):
+        found = f"{event['event']}.{key}: expected a number, found {value!r:.80}"
+        raise HistoryError(f"{path}:{line}: {found}") from None

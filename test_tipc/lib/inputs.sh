@@ -80,7 +80,8 @@ code_files() { # print all other files but NOT_CODE, Markdown and logs, and link
     else
         local -a skipped=(-name '.?*' -o -name __pycache__)
         for path in "${not_code[@]}"; do skipped+=(-o -path "./$path"); done
-        find . \( "${skipped[@]}" \) -prune -o \( -type l -o -type f \) -printf '%P\0' | keep_code "$PROGRAM_FILES" "$SETTING_FILES"
+        find . \( "${skipped[@]}" \) -prune -o \( -type l -o -type f \) -printf '%P\0' |
+            keep_code "$PROGRAM_FILES" "$SETTING_FILES"
     fi
 }
 

@@ -116,6 +116,7 @@ explain_ranks() { # EXPLAIN of train: the launcher shows the output of one proce
 own_error() { # LOG of a process: print the last error that it had itself; not that it lost another process
     ! grep -qa 'gloo::IoException' "$1" || return 0 # gloo ends the process for that
     grep -aE '^(error|([A-Za-z_]+\.)*[A-Za-z_]*(Error|Exception)): ' "$1" |
-        grep -avE 'gloo/transport|connection to another process|Connection (reset|closed)|Termination signal|Broken pipe|TCP (receive|send) error' |
+        grep -avE -e 'gloo/transport|connection to another process|Connection (reset|closed)' \
+            -e 'Termination signal|Broken pipe|TCP (receive|send) error' |
         tail -n 1 | sed 's/^error: //' | cut -b -300
 }

@@ -29,7 +29,8 @@ convert_demo() { # the files that the demo reads on the device, and the inputs a
         skip_step 'convert demo' "there is no inference.yml in ${RUN[model_dir]}, which says how images are prepared"
     else
         MAY_SKIP=1 FACTS=$(model_fact) run_step 'convert demo' "${RUN[output_dir]}/convert_demo.log" . \
-            python "$WRITE_DEMO" "${RUN[model_dir]}" --images "${LITE_IMAGES[@]}" --nb "${RUN[model]}.nb" --output "${RUN[demo_dir]}"
+            python "$WRITE_DEMO" "${RUN[model_dir]}" --images "${LITE_IMAGES[@]}" \
+            --nb "${RUN[model]}.nb" --output "${RUN[demo_dir]}"
     fi
 }
 

@@ -11,7 +11,8 @@ prepare_cpp() { # look for all of it; openvino is installed into .venv, where PA
     has_header opencv4/opencv2/imgcodecs.hpp || missing+=(libopencv-dev)
     has_header yaml-cpp/yaml.h || missing+=(libyaml-cpp-dev)
     ((${#missing[@]} == 0)) ||
-        cannot_here "C++ inference needs ${missing[*]}; on Debian and Ubuntu: apt-get install --no-install-recommends ${missing[*]}"
+        cannot_here "C++ inference needs ${missing[*]}; on Debian and Ubuntu:" \
+            "apt-get install --no-install-recommends ${missing[*]}"
     if [[ -n ${PADDLE_LIB:-} ]]; then
         [[ -f $PADDLE_LIB/paddle/include/paddle_inference_api.h ]] ||
             die "PADDLE_LIB=$PADDLE_LIB: expected paddle/include/paddle_inference_api.h in it"

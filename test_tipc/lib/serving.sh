@@ -73,7 +73,8 @@ start_server() { # start that of VARIANT, and wait until it is ready; sets RUN[h
     server_command
     FACTS=$(service_fact) begin_step "server ${VARIANT[name]}" "$log"
     announce
-    SERVING_LOG_PATH=${RUN[served_output]} SERVING_HOME=${RUN[served_output]} start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
+    SERVING_LOG_PATH=${RUN[served_output]} SERVING_HOME=${RUN[served_output]} \
+        start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
     start_live "$log"
     if wait_for_service "${RUN[seconds]}" service_is_ready; then
         stop_live
@@ -131,7 +132,8 @@ fail_server() { # REASON
 
 service_is_ready() { # ask it at the address that its log names
     local said
-    said=$(last_line_with "${SERVICE[log]}" 'listening: ') && [[ $said =~ ^(http://(.+):([0-9]+)/.*)\ and\ grpc\ (.*)$ ]] || return
+    said=$(last_line_with "${SERVICE[log]}" 'listening: ') &&
+        [[ $said =~ ^(http://(.+):([0-9]+)/.*)\ and\ grpc\ (.*)$ ]] || return
     RUN[http]=${BASH_REMATCH[1]} RUN[grpc]=${BASH_REMATCH[4]}
     answers_http "${BASH_REMATCH[2]}" "${BASH_REMATCH[3]}" "/${RUN[op]}/ready"
 }

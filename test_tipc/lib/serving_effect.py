@@ -21,8 +21,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from report import engines_in
 from script import UserError, counted, run_main
+from step_figures import engines_in
 
 NOT_IN_EFFECT = 77  # the exit code with which test suites skip
 EXPECTED = "'[DATE] ppcls_lite INFO: engine onednn: oneDNN on; threads 6'"

@@ -79,7 +79,8 @@ add_device() { # the device option for RUN[gpu]
 }
 
 training_log() { # print the path of log_train.txt, or of the training's output where it left none of its own
-    if [[ ${RUN[training_log]:-} == "${RUN[training_dir]}"/* ]]; then echo "${RUN[training_log]}"; else echo "${RUN[training_dir]}.log"; fi
+    local log=${RUN[training_log]:-}
+    if [[ $log == "${RUN[training_dir]}"/* ]]; then echo "$log"; else echo "${RUN[training_dir]}.log"; fi
 }
 
 # ------------------------------------------------------------------------------- provided weights and the evaluation

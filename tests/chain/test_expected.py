@@ -3,7 +3,7 @@
 import pytest
 
 from expected import parse_rule
-from figures import find_figure, find_figures
+from figures import Printed, find_figure, find_figures
 from script import UserError
 from tests.helpers.scripts import assert_one_line
 from tests.helpers.shell import MODE, Run, bash, dry_run
@@ -230,6 +230,23 @@ def test_a_log_that_cannot_be_read(run_here, tmp_path):
 )
 def test_figures_are_found_by_name(text, name, value):
     assert find_figure([text], name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "half"),
+    [
+        ("0.25", 0.005),
+        ("8.0e-05", 5e-7),
+        ("8e-05", 5e-6),
+        ("-8E-5", 5e-6),
+        ("1.", 0.5),
+        ("20", 0.0),
+        ("nan", 0.0),
+        ("inf", 0.0),
+    ],
+)
+def test_how_far_a_printed_number_may_be_rounded(text, half):
+    assert Printed(text).half == pytest.approx(half)
 
 
 def test_a_list_of_figures():

@@ -65,6 +65,11 @@ def test_what_a_resumed_training_does_again_takes_the_place_of_the_first(write):
     assert len(read_events(path)) == 8
 
 
+def test_epochs_that_are_not_in_a_history_take_no_time(write):
+    log = read_points(write(START, trained(1, 4, 3.0), trained(10**12, 2, 2.0)))
+    assert [point.iteration for point in log.train] == [4, 4 * (10**12 - 1) + 2]
+
+
 @pytest.mark.parametrize(
     ("events", "message"),
     [
@@ -72,6 +77,8 @@ def test_what_a_resumed_training_does_again_takes_the_place_of_the_first(write):
         ((START, "{]\n"), ":2: expected a JSON object with an event"),
         ((START, trained(0, 2, 1.0)), ":2: train.epoch: expected a whole number of at least 1, found 0"),
         ((START, trained(1, 2, "1.0")), ":2: train.loss: expected a number, found '1.0'"),
+        ((START, trained(1, 2, 10**400)), ":2: train.loss: expected a number, found 1000"),
+        ((START, '{"event": ' + "[" * 100_000 + "\n"), ":2: expected a JSON object with an event"),
         ((START, trained(1, 2, True)), ":2: train.loss: expected a number, found True"),
         ((START, trained(1, 2, 1.0), judged(1, top1=[1])), r":3: eval.top1: expected a number, found \[1\]"),
         ((trained(1, 2, 1.0), START), ":1: expected an event 'start' before it, found 'train'"),

@@ -14,6 +14,7 @@ import sys
 import pytest
 
 from bundle_lineage import faults
+from log_head import head_of, read_head
 from tests.helpers.scripts import LIMIT, ROOT
 
 LIB = ROOT / "test_tipc/lib"
@@ -90,3 +91,26 @@ def test_every_bash_file_of_it_is_sourced_by_a_script():
     scripts = [*LIB.parent.glob("*.sh")]
     text = "".join(script.read_text(encoding="utf-8") for script in scripts)
     assert {path.name for path in LIB.glob("*.sh") if f'/lib/{path.name}"' not in text} == set()
+
+
+def test_the_head_of_a_log_ends_where_the_program_begins(tmp_path):
+    lines = [
+        "# command: python a.py -o x='# b: c'",
+        "# started: now",
+        "# started: later",
+        "loss: 1",
+        "# command: other",
+    ]
+    expected = {"command": "python a.py -o x='# b: c'", "started": "now"}
+    assert head_of(lines) == expected
+    (tmp_path / "log").write_text("\n".join(lines))
+    assert read_head(tmp_path / "log") == expected
+    assert head_of(["", *lines]) == {}
+    assert [read_head(path) for path in (None, "", tmp_path, tmp_path / "none")] == [{}] * 4
+
+
+def test_report_and_bundle_can_be_imported_in_any_order():
+    for first in ("report", "bundle", "bundle_steps", "step_figures"):
+        command = [sys.executable, "-c", f"import {first}, report, bundle"]
+        done = subprocess.run(command, cwd=LIB, capture_output=True, text=True, timeout=LIMIT)
+        assert done.returncode == 0, done.stderr

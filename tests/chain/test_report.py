@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from report import observed
 from script import UserError
+from step_figures import observed
 from tests.helpers.scripts import assert_one_line
 from train_log import read_train_log
 

@@ -52,6 +52,7 @@ MODEL = "op.imagenet.local_service_conf.model_config"
         ("limits.max_images=0", "limits.max_images: expected a whole number of at least 1, found 0"),
         ("op.imagenet.local_service_conf.engine=openvno", "(did you mean 'openvino'?)"),
         ("op.imagenet.local_service_conf.device_type=9", "device_type: expected 0 (CPU), 1 (GPU) or 2"),
+        ("op.imagenet.local_service_conf.device_type=1", "local_service_conf.devices: expected the number of a GPU"),
         ("dag.is_thread_op=False", "dag.is_thread_op: expected True"),
         (f"{MODEL}=no/such", "no/such: expected a folder with an exported model, found nothing"),
         (MODEL, "expected KEY=VALUE"),

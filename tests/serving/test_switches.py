@@ -34,6 +34,7 @@ def chosen(*settings):
         ((*GPU, "use_trt=True", "precision=int8"), None, 2),
         (("device_type=2", "devices=0", "precision=fp16"), None, 2),
         ((*GPU, "use_trt=False"), None, -1),
+        (("device_type=1", "devices=0, 1"), None, 1),
     ],
 )
 def test_what_they_choose(settings, engine, device):
@@ -53,6 +54,13 @@ def test_what_they_choose(settings, engine, device):
         (("precision=fp8",), "precision: expected fp32, fp16, int8, found 'fp8'"),
         (("thread_num=0",), "thread_num: expected a whole number of at least 1, found 0"),
         (("use_mkldnn=yes please",), "use_mkldnn: expected True or False, found 'yes please'"),
+        (
+            ("device_type=1",),
+            "config.yml: op.imagenet.local_service_conf.devices: expected the number of a GPU, found ''",
+        ),
+        (("device_type=2", "devices=null"), "devices: expected the number of a GPU, found ''"),
+        (("device_type=1", "devices=first"), "found 'first'"),
+        (("devices=0,", "device_type=null"), "found '0,'"),
         (("use_mkldn=True",), "unknown key 'use_mkldn'"),
     ],
 )

@@ -34,6 +34,6 @@ def word(switch):
 def listed(effects):
     """All on one line: `oneDNN on (95 of 96 results); threads 4 -> 2`; an arrow stands where asked and found differ.
 
-    test_tipc/lib/report.py reads it from the logs.
+    test_tipc/lib/step_figures.py reads it from the logs.
     """
     return "; ".join(map(str, effects))

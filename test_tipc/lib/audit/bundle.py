@@ -9,6 +9,7 @@ from audit import schema
 from audit.reading import MOST_BYTES, is_safe_name, leads_out, read_json, read_text
 from bundle_lineage import read_lines
 from figures import find_figure
+from log_head import head_of
 from script import UserError
 from steps import PASSED, read_steps
 
@@ -16,7 +17,6 @@ NAME = "bundle.json"
 FORMAT = 1
 NOT_LISTED = {NAME, "report.html", "report.md", "index.html", "summary.txt"}
 _NOT_PRINTED = "# ", "expected: "  # by the step's program
-_HEAD = re.compile(r"^# (?P<key>[a-z]+): (?P<value>.*)$")
 _END = re.compile(r"^# ended: exit code (?P<code>\d+), (?P<seconds>\d+\.\d+) seconds$")
 
 
@@ -169,12 +169,7 @@ class Bundle:
 def parse_log(text):
     """The `StepLog` of a text."""
     lines = text.split("\n")
-    head = {}
-    for line in lines:
-        match = _HEAD.match(line)
-        if not match:
-            break
-        head.setdefault(match["key"], match["value"])
+    head = head_of(lines)
     body = [line for line in lines if line.strip()]
     end = _END.match(body[-1]) if body else None
     return StepLog(

@@ -10,8 +10,8 @@ from audit.reading import parse_json
 from audit.registry import BUNDLE, check, judged
 from bundle_inputs import SETTINGS, Inputs, seeds
 from history_file import NAME as HISTORY
-from report import engines, figure
 from script import UserError, counted
+from step_figures import engines, figure
 from steps import Step
 from verdict import tags_that_ran
 

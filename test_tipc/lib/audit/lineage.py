@@ -3,7 +3,7 @@
 import os
 
 from audit.registry import BUNDLE, check, judged, skipped
-from bundle_lineage import FILE, lines_hash, read_lines
+from bundle_lineage import FILE, read_lines, unlisted
 from bundle_lineage import faults as faults_of_links
 from script import counted
 
@@ -80,17 +80,9 @@ def _other_facts(bundle):
 def check_inputs(bundle):
     """the hashes of data, config and code in the lineage follow from inputs.sha256; all commands' scripts are in it"""
     name = (bundle["inputs"] or {}).get("file") or FILE
-    lines, used, faults = read_lines(bundle.path(name)), set(), []
-    own_entries = [one for one in bundle["lineage"] if not one.get("from")]  # others are of the run that made the model
-    for one in (one for one in own_entries if one["kind"] in ("data", "config", "weights") and one.get("path")):
-        inside = {path: line for path, line in lines if path == one["path"] or path.startswith(f"{one['path']}/")}
-        if inside and not one.get("files"):
-            used |= {one["path"], *inside}
-            own = inside.pop(one["path"], "")[:64] or lines_hash(inside.values())
-            faults += [] if own == one["sha256"] else [f"{one['id']}: {one['sha256']!s:.12}, {name} has {own:.12}"]
-    code = lines_hash([line for path, line in lines if path not in used])
-    others = [one for one in own_entries if one["kind"] == "code" and one["sha256"] != code]
-    faults += [f"{one['id']}: {one['sha256']!s:.12}, {name} has {code:.12}" for one in others]
+    lines = read_lines(bundle.path(name))
+    others = unlisted(bundle["lineage"], lines)
+    faults = [f"{one}: {said!s:.12}, {name} has {expected:.12}" for one, expected, said in others]
     faults += [f"{script}: run, and not listed in {name}" for script in _scripts(bundle) - {path for path, _ in lines}]
     return judged("hashes that follow from the list", f"{counted(len(lines), 'line')}", faults)
 

@@ -1,17 +1,16 @@
 """Read files that nobody may be trusted to have written well: no links, no endless files, no tricks of JSON."""
 
-import hashlib
 import json
 import math
 import os
 import stat
 from pathlib import Path
 
+from bundle_lineage import stream_hash
 from script import UserError
 
 MOST_BYTES = 64 << 20  # of a file that is read as text
 _MOST_DIGITS = 40  # of a whole number in JSON
-_BLOCK = 1 << 20
 
 
 def read_text(path):
@@ -104,12 +103,8 @@ class Hashes:
         """(SHA-256, bytes) of a regular file."""
         key = os.fspath(path)
         if key not in self._known:
-            digest, size = hashlib.sha256(), 0
             with _open(path) as stream:
-                while block := stream.read(_BLOCK):
-                    digest.update(block)
-                    size += len(block)
-            self._known[key] = digest.hexdigest(), size
+                self._known[key] = stream_hash(stream), stream.tell()
         return self._known[key]
 
 

@@ -3,8 +3,8 @@
 import os
 
 from audit.registry import BUNDLE, check, judged, skipped
-from bundle_lineage import FILE, lines_hash, read_lines
 from bundle_lineage import faults as faults_of_links
+from bundle_lineage import lines_hash
 from script import counted
 
 _ORIGINS = {"config", "code", "data"}  # what a training begins with
@@ -79,11 +79,10 @@ def _other_facts(bundle):
 @check("lineage inputs", BUNDLE)
 def check_inputs(bundle):
     """the hashes of data, config and code in the lineage follow from inputs.sha256; all commands' scripts are in it"""
-    name = (bundle["inputs"] or {}).get("file") or FILE
-    lines, used, faults = read_lines(bundle.path(name)), set(), []
+    name, lines, used, faults = bundle.inputs_file, bundle.input_lines, set(), []
     own_entries = [one for one in bundle["lineage"] if not one.get("from")]  # others are of the run that made the model
     for one in (one for one in own_entries if one["kind"] in ("data", "config", "weights") and one.get("path")):
-        inside = {path: line for path, line in lines if path == one["path"] or path.startswith(f"{one['path']}/")}
+        inside = dict(bundle.input_lines_of(one["path"]))
         if inside and not one.get("files"):
             used |= {one["path"], *inside}
             own = inside.pop(one["path"], "")[:64] or lines_hash(inside.values())
@@ -91,7 +90,9 @@ def check_inputs(bundle):
     code = lines_hash([line for path, line in lines if path not in used])
     others = [one for one in own_entries if one["kind"] == "code" and one["sha256"] != code]
     faults += [f"{one['id']}: {one['sha256']!s:.12}, {name} has {code:.12}" for one in others]
-    faults += [f"{script}: run, and not listed in {name}" for script in _scripts(bundle) - {path for path, _ in lines}]
+    faults += [
+        f"{script}: run, and not listed in {name}" for script in sorted(_scripts(bundle) - {path for path, _ in lines})
+    ]
     return judged("hashes that follow from the list", f"{counted(len(lines), 'line')}", faults)
 
 
@@ -115,8 +116,9 @@ def check_data(bundle):
         return skipped("no repository around the bundle")
     faults, count = [], 0
     for one in data:
-        inside = {path: digest for path, digest in bundle.inputs.items() if path.startswith(f"{one['path']}/")}
-        for path, digest in (inside or {one["path"]: one["sha256"]}).items():
+        inside = [path for path, _ in bundle.input_lines_of(one["path"]) if path in bundle.inputs]
+        known = {path: bundle.inputs[path] for path in inside if path != one["path"]}
+        for path, digest in (known or {one["path"]: one["sha256"]}).items():
             now = bundle.hashes.now(bundle.repository, path)
             count += now is not None
             if now == "":

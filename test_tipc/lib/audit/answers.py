@@ -20,13 +20,15 @@ _AGREED = re.compile(
 
 
 def _pairs(bundle):
-    """[(entry, `Pair`)] of all entries that name another one."""
-    by_file = {}
-    for entry in bundle["predictions"]:
-        by_file.setdefault(entry["file"], entry)
-    for entry in bundle["predictions"]:
-        if entry["against"] in by_file:
-            yield entry, Pair(bundle, entry, bundle, by_file[entry["against"]])
+    """[(entry, `Pair`, its faults)] of all entries that name another one."""
+    if bundle.pairs is None:
+        by_file = {}
+        for entry in bundle["predictions"]:
+            by_file.setdefault(entry["file"], entry)
+        named = [(entry, by_file[entry["against"]]) for entry in bundle["predictions"] if entry["against"] in by_file]
+        pairs = [(entry, Pair(bundle, entry, bundle, other)) for entry, other in named]
+        bundle.pairs = [(entry, pair, pair.faults()) for entry, pair in pairs]
+    return bundle.pairs
 
 
 @check("predictions agree", BUNDLE)
@@ -35,8 +37,7 @@ def check_agree(bundle):
     if not bundle["predictions"]:
         return None
     faults, count, images, largest = [], 0, 0, 0.0
-    for entry, pair in _pairs(bundle):
-        found = pair.faults()
+    for entry, pair, found in _pairs(bundle):
         faults += [f"{entry['file']} against {entry['against']}: {fault}" for fault in found]
         images += len(pair.common)
         largest = max(largest, pair.largest)
@@ -225,12 +226,11 @@ def check_figures(bundle):
     """largest differences and equal images in agree.log, agree.json and bundle.json are those computed again"""
     faults, words = [], []
     saved = _saved_figures(bundle)
-    for entry, pair in _pairs(bundle):
+    for entry, pair, _ in _pairs(bundle):
         engine = entry["file"].rpartition("/")[2].removesuffix(".json").removeprefix("agree_")
         figures = saved.get((entry.get("tag"), engine)) or saved.get(("", engine))
         if not entry["exact"] or not figures or entry["kind"] == "boxes" or left_out(bundle, entry):
             continue
-        pair.faults()
         words.append(f"{engine} {pair.largest:.3g}")
         largest = figures.get("largest")
         if isinstance(largest, (int, float)) and abs(largest - pair.largest) > 1e-12 + 1e-6 * pair.largest:

@@ -1,13 +1,14 @@
 """A bundle as it lies there: bundle.json, and the files beside it. See docs/bundle.md for what each of them is."""
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Optional
 
 from audit import schema
-from audit.reading import MOST_BYTES, is_safe_name, leads_out, read_json, read_text
-from bundle_lineage import read_lines
+from audit.reading import MOST_BYTES, is_safe_name, read_json, read_text
+from bundle_lineage import FILE, read_lines
 from figures import find_figure
 from log_head import head_of
 from script import UserError
@@ -36,8 +37,8 @@ class Bundle:
     def __init__(self, folder, hashes, repository=None, label=None, allow_stale=False):
         self.folder, self.hashes, self.repository = Path(folder), hashes, repository
         self.label, self.allow_stale = label or str(folder), allow_stale
-        self._logs, self._contents = {}, {}
-        self.exact = {}  # {name: what `read_exact` made of the file}: the same for all checks
+        self._logs, self._contents, self._paths = {}, {}, {}
+        self.predicted, self.pairs = {}, None  # what `predicted` has read, and `answers` compared
 
     @cached_property
     def content(self):
@@ -66,16 +67,29 @@ class Bundle:
 
     def path(self, name):
         """The path of a file that the bundle lists; UserError for one that it does not, or that is not in it."""
+        if name not in self._paths:
+            self._paths[name] = self._checked_path(name)
+        return self._paths[name]
+
+    def _checked_path(self, name):
         if name not in self["files"]:
             raise UserError(f"{name:.80}: expected in the bundle, not there")
         path = self.folder / name
-        if not is_safe_name(name) or leads_out(path, self.folder):
+        if not is_safe_name(name) or self.leads_out(path):
             raise UserError(f"{name:.80}: expected a file of the bundle, found a path that leads out of it")
         if not path.is_file():  # nor a pipe, which would be waited for
             raise UserError(f"{name}: expected a regular file of the bundle, found none")
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{name}: expected at most {MOST_BYTES >> 20} MiB, found {path.stat().st_size >> 20}")
         return path
+
+    @cached_property
+    def _inside(self):
+        return os.path.join(os.path.realpath(self.folder), "")
+
+    def leads_out(self, path):
+        """Whether the path, seen through all links, is not below the folder."""
+        return not os.path.realpath(path).startswith(self._inside)
 
     def text(self, name):
         """The text of a file of the bundle."""
@@ -145,13 +159,36 @@ class Bundle:
 
     # ------------------------------------------------------------------------------------------ the inputs, the figures
 
+    @property
+    def inputs_file(self):
+        """The name of the list of all that the run depended on."""
+        return (self["inputs"] or {}).get("file") or FILE
+
+    @cached_property
+    def input_lines(self):
+        """[(path in the project, line)] of that list."""
+        return read_lines(self.path(self.inputs_file))
+
     @cached_property
     def inputs(self):
-        """{path in the project: SHA-256} of all that the run depended on, as inputs.sha256 lists it; {} without it."""
-        name = (self["inputs"] or {}).get("file") or "inputs.sha256"
-        if name not in self["files"]:
+        """{path in the project: SHA-256} of its files; {} for a bundle without such a list."""
+        if self.inputs_file not in self["files"]:
             return {}
-        return {path: line[:64] for path, line in read_lines(self.path(name)) if not line.startswith("#")}
+        return {path: line[:64] for path, line in self.input_lines if not line.startswith("#")}
+
+    @cached_property
+    def _lines_by_top(self):
+        found = {}
+        for path, line in self.input_lines:
+            found.setdefault(path.partition("/")[0], []).append((path, line))
+        return found
+
+    def input_lines_of(self, place):
+        """Those lines of a file, or of all below a folder; [] for a bundle without a list."""
+        if self.inputs_file not in self["files"]:
+            return []
+        known, below = self._lines_by_top.get(place.partition("/")[0], []), f"{place}/"
+        return [(path, line) for path, line in known if path == place or path.startswith(below)]
 
     def figure(self, step, *names):
         """The last `Printed` of the first of the names that the log of the step has, with that name; (None, None)."""

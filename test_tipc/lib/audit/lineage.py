@@ -3,8 +3,8 @@
 import os
 
 from audit.registry import BUNDLE, check, judged, skipped
-from bundle_lineage import FILE, read_lines, unlisted
 from bundle_lineage import faults as faults_of_links
+from bundle_lineage import unlisted
 from script import counted
 
 _ORIGINS = {"config", "code", "data"}  # what a training begins with
@@ -79,11 +79,10 @@ def _other_facts(bundle):
 @check("lineage inputs", BUNDLE)
 def check_inputs(bundle):
     """the hashes of data, config and code in the lineage follow from inputs.sha256; all commands' scripts are in it"""
-    name = (bundle["inputs"] or {}).get("file") or FILE
-    lines = read_lines(bundle.path(name))
+    name, lines = bundle.inputs_file, bundle.input_lines
     others = unlisted(bundle["lineage"], lines)
     faults = [f"{one}: {said!s:.12}, {name} has {expected:.12}" for one, expected, said in others]
-    faults += [f"{script}: run, and not listed in {name}" for script in _scripts(bundle) - {path for path, _ in lines}]
+    faults += [f"{one}: run, and not listed in {name}" for one in sorted(_scripts(bundle) - {path for path, _ in lines})]
     return judged("hashes that follow from the list", f"{counted(len(lines), 'line')}", faults)
 
 
@@ -107,8 +106,9 @@ def check_data(bundle):
         return skipped("no repository around the bundle")
     faults, count = [], 0
     for one in data:
-        inside = {path: digest for path, digest in bundle.inputs.items() if path.startswith(f"{one['path']}/")}
-        for path, digest in (inside or {one["path"]: one["sha256"]}).items():
+        inside = [path for path, _ in bundle.input_lines_of(one["path"]) if path in bundle.inputs]
+        known = {path: bundle.inputs[path] for path in inside if path != one["path"]}
+        for path, digest in (known or {one["path"]: one["sha256"]}).items():
             now = bundle.hashes.now(bundle.repository, path)
             count += now is not None
             if now == "":

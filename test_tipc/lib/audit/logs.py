@@ -95,7 +95,7 @@ def same_commit(first, second):
 def check_facts(bundle):
     """the hash of the inputs in each step is that of inputs.sha256, and the commit that of the project"""
     content, faults = bundle["inputs"] or {}, []
-    name = content.get("file") or "inputs.sha256"
+    name = bundle.inputs_file
     digest = bundle.hashes.of(bundle.path(name))[0]
     if content.get("hash") != digest[:12]:
         faults.append(f"inputs.hash {content.get('hash')}, and {name} has {digest[:12]}")

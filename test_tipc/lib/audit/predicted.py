@@ -13,10 +13,14 @@ KINDS = ("classes", "boxes", "numbers")
 
 def read_exact(bundle, entry):
     """(what is computed behind the rows, {name: `Prediction`}) of a file of full precision; numbers may be nan."""
-    known = bundle.exact
-    if entry["file"] not in known:
-        known[entry["file"]] = _read_exact(bundle, entry["file"])
-    return known[entry["file"]]
+    return _once(bundle, entry["file"], _read_exact)
+
+
+def _once(bundle, name, reader):
+    """What `reader` makes of a file: all checks look at the same."""
+    if (name, reader) not in bundle.predicted:
+        bundle.predicted[name, reader] = reader(bundle, name)
+    return bundle.predicted[name, reader]
 
 
 def _read_exact(bundle, name):
@@ -86,7 +90,11 @@ def _number(value):
 
 def read_printed(bundle, entry):
     """{name: `Prediction`} that a log has printed."""
-    return read_log(read_lines(bundle.path(entry["file"])))
+    return _once(bundle, entry["file"], _read_printed)
+
+
+def _read_printed(bundle, name):
+    return read_log(read_lines(bundle.path(name)))
 
 
 def read(bundle, entry):

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import stat
-from pathlib import Path
 
 from bundle_lineage import stream_hash
 from script import UserError
@@ -89,15 +88,16 @@ class Hashes:
     def now(self, root, path):
         """The SHA-256 of a file of the repository `root`, seen through links, as it is now; "" where it is missing;
         None for a path outside, a folder, and a file in a folder that is not there at all: prepare.sh makes some."""
-        key = root, path
-        if key not in self._now:
+        root = os.fspath(root)
+        known = self._now.setdefault(root, {})
+        if path not in known:
             place = os.path.join(root, path)
             top = os.path.join(root, path.partition("/")[0])
             if not is_safe_name(path) or os.path.isdir(place) or not os.path.exists(top):
-                self._now[key] = None
+                known[path] = None
             else:
-                self._now[key] = self.of(os.path.realpath(place))[0] if os.path.isfile(place) else ""
-        return self._now[key]
+                known[path] = self.of(os.path.realpath(place))[0] if os.path.isfile(place) else ""
+        return known[path]
 
     def of(self, path):
         """(SHA-256, bytes) of a regular file."""
@@ -111,8 +111,3 @@ class Hashes:
 def is_safe_name(name):
     """Whether `name` is a plain path that stays below its folder, and can be printed."""
     return name.isprintable() and "\\" not in name and not {"", ".", ".."} & set(name.split("/"))
-
-
-def leads_out(path, folder):
-    """Whether the path, seen through all links, is not below the folder."""
-    return Path(os.path.realpath(folder)) not in Path(os.path.realpath(path)).parents

@@ -44,7 +44,7 @@ def check_sources(bundle):
 
 def _is_code(bundle, path):
     """Whether programs lie in a folder that the config names."""
-    return any(one.startswith(f"{path}/") and one.endswith((".py", ".sh", ".cc", ".cpp")) for one in bundle.inputs)
+    return any(one != path and one.endswith((".py", ".sh", ".cc", ".cpp")) for one, _ in bundle.input_lines_of(path))
 
 
 def _is_beside(source, path):

@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from audit.bundle import FORMAT, NAME, NOT_LISTED
-from audit.reading import is_safe_name, leads_out
+from audit.reading import is_safe_name
 from audit.registry import BUNDLE, check, judged, skipped
 from script import UserError, counted
 from steps import FAILED, PASSED
@@ -47,7 +47,7 @@ def _fault_of_file(bundle, name, entry):
     if not is_safe_name(name):
         return f"{name!r:.80}: not the name of a file of a bundle"
     path = bundle.folder / name
-    if path.is_symlink() or leads_out(path, bundle.folder):
+    if path.is_symlink() or bundle.leads_out(path):
         return f"{name}: a symbolic link"
     if not os.path.lexists(path):
         return f"{name}: missing"

@@ -41,7 +41,7 @@ class Names(NamedTuple):
         if {name, class_name} & set(_IN_USE):
             raise UserError(f"'{name}' cannot be used: the file of the network needs {', '.join(_IN_USE)} itself")
         if hasattr(builtins, name) or hasattr(builtins, class_name):  # `def super(…)` would hide what the file calls
-            raise UserError(f"'{name}' cannot be used: Python has something of that name; such as My{class_name} is free")
+            raise UserError(f"'{name}' cannot be used: Python has that name already; try My{class_name}")
         width = float(f"{scale[1]}.{scale[2]}") if scale else 1.0
         return cls(name, class_name, module, max(1, round(_CHANNELS * width)))
 

@@ -51,7 +51,7 @@ def _no_training(project):
     books = [path for path in project.files if path.endswith(".ipynb")]
     if books and not count:
         turn = f"jupyter nbconvert --to script {shlex.quote(books[0])}"
-        return f"no Python file, and {counted(len(books), 'notebook')} such as {books[0]}: make train.py of one ({turn})"
+        return f"no Python file, and {counted(len(books), 'notebook')} such as {books[0]}: make a train.py ({turn})"
     return f"none of its {count} Python files is a train.py or alike: is it a project of Paddle?"
 
 

@@ -135,7 +135,12 @@ RED = [
     ("paddle2onnx", has(paddlepaddle="3.1.1", paddle2onnx="1.3.1"), FAULT, "paddle2onnx==2.1.0"),
     ("paddle2onnx", has(paddlepaddle="2.6.2", paddle2onnx="2.1.0"), FAULT, "paddle2onnx==1.3.1"),
     ("linked_libraries", linked("libgomp.so.1 => not found"), FAULT, "no libgomp.so.1"),
-    ("linked_libraries", linked("libgomp.so.1 => not found", "libGL.so.1 => not found"), FAULT, "install libgomp1 libgl1"),
+    (
+        "linked_libraries",
+        linked("libgomp.so.1 => not found", "libGL.so.1 => not found"),
+        FAULT,
+        "install libgomp1 libgl1",
+    ),
     ("what_paddle_forgets", has(paddlepaddle="3.1.1"), FAULT, "install setuptools"),
     ("what_paddle_forgets", has(paddlepaddle_gpu="2.6.2"), FAULT, "install decorator astor"),
     (

@@ -151,7 +151,14 @@ FAULTS = {
     "images": ("train_infer_python", line(48, "images", "image"), 48, "missing", "warning", "mean ../test_images?"),
     "images_cpp": ("inference_cpp", line(16, "images", "imgaes"), 16, "missing", "warning", "mean ./test_images?"),
     "yaml_cpp": ("inference_cpp", line(9, "cls.yaml", "clas.yaml"), 9, "missing", "warning", "inference_cls.yaml?"),
-    "yaml_onnx": ("paddle2onnx_infer_python", line(16, "_cls", "_csl"), 16, "missing", "warning", "inference_cls.yaml?"),
+    "yaml_onnx": (
+        "paddle2onnx_infer_python",
+        line(16, "_cls", "_csl"),
+        16,
+        "missing",
+        "warning",
+        "inference_cls.yaml?",
+    ),
     "client_cpp": ("serving_infer_cpp", line(14, "client", "clinet"), 14, "missing", "error", "serving_client.py?"),
     "behind_null": (
         "train_infer_python",

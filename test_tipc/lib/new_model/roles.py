@@ -21,8 +21,8 @@ _ELSEWHERE = re.compile(
 
 
 def find_roles(project):
-    """{role: path} of the scripts that were found: those of one folder before others, and of equal ones that next to the
-    root. A repository may hold several projects, or one in several stages, of which only the last is complete."""
+    """{role: path} of the scripts that were found: those of one folder first, and of equal ones that next to
+    the root. A repository may hold several projects, or one in several stages, of which only the last is complete."""
     ranked = {role: _ranked(project, role) for role in _NAMES}
     found, home = {}, _home(ranked)
     for role, scripts in ranked.items():

@@ -1,5 +1,6 @@
 """What a network of one's own is called in each place, and which names are free. For new_model.py; needs no package."""
 
+import builtins
 import keyword
 import re
 from pathlib import Path
@@ -39,6 +40,8 @@ class Names(NamedTuple):
             module += "_net"
         if {name, class_name} & set(_IN_USE):
             raise UserError(f"'{name}' cannot be used: the file of the network needs {', '.join(_IN_USE)} itself")
+        if hasattr(builtins, name) or hasattr(builtins, class_name):  # `def super(…)` would hide what the file calls
+            raise UserError(f"'{name}' cannot be used: Python has that name already; try My{class_name}")
         width = float(f"{scale[1]}.{scale[2]}") if scale else 1.0
         return cls(name, class_name, module, max(1, round(_CHANNELS * width)))
 

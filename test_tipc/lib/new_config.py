@@ -22,7 +22,7 @@ from new_model.commands import command_of
 from new_model.config_text import write_lines
 from new_model.roles import find_roles, uses_paddle
 from new_model.sources import Project
-from script import UserError, atomic_write, run_main
+from script import UserError, atomic_write, counted, run_main
 
 ROLES = {"train": "trains", "eval": "evaluates", "predict": "predicts", "export": "exports", "infer": "infers"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")  # a model's name becomes a folder's
@@ -33,8 +33,7 @@ def describe(root, name, python=None):
     project = Project(root)
     roles = find_roles(project)
     if "train" not in roles:
-        count = len(project.scripts())
-        raise UserError(f"{root}: none of its {count} Python files is a train.py or alike: is it a project of Paddle?")
+        raise UserError(f"{root}: {_no_training(project)}")
     commands, required, general = {}, {}, []
     for role, path in roles.items():
         commands[role], required[role] = command_of(project, path, name, general, python, role == "infer")
@@ -44,6 +43,16 @@ def describe(root, name, python=None):
         general.append("there is no requirements.txt: the environment gets the packages of test_tipc/lib/lane.txt")
     lines = write_lines(project, name, commands, required)
     return lines.text(general), roles, lines.left, general
+
+
+def _no_training(project):
+    """What there is where no script trains."""
+    count = len(project.scripts())
+    books = [path for path in project.files if path.endswith(".ipynb")]
+    if books and not count:
+        turn = f"jupyter nbconvert --to script {shlex.quote(books[0])}"
+        return f"no Python file, and {counted(len(books), 'notebook')} such as {books[0]}: make a train.py ({turn})"
+    return f"none of its {count} Python files is a train.py or alike: is it a project of Paddle?"
 
 
 def write_new(path, text):

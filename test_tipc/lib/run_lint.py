@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 import lint.commands
+import lint.names
 import lint.naming
 import lint.structure
 import lint.text
@@ -20,6 +21,7 @@ from lint.config import Config
 from lint.findings import CHECKS, ERROR, WARNING
 from lint.reader import read_all
 from lint.repair import repair
+from new_model import TO_DO
 from script import ROOT, UserError, counted, run_main
 
 MOST_PASSES = 5  # of --fix
@@ -120,6 +122,7 @@ def _as_json(configs, found, fixed):
             "dialect": config.dialect or None,
             "unread": config.reason or None,
             "scripts_checked": config.checks_scripts,
+            "left_to_do": config.left,
             "findings": [{**one._asdict(), "fixed": one.fixed is not None} for one in found[config.path]],
         }
         for config in configs
@@ -138,6 +141,8 @@ def _print(configs, found, fixed):
             print(f"note: {config.path}: {config.reason}: only its text was checked")
         for finding in found[config.path]:
             print(finding.text(config.path))
+        if config.left:
+            print(f"note: {config.path}: {counted(config.left, 'thing')} left to do: see its section {TO_DO}")
     _print_unchecked(configs)
     counts = _counts(found)
     able = sum(finding.fixed is not None for findings in found.values() for finding in findings)

@@ -61,6 +61,18 @@ def messages(text):
     return put
 
 
+def linked(*lines):
+    """A Paddle of whose compiled module `ldd` says this."""
+
+    def put(machine):
+        module = machine.site / "paddle/base/libpaddle.so"
+        module.parent.mkdir(parents=True)
+        module.write_text("")
+        machine.program("ldd", "\n".join(f"echo '\t{line}'" for line in lines))
+
+    return put
+
+
 def library(*names):
     def put(machine):
         folder = machine.folder / "libraries"
@@ -103,7 +115,8 @@ RED = [
     ("interpreter", variables(TIPC_PYTHON="/no/python"), FAULT, "TIPC_PYTHON=/no/python: no such program"),
     ("interpreter", lambda m: m.interpreter(starts=False), FAULT, "rm -r .venv"),
     ("interpreter", lambda m: m.interpreter("3.8"), FAULT, "Python 3.8"),
-    ("paddle", has(numpy="1.26.4"), FAULT, "pip install paddlepaddle==3.1.1"),
+    ("paddle", has(numpy="1.26.4", pip="25.0"), FAULT, "do: {python} -m pip install paddlepaddle==3.1.1"),
+    ("paddle", has(numpy="1.26.4"), FAULT, "do: {python} -m ensurepip && {python} -m pip install paddlepaddle==3.1.1"),
     (
         "paddle",
         has(paddlepaddle="3.1.1", paddlepaddle_gpu="2.6.2"),
@@ -121,6 +134,13 @@ RED = [
     ("paddle_serving", has(**{**SERVING, "paddle_serving_client": "0.8.3"}), NOTE, "paddle-serving-client 0.8.3"),
     ("paddle2onnx", has(paddlepaddle="3.1.1", paddle2onnx="1.3.1"), FAULT, "paddle2onnx==2.1.0"),
     ("paddle2onnx", has(paddlepaddle="2.6.2", paddle2onnx="2.1.0"), FAULT, "paddle2onnx==1.3.1"),
+    ("linked_libraries", linked("libgomp.so.1 => not found"), FAULT, "no libgomp.so.1"),
+    (
+        "linked_libraries",
+        linked("libgomp.so.1 => not found", "libGL.so.1 => not found"),
+        FAULT,
+        "install libgomp1 libgl1",
+    ),
     ("what_paddle_forgets", has(paddlepaddle="3.1.1"), FAULT, "install setuptools"),
     ("what_paddle_forgets", has(paddlepaddle_gpu="2.6.2"), FAULT, "install decorator astor"),
     (
@@ -164,6 +184,7 @@ RED = [
     ("disk", attribute("space", {"": (100 * 2**20, 200 * GIB)}), FAULT, "100 MiB free"),
     ("disk", both(attribute("space", {"": (GIB, 200 * GIB)}), lambda m: m.no_interpreter()), NOTE, "TMPDIR"),
     ("temporary_folder", variables(TMPDIR="/no/folder"), FAULT, "/no/folder cannot be written"),
+    ("temporary_folder", attribute("space", {"": (2**20, GIB)}), FAULT, "tmp has 1 MiB free"),
     ("temporary_folder", file("proc/mounts", "/dev/vda / ext4 rw,noexec 0 0\n"), NOTE, "noexec"),
     ("project_folder", file("proc/mounts", "/dev/vda / ext4 ro 0 0\n"), FAULT, "cannot be written"),
     ("project_folder", file("proc/mounts", "/dev/vda / ext4 rw,noexec 0 0\n"), FAULT, "noexec"),
@@ -208,6 +229,10 @@ GREEN = [
     ("interpreter", lambda m: m.no_interpreter(), "prepare.sh makes it"),
     ("paddle", lambda m: m.no_interpreter(), "prepare.sh installs it"),
     ("paddle", lambda m: None, "a certified pair"),
+    ("paddle", both(has(numpy="1.26.4"), lambda m: m.interpreter("3.8")), "first another interpreter"),
+    ("linked_libraries", lambda m: None, "no Paddle yet"),
+    ("linked_libraries", linked("libm.so.6 => /lib/libm.so.6 (0x7f)", "libcuda.so.1 => not found"), "all there"),
+    ("linked_libraries", both(linked(), lambda m: m.no_program("ldd")), "no ldd"),
     ("exported_format", has(paddlepaddle="2.6.2"), "can be written"),
     ("numpy", has(numpy="2.2.6"), "2.2.6"),
     ("protobuf", messages('"""Generated …, renewed by test_tipc/lib/renew_pb2.py."""'), "7.36.0"),
@@ -257,7 +282,7 @@ def test_a_fault_is_seen(machine, name, put, level, words):
     put(machine)
     (found,) = findings(machine, name)
     assert found.level == level
-    assert words in examine.text_of(found)
+    assert words.format(python=machine.folder / "project/.venv/bin/python") in examine.text_of(found)
     assert found.means
     assert "could not be made" not in found.means
 

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+import examine  # noqa: F401 registers the checks
 from doctor.registry import CHECKS, LEVELS
 from tests.helpers.scripts import LIMIT, ROOT
 

@@ -113,6 +113,8 @@ def test_what_is_left_to_do_in_a_new_config_is_no_fault(tmp_path):
     path = project / "test_tipc/configs/MiniNet/train_infer_python.txt"
     title = "===left_to_do==="
     assert f"{title}\nline_" in path.read_text().replace("=" * 24, "")
+    count = len(path.read_text().rpartition(title)[2].split("\n")) - 2
+    assert f"note: {path}: {count} things left to do: see its section left_to_do" in lint(path).stdout.splitlines()
     path.write_text(f"{path.read_text()}project:say Fasle|, or whole_infr=/path/to/it \nproject\n")
     assert findings(path)[path] == []
     edit(path, ("left_to_do", "left_todo"))

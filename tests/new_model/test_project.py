@@ -11,6 +11,7 @@ from new_model.options import all_spellings, options_of
 from new_model.sources import LARGEST, Project
 from new_model.yaml_keys import read_keys
 from ppcls_lite.utils.config import read_yaml
+from script import UserError
 from tests.helpers.projects import PROJECTS
 from tests.helpers.scripts import ROOT
 from tests.helpers.shell import assert_one_error, dry_run
@@ -334,3 +335,32 @@ def test_a_place_that_cannot_be_written(project):
     before = content(root)
     assert_one_error(run(root, "Net"), "cannot be written", "nothing was changed")
     assert content(root) == before
+
+
+def test_scripts_of_one_folder_are_taken_together(project):
+    files = {f"stage2/{path}": text for path, text in small().items() if path == "train.py"}
+    files.update({f"stage5/net/{path}": text for path, text in small().items()})
+    root = project(files)
+    text, roles, *_ = describe(root, "Net")
+    assert set(roles.values()) == {f"stage5/net/{name}.py" for name in ("train", "export_model", "infer")}
+    assert lines_of(text)["norm_train"].startswith("stage5/net/train.py")
+
+
+def test_a_training_for_one_gpu_or_several(project):
+    root = project({"main_multi_gpu.py": small()["train.py"]})
+    assert describe(root, "Net")[1]["train"] == "main_multi_gpu.py"
+
+
+def test_notebooks_alone(project):
+    root = project({"work/my net.ipynb": "{}", "work/net.ipynb": "{}"})
+    with pytest.raises(UserError, match=r"no Python file, and 1 notebook such as work/net.ipynb: make a train.py"):
+        describe(root, "Net")
+
+
+def test_a_missing_config_can_be_named(project):
+    train = SCRIPT + f"parser.add_argument('--config', required=True)\n{MAIN}"
+    root = project(
+        {"tools/train.py": train, "configs/a/b_net.yml": "epochs: 3\n", "configs/a/c_net.yml": "epochs: 3\n"}
+    )
+    assert "or begin again with the NAME of one, such as b_net" in describe(root, "Other")[3][0]
+    assert "--config configs/a/c_net.yml" in describe(root, "c_net")[0]

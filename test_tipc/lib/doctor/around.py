@@ -144,14 +144,18 @@ class Around:
         own = self.project / ".venv/bin/python"
         return str(own) if own.exists() else None
 
+    def sites(self):
+        """The folders, escaped for `glob`, from which the chains' interpreter imports; [] without one."""
+        if not self.python:
+            return []
+        status, printed = self.run(self.python, "-c", "import sys; print('\\n'.join(sys.path))")
+        return [glob.escape(folder) for folder in printed.splitlines() if folder] if status == 0 else []
+
     def packages(self):
         """{name, as pip compares names: version} of what the chains' interpreter has; {} without one."""
-        if not self.python:
-            return {}
-        status, printed = self.run(self.python, "-c", "import sys; print('\\n'.join(sys.path))")
         found = {}
-        for folder in printed.splitlines() if status == 0 else []:
-            for path in glob.glob(os.path.join(glob.escape(folder), "*.dist-info")) if folder else []:
+        for folder in self.sites():
+            for path in glob.glob(os.path.join(folder, "*.dist-info")):
                 name, _, version = os.path.basename(path)[: -len(".dist-info")].rpartition("-")
                 found.setdefault(name.lower().replace("_", "-").replace(".", "-"), version)
         return found

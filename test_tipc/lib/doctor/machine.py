@@ -146,6 +146,7 @@ def disk(around):
 @check
 def temporary_folder(around):
     place = around.temporary()
+    space = around.free(place)
     options = around.mounted_with(place)
     if not around.writable(place) or "ro" in options:
         means = "pip, the chains and the tests need a place for temporary files"
@@ -153,8 +154,10 @@ def temporary_folder(around):
     elif "noexec" in options:
         means = "what is built or unpacked there cannot be run: packages without a wheel, the C++ demos"
         yield note("temporary folder", f"{place} is mounted with noexec", means, ELSEWHERE)
+    elif space and space[0] < 300 * 2**20:
+        means = "pip, the chains and the tests need a place for temporary files"
+        yield fault("temporary folder", f"{place} has {gib(space[0])} free", means, ELSEWHERE)
     else:
-        space = around.free(place)
         yield ok("temporary folder", "{}, {} free".format(place, gib(space[0]) if space else "not known"))
 
 

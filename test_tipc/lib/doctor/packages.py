@@ -1,6 +1,8 @@
 """The packages of the chains' interpreter: versions with known faults."""
 
-from doctor.pythons import version_of_chains
+import glob
+
+from doctor.pythons import USABLE, version_of_chains
 from doctor.registry import check, fault, note, numbers, ok
 from known_versions import note_on
 
@@ -18,8 +20,13 @@ def paddle(around):
     version = found.get(CPU) or found.get(GPU)
     if not around.python:
         yield ok("paddle", "no interpreter yet", "prepare.sh installs it")
+    elif not version and version_of_chains(around) not in USABLE:
+        yield ok("paddle", "not installed", "first another interpreter")
     elif not version:
-        yield fault("paddle", "not installed", "nothing can be run", _pip(around) + "paddlepaddle==3.1.1")
+        remedy = _pip(around) + "paddlepaddle==3.1.1"
+        if "pip" not in found:
+            remedy = f"{around.python} -m ensurepip && {remedy}"
+        yield fault("paddle", "not installed", "nothing can be run", remedy)
     elif CPU in found and GPU in found:
         means = "both write the folder paddle/, and the later one is in effect with parts of the other"
         remedy = f"{around.python} -m pip uninstall -y paddlepaddle paddlepaddle-gpu, and install one of them"
@@ -124,6 +131,34 @@ def paddle2onnx(around):
         yield fault("paddle2onnx", version, means, _pip(around) + "paddle2onnx==" + fits)
     else:
         yield ok("paddle2onnx", version)
+
+
+# compiled modules, and the packages of Debian that have what they are linked with
+LINKED = ("paddle/base/libpaddle.so", "paddle/fluid/libpaddle.so", "paddle/libs/lib*.so*", "cv2/cv2*.so")
+OF_DEBIAN = {
+    "libgomp.so.1": "libgomp1",
+    "libstdc++.so.6": "libstdc++6",
+    "libGL.so.1": "libgl1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libglib-2.0.so.0": "libglib2.0-0",
+}
+
+
+@check
+def linked_libraries(around):
+    """What slim images leave out: `import paddle` stops with 'cannot open shared object file'. Nothing is imported."""
+    modules = [path for folder in around.sites() for name in LINKED for path in sorted(glob.glob(f"{folder}/{name}"))]
+    status, printed = around.run("ldd", *modules) if modules else (0, "")
+    missing = [line.split()[0] for line in printed.splitlines() if line.rstrip().endswith("=> not found")]
+    of_system = list(dict.fromkeys(name for name in missing if name in OF_DEBIAN))
+    if of_system:
+        means = "paddle or cv2 cannot be imported: 'cannot open shared object file'"
+        packages = " ".join(dict.fromkeys(OF_DEBIAN[name] for name in of_system))
+        yield fault("linked libraries", "no " + ", ".join(of_system), means, "apt-get install " + packages)
+    elif status not in (0, 1):
+        yield ok("linked libraries", "not looked at: no ldd")
+    else:
+        yield ok("linked libraries", "all there" if modules else "no Paddle yet")
 
 
 @check

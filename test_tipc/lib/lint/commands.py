@@ -7,6 +7,7 @@ import re
 import shlex
 
 from lint.findings import ERROR, WARNING, Finding, check, did_you_mean
+from lint.values import is_swapped
 from lint.yaml_keys import OPAQUE, keys_of
 from new_model.options import all_spellings
 from new_model.sources import Project
@@ -48,7 +49,7 @@ def _script_and_words(command):
 def _of_command(config, folder, script, words):
     path = config.project / folder / script
     if not path.is_file():
-        yield from _missing(config, script, folder)
+        yield from missing_file(config, script, folder)
         return
     for word in (word.rpartition("=")[2] for word in words):
         line = _line_with(config, word) if re.search(r"\.ya?ml$", word) else None
@@ -58,12 +59,12 @@ def _of_command(config, folder, script, words):
             and script in line.value
             and not any((place / word).is_file() for place in (config.project / folder, path.parent))
         ):
-            yield from _missing(config, word, folder)
+            yield from missing_file(config, word, folder)
     yield from _options(config, script, path, words)
     yield from _keys(config, folder, words)
 
 
-def _missing(config, name, folder):
+def missing_file(config, name, folder):
     """A file that is not there, in each line that names it, with the file of the project that may be meant."""
     there = _files_of(config.project / folder, os.path.splitext(name)[1])
     same = [each for each in there if os.path.basename(each) == os.path.basename(name)]
@@ -174,4 +175,4 @@ def _near_key(part, tree):
     for near in difflib.get_close_matches(part, list(tree), n=3, cutoff=0.84):
         if re.sub(r"\d", "", near) != re.sub(r"\d", "", part):
             return near
-    return ""
+    return next((near for near in tree if is_swapped(part, near)), "")

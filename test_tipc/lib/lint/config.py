@@ -35,6 +35,7 @@ class Config:
     path      as it is printed
     raw       its bytes; `lines` are those of its text after repair of what `text` finds: ends of lines, BOM, encoding;
               without those of the section TO_DO
+    left      how many lines that section has
     chain     the script test_<chain>.sh that reads it, "" where none does, and then `reason` says why
     dialect, fields {line number: what the line is for}, notes, refused, modes {mode: [message]}, commands [(folder,
     command)]    what the reader said
@@ -61,7 +62,7 @@ class Config:
         return self.text.lstrip().startswith("runtime_device:")
 
     def _read_lines(self):
-        title, part = "", 0
+        title, part, self.left = "", 0, 0
         for number, text in enumerate(self.text.split("\n"), 1):
             stripped = text.strip()
             if not stripped:
@@ -73,7 +74,7 @@ class Config:
             elif SEPARATOR.fullmatch(stripped):
                 part += 1
             elif title == TO_DO:
-                continue  # sentences, which nothing reads
+                self.left += 1  # a sentence, which nothing reads
             elif self.plain:
                 key, _, value = stripped.partition(" ")
                 if not stripped.startswith("#"):

@@ -10,7 +10,8 @@ _NAMED = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 BOOLEAN = {"infer_quant", "enable_mkldnn", "use_tensorrt", "use_mkldnn", "use_trt", "enable_onnx_checker", "use_onnx"}
 # fields that may also have a precision or a device
 PARTLY_BOOLEAN = {"use_gpu", "use_fp16", "device"}
-_WORD = re.compile(r"(?:(?<=[|=:\s])|^)[A-Za-z]{3,7}(?=$|[|\s])")
+_WORD = re.compile(r"(?:(?<=[|=:\s])|^)[A-Za-z]{2,7}(?=$|[|\s])")
+_MEANT = {"True": ("yes", "on"), "False": ("no", "off")}
 PLACEHOLDERS = (
     (re.compile(r"(?<![\w/])_template_\w+"), "the name of a file"),
     (re.compile(r"(?<![\w.])[a-z]{2}(?:\.[xyz]{2}){2,}(?![\w.])"), "an address"),
@@ -115,16 +116,19 @@ def booleans(config):
         for word, meant in typing_errors(config, line).items():
             fixed = line.with_value(re.sub(rf"(?:(?<=[|=:\s])|^){word}(?=$|[|\s])", meant, line.value))
             level = ERROR if any(f"found '{word}'" in text for text in said) else WARNING
-            expected, suggestion = "True or False", f"did you mean {meant}?"
+            expected = "null" if meant == "null" else "True or False"
+            suggestion = f"did you mean {meant}?"
             yield Finding(line.number, line.key, level, "typing", f"'{word}'", expected, suggestion, fixed)
 
 
 def typing_errors(config, line):
-    """{word: the boolean that is meant} of a line."""
+    """{word: the boolean, or null, that is meant} of a line."""
     if line.title == "expected_params":
         return {}
     is_boolean = config.field_of(line) in BOOLEAN | PARTLY_BOOLEAN
     found = {word: _boolean_of(word, is_boolean) for word in _WORD.findall(line.value)}
+    entries = [entry.rpartition("=")[2].strip() for entry in line.value.split("|")]
+    found.update({word: "null" for word in entries if word != "null" and _swaps_or_drops(word.lower(), "null")})
     return {word: meant for word, meant in found.items() if meant}
 
 
@@ -138,12 +142,19 @@ def _boolean_of(word, in_boolean_field):
     for right in ("True", "False"):
         if word == right:
             return ""
+        if in_boolean_field and word.lower() in _MEANT[right]:
+            return right
         if word.lower() == right.lower():
             return right if word not in ("true", "false") and in_boolean_field else ""
         distance = _swaps_or_drops(word.lower(), right.lower())
         if distance == "swap" or (distance and (in_boolean_field or right == "False")):
             return right
     return ""
+
+
+def is_swapped(word, right):
+    """Whether only two neighbouring letters are exchanged."""
+    return word[:1].isalpha() and _swaps_or_drops(word, right) == "swap"
 
 
 def _swaps_or_drops(word, right):

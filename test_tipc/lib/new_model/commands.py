@@ -1,6 +1,7 @@
 """The commands of a project: each script with its options, and with the config and the `-o` that suites have."""
 
 import re
+from pathlib import PurePosixPath
 from typing import NamedTuple, Optional
 
 from new_model import choices
@@ -53,7 +54,7 @@ def command_of(project, path, name, left, python=None, is_inference=False):
     if config is not None and (is_override or not is_inference):
         file = inference_config(project) if is_inference else config_file(project, name)
         if file is None and (config.required or config.default in (None, UNKNOWN, "") or is_override):
-            left.append(f"{path} needs {config.flag}, and no config is called like {name}: write it behind the script")
+            left.append(f"{path} needs {config.flag}, and no config is called like {name}: {_how_to_name_it(project)}")
         elif file is not None:
             words += f" {_short(config)} {file}"
             keys = _keys(project, file)
@@ -61,6 +62,12 @@ def command_of(project, path, name, left, python=None, is_inference=False):
         words += f" {_short(override)}"
     required = [option.flag for option in options if option.required and option is not config]
     return Command(path, options, words, override if is_override else None, tuple(keys), keys), required
+
+
+def _how_to_name_it(project):
+    example = next(iter(_configs(project)), "")
+    other = f", or begin again with the NAME of one, such as {PurePosixPath(example).stem}" if example else ""
+    return f"write it behind the script{other}"
 
 
 def inference_config(project):

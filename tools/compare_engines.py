@@ -34,6 +34,7 @@ from ppcls_lite.utils.schema import DEPLOY
 
 USUAL_BATCH = 8
 
+
 def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_arguments(parser)

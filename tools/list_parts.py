@@ -129,9 +129,7 @@ KINDS = {
     ),
     "detectors": Kind(detectors, "Arch: {name: NAME, Backbone: {name: a network}, …}"),
     "postprocess": Kind(postprocess, "Infer.PostProcess: {name: NAME, …}"),
-    "engines": Kind(
-        engines, "-o Global.engine=NAME of deploy/python", ("model", "options", "config", "no_onednn")
-    ),
+    "engines": Kind(engines, "-o Global.engine=NAME of deploy/python", ("model", "options", "config", "no_onednn")),
 }
 
 

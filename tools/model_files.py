@@ -148,7 +148,7 @@ class ModelFiles:
         names = self.names
         entry = (
             f"{names.name}:\n  models: [{names.name}]\n  page: own/{names.name}\n  type: classification\n"
-            f"  paper: null  # {{title: …, url: \"https://…\"}}\n  official: {names.arch}\n  recipes: .\n"
+            f'  paper: null  # {{title: …, url: "https://…"}}\n  official: {names.arch}\n  recipes: .\n'
         )
         head = re.match(r"(#.*\n)*", text).end()
         return text[:head] + entry + text[head:]

@@ -18,9 +18,7 @@ class EpochBatchSampler:
     The epoch is in the pairs because a worker process knows nothing else of the training's progress.
     """
 
-    def __init__(
-        self, size, batch_size, shuffle=False, drop_last=False, seed=0, rank=0, world_size=1, pad=False
-    ):
+    def __init__(self, size, batch_size, shuffle=False, drop_last=False, seed=0, rank=0, world_size=1, pad=False):
         self.size, self.batch_size = size, batch_size
         self.shuffle, self.drop_last, self.pad = shuffle, drop_last, pad
         self.seed, self.rank, self.world_size = seed, rank, world_size

@@ -117,9 +117,7 @@ def SGD(parameters, weight_decay=None, grad_clip=None, multi_precision=False):
 
 
 @OPTIMIZERS.register
-def Momentum(
-    parameters, weight_decay=None, grad_clip=None, momentum=0.9, use_nesterov=False, multi_precision=True
-):
+def Momentum(parameters, weight_decay=None, grad_clip=None, momentum=0.9, use_nesterov=False, multi_precision=True):
     """Stochastic gradient descent with momentum; velocity and decay as paddle.optimizer.Momentum has them."""
     return paddle.optimizer.Momentum(
         learning_rate=0.0,

@@ -25,9 +25,7 @@ _OPEN = ("Arch",)  # a network's own options are checked by the network
 
 def parse_args(description, argv=None):
     """The `-c CONFIG -o KEY=VALUE …` command line that all entry scripts share."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_arguments(parser)
     return parser.parse_args(argv)
 
@@ -129,9 +127,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             name = getattr(key, "value", None)
             if isinstance(name, str):
                 if name in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"key '{name}' occurs twice", problem_mark=key.start_mark
-                    )
+                    raise yaml.MarkedYAMLError(problem=f"key '{name}' occurs twice", problem_mark=key.start_mark)
                 seen.add(name)
         return super().construct_mapping(node, deep)
 

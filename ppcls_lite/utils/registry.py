@@ -32,8 +32,7 @@ class Registry:
         if name not in self._entries:
             place = f"{where}: " if where else ""
             raise UserError(
-                f"{place}unknown {self.kind} '{name}'{nearest(name, self._entries)}; "
-                f"known: {', '.join(self.names())}"
+                f"{place}unknown {self.kind} '{name}'{nearest(name, self._entries)}; known: {', '.join(self.names())}"
             )
         return self._entries[name]
 

@@ -51,9 +51,7 @@ def copied(tmp_path_factory):
     """(project, output) of a run of a copy of test_tipc/ inside the classifier."""
     project = make_project("classifier", tmp_path_factory.mktemp("copied") / "a project")
     copy_tool(project)
-    status, out, err = run(
-        ["bash", "test_tipc/test_train_inference_python.sh", CONFIGS["classifier"], MODE], project
-    )
+    status, out, err = run(["bash", "test_tipc/test_train_inference_python.sh", CONFIGS["classifier"], MODE], project)
     assert status == 0, out[-3000:] + err
     return project, out
 

@@ -64,7 +64,7 @@ def test_every_pair_has_its_log():
 def test_the_readme_names_the_certified_versions(name):
     certified = [key for key, pair in KEPT.items() if table.outcome_of(pair)[0] == table.CERTIFIED]
     (line,) = [line for line in (ROOT / name).read_text().splitlines() if "(docs/versions.md)" in line]
-    for key in (certified[:1] + certified[-1:]):
+    for key in certified[:1] + certified[-1:]:
         assert key.split("_")[0] in line, f"{name}: {certified[0]} to {certified[-1]} are certified"
 
 

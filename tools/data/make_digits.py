@@ -140,9 +140,7 @@ def _load():
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder to make, for example dataset/digits")
     folder = parser.parse_args(arguments).output
     if is_complete(folder):

@@ -271,7 +271,7 @@ def lite_sources(table, seed):
         "**Stamps**: Debian package `tuxpaint-stamps-default` (2022.06.04-1), files below",
         "`/usr/share/tuxpaint/stamps`. Its copyright file says, for all files: copyright 2002-2022 by Bill",
         "Kendrick, GPL-2 (the text: version 2 of the GNU General Public License or, at your option, any later",
-        "version). Its changelog says \"by various contributors\" and states another licence for a few",
+        'version). Its changelog says "by various contributors" and states another licence for a few',
         "stamps; the table repeats it. Stamps that it puts under the GFDL, or takes from sites without naming",
         "a licence, were left out.",
         "",
@@ -319,9 +319,7 @@ def make_test_images(skimage, output):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stamps", required=True, help="the package's folder usr/share/tuxpaint/stamps")
     parser.add_argument("--skimage", required=True, help="scikit-image's folder skimage/data")
     parser.add_argument("--output", required=True, help="folder to make, for example lite_data")

@@ -132,9 +132,7 @@ def _joined(blocks):
 def _without_private_members(text):
     """A definition without the members of ONLY_HERE, unless it reads them itself."""
     tree = ast.parse(text)
-    read = {
-        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
-    }
+    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)}
     lines = text.splitlines(keepends=True)
     names = set(ONLY_HERE) - read
     gone = [node for node in ast.walk(tree) if _binds(node, names)]
@@ -164,10 +162,7 @@ def _binds(node, names):
 def _with_weights(text, name):
     """The definition of a registered network as PaddleClas calls it: with `pretrained` and `use_ssld`."""
     node = ast.parse(text).body[-1]
-    end = (
-        f'    _load_pretrained(pretrained, model, MODEL_URLS["{name}"], use_ssld)\n'
-        "    return model\n"
-    )
+    end = f'    _load_pretrained(pretrained, model, MODEL_URLS["{name}"], use_ssld)\n    return model\n'
     if _only_returns(node):
         lines = text.splitlines(keepends=True)
         returned = node.body[-1]

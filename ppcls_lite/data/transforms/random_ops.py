@@ -19,9 +19,7 @@ class RandCropImage(RandomTransform):
     so that the crop fits, and `use_log_aspect` draws the ratio evenly on a logarithmic scale.
     """
 
-    def __init__(
-        self, size, scale=None, ratio=None, interpolation=None, use_log_aspect=False, backend="cv2"
-    ):
+    def __init__(self, size, scale=None, ratio=None, interpolation=None, use_log_aspect=False, backend="cv2"):
         self.size = checks.width_height("size", size)
         self.scale = checks.span("scale", [0.08, 1.0] if scale is None else scale)
         self.ratio = checks.span("ratio", [3.0 / 4.0, 4.0 / 3.0] if ratio is None else ratio)

@@ -59,7 +59,7 @@ def check_agree(bundle):
 
 @check("predictions there", BUNDLE)
 def check_there(bundle):
-    """predict, each inference and each client left predictions, all but one compared with another (INT8: by agree int8)"""
+    """predict, inferences and clients left predictions, all but one compared with another (INT8: by agree int8)"""
     entries = bundle["predictions"]
     steps = [step for kind in ("predict", "infer", "client") for step in bundle.passed(kind)]
     if not steps and not entries:

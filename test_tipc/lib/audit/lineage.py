@@ -82,7 +82,8 @@ def check_inputs(bundle):
     name, lines = bundle.inputs_file, bundle.input_lines
     others = unlisted(bundle["lineage"], lines)
     faults = [f"{one}: {said!s:.12}, {name} has {expected:.12}" for one, expected, said in others]
-    faults += [f"{one}: run, and not listed in {name}" for one in sorted(_scripts(bundle) - {path for path, _ in lines})]
+    unknown = _scripts(bundle) - {path for path, _ in lines}
+    faults += [f"{one}: run, and not listed in {name}" for one in sorted(unknown)]
     return judged("hashes that follow from the list", f"{counted(len(lines), 'line')}", faults)
 
 

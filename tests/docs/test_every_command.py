@@ -1,9 +1,9 @@
 """Every command of every document: its program is there, and reads all of its words.
 
-Some documents are run word for word: see the tests of the table RUN. All other commands are read by the programs that
-they start: chains by their own plan (`--dry_run`), Python scripts by their own parser and config reader, others by the
-files that they name. A command that none of these can judge is on the list ELSEWHERE, with the test that runs it or
-the reason why none can; a command on no list fails.
+Some documents are run word for word: see the tests of the table RUN; the others by test_commands_run.py, but for its
+list of exceptions. All commands are read by the programs that they start: chains by their own plan (`--dry_run`),
+Python scripts by their own parser and config reader, others by the files that they name. A command that none of these
+can judge is on the list ELSEWHERE, with the test that runs it or the reason why none can; a command on no list fails.
 """
 
 import json
@@ -28,7 +28,14 @@ RUN = {
     "docs/inference.md": "tests/docs/test_inference_doc.py",
     "docs/own_dataset.md": "tests/docs/test_own_dataset_doc.py",
     "docs/own_dataset_ch.md": "tests/docs/test_own_dataset_doc.py",
+    "docs/own_model.md": "tests/docs/test_own_model_doc.py",
+    "docs/own_model_ch.md": "tests/docs/test_own_model_doc.py",
+    "docs/official_suite.md": "tests/suite/test_official_suite_doc.py",
+    "docs/official_suite_ch.md": "tests/suite/test_official_suite_doc.py",
     "test_tipc/docs/any_project.md": "tests/docs/test_any_project_doc.py",
+    "test_tipc/docs/check_submission.md": "tests/audit/test_document.py",
+    "test_tipc/docs/doctor.md": "tests/doctor/test_document.py",
+    "test_tipc/docs/report.md": "tests/page/test_report_doc.py",
 }
 # of a shell, or of every Linux
 SHELL = {"cd", "cp", "mkdir", "sed", "ls", "rm", "mv", "grep", "head", "tail", "cat", "kill", "sleep", "echo", "git"}

@@ -219,7 +219,7 @@ class Trainer:
         self.progress.epoch_done(epoch, self.loader)
 
     def evaluate_and_save(self, epoch, output_dir, history):
-        """Evaluate when it is time, then write `latest`, and `best_model` and `epoch_N` when they are due."""
+        """Evaluate when it is time, then write `best_model` and `epoch_N` when they are due, and `latest`."""
         improved = False
         wait_for_all()
         average_buffers(self.model)
@@ -240,9 +240,7 @@ class Trainer:
             {name: tensor.numpy() for name, tensor in self.model.state_dict().items()},
             f"the weights after epoch {epoch}, which are not saved",
         )
-        names = ["latest"]
-        if improved:
-            names.append("best_model")
+        names = ["best_model"] if improved else []
         if epoch % self.save_interval == 0:
             names.append(f"epoch_{epoch}")
         states = {
@@ -259,6 +257,8 @@ class Trainer:
         if improved:
             with self.ema.in_use() if self.ema else nullcontext():
                 save_student(output_dir, "best_model", self.model)
+        # last: a training that is killed before it repeats the epoch, and would not make the others behind it
+        save_checkpoint(output_dir, "latest", self.model, self.optimizer, states, self.ema)
 
     def _evaluate(self, epoch):
         """The figures of the weights that are saved: with EMA the averages; those of the others are logged only."""

@@ -63,6 +63,35 @@ def test_resumed_run_ends_with_the_same_bits(config, tmp_path, monkeypatch, work
     assert_same_checkpoint(tmp_path / "out/best_model", tmp_path / "stopped/best_model")
 
 
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_kill_between_the_checkpoints_of_an_epoch_leaves_none_out(config, tmp_path, monkeypatch, written):
+    """`latest` tells where the training goes on: written first, it would have the other two forgotten."""
+    config["Global"].update(save_interval=1)
+    config["Optimizer"]["lr"]["learning_rate"] = 0.001
+    best_at_2 = {2: {"loss": 1.0, "top1": 1.0}}
+    monkeypatch.setattr(loop.Trainer, "_evaluate", lambda self, epoch: best_at_2.get(epoch, {"loss": 2.0, "top1": 0.5}))
+    stopped = copy.deepcopy(config)
+    stopped["Global"]["output_dir"] = str(tmp_path / "stopped")
+    with monkeypatch.context() as patch:
+        done, save = [], loop.save_checkpoint
+
+        def save_checkpoint(output_dir, name, *more):
+            if more[2]["epoch"] == 2:
+                if len(done) == written:
+                    raise Stopped
+                done.append(name)
+            save(output_dir, name, *more)
+
+        patch.setattr(loop, "save_checkpoint", save_checkpoint)
+        with pytest.raises(Stopped):
+            loop.train(stopped)
+    stopped["Global"]["checkpoints"] = str(tmp_path / "stopped/latest")
+    loop.train(stopped)
+    loop.train(config)
+    for name in ("latest", "best_model", "epoch_2"):
+        assert_same_checkpoint(tmp_path / f"out/{name}", tmp_path / f"stopped/{name}")
+
+
 @pytest.mark.parametrize("forgotten", ["seeds", "moments"])
 def test_a_forgetful_resume_would_be_seen(config, tmp_path, monkeypatch, forgotten):
     loop.train(config)

@@ -12,6 +12,7 @@ from script import UserError, counted
 from verdict import DEPLOYMENTS
 
 MOST_LIMIT = 0.01  # that a file of predictions may be allowed to differ by, as a share of numbers above 1
+NOISE = 5e-6  # of the largest output: a network adds in another order in batches of another size
 DEAD = 1e-6  # a network whose outputs for two images differ by less has seen neither
 _AGREED = re.compile(
     r"^(?P<engine>\w+): largest difference (?P<largest>\S+) \(.*?(?P<same>\d+) of (?P<images>\d+) images? bitwise",
@@ -114,12 +115,12 @@ def check_printed(bundle):
             if left_out(bundle, exact):
                 continue
             behind, rows = read(bundle, exact)
-            left = [scores(applied(behind, row)) for row in rows.values()]
-            if behind is None or None in left or any(len(row) < 2 for row in left):
+            left = [(scores(applied(behind, row)), _most(row)) for row in rows.values()]
+            if behind is None or any(row is None or len(row) < 2 for row, _ in left):
                 continue
             for image, printed in read(bundle, entry)[1].items():
                 count += 1
-                row = next((row for row in left if _is_printed_of(printed, row)), None)
+                row = next((each for each in left if _is_printed_of(printed, *each)), None)
                 if row is None:
                     faults.append(f"{entry['file']}: {image}: no row of {exact['file']} was printed so")
                 else:
@@ -133,20 +134,24 @@ def _is_of_step(one, other):
     return (one["step"], one.get("tag")) == (other["step"], other.get("tag"))
 
 
-def _is_printed_of(printed, row):
-    """Whether the best classes of a row, rounded, are what was printed."""
-    halves = {key: _half(score) for key, score in printed.rows}
-    if any(key not in row or abs(row[key] - score) > halves[key] + 1e-6 for key, score in printed.rows):
+def _most(row):
+    """The largest output of a prediction of full precision, of either sign."""
+    return max((abs(score) for score in (scores(row) or {}).values()), default=0.0)
+
+
+def _is_printed_of(printed, row, most):
+    """Whether the best classes of a row, rounded, are what was printed; `most`: the largest output behind it."""
+    noise = {key: 1e-6 + NOISE * most * score for key, score in row.items()}
+    if any(key not in row or abs(row[key] - score) > _half(score) + noise[key] for key, score in printed.rows):
         return False
     least = min((row[key] for key, _ in printed.rows), default=0.0)
     shown = {key for key, _ in printed.rows}
-    return all(score <= least + 1e-6 for key, score in row.items() if key not in shown)
+    return all(score <= least + noise[key] for key, score in row.items() if key not in shown)
 
 
 def _half(score):
-    """Half a unit of a printed number's last decimal; of 8e-05, too."""
-    mantissa, _, exponent = repr(float(score)).partition("e")
-    return 0.5 * 10.0 ** (int(exponent) - len(mantissa.partition(".")[2])) if exponent else Printed(mantissa).half
+    """Half a unit of a printed number's last decimal."""
+    return Printed(repr(float(score))).half
 
 
 @check("live network", BUNDLE)

@@ -3,11 +3,13 @@
 import math
 
 from audit.predicted import applied, left_out, read_pair, scores, sides
+from figures import Printed
 from predictions import Prediction, difference
 from script import counted
 
 TOP = 5
 _ROUNDING = 1e-7  # of softmax in double precision, which the engine computes in single
+_PRINTED_BOXES = 1e-4  # of an image's longer side, and of a score: what engines may differ by before they are rounded
 
 
 class Pair:
@@ -62,7 +64,12 @@ class Pair:
         if expected.kind == found.kind == "classes":
             count = min(len(expected.rows), len(found.rows))
             expected, found = _best(expected, count), _best(found, count)
-        fault = difference(expected, found, self.limit, 0.0)
+        limit = self.limit
+        if expected.kind == found.kind == "boxes":
+            side = max((float(corner) for row in expected.rows for corner in row[2:]), default=1.0)
+            expected, found = (_shares(one, max(side, 1.0)) for one in (expected, found))
+            limit = max(limit, _PRINTED_BOXES)
+        fault = difference(expected, found, limit, 0.0)
         self.tops += not fault
         return fault
 
@@ -71,8 +78,17 @@ def _shares(prediction, side):
     """Boxes with their corners as shares of the image's longer side; others as they are."""
     if prediction.kind != "boxes":
         return prediction
-    rows = [[str(row[0]), row[1], *(corner / side for corner in row[2:])] for row in prediction.rows]
+    rows = [[str(row[0]), row[1], *(_share(corner, side) for corner in row[2:])] for row in prediction.rows]
     return Prediction("boxes", rows)
+
+
+def _share(corner, side):
+    """The same of a printed number, which remembers how it was rounded."""
+    share = corner / side
+    if isinstance(corner, Printed):
+        share, half = Printed(repr(share)), corner.half / side
+        share.half = half
+    return share
 
 
 def _best(prediction, count):

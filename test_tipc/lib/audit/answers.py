@@ -105,7 +105,7 @@ def _lost_predictions(step, entries, compared):
 
 @check("printed as computed", BUNDLE)
 def check_printed(bundle):
-    """what a step printed of an image is a row of its file of full precision, each row once, within rounding"""
+    """what a step printed of an image is a row of its file of full precision, once, within rounding and noise"""
     entries = bundle["predictions"]
     faults, count = [], 0
     for entry in entries:

@@ -1,14 +1,20 @@
 """Networks as a config's `Arch` section describes them, with or without trained weights."""
 
+from inspect import signature
+
 import paddle
 
 from ppcls_lite.arch.distillation import build_distillation, entries_of, set_pretrained
-from ppcls_lite.arch.registry import DETECTORS, build_model
+from ppcls_lite.arch.registry import BACKBONES, DETECTORS, RECOGNIZERS, build_model
 from ppcls_lite.slim.apply import check_pruned, slim_down, trained_form, with_own_entries
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.distilled import class_count, deployed_arch, deployed_name, is_distillation, members
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.recognition import is_recognition
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
+
+_HEAD = "head."  # of the entries of a recognizer's head
 
 
 def build_network(config, weights=None, **changes):
@@ -18,39 +24,76 @@ def build_network(config, weights=None, **changes):
     `weights` {name: ndarray} is needed for a pruned network: those to choose its filters by, or its own, which say how
     many are left. They are not loaded.
     """
-    options = {**require(config, "Arch"), "class_num": class_count(config), **changes}
+    options = {**require(config, "Arch"), **changes}
     options.pop("use_sync_bn", None)  # of the training
+    if options.get("name") not in RECOGNIZERS:
+        options["class_num"] = class_count(config)
     with paddle.utils.unique_name.guard():
         if is_distillation(options):
             if config.get("Slim"):
                 raise UserError("Slim: several networks that learn together cannot be quantised or pruned: remove it")
             return build_distillation(options)
-        if options.get("name") in DETECTORS:
-            network = DETECTORS.build(options.pop("name"), options, "Arch")
+        if options.get("name") in RECOGNIZERS:
+            options = _with_image_size(options, config)
+        for table in (DETECTORS, RECOGNIZERS):
+            if options.get("name") in table:
+                network = table.build(options.pop("name"), options, "Arch")
+                break
         else:
             network = build_model(**options)
         return slim_down(network, config, weights)
 
 
+def _with_image_size(options, config):
+    """`options` of a recognizer: a backbone for images of one size, MobileFaceNet, is made for `Global.image_shape`.
+
+    Its own `input_size` comes first. So one config serves backbones with and without that option.
+    """
+    backbone, shape = options.get("Backbone"), require(config, "Global").get("image_shape")
+    name = backbone.get("name") if isinstance(backbone, dict) else None
+    if name not in BACKBONES or "input_size" not in signature(BACKBONES.get(name)).parameters or not shape:
+        return options
+    return {**options, "Backbone": {"input_size": shape[-1], **backbone}}
+
+
 def network_to_train(config):
     """The network of `Arch` as a training begins with it, with the weights of `Global.pretrained_model` if it has any.
 
-    A training for INT8, or of a pruned network, may begin with the weights of the plain one. Of `Global.checkpoints` it
-    has the shapes only. UserError when an entry of the weights does not fit, and for a frozen network without weights,
-    unless those of a checkpoint are to follow: a teacher that knows nothing, and learns nothing, would be a mistake
-    that no figure of the log shows.
+    A training for INT8, or of a pruned network, may begin with the weights of the plain one, and a recognizer with
+    those of one with another head. Of `Global.checkpoints` it has the shapes only. UserError when an entry of the
+    weights does not fit, and for a frozen network without weights, unless those of a checkpoint are to follow: a
+    teacher that knows nothing, and learns nothing, would be a mistake that no figure of the log shows.
     """
     source, checkpoint = (config["Global"].get(key) for key in ("pretrained_model", "checkpoints"))
     shapes = source or (checkpoint if config.get("Slim") else None)
     arrays = load_arrays(shapes) if shapes else None
-    model = build_network(config, arrays)
+    model = build_network(config, _without_head(arrays) if arrays and is_recognition(config) else arrays)
     if is_distillation(config["Arch"]):
         taught = set_pretrained(model, arrays, source) if source else []
         if not checkpoint:
             _check_taught(config, taught)
     elif source:
-        set_weights(model, with_own_entries(arrays, model, config), source)
+        arrays = with_own_entries(arrays, model, config)
+        set_weights(model, _with_own_head(arrays, model, source) if is_recognition(config) else arrays, source)
     return model
+
+
+def _without_head(arrays):
+    """The entries that choose a recognizer's filters: a head of another size would be taken for a pruned one."""
+    return {name: array for name, array in arrays.items() if not name.startswith(_HEAD)}
+
+
+def _with_own_head(arrays, model, source):
+    """`arrays` {name: ndarray}, with the head of the recognizer `model` where theirs has other entries or shapes."""
+    own, theirs = (
+        {name: value for name, value in entries.items() if name.startswith(_HEAD)}
+        for entries in (model.state_dict(), arrays)
+    )
+    found, expected = ({name: list(value.shape) for name, value in entries.items()} for entries in (theirs, own))
+    if found == expected:
+        return arrays
+    logger.warning(f"{source}: the head is left as initialised: expected {expected}, found {found or 'none'}")
+    return {**_without_head(arrays), **{name: tensor.numpy() for name, tensor in own.items()}}
 
 
 def _check_taught(config, taught):
@@ -77,7 +120,9 @@ def load_network(config):
     """
     weights = config["Global"].get("pretrained_model")
     arch = deployed_arch(require(config, "Arch"))
-    single = {**config, "Arch": {**arch, "class_num": class_count(config)}}
+    if is_distillation(config["Arch"]):
+        arch = {**arch, "class_num": class_count(config)}
+    single = {**config, "Arch": arch}
     if weights:
         arrays = load_arrays(weights)
         if is_distillation(config["Arch"]):

@@ -1,8 +1,11 @@
 """Blocks that several papers share and that carry the same names in the official weights."""
 
+import paddle
 from paddle import ParamAttr, nn
 from paddle.nn import functional as F
 from paddle.regularizer import L2Decay
+
+_SHORTEST = 1e-24  # the square of a length that is taken for 0
 
 
 class ConvBN(nn.Layer):
@@ -63,6 +66,12 @@ class GlobalPool(nn.Layer):
 
     def forward(self, x):
         return F.adaptive_avg_pool2d(x, 1)
+
+
+def unit(x, axis):
+    """`x` divided by its lengths along `axis`; what is (nearly) 0 stays so, without nan in it or its gradient."""
+    square = paddle.sum(x * x, axis=axis, keepdim=True)
+    return x / paddle.sqrt(paddle.clip(square, min=_SHORTEST))
 
 
 def make_divisible(channels, divisor=8):

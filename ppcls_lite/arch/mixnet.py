@@ -159,11 +159,11 @@ class MixNet(Network):
     def __init__(self, size, scale=1.0, class_num=1000):
         super().__init__()
         channels = make_divisible(_STEM[size] * scale)
-        self.features = nn.Sequential()
+        layers = self.add_sublayer("features", nn.Sequential())  # not an attribute: `features` is a method
         stem = nn.Layer()
         stem.conv1 = ConvBN(3, channels, 3, 2, act=nn.ReLU())
         stem.conv2 = Unit(channels, channels, (1, 1, 1), 1, 0, 1, nn.ReLU)
-        self.features.add_sublayer("init_block", stem)
+        layers.add_sublayer("init_block", stem)
         self.follow(stem.conv1, channels, 2)
         self.follow(stem.conv2, channels, index=2)
         index = 3
@@ -180,13 +180,18 @@ class MixNet(Network):
                 self.follow(unit, out, stride, index=index)
                 channels = out
                 index += 1
-            self.features.add_sublayer(f"stage{number + 1}", stage)
-        self.features.add_sublayer("final_block", ConvBN(channels, _LAST, 1, act=nn.ReLU()))
-        self.features.add_sublayer("final_pool", LastPool())
+            layers.add_sublayer(f"stage{number + 1}", stage)
+        final_block = layers.add_sublayer("final_block", ConvBN(channels, _LAST, 1, act=nn.ReLU()))
+        self._last = [final_block, layers.add_sublayer("final_pool", LastPool())]
         self.output = nn.Linear(_LAST, class_num)
 
+    def embed(self, x):
+        for step in self._last:
+            x = step(x)
+        return paddle.squeeze(x, [2, 3])
+
     def head(self, x):
-        return self.output(paddle.squeeze(self.features.final_pool(self.features.final_block(x)), [2, 3]))
+        return self.output(self.embed(x))
 
 
 @ARCH.register

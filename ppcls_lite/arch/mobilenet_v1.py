@@ -57,8 +57,11 @@ class MobileNetV1(Network):
         self.avg_pool = nn.AdaptiveAvgPool2D(1)
         self.fc = nn.Linear(channels, class_num, weight_attr=ParamAttr(initializer=KaimingNormal()))
 
+    def embed(self, x):
+        return paddle.squeeze(self.avg_pool(x), [2, 3])
+
     def head(self, x):
-        return self.fc(paddle.squeeze(self.avg_pool(x), [2, 3]))
+        return self.fc(self.embed(x))
 
 
 @ARCH.register

@@ -95,6 +95,7 @@ class MobileNetV3(Network):
     Feature maps: the stem is 1, the blocks are 2, 3, ... as PaddleDetection numbers them.
     """
 
+    hidden_layer = True
     weights_folder = "dygraph/legendary_models"
 
     def __init__(self, kind, scale, class_num=1000, dropout_prob=0.2):
@@ -118,10 +119,13 @@ class MobileNetV3(Network):
         self.dropout = nn.Dropout(dropout_prob, mode="downscale_in_infer")
         self.fc = nn.Linear(_HIDDEN, class_num)
 
-    def head(self, x):
+    def embed(self, x):
         x = self.avg_pool(self.last_second_conv(x))
         x = self.dropout(self.hardswish(self.last_conv(x)))
-        return self.fc(paddle.squeeze(x, [2, 3]))
+        return paddle.squeeze(x, [2, 3])
+
+    def head(self, x):
+        return self.fc(self.embed(x))
 
 
 @ARCH.register

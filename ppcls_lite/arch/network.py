@@ -18,14 +18,16 @@ class Network(nn.Layer):
     """Base of the classifiers: images [N, 3, H, W] to logits [N, class_num].
 
     A subclass registers its layers under the official names, calls `follow` once for each step of
-    the trunk, in order, and defines `head`. Prediction and feature maps both run that one trunk.
+    the trunk, in order, and defines `head`, and `embed` for it. Prediction and feature maps both run that one trunk.
 
     Class attributes:
         classifier: name of the last Linear layer, the part that depends on the class count.
+        hidden_layer: True where a layer with weights is between the last pooling and the classifier.
         weights_folder: where the official server keeps the weights of this family; None for a network that has none.
     """
 
     classifier = "fc"
+    hidden_layer = False
     weights_folder = None
     ssld_only = False  # True where the official weights exist only as SSLD-distilled ones
 
@@ -42,6 +44,10 @@ class Network(nn.Layer):
         total = stride * (self.trunk[-1].stride if self.trunk else 1)
         self.trunk.append(Node(index, layer, channels, total))
         self._steps.append(layer)
+
+    def embed(self, x):
+        """The last feature map [N, C, H', W'] to what the classifier takes, [N, F]; only recognition needs it."""
+        raise NotImplementedError
 
     def head(self, x):
         """The last feature map [N, C, H', W'] to logits [N, class_num]."""

@@ -71,6 +71,7 @@ class Block(nn.Layer):
 class PPHGNet(Network):
     """PP-HGNet of `size` tiny, small or base. Feature maps: the pooled stem is 1 (stride 4), the blocks 2 and on."""
 
+    hidden_layer = True
     weights_folder = "dygraph/legendary_models"
 
     def __init__(self, size, class_num=1000, dropout_prob=0.0):
@@ -105,9 +106,12 @@ class PPHGNet(Network):
         bias = ParamAttr(initializer=Constant(0.0))
         self.fc = nn.Linear(_HIDDEN, class_num, bias_attr=bias)
 
-    def head(self, x):
+    def embed(self, x):
         x = self.act(self.last_conv(self.avg_pool(x)))
-        return self.fc(paddle.squeeze(self.dropout(x), [2, 3]))
+        return paddle.squeeze(self.dropout(x), [2, 3])
+
+    def head(self, x):
+        return self.fc(self.embed(x))
 
 
 @ARCH.register

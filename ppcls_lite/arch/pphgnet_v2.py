@@ -124,6 +124,7 @@ class PPHGNetV2(Network):
     `lr_mult_list`: factors on the learning rate of the stem and of the four stages.
     """
 
+    hidden_layer = True
     weights_folder = "dygraph/legendary_models"
     ssld_only = True
 
@@ -158,11 +159,14 @@ class PPHGNetV2(Network):
         self.dropout = nn.Dropout(dropout_prob, mode="downscale_in_infer")
         self.fc = nn.Linear(_HIDDEN, class_num)
 
-    def head(self, x):
+    def embed(self, x):
         x = self.act(self.last_conv(self.avg_pool(x)))
         if self.lab is not None:
             x = self.lab(x)
-        return self.fc(paddle.squeeze(self.dropout(x), [2, 3]))
+        return paddle.squeeze(self.dropout(x), [2, 3])
+
+    def head(self, x):
+        return self.fc(self.embed(x))
 
 
 @ARCH.register

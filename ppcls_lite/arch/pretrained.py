@@ -90,7 +90,7 @@ def load_weights(model, path):
     if problems:
         found = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         logger.warning("%s: the classifier is left as initialised: %s", path, found)
-    unknown = [name for name in arrays if name not in state]
+    unknown = [name for name in arrays if name not in state and not name.startswith(prefix)]  # a stopped one has none
     if unknown:
         logger.warning("%s: %d entries not used, the first is '%s'", path, len(unknown), unknown[0])
     # all or nothing of the classifier: a bias without its weight would mean nothing

@@ -6,6 +6,10 @@ from ppcls_lite.utils.registry import Registry
 
 ARCH = Registry("network")
 DETECTORS = Registry("detector")  # networks that are built around one of the first table
+BACKBONES = Registry("backbone")  # networks without a classifier
+RECOGNIZERS = Registry("recognizer")  # networks that are built around one of the first table, or of the backbones
+NECKS = Registry("neck")  # the parts of a recognizer: features to features,
+HEADS = Registry("head")  # and features to scores of the identities of a training
 
 # PaddleClas has no suffix here; configs written for it use "MobileNetV1".
 _ALIASES = {"MobileNetV1": "MobileNetV1_x1_0"}
@@ -43,6 +47,8 @@ def _check_ranges(options):
     """Check the options that the families share: Paddle notices a wrong value late, or never."""
     if "dropout_prob" in options:
         options["dropout_prob"] = checks.real("Arch.dropout_prob", options["dropout_prob"], 0, 1)
+    if options.get("stem_act") is not None:
+        checks.choice("Arch.stem_act", options["stem_act"], ("relu",))
     rates = options.get("lr_mult_list", [1.0] * _RATES)
     if not isinstance(rates, (list, tuple)) or len(rates) != _RATES or not all(map(_is_number, rates)):
         raise UserError(f"Arch.lr_mult_list: expected {_RATES} numbers, for the stem and four stages, found {rates!r}")

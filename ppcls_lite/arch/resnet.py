@@ -66,19 +66,21 @@ class Block(nn.Layer):
 class ResNet(Network):
     """ResNet of `depth` layers. Feature maps: the pooled stem is 1 (stride 4), the blocks are 2, 3, ...
 
-    `lr_mult_list`: factors on the learning rate of the stem and of the four stages. A variant of the network has
-    other convolutions in its stem (`stem_convs`: input channels, output channels, kernel size, stride), and another
-    shortcut where a block divides the size (`downsample`, called as `project` is).
+    `lr_mult_list`: factors on the learning rate of the stem and of the four stages. `stem_act`: relu, or None for a
+    stem without an activation. A variant of the network has other convolutions in its stem (`stem_convs`: input
+    channels, output channels, kernel size, stride), and another shortcut where a block divides the size
+    (`downsample`, called as `project` is).
     """
 
     weights_folder = "dygraph/legendary_models"
     stem_convs = ((3, 64, 7, 2),)
     downsample = staticmethod(project)
 
-    def __init__(self, depth, class_num=1000, lr_mult_list=_SAME_RATE):
+    def __init__(self, depth, class_num=1000, lr_mult_list=_SAME_RATE, stem_act="relu"):
         super().__init__()
         repeats, bottleneck = _STAGES[depth]
-        self.stem = nn.Sequential(*[ConvBN(*conv, act=nn.ReLU(), lr_mult=lr_mult_list[0]) for conv in self.stem_convs])
+        act = nn.ReLU if stem_act else lambda: None
+        self.stem = nn.Sequential(*[ConvBN(*conv, act=act(), lr_mult=lr_mult_list[0]) for conv in self.stem_convs])
         self.max_pool = nn.MaxPool2D(kernel_size=3, stride=2, padding=1)
         channels = self.stem_convs[-1][1]
         self.follow(self.stem, channels, 2)
@@ -97,8 +99,11 @@ class ResNet(Network):
         bound = 1.0 / math.sqrt(channels)
         self.fc = nn.Linear(channels, class_num, weight_attr=ParamAttr(initializer=Uniform(-bound, bound)))
 
+    def embed(self, x):
+        return paddle.squeeze(self.avg_pool(x), [2, 3])
+
     def head(self, x):
-        return self.fc(paddle.squeeze(self.avg_pool(x), [2, 3]))
+        return self.fc(self.embed(x))
 
 
 @ARCH.register

@@ -120,8 +120,11 @@ class ShuffleNetV2(Network):
         self._pool2d_avg = nn.AdaptiveAvgPool2D(1)
         self._fc = nn.Linear(last, class_num)
 
+    def embed(self, x):
+        return paddle.squeeze(self._pool2d_avg(self._last_conv(x)), [2, 3])
+
     def head(self, x):
-        return self._fc(paddle.squeeze(self._pool2d_avg(self._last_conv(x)), [2, 3]))
+        return self._fc(self.embed(x))
 
 
 @ARCH.register

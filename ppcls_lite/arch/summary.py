@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import paddle
 
-from ppcls_lite.arch.registry import build_model
+from ppcls_lite.arch.registry import RECOGNIZERS, build_model
 from ppcls_lite.utils.log import logger
 
 _MILLION = 1e6
@@ -72,8 +72,17 @@ def _numpy_refuses():
 
 
 def summarize(name, image_size=224, **options):
-    """Build the network `name` and return its Summary for square images of `image_size` pixels."""
-    model = build_model(name, **options)
+    """Build the network `name` and return its Summary for square images of `image_size` pixels.
+
+    Of a recognizer, it is that of its deployed form, without the head.
+    """
+    if name in RECOGNIZERS:
+        return summary_of(name, RECOGNIZERS.build(name, options, "Arch").deployed(), image_size)
+    return summary_of(name, build_model(name, **options), image_size)
+
+
+def summary_of(name, model, image_size=224):
+    """The Summary of a network that is there."""
     everything, trained = count_parameters(model)
     flops = count_flops(model, image_size)
     file_mb = everything * _BYTES_PER_NUMBER / _MILLION

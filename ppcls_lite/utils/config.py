@@ -9,6 +9,7 @@ from ppcls_lite.utils import schema as schemas
 from ppcls_lite.utils.errors import UserError, nearest
 from ppcls_lite.utils.files import find_file
 from ppcls_lite.utils.postprocess_forms import flatten_overrides, flatten_postprocess
+from ppcls_lite.utils.recognition import complete_infer
 
 _NAMES = {
     bool: "True or False",
@@ -87,6 +88,8 @@ def load_config(path, overrides=(), schema=schemas.TRAIN):
     for name in ("Global", "Arch", "Arch.name"):  # every script needs these
         if name.partition(".")[0] in schema[""]:
             require(config, name, path)
+    if schema is schemas.TRAIN:
+        complete_infer(config)
     return config
 
 
@@ -161,8 +164,9 @@ def _drop_empty_sections(config, schema):
     """A section set to null is one that is left out."""
     for section, kinds in schema.items():
         node = _section(config, section)
-        for key in [key for key in node or () if kinds.get(key) is dict and node[key] is None]:
-            del node[key]
+        for key in list(node) if isinstance(node, dict) else ():
+            if node[key] is None and dict in _kinds_of(kinds.get(key)):
+                del node[key]
 
 
 def _section(config, dotted):
@@ -172,9 +176,13 @@ def _section(config, dotted):
     return node
 
 
+def _kinds_of(kind):
+    return kind if isinstance(kind, tuple) else (kind,)
+
+
 def _typed(value, kind, where):
     """`value` if it is of `kind` (None always is: a key set to null), else UserError."""
-    kinds = kind if isinstance(kind, tuple) else (kind,)
+    kinds = _kinds_of(kind)
     hint = nearest(value, ("True", "False")) if bool in kinds and isinstance(value, str) else ""
     if value is None or (type(value) in kinds and not hint):
         return value
@@ -274,7 +282,7 @@ def _override_value(raw, kind, where):
             raise UserError(f"{where}: not valid YAML: {reason}: {raw!r:.80}") from None
     if kind is None:
         return parse_value(raw)
-    kinds = kind if isinstance(kind, tuple) else (kind,)
+    kinds = _kinds_of(kind)
     if raw.strip().lower() in ("null", "none", ""):
         return None
     if bool in kinds and raw.strip().lower() in _TRUTH:

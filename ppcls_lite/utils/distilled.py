@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.recognition import is_recognition
 
 NAME = "DistillationModel"
 _KEYS = ("name", "class_num", "pretrained_list", "freeze_params_list", "models", "infer_model_name", "use_sync_bn")
@@ -27,6 +28,14 @@ class Member(NamedTuple):
     options: dict  # those of `build_model`
     frozen: bool
     where: str  # its place in the config
+
+
+def without_unset(options):
+    """A network's options as PaddleClas's configs write them, where null means "as the network has it".
+
+    But not for the activation of a stem: a stem without one is a network of its own.
+    """
+    return {key: value for key, value in options.items() if value is not None or key == "stem_act"}
 
 
 def is_distillation(arch):
@@ -79,8 +88,7 @@ def _member(entry, index, class_num):
     where = f"{where}.{name}"
     if not isinstance(options, dict) or not isinstance(options.get("name"), str):
         raise UserError(f"{where}: expected a mapping with the name of a network, found {options!r:.80}")
-    # PaddleClas writes `dropout_prob: null` for "as the network has it"
-    options = {key: value for key, value in options.items() if value is not None}
+    options = without_unset(options)
     if class_num is not None and options.setdefault("class_num", class_num) != class_num:
         found = options["class_num"]
         raise UserError(f"{where}.class_num: expected {class_num!r}, the class_num of the others, found {found!r}")
@@ -106,9 +114,14 @@ def deployed_arch(arch):
 
 
 def class_count(config) -> Any:
-    """The number of classes: `Arch.class_num`, or `Global.class_num` in older configs, or ImageNet's 1000."""
+    """The number of classes: `Arch.class_num`, or `Global.class_num` in older configs, or ImageNet's 1000.
+
+    Of a recognition, that of the identities of its training: `Arch.Head.class_num`.
+    """
     arch = config["Arch"]
     sections = [("Arch", arch), ("Global", config["Global"])]
+    if is_recognition(config) and arch.get("Head"):
+        sections = [("Arch.Head", arch["Head"])]
     if is_distillation(arch):
         sections.insert(1, (f"Arch.models.{arch.get('infer_model_name')}", deployed_arch(arch)))
     for where, section in sections:

@@ -21,6 +21,7 @@ _POSTPROCESS = {
     "default_label_index": int,
     "label_0": str,
     "label_1": str,
+    "feature_normalize": bool,
 }
 
 TRAIN = {
@@ -29,7 +30,7 @@ TRAIN = {
         "AMP": dict,
         "Arch": dict,
         "Loss": dict,
-        "Optimizer": dict,
+        "Optimizer": (dict, list),
         "DataLoader": dict,
         "Infer": dict,
         "Metric": dict,
@@ -56,6 +57,11 @@ TRAIN = {
         "class_num": int,
         "seed": int,
         "update_freq": int,
+        "eval_mode": str,  # these five of recognition
+        "feature_normalize": bool,
+        "feature_binarize": str,
+        "retrieval_feature_from": str,
+        "re_ranking": bool,
     },
     "EMA": {"decay": float},
     "AMP": {
@@ -73,19 +79,53 @@ TRAIN = {
         "use_ssld": (bool, str),
         "dropout_prob": float,
         "lr_mult_list": list,
-        "Backbone": dict,  # these four of detectors
+        "Backbone": dict,  # these three of detectors and recognizers
         "Neck": dict,
         "Head": dict,
-        "max_boxes": int,
+        "max_boxes": int,  # of detectors
+        "BackboneStopLayer": dict,  # these three of recognizers
+        "infer_output_key": str,
+        "head_feature_from": str,
         "use_sync_bn": bool,
         "models": list,  # these four of a knowledge distillation
         "pretrained_list": list,
         "freeze_params_list": list,
         "infer_model_name": str,
     },
-    "Arch.Backbone": {"name": str, "pretrained": (bool, str), "use_ssld": (bool, str), "out_indices": list},
-    "Arch.Neck": {"channels": int},
-    "Arch.Head": {"channels": int},
+    "Arch.Backbone": {
+        "name": str,
+        "pretrained": (bool, str),
+        "use_ssld": (bool, str),
+        "out_indices": list,  # of detectors
+        "class_num": int,  # the others of recognizers
+        "dropout_prob": float,
+        "lr_mult_list": list,
+        "stem_act": str,
+        "feature_dim": int,
+        "num_features": int,
+        "input_size": int,
+    },
+    "Arch.BackboneStopLayer": {"name": str, "output_dim": int},
+    "Arch.Neck": {
+        "channels": int,  # of detectors
+        "name": str,
+        "embedding_size": int,
+        "class_num": int,
+        "num_features": int,
+        "weight_attr": dict,
+        "bias_attr": (bool, dict),
+    },
+    "Arch.Head": {
+        "channels": int,  # of detectors
+        "name": str,
+        "embedding_size": int,
+        "class_num": int,
+        "margin": float,
+        "scale": float,
+        "easy_margin": bool,
+        "weight_attr": dict,
+        "bias_attr": (bool, dict),
+    },
     "Loss": {"Train": list, "Eval": list},
     "Optimizer": {
         "name": str,
@@ -118,11 +158,15 @@ TRAIN = {
         "milestones": list,
         "end_lr": float,
         "power": float,
+        "last_epoch": int,
+        "verbose": bool,
     },
     "Optimizer.regularizer": {"name": str, "coeff": float},
     "DataLoader": {"Train": dict, "Eval": dict},
     "DataLoader.Train": _LOADER,
-    "DataLoader.Eval": _LOADER,
+    "DataLoader.Eval": {**_LOADER, "Query": dict, "Gallery": dict},  # the last two of recognition
+    "DataLoader.Eval.Query": _LOADER,
+    "DataLoader.Eval.Gallery": _LOADER,
     "Infer": {"infer_imgs": PATH, "batch_size": int, "transforms": list, "PostProcess": dict, "output_dir": PATH},
     "Infer.PostProcess": _POSTPROCESS,
     "Metric": {"Train": list, "Eval": list},
@@ -139,7 +183,7 @@ TRAIN = {
         "float_last": bool,
     },
 }
-for _mode in ("Train", "Eval"):
+for _mode in ("Train", "Eval", "Eval.Query", "Eval.Gallery"):
     TRAIN[f"DataLoader.{_mode}.dataset"] = {
         "name": str,
         "image_root": PATH,
@@ -154,12 +198,19 @@ for _mode in ("Train", "Eval"):
         "anno_path": PATH,
         "allow_empty": bool,
         "bad_boxes": str,
+        "backend": str,
     }
     TRAIN[f"DataLoader.{_mode}.sampler"] = {
         "name": str,
         "batch_size": int,
         "drop_last": bool,
         "shuffle": bool,
+        "num_instances": int,  # these six of samplers of identities
+        "sample_per_id": int,
+        "sample_method": str,
+        "max_iters": int,
+        "id_list": list,
+        "ratio": list,
     }
     TRAIN[f"DataLoader.{_mode}.loader"] = {"num_workers": int, "use_shared_memory": bool}
 
@@ -190,6 +241,37 @@ DEPLOY = {
     },
     "PreProcess": {"transform_ops": list},
     "PostProcess": _POSTPROCESS,
+}
+
+_INDEX = {
+    "index_method": str,
+    "image_root": PATH,
+    "index_dir": PATH,
+    "data_file": PATH,
+    "index_operation": str,
+    "delimiter": str,
+    "dist_type": str,
+    "embedding_size": int,
+    "batch_size": int,
+    "return_k": int,
+    "score_thres": float,
+    "hamming_radius": float,
+}
+
+RECOGNITION = {  # of predict_rec.py and build_gallery.py
+    **DEPLOY,
+    "": {
+        **DEPLOY[""],
+        "RecPreProcess": dict,  # these two are PaddleClas's names of PreProcess and PostProcess
+        "RecPostProcess": dict,
+        "DetPreProcess": dict,  # these two of a detector that PaddleClas may run before
+        "DetPostProcess": dict,
+        "IndexProcess": dict,
+    },
+    "Global": {**DEPLOY["Global"], "rec_inference_model_dir": PATH, "feature_normalize": bool},
+    "RecPreProcess": DEPLOY["PreProcess"],
+    "RecPostProcess": DEPLOY["PostProcess"],
+    "IndexProcess": _INDEX,
 }
 
 MODEL = {  # inference.yml beside an exported model

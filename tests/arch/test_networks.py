@@ -17,11 +17,14 @@ import pytest
 
 from ppcls_lite.arch import ARCH, build_backbone, build_model
 from ppcls_lite.arch.backbone import Backbone, default_indices
+from ppcls_lite.arch.features import size_of_features
+from ppcls_lite.arch.network import Network
 from ppcls_lite.arch.resnet import ResNet
 from ppcls_lite.arch.resnet_vd import PooledConvBN
 from ppcls_lite.arch.summary import count_flops, count_parameters, summarize
 from ppcls_lite.benchmark import filled
 from ppcls_lite.utils.errors import UserError
+from tests.helpers.recognition import features_of
 from tests.helpers.scripts import FIXTURES, ROOT
 
 DATA = FIXTURES / "arch"
@@ -129,6 +132,20 @@ def test_trunk_tells_its_channels_and_strides(network):
         assert [node.stride for node in usual] == [4, 8, 16, 32]
 
 
+def test_features_are_what_the_classifier_takes(network):
+    name, model = network
+    if not isinstance(model, Network):
+        pytest.skip("a network without features of its own")
+    model.eval()
+    image = paddle.to_tensor(filled.image(32, 2))
+    with paddle.no_grad():
+        features = features_of(model, image)
+        assert features.shape == [2, size_of_features(model)], name
+        assert (getattr(model, model.classifier)(features) == model(image)).all(), name
+    if name in OFFICIAL:
+        assert model.hidden_layer == hasattr(model, "last_conv"), name
+
+
 @pytest.mark.parametrize("name", sorted(GOLDEN.files))
 def test_logits_are_official(name):
     model, image = filled.fill(build_model(name)), filled.image(224)
@@ -189,6 +206,22 @@ def test_wrong_blocks_change_the_logits(fault, monkeypatch):
         for block in (model.blocks[number] for number in (3, 7, 13)):
             block.conv0.conv._stride, block.conv1.conv._stride = block.conv1.conv._stride, block.conv0.conv._stride
     assert relative_error(logits_of(model, filled.image(224))[0], GOLDEN["ResNet50"]) > 1e-4
+
+
+def test_a_stem_without_activation():
+    """PaddleClas's `stem_act: null`, of a stem of one convolution and of one of three."""
+    for name in ("ResNet18", "ResNet18_vd"):
+        plain, linear = filled.fill(build_model(name)), filled.fill(build_model(name, stem_act=None))
+        assert entries(plain) == entries(linear)
+        plain.eval(), linear.eval()
+        image = paddle.to_tensor(filled.image(32))
+        assert (plain.stem(image) >= 0).all()
+        assert (linear.stem(image) < 0).any()
+    for layer in plain.stem:
+        layer.act = None
+    assert (plain(image) == linear(image)).all()
+    with pytest.raises(UserError, match=r"Arch.stem_act: expected one of 'relu', found 'rleu' \(did you mean 'relu'"):
+        build_model("ResNet18", stem_act="rleu")
 
 
 def test_published_sizes_of_pphgnet():

@@ -303,7 +303,7 @@ def test_options_of_a_network_can_be_set():
         ("Optimizer={nmae: A}", "-o Optimizer: unknown key 'nmae' in Optimizer .did you mean 'name'"),
         ("Optimizer={lr: {learning_rat: 1}}", "unknown key 'learning_rat' in Optimizer.lr .did you mean"),
         ("Optimizer={lr: {learning_rate: fast}}", "Optimizer.lr.learning_rate: expected a number, found 'fast'"),
-        ("Optimizer=AdamW", "-o Optimizer: expected a mapping, found 'AdamW'"),
+        ("Optimizer=AdamW", "-o Optimizer: expected a mapping or a list, found 'AdamW'"),
         ("Arch.nmae=X", "-o Arch.nmae: unknown key 'nmae' in Arch .did you mean 'name'"),
     ],
 )

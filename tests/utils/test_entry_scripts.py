@@ -15,10 +15,13 @@ from ppcls_lite.utils import errors
 from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process, with_library
 
 CONFIG_SCRIPTS = ["tools/train.py", "tools/eval.py", "tools/infer.py", "tools/export_model.py"]
-CONFIG_SCRIPTS += ["deploy/python/predict_cls.py", "deploy/python/predict_det.py", "tools/compare_engines.py"]
+CONFIG_SCRIPTS += ["deploy/python/predict_cls.py", "deploy/python/predict_det.py", "deploy/python/predict_rec.py"]
+CONFIG_SCRIPTS += ["deploy/python/build_gallery.py", "tools/compare_engines.py"]
 DEPLOY_CONFIGS = {
     "deploy/python/predict_cls.py": ROOT / "deploy/configs/inference_cls.yaml",
     "deploy/python/predict_det.py": ROOT / "deploy/configs/inference_det.yaml",
+    "deploy/python/predict_rec.py": ROOT / "deploy/configs/inference_rec.yaml",
+    "deploy/python/build_gallery.py": ROOT / "deploy/configs/build_gallery.yaml",
 }
 WITH_PADDLE_LITE = ("test_tipc/lib/lite_opt.py", "test_tipc/lib/lite_run.py")  # in an environment of its own
 INTERNAL = ["ppcls_lite/benchmark/worker.py"]  # started by the benchmark only, with JSON on standard input
@@ -78,6 +81,7 @@ def test_the_scripts_are_found():
         "tools",
         "tools/data",
         "tools/infer",
+        "tools/insightface",
         "tools/tables",
     }
 

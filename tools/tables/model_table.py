@@ -50,6 +50,11 @@ _NO_STRUCTURE = (
     "__init__.py",
     "backbone.py",
     "centernet.py",  # a detector
+    "features.py",  # these five of recognisers
+    "margins.py",
+    "mobilefacenet.py",
+    "necks.py",
+    "rec_model.py",
     "distillation.py",
     "from_config.py",
     "pretrained.py",

@@ -27,6 +27,7 @@ from tests.helpers.configs import (
     write_label_list,
 )
 from tests.helpers.detection import detector_weights, make_config, write_set
+from tests.helpers.recognition import make_rec_config, recognizer_weights, write_rec_set
 from tests.helpers.scripts import ROOT, Outcome, run_process
 from tests.helpers.service import Service
 
@@ -225,6 +226,26 @@ def exported_detector(det_set, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported_det")
     content = make_config(det_set)
     weights = save_arrays(detector_weights(content), folder / "weights.pdparams")
+    content["Global"].update(pretrained_model=str(weights), save_inference_dir=str(folder / "model"))
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    outcome = run_process("tools/export_model.py", "-c", path)
+    assert outcome.status == 0, outcome.err
+    return path, folder / "model"
+
+
+@pytest.fixture(scope="session")
+def rec_set(tmp_path_factory):
+    """The folder of a tiny set of identities."""
+    return write_rec_set(tmp_path_factory.mktemp("rec") / "set")
+
+
+@pytest.fixture(scope="session")
+def exported_recognizer(rec_set, tmp_path_factory):
+    """(path of the config, folder of the exported model), made once by tools/export_model.py."""
+    folder = tmp_path_factory.mktemp("exported_rec")
+    content = make_rec_config(rec_set)
+    weights = save_arrays(recognizer_weights(content), folder / "weights.pdparams")
     content["Global"].update(pretrained_model=str(weights), save_inference_dir=str(folder / "model"))
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -3,7 +3,8 @@
     python tools/eval.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
         -o Global.pretrained_model=output/small/best_model
 
-Prints the loss and the top-k accuracy over all images.
+Prints the loss and the top-k accuracy over all images, or the AP of a detector; with Global.eval_mode: retrieval, how
+well the images of DataLoader.Eval.Query find those of their identity in DataLoader.Eval.Gallery: recall1, recall5, mAP.
 Exit code: 0 evaluated, 1 the config, the weights or the data cannot be used, 130 interrupted.
 """
 

@@ -44,7 +44,7 @@ def schedules():
 
 
 def losses():
-    from ppcls_lite.train import detection_losses, distillation_losses  # noqa: F401 (they register)
+    from ppcls_lite.train import detection_losses, distillation_losses, recognition_losses  # noqa: F401 (they register)
     from ppcls_lite.train.losses import LOSSES
 
     return LOSSES
@@ -55,6 +55,18 @@ def metrics():
     from ppcls_lite.train.metrics import METRICS
 
     return METRICS
+
+
+def retrieval_metrics():
+    from ppcls_lite.train.retrieval_metrics import RETRIEVAL_METRICS
+
+    return RETRIEVAL_METRICS
+
+
+def samplers():
+    from ppcls_lite.data.identity_samplers import SAMPLERS
+
+    return SAMPLERS
 
 
 def transforms():
@@ -88,6 +100,30 @@ def detectors():
     return DETECTORS
 
 
+def recognizers():
+    from ppcls_lite.arch import RECOGNIZERS
+
+    return RECOGNIZERS
+
+
+def backbones():
+    from ppcls_lite.arch import BACKBONES
+
+    return BACKBONES
+
+
+def necks():
+    from ppcls_lite.arch import NECKS
+
+    return NECKS
+
+
+def heads():
+    from ppcls_lite.arch import HEADS
+
+    return HEADS
+
+
 def postprocess():
     from ppcls_lite.infer.model import boxes, thresholds  # noqa: F401
     from ppcls_lite.infer.model.postprocess import POSTPROCESS
@@ -116,6 +152,10 @@ KINDS = {
     ),
     "losses": Kind(losses, "Loss.Train, Loss.Eval: [{NAME: {weight: 1.0, …}}]", (), "weight=1.0"),
     "metrics": Kind(metrics, "Metric.Train, Metric.Eval: [{NAME: {…}}]"),
+    "retrieval_metrics": Kind(retrieval_metrics, "Metric.Eval with Global.eval_mode: retrieval: [{NAME: {…}}]"),
+    "samplers": Kind(
+        samplers, "DataLoader.Train.sampler of a recognition: {name: NAME, …}", ("labels",), "shuffle=True"
+    ),
     "transforms": Kind(transforms, "DataLoader.*.dataset.transform_ops, Infer.transforms: [{NAME: {…}}]"),
     "batch_transforms": Kind(batch_transforms, "DataLoader.Train.dataset.batch_transform_ops: [{NAME: {…}}]"),
     "detection_transforms": Kind(
@@ -128,6 +168,10 @@ KINDS = {
         "class_num=1000, pretrained=False, use_ssld=False, and those of its class",
     ),
     "detectors": Kind(detectors, "Arch: {name: NAME, Backbone: {name: a network}, …}"),
+    "recognizers": Kind(recognizers, "Arch: {name: NAME, Backbone: {name: a network or backbone}, …}"),
+    "backbones": Kind(backbones, "Arch.Backbone of a recognizer: {name: NAME, …}", (), "pretrained=False"),
+    "necks": Kind(necks, "Arch.Neck of a recognizer: {name: NAME, …}"),
+    "heads": Kind(heads, "Arch.Head of a recognizer, the margins among them: {name: NAME, …}"),
     "postprocess": Kind(postprocess, "Infer.PostProcess: {name: NAME, …}"),
     "engines": Kind(engines, "-o Global.engine=NAME of deploy/python", ("model", "options", "config", "no_onednn")),
 }

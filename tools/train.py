@@ -1,4 +1,4 @@
-"""Train a classifier from a YAML config in PaddleClas's schema.
+"""Train a classifier, a detector or a recognition network from a YAML config in PaddleClas's schema.
 
     python tools/train.py -c ppcls_lite/configs/ImageNet/MobileNetV3/MobileNetV3_small_x1_0.yaml \\
         -o Global.epochs=20 -o Global.output_dir=output/small

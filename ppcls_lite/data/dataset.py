@@ -4,13 +4,13 @@ import os
 
 import numpy as np
 
-from ppcls_lite.data.image_lists import ListLine, list_images, read_list
+from ppcls_lite.data.image_lists import ListLine, list_images, read_list, read_logo_list
 from ppcls_lite.data.transforms import Compose, build_transforms
 from ppcls_lite.data.transforms.decoding import Unreadable
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
-__all__ = ["ImageNetDataset", "ListLine", "list_images", "read_list"]
+__all__ = ["ImageNetDataset", "ListLine", "LogoDataset", "VeriWild", "list_images", "read_list"]
 
 
 class ImageNetDataset:
@@ -25,6 +25,7 @@ class ImageNetDataset:
     Raises UserError on construction for faults of the list (see `read_list`), for missing images, for an image with
     two labels and, with `class_num`, for labels out of range; on access Unreadable for a file that is not a decodable
     image. `skip_unreadable: True` lets the loader of a training leave those out (see unreadable.py).
+    With `cameras` the list may have a third column, which `cameras` holds then, [N] int64, and is None without one.
     `repeated` holds the `ListLine`s that name an image for the second time.
     """
 
@@ -38,12 +39,13 @@ class ImageNetDataset:
         seed=0,
         class_num=None,
         skip_unreadable=False,
+        cameras=False,
     ):
         self.image_root = str(image_root)
         self.cls_label_path = str(cls_label_path)
         self.seed = seed
         self.skip_unreadable = checks.boolean("skip_unreadable", skip_unreadable)
-        entries = read_list(self.cls_label_path, delimiter or None)
+        entries = self._read(delimiter or None, cameras)
         if relabel:
             order = {label: new for new, label in enumerate(sorted({entry.label for entry in entries}))}
             entries = [entry._replace(label=order[entry.label]) for entry in entries]
@@ -53,9 +55,15 @@ class ImageNetDataset:
         self._check_files(entries)
         self.labels = np.array([entry.label for entry in entries], np.int64)
         self.lines = np.array([entry.line for entry in entries], np.int64)
+        self.cameras = None
+        if entries[0].camera is not None:
+            self.cameras = np.array([entry.camera for entry in entries], np.int64)
         if not isinstance(transform_ops, Compose):
             transform_ops = build_transforms(transform_ops or [], "transform_ops")
         self.transforms = transform_ops
+
+    def _read(self, delimiter, cameras):
+        return read_list(self.cls_label_path, delimiter, cameras)
 
     def _check_labels(self, entries, class_num):
         for entry in entries:
@@ -110,3 +118,17 @@ class ImageNetDataset:
         if not self.transforms.makes_chw:
             image = image.transpose(2, 0, 1)
         return image.astype(np.float32) if image.dtype == np.uint8 else image
+
+
+class VeriWild(ImageNetDataset):
+    """The same where the list may have a third column in a training too, which makes no use of it."""
+
+    def _read(self, delimiter, cameras):
+        return read_list(self.cls_label_path, delimiter, cameras=True)
+
+
+class LogoDataset(ImageNetDataset):
+    """The same with a list in the form of PaddleClas's class of this name: see `read_logo_list`."""
+
+    def _read(self, delimiter, cameras):
+        return read_logo_list(self.cls_label_path)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 import cv2
 
@@ -12,14 +12,18 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 
 
 class ListLine(NamedTuple):
-    """One image of a list file: its path as written, its label, its line number from 1."""
+    """One image of a list file: its path as written, its label, its line number from 1, and its camera if it has one.
+
+    A camera is any number that is the same for images of one view: of those, the same identity is no find.
+    """
 
     path: str
     label: int
     line: int
+    camera: Optional[int] = None
 
 
-def _read_lines(path):
+def read_lines(path):
     """(line number, text) of the lines that are not blank; a byte-order mark is dropped."""
     try:
         with open(path, encoding="utf-8-sig") as stream:
@@ -33,24 +37,68 @@ def _read_lines(path):
     return [(number, line) for number, line in lines if line]
 
 
-def read_list(path, delimiter=None):
-    """The `ListLine`s of a file with one `<image path> <label>` per line.
+def read_list(path, delimiter=None, cameras=False):
+    """The `ListLine`s of a file with one `<image path> <label>` per line, or with `cameras` `<path> <label> <camera>`.
 
-    The label is the text after the last `delimiter` (default: spaces or tabs), so a path may hold spaces.
+    The label is the text after the last `delimiter` (default: spaces or tabs), so a path may hold spaces. With
+    `cameras`, a line that ends in two whole numbers has both; a list has cameras in every line or in none.
     Blank lines are skipped. Raises UserError with file and line for a missing or empty list, a line without
     a label, and a label that is not a whole number of at least 0.
     """
     entries = []
-    for number, line in _read_lines(path):
+    for number, line in read_lines(path):
+        camera = None
+        if cameras:
+            line, camera = _without_camera(line, delimiter)
         image, found, label = _split(line, delimiter)
         if not found:
             raise UserError(f"{path}:{number}: expected '<image path> <label>', found {line!r:.120}")
-        if not label.isascii() or not label.isdigit():
-            raise UserError(f"{path}:{number}: expected a label of at least 0, found {label!r:.40}")
-        entries.append(ListLine(image, int(label), number))
+        entries.append(ListLine(image, _label(label, f"{path}:{number}"), number, camera))
+        if (camera is None) != (entries[0].camera is None):
+            one, other = ("a camera", "none") if camera is None else ("none", "a camera")
+            raise UserError(f"{path}:{number}: line {entries[0].line} has {one} behind its label, and this one {other}")
     if not entries:
         raise UserError(f"{path}: the list file is empty")
     return entries
+
+
+def read_logo_list(path):
+    """The `ListLine`s of a file as LogoDataset has them: four columns by tabs, of which the second is a label that
+    counts from 1 and the fourth the path, under a line of names that begins with `image_id`.
+
+    Raises UserError as `read_list` does.
+    """
+    entries = []
+    for number, line in read_lines(path):
+        columns = [column.strip() for column in line.split("\t")]
+        if columns[0] == "image_id":
+            continue
+        if len(columns) < 4:
+            raise UserError(f"{path}:{number}: expected four columns by tabs, as LogoDataset has, found {line!r:.120}")
+        entries.append(ListLine(columns[3], _label(columns[1], f"{path}:{number}", low=1) - 1, number))
+    if not entries:
+        raise UserError(f"{path}: the list file is empty")
+    return entries
+
+
+def _label(text, place, low=0):
+    if not _is_number(text) or int(text) < low:
+        raise UserError(f"{place}: expected a label of at least {low}, found {text!r:.40}")
+    return int(text)
+
+
+def _is_number(text):
+    return text.isascii() and text.isdigit()
+
+
+def _without_camera(line, delimiter):
+    """(the line up to its label, the camera behind that or None)."""
+    rest, found, camera = _split(line, delimiter)
+    if found and _is_number(camera):
+        _, found, label = _split(rest, delimiter)
+        if found and _is_number(label):
+            return rest, int(camera)
+    return line, None
 
 
 def _split(line, delimiter):
@@ -92,7 +140,7 @@ def _images_of_folder(folder):
 
 def _images_of_list(path, root):
     images = []
-    for number, line in _read_lines(path):
+    for number, line in read_lines(path):
         image = root / line
         name, found, label = _split(line, None)
         if found and label.isdigit() and not image.exists():

@@ -15,22 +15,27 @@ from paddle.io import DataLoader
 
 from ppcls_lite.data.batch import pack, stack, unpack
 from ppcls_lite.data.batch_ops import build_batch_op
-from ppcls_lite.data.dataset import ImageNetDataset
+from ppcls_lite.data.dataset import ImageNetDataset, LogoDataset, VeriWild
 from ppcls_lite.data.detection import build_det_transforms
 from ppcls_lite.data.detection.dataset import COCODataSet
-from ppcls_lite.data.sampler import EpochBatchSampler
+from ppcls_lite.data.sampler import build_sampler, check_keys
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.data.transforms.compose import check_options
 from ppcls_lite.data.unreadable import PART as UNREADABLE
 from ppcls_lite.data.unreadable import UnreadableImages, indices_array, readable_sample
 from ppcls_lite.utils import checks
-from ppcls_lite.utils.errors import UserError, nearest
+from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
 
 # by the lower-case name of a config's `dataset`: the class, and the builder of its transforms
-_DATASETS = {"imagenetdataset": (ImageNetDataset, build_transforms), "cocodataset": (COCODataSet, build_det_transforms)}
-_SAMPLERS = ("distributedbatchsampler", "batchsampler")
+_DATASETS = {
+    "imagenetdataset": (ImageNetDataset, build_transforms),
+    "icartoondataset": (ImageNetDataset, build_transforms),
+    "veriwild": (VeriWild, build_transforms),
+    "logodataset": (LogoDataset, build_transforms),
+    "cocodataset": (COCODataSet, build_det_transforms),
+}
 _SETTLE_SECONDS = 0.1
 _PREFETCH = 2  # batches that each worker prepares ahead
 _ENOUGH_FOR_WORKERS = 4  # processors per rank from which a training on the CPU gets worker processes
@@ -38,8 +43,9 @@ _SHARED_MEMORY = "/dev/shm"
 _FAILURE = "failure"  # the kind of a dict that holds an exception and no batch
 
 
-def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, where="DataLoader.Train"):
-    """A `Loader` from the mapping `section` (`dataset`, `sampler`, `loader`); `mode` is Train or Eval.
+def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, where="DataLoader.Train", cameras=False):
+    """A `Loader` from the mapping `section` (`dataset`, `sampler`, `loader`); `mode` is Train or Eval, and with
+    `cameras` lists may have a third column.
 
     Training pads the ranks to equal lengths; evaluation gives every image to one rank, once, also where the
     config asks for `drop_last`: the log says so. `num_workers`
@@ -49,14 +55,14 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     Raises UserError for every fault of the config, the list file and the folder.
     """
     training = checks.choice("mode", mode, ("train", "eval")) == "train"
-    _check_keys(section, ("dataset", "sampler", "loader"), where)
+    check_keys(section, ("dataset", "sampler", "loader"), where)
     given = _section(section, "dataset", where)
     place = f"{where}.dataset"
     batch_op = build_batch_op(given.pop("batch_transform_ops", None), f"{place}.batch_transform_ops", class_num)
-    dataset = _build_dataset(given, seed, class_num, place)
+    dataset = _build_dataset(given, seed, class_num, place, cameras)
     if batch_op is not None and not isinstance(dataset, ImageNetDataset):
         raise UserError(f"{place}.batch_transform_ops: images with boxes cannot be mixed")
-    sampler = _build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
+    sampler = build_sampler(_section(section, "sampler", where), f"{where}.sampler", dataset, training)
     _warn_of_repeated(dataset, where)
     if not training and getattr(dataset, "skip_unreadable", False):
         raise UserError(
@@ -89,42 +95,25 @@ def _section(section, name, where):
     return dict(value)
 
 
-def _check_keys(given, known, place):
-    for key in given:
-        if key not in known:
-            raise UserError(f"{place}.{key}: no such option{nearest(key, known)}; known: {', '.join(known)}")
-
-
-def _build_dataset(given, seed, class_num, place):
+def _build_dataset(given, seed, class_num, place, cameras):
     name = checks.choice(f"{place}.name", given.pop("name", "ImageNetDataset"), tuple(_DATASETS))
     kind, build = _DATASETS[name]
-    for reserved in ("seed", "class_num"):  # these come from Global and Arch
+    for reserved in ("seed", "class_num", "cameras"):  # these come from elsewhere in the config
         if reserved in given:
             raise UserError(f"{place}.{reserved}: no such option")
+    checks.choice(f"{place}.backend", given.pop("backend", "cv2"), ("cv2",))  # PaddleClas's; here OpenCV opens all
     check_options(kind, given, place)
     transforms = build(given.pop("transform_ops", None) or [], f"{place}.transform_ops")
     checks.boolean(f"{place}.relabel", given.get("relabel", False))
     if not isinstance(given.get("delimiter", ""), (str, type(None))):
         raise checks.wrong(f"{place}.delimiter", "text", given["delimiter"])
+    if issubclass(kind, ImageNetDataset):
+        given["cameras"] = cameras
     return kind(transform_ops=transforms, seed=seed, class_num=class_num, **given)
 
 
-def _build_sampler(given, place, dataset, training):
-    checks.choice(f"{place}.name", given.pop("name", "BatchSampler"), _SAMPLERS)
-    _check_keys(given, ("batch_size", "drop_last", "shuffle"), place)
-    if "batch_size" not in given:
-        raise UserError(f"{place}.batch_size: this option is required")
-    return EpochBatchSampler(
-        len(dataset),
-        checks.whole(f"{place}.batch_size", given["batch_size"]),
-        checks.boolean(f"{place}.shuffle", given.get("shuffle", False)),
-        checks.boolean(f"{place}.drop_last", given.get("drop_last", False)),
-        pad=training,
-    )
-
-
 def _read_loader(given, place):
-    _check_keys(given, ("num_workers", "use_shared_memory"), place)
+    check_keys(given, ("num_workers", "use_shared_memory"), place)
     workers = checks.whole(f"{place}.num_workers", given.get("num_workers", 0), low=0)
     return workers, checks.boolean(f"{place}.use_shared_memory", given.get("use_shared_memory", True))
 

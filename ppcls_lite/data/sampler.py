@@ -2,6 +2,57 @@
 
 import numpy as np
 
+from ppcls_lite.data.identity_samplers import SAMPLERS
+from ppcls_lite.data.transforms.compose import check_options
+from ppcls_lite.utils import checks
+from ppcls_lite.utils.errors import UserError, nearest
+
+_PLAIN = ("distributedbatchsampler", "batchsampler")  # they make batches of whatever comes
+
+
+def build_sampler(given, place, dataset, training):
+    """The sampler of a config's section `given` for `dataset`; `place` is that of the section.
+
+    Raises UserError for a name, an option or a value that is wrong, and for a sampler of identities in an evaluation or
+    with a data set of boxes.
+    """
+    of_identities = {name.lower(): SAMPLERS.get(name) for name in SAMPLERS.names()}
+    name = checks.choice(f"{place}.name", given.pop("name", "BatchSampler"), (*_PLAIN, *of_identities))
+    if name in of_identities:
+        return _of_identities(of_identities[name], given, place, dataset, training)
+    check_keys(given, ("batch_size", "drop_last", "shuffle"), place)
+    if "batch_size" not in given:
+        raise UserError(f"{place}.batch_size: this option is required")
+    return EpochBatchSampler(
+        len(dataset),
+        checks.whole(f"{place}.batch_size", given["batch_size"]),
+        checks.boolean(f"{place}.shuffle", given.get("shuffle", False)),
+        checks.boolean(f"{place}.drop_last", given.get("drop_last", False)),
+        pad=training,
+    )
+
+
+def _of_identities(kind, given, place, dataset, training):
+    if not training:
+        raise UserError(f"{place}.name: {kind.__name__} is for a training: an evaluation takes each image once")
+    if not hasattr(dataset, "labels"):
+        raise UserError(f"{place}.name: {kind.__name__} needs images with a label, found a {type(dataset).__name__}")
+    if checks.boolean(f"{place}.shuffle", given.pop("shuffle", True)) is False:
+        raise UserError(f"{place}.shuffle: expected True, since {kind.__name__} draws its batches at random")
+    checks.boolean(f"{place}.drop_last", given.get("drop_last", True))
+    check_options(kind, {"labels": None, **given}, place)
+    try:
+        return kind(dataset.labels, **given)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
+
+
+def check_keys(given, known, place):
+    """UserError for a key of the mapping `given` that is none of `known`."""
+    for key in given:
+        if key not in known:
+            raise UserError(f"{place}.{key}: no such option{nearest(key, known)}; known: {', '.join(known)}")
+
 
 class EpochBatchSampler:
     """Lists of (epoch, index) pairs, one list per batch, for one of `world_size` ranks.

@@ -7,7 +7,8 @@ So each checkpoint is written to a folder of its own, and a single rename of a l
     .checkpoints/latest -> latest-000012        (the link that moves)
 
 With a moving average of the weights (EMA), `.pdparams` has the average, which is what is evaluated, exported and
-deployed, and a fourth file, `.pdema`, the weights that the training goes on with: PaddleClas's names.
+deployed, and a fourth file, `.pdema`, the weights that the training goes on with: PaddleClas's names. With a loss that
+has parameters, such as CenterLoss, there is `.pdloss` with these: `.pdparams` is the network's alone.
 """
 
 import os
@@ -23,18 +24,22 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import check_finite, load_arrays, load_plain, set_weights, with_suffix
 
 _OWN_WEIGHTS = ".pdema"  # of a training with EMA
-_SUFFIXES = (".pdparams", ".pdopt", ".pdstates", _OWN_WEIGHTS)
+_OF_LOSSES = ".pdloss"
+_SUFFIXES = (".pdparams", ".pdopt", ".pdstates", _OWN_WEIGHTS, _OF_LOSSES)
 
 
-def save_checkpoint(output_dir, name, model, optimizer, states, ema=None):
+def save_checkpoint(output_dir, name, model, optimizer, states, ema=None, losses=None):
     """Write `output_dir/name.{pdparams,pdopt,pdstates}`; whatever happens meanwhile, the previous three stay whole.
 
     `states` is a dict of plain values (epoch, seed, best metric); with `ema`, its averages are the `.pdparams`, and the
-    model's own weights a `.pdema`. Raises UserError when the disk refuses.
+    model's own weights a `.pdema`. `losses` is the layer of the losses' parameters: if it has any, they are a
+    `.pdloss`. Raises UserError when the disk refuses.
     """
     contents = {".pdparams": model.state_dict(), ".pdopt": optimizer.state_dict(), ".pdstates": states}
     if ema:  # its own weights first: there is no moment with a link to the averages alone
         contents = {_OWN_WEIGHTS: contents[".pdparams"], **contents, ".pdparams": ema.averages}
+    if losses is not None and losses.state_dict():
+        contents = {_OF_LOSSES: losses.state_dict(), **contents}
     store = Path(output_dir) / ".checkpoints"
     # a name that was never used: a process id repeats in containers, and the old folder may be the current one
     fresh = store / f"{name}-{states['epoch']:06d}.{secrets.token_hex(4)}"
@@ -48,8 +53,9 @@ def save_checkpoint(output_dir, name, model, optimizer, states, ema=None):
         _point(store / name, fresh.name)
         for suffix in contents:
             _point(Path(output_dir) / (name + suffix), f".checkpoints/{name}/{name}{suffix}")
-        if not ema:  # of an earlier training
-            (Path(output_dir) / (name + _OWN_WEIGHTS)).unlink(missing_ok=True)
+        for suffix in (_OWN_WEIGHTS, _OF_LOSSES):
+            if suffix not in contents:  # of an earlier training
+                (Path(output_dir) / (name + suffix)).unlink(missing_ok=True)
         _sync(store)
     except OSError as error:
         if _current(store, name) != fresh.name:  # once it is current it is whole
@@ -108,11 +114,12 @@ def _without_suffix(prefix):
     return prefix
 
 
-def load_checkpoint(prefix, model, optimizer, ema=None):
-    """Put the checkpoint at `prefix` (`output/latest`) into model, optimizer and `ema`; returns its states.
+def load_checkpoint(prefix, model, optimizers, ema=None, losses=None):
+    """Put the checkpoint at `prefix` (`output/latest`) into model, `Optimizers`, `ema` and the losses' parameters;
+    returns its states.
 
     Raises UserError when one of the files is missing, damaged, or of another network, and when only one of the
-    checkpoint and this training has a moving average.
+    checkpoint and this training has a moving average, or losses with parameters.
     """
     prefix = _without_suffix(prefix)
     states = read_states(prefix)
@@ -126,9 +133,23 @@ def load_checkpoint(prefix, model, optimizer, ema=None):
     if ema:
         ema.load(averages)
         set_weights(model, load_arrays(prefix, _OWN_WEIGHTS), prefix + _OWN_WEIGHTS)
-    _check_moments(moments, model, prefix, has_none=isinstance(optimizer, paddle.optimizer.SGD))
-    optimizer.set_state_dict(_tensors(moments))
+    parameters = [*model.parameters(), *_load_losses(prefix, losses)]
+    _check_moments(moments, parameters, prefix, optimizers.stateless())
+    optimizers.set_state_dict(_tensors(moments))
     return states
+
+
+def _load_losses(prefix, losses):
+    """The parameters of the losses, which have those of the checkpoint now."""
+    needed, there = losses is not None and bool(losses.state_dict()), Path(prefix + _OF_LOSSES).is_file()
+    if needed != there:
+        without = f"without {', '.join(losses or ())}: there is no {prefix}{_OF_LOSSES}"
+        begun = "with a loss that has parameters, and this config has none" if there else without
+        raise UserError(f"Loss.Train: {prefix} was begun {begun}; Global.pretrained_model begins anew from its weights")
+    if not needed:
+        return []
+    set_weights(losses, load_arrays(prefix, _OF_LOSSES), prefix + _OF_LOSSES)
+    return losses.parameters()
 
 
 def _tensors(moments):
@@ -151,8 +172,8 @@ def _array(value):
     return value[1] if isinstance(value, tuple) and len(value) == 2 else value
 
 
-def _check_moments(moments, model, prefix, has_none):
-    shapes = {parameter.name: list(parameter.shape) for parameter in model.parameters() if not parameter.stop_gradient}
+def _check_moments(moments, parameters, prefix, stateless):
+    shapes = {parameter.name: list(parameter.shape) for parameter in parameters if not parameter.stop_gradient}
     if not isinstance(moments, dict):
         raise UserError(f"{prefix}.pdopt: expected an optimizer's state, found {type(moments).__name__}")
     copies = moments.get("master_weights")
@@ -166,8 +187,8 @@ def _check_moments(moments, model, prefix, has_none):
             found.add(name)
             if not isinstance(value, np.ndarray) or (value.size > 1 and list(value.shape) != shapes[name]):
                 raise UserError(f"{prefix}.pdopt: {key} is not an array of the parameter's shape {shapes[name]}")
-    missing = [name for name in shapes if name not in found]
-    if missing and not has_none:
+    missing = [name for name in shapes if name not in found and name not in stateless]
+    if missing:
         raise UserError(
             f"{prefix}.pdopt: holds nothing for {len(missing)} of {len(shapes)} parameters, e.g. {missing[0]}"
         )

@@ -9,7 +9,7 @@ import paddle
 from ppcls_lite.arch.centernet import decode
 from ppcls_lite.data.detection.coco_file import coco_truth
 from ppcls_lite.train.metrics import METRICS
-from ppcls_lite.train.processes import gather
+from ppcls_lite.train.processes import gather_rows
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 
@@ -53,10 +53,7 @@ class COCOMetric:
         self.rows = np.concatenate([self.rows, rows[rows[:, 2] > 0]])
 
     def share(self):
-        counts = [int(count[0]) for count in gather(np.array([len(self.rows)], np.float64))]
-        padded = np.zeros((max(counts), 7))
-        padded[: len(self.rows)] = self.rows
-        self.rows = np.concatenate([part[:count] for part, count in zip(gather(padded), counts)])
+        self.rows = gather_rows(self.rows)
 
     def values(self):
         """{"AP": 0.41, "AP50": 0.62, …} over all images since the last reset."""

@@ -9,14 +9,14 @@ from ppcls_lite.train.metrics import build_metric
 from ppcls_lite.train.processes import sum_over_processes, wait_for_all
 from ppcls_lite.utils.errors import UserError
 
-_HEADLINES = ("top1", "AP")  # the figures that decide which network is the best
+_HEADLINES = ("top1", "AP", "recall1", "mAP")  # the figures that decide which network is the best
 
 
 class Evaluator:
-    """Loss and the config's `Metric.Eval` of a model over its `DataLoader.Eval`."""
+    """Loss and the config's `Metric.Eval` of a model over its `DataLoader.Eval`; `datasets` is what it judges."""
 
     def __init__(self, config, loader):
-        self.loader = loader
+        self.loader, self.datasets = loader, [loader.dataset]
         self.loss = WeightedLosses((config.get("Loss") or {}).get("Eval"), "Loss.Eval")
         self.metric = build_metric((config.get("Metric") or {}).get("Eval"), "Metric.Eval")
         if self.metric:
@@ -59,10 +59,18 @@ class Evaluator:
         """Further lines about the last run, for a person."""
         return self.metric.notes() if self.metric else []
 
+    def amount(self):
+        """What was judged, as the last line of an evaluation says it."""
+        return f"images: {len(self.loader.dataset)}"
+
 
 def headline(results):
-    """The one number of an evaluation's results that should be large: its accuracy, or else the negative loss."""
-    return next((results[name] for name in _HEADLINES if name in results), -results["loss"])
+    """The one number of an evaluation's results that should be large: its accuracy, or else the negative loss, or, of
+    a retrieval with other figures, the first of them."""
+    chosen = next((results[name] for name in _HEADLINES if name in results), None)
+    if chosen is None:
+        chosen = -results["loss"] if "loss" in results else next(iter(results.values()))
+    return chosen
 
 
 def describe(results):

@@ -9,8 +9,8 @@ One object per line, each with the key `event`:
   figures and the parts of the loss under their names, `avg_reader_cost` and `avg_batch_cost` (seconds per iteration),
   `avg_samples` (images per iteration), `avg_ips` (images per second).
 * unreadable, after every epoch of a training with `skip_unreadable`: `epoch`, `images` (that could not be read).
-* eval, after every evaluation: `epoch`, `loss`, the metric's figures, `best` (the best headline figure so far);
-  with EMA these are figures of the average.
+* eval, after every evaluation: `epoch`, `loss` (a search in a gallery has none), the metrics' figures, `best` (the best
+  headline figure so far); with EMA these are figures of the average.
 * end: `epoch` (the last one), `best` (the figures of the best evaluation, or null).
 
 A figure that is not finite is null. A resumed training appends from its own `start` on, which replaces the epochs from

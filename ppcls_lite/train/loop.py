@@ -5,33 +5,35 @@ from pathlib import Path
 
 import paddle
 
-from ppcls_lite.arch.from_config import class_count, load_network, network_to_train
+from ppcls_lite.arch.from_config import load_network, network_to_train
 from ppcls_lite.data.loader import build_loader
 from ppcls_lite.train.accumulation import Accumulation
 from ppcls_lite.train.changes import Changes
 from ppcls_lite.train.checkpoint import load_checkpoint, read_states, save_checkpoint
 from ppcls_lite.train.data_warnings import warn_of_data
-from ppcls_lite.train.distillation import deployed, detached, needs_labels, save_student
+from ppcls_lite.train.distillation import deployed, save_student
 from ppcls_lite.train.ema import build_ema
-from ppcls_lite.train.evaluate import Evaluator, describe, headline
+from ppcls_lite.train.evaluate import describe, headline
 from ppcls_lite.train.history import NAME as HISTORY_NAME
 from ppcls_lite.train.history import History, now
 from ppcls_lite.train.live_line import LiveLine
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
-from ppcls_lite.train.optimizer import build_optimizer, build_schedule
+from ppcls_lite.train.optimizer_scopes import build_optimizers, optimizer_name
 from ppcls_lite.train.precision import Precision
 from ppcls_lite.train.processes import (
     average_buffers,
+    average_gradients,
     check_alike,
     check_same_weights,
     explain_lost_process,
     wait_for_all,
 )
-from ppcls_lite.train.progress import Judged, Progress
+from ppcls_lite.train.progress import Progress
 from ppcls_lite.train.scalars import FOLDER as VDL_FOLDER
 from ppcls_lite.train.scalars import Scalars
 from ppcls_lite.train.setup import choose_seed, open_log, seed_epoch, start_processes, synchronise_batch_norm
+from ppcls_lite.train.task import task_of
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.device import choose_device
@@ -75,6 +77,7 @@ class Trainer:
     def __init__(self, config, device, rank=0, world=1):
         options = config["Global"]
         self.config, self.device, self.rank, self.world = config, device, rank, world
+        self.task = task_of(config)
         self.processor = describe_processor()
         self.epochs = checks.whole("Global.epochs", options.get("epochs"))
         self.every = checks.whole("Global.print_batch_step", options.get("print_batch_step", 10))
@@ -87,7 +90,7 @@ class Trainer:
         self.seed = choose_seed(states.get("seed", options.get("seed")), rank, world)
         if options.get("seed") not in (None, self.seed):
             logger.warning(f"Global.seed is ignored: {checkpoint} was begun with seed {self.seed}")
-        self.optimizer_name = require(config, "Optimizer").get("name")
+        self.optimizer_name = optimizer_name(require(config, "Optimizer"))
         begun_with = states.get("optimizer", self.optimizer_name)
         if begun_with != self.optimizer_name:
             raise UserError(f"Optimizer.name is {self.optimizer_name}: {checkpoint} was begun with {begun_with}")
@@ -96,13 +99,12 @@ class Trainer:
         self.model = network_to_train(config)
         if config["Arch"].get("use_sync_bn"):
             self.model = synchronise_batch_norm(self.model, world, device)
-        self.optimizer = build_optimizer(
-            require(config, "Optimizer"), self.model.parameters(), self.model.named_parameters()
-        )
         self.loss = WeightedLosses(require(config, "Loss").get("Train"), "Loss.Train")
         self._build_loaders()
         self.updates = Accumulation(options.get("update_freq"), self.loader)
-        self.lr = build_schedule(require(config, "Optimizer.lr"), self.epochs, self.updates.per_epoch)
+        self.optimizers = build_optimizers(
+            config["Optimizer"], config["Arch"]["name"], self.model, self.loss, self.epochs, self.updates.per_epoch
+        )
         self.progress = Progress(
             self.steps_per_epoch,
             self.epochs,
@@ -113,31 +115,29 @@ class Trainer:
         self.amp.report()
         self.ema = build_ema(config.get("EMA"), self.model)
         if checkpoint:
-            load_checkpoint(checkpoint, self.model, self.optimizer, self.ema)
+            load_checkpoint(checkpoint, self.model, self.optimizers, self.ema, self.loss.layers)
             self.amp.load_state(states.get("scaler"), checkpoint)
             logger.info(f"resumed from {checkpoint} after epoch {self.done}")
             if states.get("processor", self.processor) != self.processor:
                 logger.info(f"it was begun on {states['processor']}: the last bits of the weights may differ")
-        self.amp.prepare(self.model, self.optimizer)
+        self.amp.prepare(self.model, *self.optimizers)
         self.network = self._trained_form(options)
 
     def _build_loaders(self):
-        class_num = class_count(self.config)
         section = require(self.config, "DataLoader.Train")
-        known = class_num if needs_labels(self.loss) else None
+        known = self.task.known_labels(self.loss)
         self.loader = build_loader(section, "Train", self.seed, self.rank, self.world, known, "DataLoader.Train")
         self.steps_per_epoch = len(self.loader)
         if self.steps_per_epoch == 0:
             raise UserError("DataLoader.Train.sampler: drop_last leaves no batch; use a smaller batch_size")
+        self.task.check(self.loss, self.model, self.loader.dataset)
         self.batch_size = require(self.config, "DataLoader.Train.sampler.batch_size")
         self.evaluator = None
         if self.evaluates:
-            section = require(self.config, "DataLoader.Eval")
-            loader = build_loader(section, "Eval", self.seed, self.rank, self.world, class_num, "DataLoader.Eval")
-            self.evaluator = Evaluator(self.config, loader)
+            self.evaluator = self.task.evaluator(self.seed, self.rank, self.world)
             if not self.evaluator.metric:
                 logger.warning("Metric.Eval names no metric: best_model will be the network with the lowest loss")
-        warn_of_data(self.config, self.loader.dataset, self.evaluator and self.evaluator.loader.dataset, known)
+        warn_of_data(self.config, self.loader.dataset, self.evaluator and self.evaluator.datasets[0], known)
 
     def _trained_form(self, options):
         """The model as the loop calls it; its weights are always reached through `self.model`."""
@@ -189,9 +189,9 @@ class Trainer:
             iterations_per_epoch=self.steps_per_epoch,
             images=len(self.loader.dataset),
             batch_size=self.batch_size,
-            images_to_evaluate=len(self.evaluator.loader.dataset) if self.evaluator else 0,
+            images_to_evaluate=sum(map(len, self.evaluator.datasets)) if self.evaluator else 0,
         )
-        check_same_weights(self.model, "before the first step")
+        check_same_weights("before the first step", self.model, self.loss.layers)
 
     def run_epoch(self, epoch):
         """One pass over the training list."""
@@ -202,19 +202,18 @@ class Trainer:
         self.progress.start()
         for step, batch in enumerate(self.loader):
             self.progress.data_ready()
-            lr = self.lr((epoch - 1) * self.updates.per_epoch + self.updates.number(step))
-            self.optimizer.set_lr(lr)
+            lr = self.optimizers.set_rates((epoch - 1) * self.updates.per_epoch + self.updates.number(step))
             with self.amp.autocast():
-                outputs = self.network(batch.images)
+                outputs = self.task.outputs(self.network, batch)
                 loss = self.loss(outputs, batch.target)
             self.amp.backward(loss * self.updates.share(step))
             if self.updates.is_due(step):
-                self.amp.update(self.optimizer)
+                average_gradients(self.loss.layers.parameters())
+                self.amp.update(*self.optimizers)
                 if self.ema:
                     self.ema.update()
             parts = {"loss": loss.detach(), **(self.loss.parts if len(self.loss.parts) > 1 else {})}
-            # accuracy needs one label per image: not mixed ones, and not boxes
-            judged = Judged(detached(outputs), batch.target) if paddle.is_tensor(batch.target) else None
+            judged = self.task.judged(outputs, batch.target)
             self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
         self.progress.epoch_done(epoch, self.loader)
 
@@ -223,7 +222,7 @@ class Trainer:
         improved = False
         wait_for_all()
         average_buffers(self.model)
-        check_same_weights(self.model, f"after epoch {epoch}")
+        check_same_weights(f"after epoch {epoch}", self.model, self.loss.layers)
         if self.ema:
             self.ema.share()
         if self.evaluator and (epoch % self.eval_interval == 0 or epoch == self.epochs):
@@ -236,10 +235,9 @@ class Trainer:
             history.add("eval", epoch=epoch, **results, best=best)
         if self.rank > 0:
             return
-        check_finite(
-            {name: tensor.numpy() for name, tensor in self.model.state_dict().items()},
-            f"the weights after epoch {epoch}, which are not saved",
-        )
+        for layer in (self.model, self.loss.layers):
+            arrays = {name: tensor.numpy() for name, tensor in layer.state_dict().items()}
+            check_finite(arrays, f"the weights after epoch {epoch}, which are not saved")
         names = ["best_model"] if improved else []
         if epoch % self.save_interval == 0:
             names.append(f"epoch_{epoch}")
@@ -252,13 +250,14 @@ class Trainer:
         }
         if scaler := self.amp.state():
             states["scaler"] = scaler
+        parts = (self.model, self.optimizers, states, self.ema, self.loss.layers)
         for name in names:
-            save_checkpoint(output_dir, name, self.model, self.optimizer, states, self.ema)
+            save_checkpoint(output_dir, name, *parts)
         if improved:
             with self.ema.in_use() if self.ema else nullcontext():
                 save_student(output_dir, "best_model", self.model)
         # last: a training that is killed before it repeats the epoch, and would not make the others behind it
-        save_checkpoint(output_dir, "latest", self.model, self.optimizer, states, self.ema)
+        save_checkpoint(output_dir, "latest", *parts)
 
     def _evaluate(self, epoch):
         """The figures of the weights that are saved: with EMA the averages; those of the others are logged only."""
@@ -280,7 +279,8 @@ def check_image_shape(options):
 
 @explain_lost_process()
 def evaluate(config, overrides=()):
-    """Evaluate `Global.pretrained_model` on `DataLoader.Eval`; logs and returns {"loss": …, "top1": …}.
+    """Evaluate `Global.pretrained_model` on `DataLoader.Eval`; logs and returns {"loss": …, "top1": …}, or
+    {"recall1": …} of a retrieval.
 
     Raises UserError without a `Metric.Eval`: a loss alone does not say how many images are right.
     """
@@ -289,15 +289,14 @@ def evaluate(config, overrides=()):
     warn_of_ignored(config)
     device = choose_device(config, overrides)
     check_image_shape(config["Global"])
+    task = task_of(config)
     if not (config.get("Metric") or {}).get("Eval"):
-        raise UserError("Metric.Eval: expected a metric such as '- TopkAcc: {topk: [1, 5]}', found none")
+        raise UserError(f"Metric.Eval: expected a metric such as '- {task.metric}', found none")
     model = load_network(config)
-    section = require(config, "DataLoader.Eval")
-    loader = build_loader(section, "Eval", 0, rank, world, class_count(config), "DataLoader.Eval")
-    evaluator = Evaluator(config, loader)
+    evaluator = task.evaluator(0, rank, world)
     with Precision(config.get("AMP") or {}, device).autocast(evaluation=True):
         results = evaluator.run(model)
     for note in evaluator.notes():
         logger.info(f"[Eval] {note}")
-    logger.info(f"[Eval][Avg] {describe(results)}, images: {len(loader.dataset)}")
+    logger.info(f"[Eval][Avg] {describe(results)}, {evaluator.amount()}")
     return results

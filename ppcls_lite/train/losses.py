@@ -19,9 +19,21 @@ def check_finite(loss, fault):
         raise UserError(f"{fault} a smaller Optimizer.lr.learning_rate or a longer warm-up may help")
 
 
+def logits_of(outputs, where):
+    """The scores [N, C] of a network's outputs: a classifier's, or those of a RecModel's head; else UserError."""
+    if isinstance(outputs, dict) and "logits" in outputs:
+        return outputs["logits"]
+    if isinstance(outputs, dict) and "features" in outputs:
+        raise UserError(f"{where}: needs scores of classes, and the network has no Arch.Head")
+    if not paddle.is_tensor(outputs):
+        raise UserError(f"{where}: the network gives several maps, not one score per class")
+    return outputs
+
+
 @LOSSES.register
 class CELoss:
-    """Cross entropy of logits [N, C], averaged over N, with label smoothing when `epsilon` is given.
+    """Cross entropy of logits [N, C], averaged over N, with label smoothing when `epsilon` is given. Of a RecModel's
+    outputs it takes `logits`.
 
     Labels are int64 class ids [N], or distributions [N, C]. Smoothing as in Szegedy et al., "Rethinking the
     Inception Architecture" (2015), section 7: (1 - epsilon) * target + epsilon / C.
@@ -30,10 +42,9 @@ class CELoss:
     def __init__(self, epsilon=None):
         self.epsilon = None if epsilon is None else checks.real("CELoss.epsilon", epsilon, 0, 1)
 
-    def __call__(self, logits, target):
+    def __call__(self, outputs, target):
         """`target` is labels, or `Mixed` after Mixup or CutMix; UserError for those of a detector."""
-        if not paddle.is_tensor(logits):
-            raise UserError("CELoss: the network gives several maps, not one score per class")
+        logits = logits_of(outputs, "CELoss")
         if isinstance(target, Mixed):
             share = target.share.reshape([])  # the loader's [1] would make the loss a list of one
             mixed_in = self._of_labels(logits, target.others)
@@ -52,12 +63,15 @@ class CELoss:
 
 
 class WeightedLosses:
-    """The weighted sum of a config's losses; `parts` holds the last value of each, by name and without weight."""
+    """The weighted sum of a config's losses; `parts` holds the last value of each, by name and without weight.
+
+    `layers` is a layer of the losses that have parameters, by name: an optimizer moves these too.
+    """
 
     def __init__(self, items, where):
         if not items:
             raise UserError(f"{where}: expected a list of losses such as '- CELoss: {{weight: 1.0}}'")
-        self.terms, self.parts = [], {}
+        self.terms, self.parts, layers = [], {}, {}
         for index, item in enumerate(items):
             place = f"{where}[{index}]"
             if not isinstance(item, dict) or len(item) != 1:
@@ -67,7 +81,14 @@ class WeightedLosses:
                 raise UserError(f"{place}: {name} takes a mapping of options, found {params!r}")
             params = dict(params or {})
             weight = checks.real(f"{place}.{name}.weight", params.pop("weight", 1.0), low=0)
-            self.terms.append((name, weight, LOSSES.build(name, params, place)))
+            with paddle.utils.unique_name.guard():  # parameters have the same names in every process, as `.pdopt` needs
+                loss = LOSSES.build(name, params, place)
+            if isinstance(loss, paddle.nn.Layer):
+                if name in layers:
+                    raise UserError(f"{place}: {name} occurs twice, and only one can have parameters of this name")
+                layers[name] = loss
+            self.terms.append((name, weight, loss))
+        self.layers = paddle.nn.LayerDict(layers)
         if not any(weight for _, weight, _ in self.terms):
             raise UserError(f"{where}: expected a loss with a weight above 0, found {items!r:.80}")
 

@@ -7,6 +7,7 @@ together; `values`, a dict of figures; and `notes`, further lines for a person.
 
 import numpy as np
 
+from ppcls_lite.train.losses import logits_of
 from ppcls_lite.train.processes import sum_over_processes
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
@@ -19,7 +20,8 @@ METRICS = Registry("metric")
 class TopkAcc:
     """Top-k accuracy: the share of images whose label is among the k best scores.
 
-    `update` takes logits [N, C] and labels [N]; ties go to the lower class id, as everywhere here.
+    `update` takes logits [N, C], also as a RecModel has them, and labels [N]; ties go to the lower class id, as
+    everywhere here.
     """
 
     def __init__(self, topk=(1, 5)):
@@ -37,8 +39,10 @@ class TopkAcc:
         self.correct = np.zeros(len(self.topk), dtype=np.int64)
         self.count = 0
 
-    def update(self, logits, labels):
-        logits, labels = np.asarray(logits), np.asarray(labels)
+    def update(self, outputs, labels):
+        if isinstance(outputs, dict):
+            outputs = logits_of(outputs, "TopkAcc")
+        logits, labels = np.asarray(outputs), np.asarray(labels)
         order = np.argsort(-logits, axis=1, kind="stable")
         hits = order == labels.reshape(-1, 1)
         self.correct += np.array([hits[:, :k].any(axis=1).sum() for k in self.topk], dtype=np.int64)

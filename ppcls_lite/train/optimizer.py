@@ -80,14 +80,22 @@ def build_schedule(section, epochs, steps_per_epoch):
 
     The warm-up is linear from `warmup_start_lr` to `learning_rate` over `warmup_epoch` epochs; with `by_epoch`
     the rate changes between epochs only. A trial of fewer epochs than the warm-up has is the beginning of the long
-    training: it stays on the slope.
+    training: it stays on the slope. `last_epoch` is PaddleClas's: 0 begins one update later than -1 does, or one epoch
+    with `by_epoch`. Piecewise has no need of a `learning_rate`.
     """
     params = dict(section)
     name = params.pop("name", "Constant")
+    if name == "Piecewise" and params.get("learning_rate") is None and params.get("values"):
+        params["learning_rate"] = params["values"][0]
     base = checks.real("Optimizer.lr.learning_rate", params.get("learning_rate"), low=0)
     warmup_epoch = checks.real("Optimizer.lr.warmup_epoch", params.pop("warmup_epoch", 0) or 0, low=0)
     start = params.pop("warmup_start_lr", 0.0) or 0.0
     by_epoch = params.pop("by_epoch", False)
+    last = params.pop("last_epoch", None)
+    begun = 0 if last is None else checks.whole("Optimizer.lr.last_epoch", last, low=-1) + 1
+    begun *= steps_per_epoch if by_epoch else 1
+    if params.pop("verbose", False):
+        logger.warning("Optimizer.lr.verbose=True is ignored: the training log has the learning rate")
     warmup_steps = int(round(warmup_epoch * steps_per_epoch))
     steps = max(epochs * steps_per_epoch, warmup_steps + 1)
     if name in _IN_EPOCHS:
@@ -95,6 +103,7 @@ def build_schedule(section, epochs, steps_per_epoch):
     after = SCHEDULES.build(name, {**params, "steps": steps, "warmup_steps": warmup_steps}, "Optimizer.lr")
 
     def lr(step):
+        step += begun
         if by_epoch:
             step -= step % steps_per_epoch
         if step < warmup_steps:

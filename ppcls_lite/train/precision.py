@@ -70,11 +70,12 @@ class Precision:
         else:
             logger.info("precision: FP32")
 
-    def prepare(self, model, optimizer):
-        """For O2: FP16 weights in `model`, FP32 copies of them in `optimizer`; to be called once both are filled."""
+    def prepare(self, model, *optimizers):
+        """For O2: FP16 weights in `model`, FP32 copies of them in the optimizers; to be called once all are filled."""
         if self.active and self.level == "O2":
             self.evaluates = True  # its weights are in FP16 now
-            paddle.amp.decorate(models=model, optimizers=optimizer, level="O2", dtype=self.dtype, save_dtype="float32")
+            options = {"level": "O2", "dtype": self.dtype, "save_dtype": "float32"}
+            paddle.amp.decorate(models=model, optimizers=list(optimizers), **options)
 
     def autocast(self, evaluation=False):
         """The context to compute outputs and loss in."""
@@ -89,20 +90,24 @@ class Precision:
         """Add the gradients of `loss` to those that are there."""
         (self.scaler.scale(loss) if self.active else loss).backward()
 
-    def update(self, optimizer):
+    def update(self, *optimizers):
         """Change the parameters by their gradients, and forget the gradients.
 
-        Where gradients of a scaled loss are not finite, the parameters stay as they are and the scale is halved.
+        Where gradients of a scaled loss are not finite, the optimizer's parameters stay as they are and the scale is
+        halved.
         """
         # the first update names the moments; without the guard a second training in this process would give them
         # other names, and its checkpoints and those of the first would not fit each other
         with paddle.utils.unique_name.guard():
+            for optimizer in reversed(optimizers):  # the scale follows the last one: the network's, which is first
+                if self.active:
+                    self.scaler.step(optimizer)
+                else:
+                    optimizer.step()
             if self.active:
-                self.scaler.step(optimizer)
                 self.scaler.update()
-            else:
-                optimizer.step()
-        optimizer.clear_grad()
+        for optimizer in optimizers:
+            optimizer.clear_grad()
 
     def state(self):
         """What the scaling of the loss has come to, as plain values; empty in FP32."""

@@ -38,7 +38,7 @@ def mean_over_processes(figures):
 
 
 def gather(array):
-    """A list of the float64 arrays of all processes, which have the same shape, by rank."""
+    """A list of the arrays of all processes, which have the same shape and type, by rank."""
     if count_processes() == 1:
         return [array]
     parts = []
@@ -69,6 +69,23 @@ def wait_for_all(patience=600):
 _meetings = [0]  # how often the processes have waited for each other
 
 
+def gather_rows(rows):
+    """[M, D]: the rows [N, D] of all processes, by rank, of which each may have another number or none ([0, 0])."""
+    counts, widths = np.stack(gather(np.array(rows.shape, np.float64))).astype(np.int64).T
+    padded = np.zeros((counts.max(), widths.max()), rows.dtype)
+    padded[: rows.shape[0], : rows.shape[1]] = rows
+    return np.concatenate([part[:count] for part, count in zip(gather(padded), counts)])
+
+
+@paddle.no_grad()
+def average_gradients(parameters):
+    """Give the gradients of `parameters` their mean over the processes, as paddle.DataParallel does for a network's."""
+    for parameter in parameters if count_processes() > 1 else ():
+        if parameter.grad is not None:
+            paddle.distributed.all_reduce(parameter.grad)
+            parameter.grad.scale_(1 / count_processes())
+
+
 def average_buffers(model):
     """Give the running statistics of batch normalisation, which each process has of its own images, their mean.
 
@@ -97,14 +114,15 @@ def check_alike(**figures):
             )
 
 
-def check_same_weights(model, when):
+def check_same_weights(when, *layers):
     """UserError on every process unless all have the same weights, but for rounding; `when` is said in the message.
 
     For each parameter and statistic, the sum and the sum of absolute values are compared.
     """
     if count_processes() == 1:
         return
-    state = {name: tensor.numpy().astype(np.float64) for name, tensor in model.state_dict().items()}
+    entries = [entry for layer in layers for entry in layer.state_dict().items()]
+    state = {name: tensor.numpy().astype(np.float64) for name, tensor in entries}
     sums = np.array([[value.sum(), np.abs(value).sum()] for value in state.values()])
     for rank, other in enumerate(gather(sums)):
         differs = np.abs(other - sums).max(axis=1) > _CLOSE * (1 + sums[:, 1])

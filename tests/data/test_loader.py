@@ -81,12 +81,12 @@ def equal(first, second):
 def test_read_list_keeps_spaces_and_line_numbers(folder):
     entries = read_list(folder / "list.txt")
     assert len(entries) == COUNT
-    assert entries[1] == ("pic 1.jpg", 1, 3)
+    assert entries[1] == ("pic 1.jpg", 1, 3, None)
 
 
 def test_read_list_with_its_own_delimiter(tmp_path):
     (tmp_path / "l.csv").write_bytes("\ufeffa, b.jpg,7\r\n".encode())
-    assert read_list(tmp_path / "l.csv", ",") == [("a, b.jpg", 7, 1)]
+    assert read_list(tmp_path / "l.csv", ",") == [("a, b.jpg", 7, 1, None)]
 
 
 LIST_FAULTS = [
@@ -328,14 +328,15 @@ def changed(folder, part, **options):
 @pytest.mark.parametrize(
     ("part", "options", "message"),
     [
-        ("dataset", {"name": "VeriWild"}, r"^W\.dataset\.name: expected one of 'imagenetdataset'"),
+        ("dataset", {"backend": "pil"}, r"^W\.dataset\.backend: expected one of 'cv2'"),
+        ("dataset", {"name": "Market1501"}, r"^W\.dataset\.name: expected one of 'imagenetdataset'"),
         ("dataset", {"image_rot": "x"}, r"^W\.dataset\.image_rot: no such option .*'image_root'"),
         ("dataset", {"seed": 1}, r"^W\.dataset\.seed: no such option"),
         ("dataset", {"transform_ops": [{"Crop": None}]}, r"^W\.dataset\.transform_ops\[0\]: unknown transform 'Crop'"),
         ("dataset", {"batch_transform_ops": [{"Mix": None}]}, r"^W\.dataset\.batch_transform_ops\[0\]: unknown"),
         ("dataset", {"relabel": "yes"}, r"^W\.dataset\.relabel: expected True or False"),
         ("dataset", {"delimiter": 5}, r"^W\.dataset\.delimiter: expected text"),
-        ("sampler", {"name": "PKSampler"}, r"^W\.sampler\.name: expected one of"),
+        ("sampler", {"name": "RASampler"}, r"^W\.sampler\.name: expected one of"),
         ("sampler", {"batch_size": 0}, r"^W\.sampler\.batch_size: expected a whole number of at least 1"),
         ("sampler", {"batchsize": 2}, r"^W\.sampler\.batchsize: no such option .*'batch_size'"),
         ("sampler", {"shuffle": "Fasle"}, r"^W\.sampler\.shuffle: expected True or False"),

@@ -53,10 +53,12 @@ def _row_pairs(expected, saved):
 
 
 def _image_pairs(expected, saved):
-    return [
-        ([number for row in expected[name]["rows"] for number in row], [n for row in one["rows"] for n in row])
-        for name, one in saved.items()
-    ]
+    return [(_flat(expected[name]["rows"]), _flat(one["rows"])) for name, one in saved.items()]
+
+
+def _flat(rows):
+    """The numbers of rows, or of an embedding, which has none."""
+    return [number for row in rows for number in (row if isinstance(row, list) else [row])]
 
 
 def _apart(pair):

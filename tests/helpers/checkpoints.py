@@ -1,10 +1,20 @@
 """Compare the checkpoints of two trainings, bit by bit."""
 
+from pathlib import Path
+
+from ppcls_lite.train.optimizer_scopes import Optimizers, Scope
 from ppcls_lite.utils.safe_load import load_plain
 
 
+def alone(optimizer, model):
+    """The `Optimizers` of a training whose one optimizer changes all of `model`."""
+    return Optimizers([Scope(optimizer, model.parameters(), None)])
+
+
 def assert_same_checkpoint(first, second):
-    for suffix in (".pdparams", ".pdopt"):
+    losses = [Path(f"{prefix}.pdloss").exists() for prefix in (first, second)]
+    assert losses[0] == losses[1]
+    for suffix in (".pdparams", ".pdopt", *[".pdloss"][: losses[0]]):
         one, two = load_plain(f"{first}{suffix}"), load_plain(f"{second}{suffix}")
         assert list(one) == list(two)
         for name in one:

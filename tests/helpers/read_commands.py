@@ -15,10 +15,12 @@ from pathlib import Path
 
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
-from ppcls_lite.utils.schema import DEPLOY
+from ppcls_lite.utils.schema import DEPLOY, RECOGNITION
 
 ROOT, PATH = Path.cwd(), tuple(sys.path)
 SERVICE = "web_service.py"  # a service's config has a schema of its own, and its script reads it
+
+OF_RECOGNISERS = ("predict_rec.py", "build_gallery.py")
 
 
 class Read(BaseException):
@@ -52,7 +54,8 @@ def _check_config(path, options):
     if not Path(config).is_file():
         return "" if str(config).startswith("dataset/") else f"{config}: no such config"  # which a command before makes
     try:
-        schema = {"schema": DEPLOY} if "deploy/" in f"{path.parent}/" else {}
+        own = RECOGNITION if path.name in OF_RECOGNISERS else DEPLOY
+        schema = {"schema": own} if "deploy/" in f"{path.parent}/" else {}
         if "deploy/slim" in str(path):
             schema = {}
         load_config(config, getattr(options, "override", None) or (), **schema)

@@ -17,21 +17,24 @@ from tests.helpers.scripts import LIMIT, ROOT, with_library
 from tests.helpers.shell import wait_for
 
 SCRIPT = ROOT / "deploy/paddleserving/classification_web_service.py"
+REC_SCRIPT = SCRIPT.with_name("recognition_web_service.py")
+OPERATORS = {SCRIPT: "imagenet", REC_SCRIPT: "ArcFace"}
 LISTENING = re.compile(r"listening: http://127\.0\.0\.1:(\d+)/(\w+)/prediction and grpc 127\.0\.0\.1:(\d+)")
 
 
 class Service:
-    """`classification_web_service.py` in a separate process and session, ready to serve."""
+    """`classification_web_service.py`, or another script, in a separate process and session, ready to serve."""
 
     def __init__(self, folder, model, *options, script=SCRIPT):
         self.folder = Path(folder)
         self.log = self.folder / "server.log"
-        options = [f"op.imagenet.local_service_conf.model_config={model}", "http_port=0", "rpc_port=0", *options]
+        conf = f"op.{OPERATORS.get(script, OPERATORS[SCRIPT])}.local_service_conf"
+        options = [f"{conf}.model_config={model}", "http_port=0", "rpc_port=0", *options]
         with self.log.open("w") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, str(script), "-o", *options],
                 cwd=self.folder,
-                env={**(os.environ if script == SCRIPT else with_library()), "CUDA_VISIBLE_DEVICES": ""},
+                env={**(os.environ if script in OPERATORS else with_library()), "CUDA_VISIBLE_DEVICES": ""},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,

@@ -12,10 +12,11 @@ import paddle
 import pytest
 
 from ppcls_lite.arch import build_model
-from ppcls_lite.train import loop
+from ppcls_lite.train import evaluate, loop
 from ppcls_lite.train.checkpoint import load_checkpoint, save_checkpoint
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, load_plain
+from tests.helpers.checkpoints import alone
 from tests.helpers.configs import NETWORK
 from tests.helpers.scripts import LIMIT, ROOT, assert_one_line
 
@@ -28,7 +29,7 @@ def small_training(class_num=3):
         optimizer = paddle.optimizer.Momentum(parameters=model.parameters())
         model(paddle.randn([4, 3, 32, 32])).sum().backward()
         optimizer.step()
-    return model, optimizer
+    return model, alone(optimizer, model)
 
 
 # ---- a kill at any moment
@@ -229,14 +230,14 @@ def test_regular_files_of_the_same_name_are_replaced(tmp_path):
 
 def test_best_and_epoch_rules(config, tmp_path, monkeypatch):
     scores = iter([0.5, 0.7, 0.7, 0.6, 0.9])
-    monkeypatch.setattr(loop.Evaluator, "run", lambda self, model: {"loss": 1.0, "top1": next(scores)})
+    monkeypatch.setattr(evaluate.Evaluator, "run", lambda self, model: {"loss": 1.0, "top1": next(scores)})
     config["Global"].update(epochs=5, save_interval=2)
     best = []
     save = loop.save_checkpoint
 
-    def watched(output_dir, name, model, optimizer, states, ema):
+    def watched(output_dir, name, model, optimizers, states, *more):
         best.extend([states["epoch"]] if name == "best_model" else [])
-        save(output_dir, name, model, optimizer, states, ema)
+        save(output_dir, name, model, optimizers, states, *more)
 
     monkeypatch.setattr(loop, "save_checkpoint", watched)
     loop.train(config)
@@ -276,7 +277,7 @@ def test_another_network(saved):
     with paddle.utils.unique_name.guard():
         other = build_model("MobileNetV1_x0_25", class_num=3)
     with pytest.raises(UserError, match=r"does not fit the network.*missing .*unexpected "):
-        load_checkpoint(saved, other, paddle.optimizer.Momentum(parameters=other.parameters()))
+        load_checkpoint(saved, other, alone(paddle.optimizer.Momentum(parameters=other.parameters()), other))
 
 
 @pytest.mark.parametrize(
@@ -304,6 +305,7 @@ def test_moment_that_does_not_fit(tmp_path, kind, moment):
         optimizer = getattr(paddle.optimizer, kind)(parameters=model.parameters())
         model(paddle.ones([1, 2])).sum().backward()
         optimizer.step()
+    optimizer = alone(optimizer, model)
     save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 1})
     load_checkpoint(tmp_path / "latest", model, optimizer)
     path = tmp_path / "latest.pdopt"

@@ -12,6 +12,7 @@ from ppcls_lite.arch.distillation import DistillationModel
 from ppcls_lite.arch.from_config import build_network, load_network, network_to_train
 from ppcls_lite.train import loop
 from ppcls_lite.train.changes import Changes
+from ppcls_lite.train.optimizer import build_optimizer
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.distilled import class_count, deployed_arch
 from ppcls_lite.utils.errors import UserError
@@ -109,7 +110,7 @@ def test_a_teacher_that_is_not_frozen_is_seen(distilled, monkeypatch, fault):
         weight.set_value(weight.numpy() + 1e-3)
     network.train()
     losses = loop.WeightedLosses(distilled["Loss"]["Train"], "Loss.Train")
-    optimizer = loop.build_optimizer(distilled["Optimizer"], network.parameters())
+    optimizer = build_optimizer(distilled["Optimizer"], network.parameters())
     optimizer.set_lr(0.01)
     losses(network(images()), None).backward()
     optimizer.step()

@@ -16,6 +16,7 @@ from ppcls_lite.train.ema import Ema, build_ema
 from ppcls_lite.train.history import read_history
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays
+from tests.helpers.checkpoints import alone
 from tests.helpers.scripts import LIMIT, ROOT, with_library
 from tests.train.test_resume import assert_same_checkpoint
 
@@ -193,7 +194,7 @@ def test_resumed_run_ends_with_the_same_bits(averaged, tmp_path, monkeypatch, fo
 
 def _training():
     model = _network()
-    return model, paddle.optimizer.SGD(parameters=model.parameters())
+    return model, alone(paddle.optimizer.SGD(parameters=model.parameters()), model)
 
 
 @pytest.mark.parametrize("links", range(5))

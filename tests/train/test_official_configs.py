@@ -78,12 +78,13 @@ def test_it_builds(name, official, tmp_path, monkeypatch):
         config["Arch"]["models"][1]["Student"].update(pretrained=False)
     trainer = loop.Trainer(config, "cpu")
     optimizer, schedule = config["Optimizer"], config["Optimizer"]["lr"]
-    assert type(trainer.optimizer).__name__ == optimizer["name"]
-    assert trainer.optimizer._regularization_coeff == pytest.approx(optimizer["regularizer"]["coeff"])
+    ((built, _, rate),) = trainer.optimizers.scopes
+    assert type(built).__name__ == optimizer["name"]
+    assert built._regularization_coeff == pytest.approx(optimizer["regularizer"]["coeff"])
     updates = trainer.updates.per_epoch
     warm = int(schedule.get("warmup_epoch", 0)) * updates
-    assert trainer.lr(warm) == pytest.approx(schedule["learning_rate"])
-    assert trainer.lr(config["Global"]["epochs"] * updates - 1) < schedule["learning_rate"] / 100
+    assert rate(warm) == pytest.approx(schedule["learning_rate"])
+    assert rate(config["Global"]["epochs"] * updates - 1) < schedule["learning_rate"] / 100
     assert [term[0] for term in trainer.loss.terms] == [next(iter(loss)) for loss in config["Loss"]["Train"]]
     assert (trainer.amp.required, trainer.amp.name) == (config["AMP"]["use_amp"], "FP32")
     assert trainer.amp.scale == 128

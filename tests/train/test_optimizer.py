@@ -11,6 +11,7 @@ from ppcls_lite.data.batch import DetectionTarget, Mixed
 from ppcls_lite.train.losses import CELoss, WeightedLosses
 from ppcls_lite.train.optimizer import build_optimizer, build_schedule
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
 
 
 def stepped(scheduler, steps):
@@ -56,6 +57,26 @@ def test_piecewise_with_warmup(warmup):
         "warmup_epoch": warmup,
     }
     assert_same_rates(build_schedule(section, 10, 5), stepped(theirs, 50))
+
+
+def test_last_epoch_begins_later_as_paddles():
+    section = {"name": "Piecewise", "decay_epochs": [3, 6], "values": [0.1, 0.01, 0.001]}  # without learning_rate
+    for last in (-1, 0, 4):
+        theirs = PiecewiseDecay([3 * 5, 6 * 5], section["values"], last_epoch=last)
+        assert_same_rates(build_schedule({**section, "last_epoch": last}, 10, 5), stepped(theirs, 40))
+    by_epoch = build_schedule({**section, "last_epoch": 0, "by_epoch": True}, 10, 5)
+    assert [by_epoch(step) for step in (0, 9, 10, 24, 25)] == [0.1, 0.1, 0.01, 0.01, 0.001]
+    assert_same_rates(build_schedule(section, 10, 5), stepped(PiecewiseDecay([15, 30], section["values"]), 40))
+    with pytest.raises(UserError, match=r"Optimizer\.lr\.last_epoch: expected a whole number of at least -1, found -2"):
+        build_schedule({**section, "last_epoch": -2}, 10, 5)
+
+
+def test_the_rate_is_in_the_log_anyway(caplog, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)
+    build_schedule({"learning_rate": 1, "verbose": False}, 1, 1)
+    assert not caplog.text
+    build_schedule({"learning_rate": 1, "verbose": True}, 1, 1)
+    assert "Optimizer.lr.verbose=True is ignored" in caplog.text
 
 
 def test_by_epoch_changes_between_epochs_only():

@@ -21,6 +21,7 @@ from ppcls_lite.train.optimizer import build_optimizer
 from ppcls_lite.train.precision import Precision, type_in_effect
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.safe_load import load_arrays, load_plain
+from tests.helpers.checkpoints import alone
 from tests.train.test_resume import assert_same_checkpoint
 
 AMP = {"use_amp": True, "scale_loss": 128.0, "use_dynamic_loss_scaling": True}
@@ -276,7 +277,7 @@ def test_float32_copies_and_their_moments_go_through_a_checkpoint(tmp_path):
     assert len(expected) == 8
     save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 1})
     fresh, its_optimizer = _o2_training("float32")
-    load_checkpoint(tmp_path / "latest", fresh, its_optimizer)
+    load_checkpoint(tmp_path / "latest", fresh, alone(its_optimizer, fresh))
     fresh.to(dtype="float16")
     its_optimizer._multi_precision = True
     _first_update(fresh, its_optimizer)
@@ -288,5 +289,6 @@ def test_copies_that_are_not_finite_are_refused(tmp_path):
     model, optimizer = _o2_training()
     optimizer._master_weights[model[0].weight.name].set_value(np.full([4, 3, 3, 3], np.nan, np.float32))
     save_checkpoint(tmp_path, "latest", model, optimizer, {"epoch": 1})
+    fresh, its_optimizer = _o2_training("float32")
     with pytest.raises(UserError, match=r"pdopt: .* nan or infinite"):
-        load_checkpoint(tmp_path / "latest", *_o2_training("float32"))
+        load_checkpoint(tmp_path / "latest", fresh, alone(its_optimizer, fresh))

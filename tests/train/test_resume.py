@@ -10,7 +10,7 @@ import time
 import paddle
 import pytest
 
-from ppcls_lite.train import loop
+from ppcls_lite.train import loop, task
 from ppcls_lite.utils.safe_load import load_plain
 from tests.helpers.checkpoints import assert_same_checkpoint
 from tests.helpers.scripts import ROOT, run_process
@@ -147,7 +147,8 @@ def test_loaders_are_built_once_with_the_seed_of_the_checkpoint(config, tmp_path
     config["Global"].update(epochs=1)
     loop.train(config)
     built, build = [], loop.build_loader
-    monkeypatch.setattr(loop, "build_loader", lambda *given: built.append(given[1:3]) or build(*given))
+    for module in (loop, task):
+        monkeypatch.setattr(module, "build_loader", lambda *given: built.append(given[1:3]) or build(*given))
     for seed in (99, None):
         built.clear()
         config["Global"].update(epochs=2, seed=seed, checkpoints=str(tmp_path / "out/latest"))

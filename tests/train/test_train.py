@@ -233,17 +233,17 @@ def test_official_config_trains_unmodified(tmp_path, run_here, monkeypatch, tiny
 RANK = """
 import json
 import numpy as np, paddle
-from ppcls_lite.train import loop
+from ppcls_lite.train import evaluate, loop
 from ppcls_lite.utils.config import load_config
 seen = []
-update = loop.Evaluator._over_processes
+update = evaluate.Evaluator._over_processes
 def watched(self, loss_sum, count):
     seen.append(count)
     return update(self, loss_sum, count)
-loop.Evaluator._over_processes = watched
+evaluate.Evaluator._over_processes = watched
 results = []
-run = loop.Evaluator.run
-loop.Evaluator.run = lambda self, model: results.append(run(self, model)) or results[-1]
+run = evaluate.Evaluator.run
+evaluate.Evaluator.run = lambda self, model: results.append(run(self, model)) or results[-1]
 kept = []
 init = loop.Trainer.__init__
 def remember(self, *options):

@@ -4,8 +4,10 @@
 #
 #   bash test_tipc/prepare_data.sh CONFIG MODE
 #
-# whole_* makes dataset/digits, or dataset/det_stamps for detectors; official configs get lite_data under the name
-# dataset/ILSVRC2012, with a file test_tipc_replaced.txt in it that says so. What is complete is kept.
+# whole_* makes dataset/digits, dataset/det_stamps for detectors, or for recognition what its config names: rec_stamps or
+# rec_digits below dataset/ (lite_data_rec is in the repository). tools/insightface gets dataset/rec_insightface; official
+# configs get lite_data under the name dataset/ILSVRC2012, with a file test_tipc_replaced.txt in it that says so. What is
+# complete is kept.
 # Exit code: 0 ready, 1 not (one line says why).
 
 # test_tipc: says=errors
@@ -32,9 +34,13 @@ main() {
     fi
     if [[ ${RUN[mode]} == whole_* ]] && mentions configs/detection/; then
         make_data make_det_data.py det_stamps
+    elif [[ ${RUN[mode]} == whole_* ]] && mentions configs/recognition/; then
+        ! mentions configs/recognition/arcface_stamps || make_data make_rec_data.py rec_stamps
+        ! mentions configs/recognition/arcface_digits || make_data make_rec_digits.py rec_digits
     elif [[ ${RUN[mode]} == whole_* ]] || { is_deployment "${RUN[mode]}" && mentions dataset/digits; }; then
         make_data make_digits.py digits
     fi
+    if mentions dataset/rec_insightface; then make_data make_insightface_set.py rec_insightface; fi
     [[ -e $IMAGENET || ! -d $ROOT/lite_data ]] || replace_imagenet
     if [[ ! $IMAGENET/train -ef $ROOT/lite_data/train ]]; then
         rm -f "$IMAGENET/$REPLACED" # the real images have come

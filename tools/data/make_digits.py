@@ -110,7 +110,7 @@ def build(folder):
 
     from tools.data.sources.image_folder import replace_folder, write_lists, write_text
 
-    images, labels = _load()
+    images, labels = load()
     train, val = split_indices(labels)
     with replace_folder(folder) as fresh:
         rows = {"train": [], "val": []}
@@ -128,7 +128,8 @@ def build(folder):
         write_text(fresh / "manifest.json", json.dumps(inventory(fresh), indent=1, sort_keys=True) + "\n")
 
 
-def _load():
+def load():
+    """(images (1797, 8, 8) float of 0 to 16, labels (1797,)); UserError without scikit-learn."""
     try:
         from sklearn.datasets import load_digits  # a second and more to import: only when needed
     except ImportError as error:

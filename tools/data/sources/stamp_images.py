@@ -100,31 +100,31 @@ def draw_object(random, stamp, name, side, varied):
     if random.randint(2):
         image = np.ascontiguousarray(image[:, ::-1])
     turn = random.uniform(-180, 180) if name in TURNED and random.randint(2) else random.uniform(-12, 12)
-    shape = _rotation(turn)
+    shape = rotation(turn)
     if varied:
         stretch = np.exp(random.uniform(-0.2, 0.2))
         shape = shape @ np.array([[stretch, random.uniform(-0.2, 0.2)], [0, 1 / stretch]])
     return _warp(image, shape, side)
 
 
-def _rotation(degrees):
+def rotation(degrees):
     angle = np.radians(degrees)
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def _warp(image, shape, side):
     """`image` under the 2x2 matrix `shape`, scaled so that its longer side is `side` pixels."""
-    scale = side / _extent(image, shape).max()
+    scale = side / extent(image, shape).max()
     if scale < 0.5:  # the warp reads four pixels: a much larger image would show grains
         image = cv2.resize(image, None, fx=2 * scale, fy=2 * scale, interpolation=cv2.INTER_AREA)
-        scale = side / _extent(image, shape).max()
-    size = np.maximum(np.ceil(_extent(image, shape) * scale), 1).astype(int)
+        scale = side / extent(image, shape).max()
+    size = np.maximum(np.ceil(extent(image, shape) * scale), 1).astype(int)
     middle = (np.array(image.shape[1::-1]) - 1) / 2
     matrix = np.column_stack([scale * shape, (size - 1) / 2 - scale * shape @ middle])
     return cv2.warpAffine(image, matrix, tuple(size.tolist()), flags=cv2.INTER_LINEAR)
 
 
-def _extent(image, shape):
+def extent(image, shape):
     """Width and height of the image's frame under `shape`."""
     return np.abs(shape) @ np.array(image.shape[1::-1])
 

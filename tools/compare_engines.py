@@ -8,8 +8,10 @@ Inference with those of predict_cls.py, and the two must be the same. Without op
 the probabilities must be equal bit by bit; with the usual settings, within 1e-4 and with the same top-5. Answers that
 are the same for all images do not pass. `--engines all` compares every engine of this machine with that plain one, and
 prints the accuracy of each. Of a detector, the raw maps and all boxes must be equal bit by bit, and with the usual
-settings the boxes within 1e-4. `--batch_size 1 8` compares batches of each of these sizes, and then the images of one
-batch with the same images alone, so that an export that mixes the rows of a batch is seen.
+settings the boxes within 1e-4; of a recogniser, all embeddings, and with the usual settings every number within 1e-4,
+1 - cosine within 1e-8, and the same five nearest neighbours of each image among the others. `--batch_size 1 8` compares
+batches of each of these sizes, and then the images of one batch with the same images alone, so that an export that
+mixes the rows of a batch is seen.
 
 With the logs of a chain, what was evaluated, predicted and printed must be what the exported model gives:
     --evaluated LOG --predicted LOG --printed LOG LOG --inference_folder deploy \\
@@ -26,11 +28,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ppcls_lite.utils.config import add_config_arguments, load_config, parse_words
+from ppcls_lite.infer.rec_config import with_usual_names
+from ppcls_lite.utils.config import add_config_arguments, load_config, parse_words, require
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.files import REPO, atomic_write
 from ppcls_lite.utils.log import setup_logging
-from ppcls_lite.utils.schema import DEPLOY
+from ppcls_lite.utils.recognition import is_recognition, is_retrieval
+from ppcls_lite.utils.schema import DEPLOY, RECOGNITION
 
 USUAL_BATCH = 8
 
@@ -39,7 +43,7 @@ def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_config_arguments(parser)
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
-    parser.add_argument("--inference_config", help="of predict_cls.py; default: deploy/configs/inference_cls.yaml")
+    parser.add_argument("--inference_config", help="of predict_cls.py or so; default: that of deploy/configs")
     parser.add_argument("--images", help="image, folder or list; default: the config's validation list")
     parser.add_argument("--batch_size", type=int, nargs="+", metavar="N",
                         help="default: 8; each size is compared, and then a batch with its images alone")  # fmt: skip
@@ -72,27 +76,30 @@ def parse(argv=None):
     return args
 
 
-def read_inference_config(args):
+def read_inference_config(args, is_recognizer):
     """(content, where it comes from) of the prediction config, with the changes of the inference command."""
+    schema, name = (RECOGNITION, "inference_rec.yaml") if is_recognizer else (DEPLOY, "inference_cls.yaml")
+    folder, overrides = Path(args.inference_folder or "."), []
     if args.inference_command is None:
-        path = args.inference_config or REPO / "deploy/configs/inference_cls.yaml"
-        return load_config(path, schema=DEPLOY), str(path)
-    folder = Path(args.inference_folder or ".")
-    if not folder.is_dir():
+        path = Path(args.inference_config or REPO / "deploy/configs" / name)
+    elif not folder.is_dir():
         raise UserError(f"--inference_folder: expected a folder, found {str(folder)!r}")
-    command = parse_words(args.inference_command, "--inference_command")
-    path = folder / command.config
-    content = load_config(path, command.override, DEPLOY)
+    else:
+        command = parse_words(args.inference_command, "--inference_command")
+        path, overrides = folder / command.config, command.override
+    content = load_config(path, overrides, schema)
+    if is_recognizer:
+        content = with_usual_names(content, path, overrides)
     post = content.get("PostProcess") or {}
-    if post.get("class_id_map_file"):
+    if args.inference_command is not None and post.get("class_id_map_file"):
         post["class_id_map_file"] = str(folder / post["class_id_map_file"])
-    return content, " ".join([str(path), *(f"-o {text}" for text in command.override)])
+    return content, " ".join([str(path), *(f"-o {text}" for text in overrides)])
 
 
 def main():
     args = parse()
     config = load_config(args.config, args.override)
-    inference, place = read_inference_config(args)
+    inference, place = read_inference_config(args, is_recognition(config))
     setup_logging()
     with quick_import():  # of Paddle, which a wrong config need not wait for
         from ppcls_lite.infer.compare.engines import USUAL, choose_engines
@@ -135,7 +142,7 @@ def compare(args, task, config, inference, engines, kept):
     for log in args.printed:
         compare_printed(log, args.predicted, postprocess)  # a file that is not a log ends it early
     images, labels = task.labelled_images(config, args.images)
-    evaluation = evaluation_of(args.evaluated, config, images, labels) if args.evaluated else None
+    evaluation = evaluation_of(args.evaluated, task, config, images, labels) if args.evaluated else None
     model = args.inference_model_dir, inference
     compare_with, sizes = (compare_batches, args.batch_size) if args.batch_size else (compare_task, USUAL_BATCH)
     given = task, config, *model, images, sizes, engines, labels
@@ -162,18 +169,25 @@ def check_images(args, config, agreement):
     if args.images:
         print("note: this is one image, which cannot show whether the answers depend on the image")
         return
-    section = config["DataLoader"]["Eval"]["dataset"]
+    section = config["DataLoader"]["Eval"]
+    section = (section.get("Query") or section)["dataset"]
     raise UserError(
         f"{section.get('cls_label_path') or section.get('anno_path')}: expected two or more different images, found "
         f"one in {agreement.images} line(s), which cannot show whether the answers depend on the image"
     )
 
 
-def evaluation_of(log, config, images, labels):
+def evaluation_of(log, task, config, images, labels):
     """Collects what the exported model gives for the validation set; see `EvaluatedClassifier`."""
     from ppcls_lite.infer.compare.logs import read_figures
+    from ppcls_lite.infer.tasks import Recognition
 
     read_figures(log)  # a wrong file ends it early
+    if isinstance(task, Recognition):
+        other = what_is_evaluated(config)
+        if other:
+            print(f"note: the evaluation is not compared: it is of {other}, which are not exported")
+        return None if other else EvaluatedRecognizer(log, config, images)
     if labels is not None:
         return EvaluatedClassifier(log, config, labels)
     return EvaluatedDetector(log, config, len(images))
@@ -194,6 +208,37 @@ class EvaluatedClassifier:
         return compare_accuracy(self.log, self.ranks, self.with_loss)
 
 
+def what_is_evaluated(config):
+    """What is evaluated in the place of the exported model's features, in words; "" where these are."""
+    if not is_retrieval(config):
+        return "the scores of its training's identities"
+    settings, output = config["Global"], config["Arch"].get("infer_output_key") or "features"
+    if settings.get("feature_normalize") is False:
+        return "features of any length"
+    source = settings.get("retrieval_feature_from") or "features"
+    return source if source != output and config["Arch"].get("Neck") else ""
+
+
+class EvaluatedRecognizer:
+    """Compares the retrieval figures in a log of tools/eval.py with those of all embeddings that it was given."""
+
+    def __init__(self, log, config, images):
+        from ppcls_lite.infer.compare.retrieved import Retrieval
+
+        self.log, self.retrieval, self.rows = log, Retrieval.of(config, images), []
+
+    def add(self, embeddings, _):
+        """Count a batch of embeddings [N, D]."""
+        self.rows.append(embeddings)
+
+    def agreements(self):
+        import numpy as np
+
+        from ppcls_lite.infer.compare.evaluated import compare_retrieval
+
+        return compare_retrieval(self.log, self.retrieval, np.concatenate(self.rows))
+
+
 class EvaluatedDetector:
     """Compares the average precision in a log of tools/eval.py with that of all batches that it was given.
 
@@ -206,7 +251,6 @@ class EvaluatedDetector:
         from ppcls_lite.data.loader import build_loader
         from ppcls_lite.train.detection_metrics import COCOMetric
         from ppcls_lite.train.metrics import build_metric
-        from ppcls_lite.utils.config import require
 
         self.log, self.images, self.done = log, images, 0
         self.metric = build_metric(require(config, "Metric.Eval"), "Metric.Eval")

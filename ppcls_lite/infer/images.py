@@ -20,7 +20,7 @@ class DetectorImage(NamedTuple):
 def read_image(path, transforms):
     """The file at `path` as a classifier's input [3, H, W] float32; UserError for a file that is not an image."""
     image = _read(path, transforms)
-    _check_input(path, image)
+    check_input(path, image)
     return image
 
 
@@ -29,7 +29,7 @@ def prepare_array(array, transforms):
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8:
         raise UserError(f"expected an image [H, W, 3] of uint8 (RGB), found {list(array.shape)} of {array.dtype}")
     image = transforms(np.ascontiguousarray(array))
-    _check_input("an array", image)
+    check_input("an array", image)
     return np.ascontiguousarray(image)
 
 
@@ -42,7 +42,7 @@ def read_detector_image(path, transforms):
         return transforms(sample), (width, height)
 
     sample, size = _read(path, prepare)
-    _check_input(path, sample["image"])
+    check_input(path, sample["image"])
     return DetectorImage(np.ascontiguousarray(sample["image"]), sample["scale_factor"], size)
 
 
@@ -67,7 +67,8 @@ def _read(path, prepare):
         raise UserError(f"{path}: {error}") from None
 
 
-def _check_input(path, image):
+def check_input(path, image):
+    """UserError unless `image`, made of the file `path`, is [3, H, W] float32."""
     if image.ndim != 3 or image.shape[0] != 3 or image.dtype != np.float32:
         raise UserError(
             f"{path}: the transforms make {list(image.shape)} {image.dtype}, and a network takes [3, H, W] float32: "

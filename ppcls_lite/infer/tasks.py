@@ -1,4 +1,4 @@
-"""What classification and detection do differently once a network is trained; a config's `Arch.name` chooses."""
+"""What classification, detection and recognition do differently once a network is trained; `Arch.name` chooses."""
 
 import os
 from pathlib import Path
@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from ppcls_lite.arch.from_config import class_count
-from ppcls_lite.arch.registry import DETECTORS
+from ppcls_lite.arch.registry import DETECTORS, RECOGNIZERS
 from ppcls_lite.data.dataset import ImageNetDataset
 from ppcls_lite.data.detection import build_det_transforms, new_sample
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
+from ppcls_lite.data.loader import build_loader
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.detect import DetectionPredictor
-from ppcls_lite.infer.engines.training import DetectorTrainingEngine, TrainingEngine
+from ppcls_lite.infer.engines.training import DetectorTrainingEngine, RecognizerTrainingEngine, TrainingEngine
 from ppcls_lite.infer.model.boxes import format_det_record
+from ppcls_lite.infer.model.embedding import format_rec_record
 from ppcls_lite.infer.model.postprocess import build_postprocess, format_record
 from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.utils.config import require
@@ -22,7 +24,7 @@ from ppcls_lite.utils.errors import UserError
 
 
 class Task:
-    """What both tasks do alike; a subclass has the rest.
+    """What the tasks do alike; a subclass has the rest.
 
     Class attributes:
         postprocess: names of the post-processings that belong to the task, the usual one first.
@@ -113,10 +115,39 @@ class Detection(Task):
         return [os.path.join(folder, images, image.file_name) for image in found], None
 
 
+class Recognition(Task):
+    """Embeddings of whole images: those of one identity are near to each other."""
+
+    postprocess = ("Embedding",)
+    build_transforms = staticmethod(build_transforms)
+    record = staticmethod(format_rec_record)
+
+    def transformed(self, transforms, image):
+        return transforms(image)
+
+    def create_predictor(self, config, transforms, postprocess, batch_size):
+        return Predictor(RecognizerTrainingEngine(config), transforms, postprocess, batch_size)
+
+    def datasets(self, config):
+        """The data sets of the evaluation: those of the queries and of the gallery, or one that is both."""
+        sets = require(config, "DataLoader.Eval")
+        places = [f"DataLoader.Eval.{name}" for name in ("Query", "Gallery") if sets.get(name)] or ["DataLoader.Eval"]
+        sections = [(require(config, place), place) for place in places]
+        return [build_loader(section, "Eval", seed=0, where=place, cameras=True).dataset for section, place in sections]
+
+    def validation_images(self, config):
+        """(paths, labels) of the queries, and then of the gallery's images that are not among them."""
+        images = {}
+        for dataset in self.datasets(config):
+            for path, label in zip(dataset.paths, dataset.labels.tolist()):
+                images.setdefault(os.path.abspath(path), (path, label))
+        return [path for path, _ in images.values()], [label for _, label in images.values()]
+
+
 def task_of(config):
     """The task of a training config; UserError when its post-processing is that of another task or network."""
     name = require(config, "Arch.name")
-    task = Detection() if name in DETECTORS else Classification()
+    task = Detection() if name in DETECTORS else Recognition() if name in RECOGNIZERS else Classification()
     post = (config.get("Infer") or {}).get("PostProcess") or {}
     stated = post.get("name", Classification.postprocess[0])
     if stated not in task.postprocess:

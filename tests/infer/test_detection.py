@@ -280,7 +280,7 @@ def test_a_file_that_is_not_an_image_is_reported_and_the_others_predicted(export
             r"unknown key 'treshold' \(did you mean 'threshold'\?\); known: class_id_map_file, name, thresh",
         ),
         ({"name": "DetectionBoxes", "threshold": 2}, "PostProcess.threshold: expected a number from 0 to 1"),
-        ({"name": "Boxes"}, "PostProcess.name: unknown post-processing 'Boxes'.*; known: DetectionBoxes, Multi"),
+        ({"name": "Boxes"}, "PostProcess.name: unknown post-processing 'Boxes'.*; known: DetectionBoxes, Embedding, M"),
     ],
 )
 def test_faults_of_the_post_processing_are_named(section, message):

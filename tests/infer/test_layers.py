@@ -11,11 +11,13 @@ INFER = "ppcls_lite.infer"
 GROUPS = (
     ("model",),
     ("engines",),
-    ("images", "drawing", "read_ahead", "named_config", "shared_list", "summary"),
-    ("command_line", "predict", "results"),
+    ("images", "drawing", "neighbour_drawing", "read_ahead", "named_config", "shared_list", "summary"),
+    ("rec_config", "embed_pairs"),
+    ("command_line", "gallery", "predict", "results"),
     ("detect",),
     ("int8",),
     ("deployed", "tasks"),
+    ("gallery_build", "neighbours"),
     ("compare", "export"),
 )
 LEVEL = {name: level for level, names in enumerate(GROUPS) for name in names}

@@ -1,9 +1,10 @@
-"""Which comparison belongs to a task: scores of classifiers, boxes and maps of detectors.
+"""Which comparison belongs to a task: scores of classifiers, boxes of detectors, embeddings of recognisers.
 
 Not a method of the task, because comparisons import tasks and never the reverse.
 """
 
 from ppcls_lite.infer.compare.detections import DetectionComparison, compare_detectors
+from ppcls_lite.infer.compare.embeddings import EmbeddingComparison, compare_recognizers
 from ppcls_lite.infer.compare.engines import compare_rows
 from ppcls_lite.infer.compare.scores import ScoreComparison, compare_classifiers
 from ppcls_lite.infer.detect import DetectionPredictor, create_detector
@@ -11,12 +12,16 @@ from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.model.config import build_processing
 from ppcls_lite.infer.predict import Predictor
-from ppcls_lite.infer.tasks import Classification, Detection
+from ppcls_lite.infer.tasks import Classification, Detection, Recognition
 from ppcls_lite.utils.errors import UserError
 
-_COMPARISONS = {Classification: compare_classifiers, Detection: compare_detectors}
-_KINDS = {Classification: ScoreComparison, Detection: DetectionComparison}
-_PREDICTORS = {Classification: (create_engine, Predictor), Detection: (create_detector, DetectionPredictor)}
+_COMPARISONS = {Classification: compare_classifiers, Detection: compare_detectors, Recognition: compare_recognizers}
+_KINDS = {Classification: ScoreComparison, Detection: DetectionComparison, Recognition: EmbeddingComparison}
+_PREDICTORS = {
+    Classification: (create_engine, Predictor),
+    Detection: (create_detector, DetectionPredictor),
+    Recognition: (create_engine, Predictor),
+}
 
 _MORE = 10  # classes
 _LEAST_BATCH = 8  # of the comparison of a batch with its images alone

@@ -1,9 +1,9 @@
-"""One engine after the other against the plain one: shared by the comparisons of classifiers and of detectors."""
+"""One engine after the other against the plain one: shared by the comparisons of all tasks."""
 
 from dataclasses import replace
 
 from ppcls_lite.infer.compare.exact import ROWS, STRICT, TRAINING
-from ppcls_lite.infer.compare.processing import check_names
+from ppcls_lite.infer.compare.processing import check_names, names_of
 from ppcls_lite.infer.engines import available_engines
 from ppcls_lite.infer.engines.agreement import TOLERANCE
 from ppcls_lite.infer.engines.base import ENGINES
@@ -50,7 +50,7 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
         kind: what is compared: an object with the members of `ScoreComparison`.
         config: the training config; `strict` has to equal its network with `Global.pretrained_model`.
         model_dir: folder of the exported model.
-        inference_config: config of `predict_cls.py` or `predict_det.py`.
+        inference_config: config of `predict_cls.py` or another such script.
         engines: registered names, or `usual`; each is compared with the plain engine.
         watch: called with the plain engine's outputs for each batch, and what else `kind.outputs` returns of it.
         exact: an `ExactPredictions` that gets what each engine gave.
@@ -60,7 +60,8 @@ def compare_all(kind, config, model_dir, inference_config, batch_size, engines, 
     checks.whole("batch_size", batch_size)
     transforms = kind.build_transforms(require(config, "Infer.transforms"), "Infer.transforms")
     deployed, postprocess = build_processing(model_dir, inference_config)
-    check_names(build_postprocess(config["Infer"].get("PostProcess")).names, postprocess.names, model_dir)
+    trained = build_postprocess(config["Infer"].get("PostProcess"))
+    check_names(names_of(trained), names_of(postprocess), model_dir)
     options = replace(EngineOptions.from_config(inference_config["Global"]), batch_size=batch_size)
     strict = options.strict()
     batches = [slice(start, start + batch_size) for start in range(0, len(kind.images), batch_size)]

@@ -6,6 +6,7 @@ import numpy as np
 
 from ppcls_lite.infer.compare.logs import read_figures
 from ppcls_lite.infer.compare.printed import LESS_PRECISE
+from ppcls_lite.infer.compare.retrieved import names_in
 from ppcls_lite.utils.errors import UserError
 
 _DECIMALS = 5  # as tools/eval.py prints a figure
@@ -112,3 +113,29 @@ def compare_precision(log, values, images):
         counts = [f" of {count} images" if images != figures.images else "" for count in (images, figures.images)]
         found.append(EvaluationAgreement(name, str(log), ours + counts[0], theirs + counts[1], agrees))
     return found
+
+
+def compare_retrieval(log, retrieval, embeddings):
+    """As `compare_accuracy`, of a recogniser: a `Retrieval` and the embeddings [N, D] of its images."""
+    figures = read_figures(log)
+    names = names_in(figures.texts)
+    if not names:
+        raise UserError(f"{log}: expected recall1 or mAP of an evaluation, found {', '.join(figures.texts)}")
+    counts, stated = (len(retrieval.queries.rows), len(retrieval.gallery.rows)), (figures.images, figures.gallery)
+    values = retrieval.figures(embeddings, names)
+    found = []
+    for name in names:
+        least, plain, largest = values.get(name, (np.nan,) * 3)
+        slack = _slack(name, figures) + 0.5 * 10**-_DECIMALS + 1e-12
+        agrees = counts == stated and least - slack <= float(figures.texts[name]) <= largest + slack
+        words = [f" of {one[0]} queries in {one[1]} images" if counts != stated else "" for one in (counts, stated)]
+        ours = f"{plain:.{_DECIMALS}f}{words[0]}"
+        found.append(EvaluationAgreement(name, str(log), ours, figures.texts[name] + words[1], agrees))
+    return found
+
+
+def _slack(name, figures):
+    """What a figure may differ by where an evaluation ran on a GPU or in lower precision."""
+    if not figures.less_precise:
+        return 0.0
+    return LESS_PRECISE if name == "mAP" else max(figures.images // _FLIPPED, 1) / max(figures.images, 1)

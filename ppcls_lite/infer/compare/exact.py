@@ -3,8 +3,9 @@
 `FOLDER/<engine>.json` is {"engine": words, "against": the file that it must equal or null, "limit": by how much a
 number may differ (0: the same bits), "left_out": how many images are not in it, "images": {file name: {"kind", "rows",
 ...}}}. Rows of `classes` are [class, score] for all classes that there are, of `boxes` [class, score, x1, y1, x2, y2]
-with the image's longer side as "side": corners may differ by the limit as a share of it. "sha256" is that of the bytes
-of all that came out for the image, raw maps included. A number is the shortest decimal that gives its float32 back.
+with the image's longer side as "side": corners may differ by the limit as a share of it; of `embedding` they are its
+numbers. "sha256" is that of the bytes of all that came out for the image, raw maps included. A number is the shortest
+decimal that gives its float32 back.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from ppcls_lite.utils.files import atomic_write
 
 MOST_IMAGES, LEAST_IMAGES = 64, 4
 MOST_NUMBERS = 10_000  # of one file, but for the first LEAST_IMAGES
+MOST_EMBEDDINGS = 20_000  # numbers of embeddings: a search needs all images
 TRAINING, STRICT, ROWS = "training", "strict", "rows_"  # ROWS: of the images of one batch only
 _WORDS = {TRAINING: "training engine", STRICT: "Paddle Inference, no optimisation"}
 
@@ -42,6 +44,11 @@ def box_rows(boxes, side, outputs=()):
     """One image's entry of boxes [K, 6]; `side` is its longer one in pixels, `outputs` all that came out for it."""
     rows = [[int(row[0]), *numbers(row[1:])] for row in boxes]
     return {"kind": "boxes", "rows": rows, "side": int(side), "sha256": digest(outputs or [boxes])}
+
+
+def embedding_row(features):
+    """One image's entry of its embedding [D]."""
+    return {"kind": "embedding", "rows": numbers(features), "sha256": digest([features])}
 
 
 def answer_rows(result):
@@ -80,7 +87,9 @@ class ExactPredictions:
                 images[name] = one
 
     def _room(self, one):
-        size = max(sum(map(len, one["rows"])), 1)
+        size = max(sum(len(row) if isinstance(row, list) else 1 for row in one["rows"]), 1)
+        if one["kind"] == "embedding":
+            return max(LEAST_IMAGES, MOST_EMBEDDINGS // size)
         return min(MOST_IMAGES, max(LEAST_IMAGES, MOST_NUMBERS // size))
 
     def compare(self, engine, against, limit):

@@ -16,7 +16,8 @@ _RECORDS = "[{"  # the list of a batch, as tools/infer.py prints it
 _LINE = re.compile(r"^(.*): class id\(s\): (\[.*?\]), score\(s\): (\[.*?\]), label_name\(s\): (\[.*\])$")
 _DET_LINE = re.compile(r"^(.*): (\d+) box\(es\)(?:: (.*))?$")
 _BOX = re.compile(r"(?:^|(?<=\]); )(.*?) (\d+\.\d\d) \[((?:-?\d+\.\d(?:, |(?=\]))){4})\]")
-_SEEMS_A_LINE = re.compile(r": class id\(s\): |: \d+ box\(es\)")
+_REC_LINE = re.compile(r"^(.*):\t(\[.*\])$")  # of an embedding, or of names from a gallery
+_SEEMS_A_LINE = re.compile(r": class id\(s\): |: \d+ box\(es\)|:\t\[")
 _EVALUATION = re.compile(r"\[Eval\]\[Avg\] (.*)$")
 _LOWER_PRECISION = re.compile(
     r"(?:device=|use[_-]|engine=)(?:gpu|fp16|int8|tensorrt)(?:[:\s]|=true\b|$)", re.IGNORECASE
@@ -32,14 +33,16 @@ class Prediction(NamedTuple):
     boxes: Optional[list] = None  # of detectors: [x1, y1, x2, y2] in pixels of the file for each score
     ids: Optional[list] = None  # of the classes; None where the log shows names in their place
     others: Optional[dict] = None  # {id: score} of the next best classes, where they are known
+    features: Optional[list] = None  # of recognisers: the numbers of the embedding; then there are no scores
 
 
 class Figures(NamedTuple):
     """The last evaluation in a log: {"top1": "0.99444"} as it was printed, and the number of images."""
 
     texts: dict
-    images: int
+    images: int  # of a recogniser, the queries
     less_precise: bool  # see `is_less_precise`
+    gallery: Optional[int] = None  # images that a recogniser searched
 
 
 def read_records(path):
@@ -52,7 +55,8 @@ def read_records(path):
 
 
 def read_lines(path):
-    """The `Prediction`s in a log of predict_cls.py, predict_det.py or py_infer.py; errors as `read_records`."""
+    """The `Prediction`s in a log of predict_cls.py, predict_det.py, predict_rec.py or py_infer.py; errors as
+    `read_records`."""
     return [prediction for line in _lines(path) for prediction in _prediction_in(line, path)]
 
 
@@ -67,10 +71,11 @@ def read_figures(path):
     if not found:
         raise UserError(f"{path}: expected the log of tools/eval.py, found no line '[Eval][Avg] ..., images: N'")
     texts = dict(part.partition(": ")[::2] for part in found[-1].split(", "))
-    images = texts.pop("images", "")
-    if not images.isdecimal() or not texts or not all(map(_is_number, texts.values())):
+    images, gallery = texts.pop("images", None) or texts.pop("queries", ""), texts.pop("gallery", "0")
+    counted = images.isdecimal() and gallery.isdecimal()
+    if not counted or not texts or not all(map(_is_number, texts.values())):
         raise UserError(f"{path}: expected '[Eval][Avg] NAME: NUMBER, ..., images: N', found {found[-1]!r:.200}")
-    return Figures(texts, int(images), is_less_precise(path))
+    return Figures(texts, int(images), is_less_precise(path), int(gallery) or None)
 
 
 def _is_number(text):
@@ -116,6 +121,8 @@ def _records_in(line, path):
 
 def prediction_of(record):
     """The `Prediction` of a dict as tools/infer.py prints it; KeyError, TypeError or ValueError for anything else."""
+    if "features" in record:
+        return _from_features(record["file_name"], record["features"])
     ids, scores, names = (_checked(record[key], kind) for key, kind in _KINDS.items())
     boxes = record.get("boxes")
     if len(scores) != len(ids) or len(names) not in (0, len(ids)) or not isinstance(record["file_name"], str):
@@ -123,6 +130,12 @@ def prediction_of(record):
     if boxes is not None and (len(boxes) != len(ids) or any(len(_checked(box, float)) != 4 for box in boxes)):
         raise ValueError("not a box for each score")
     return Prediction(record["file_name"], names or ids, scores, boxes, ids)
+
+
+def _from_features(name, features):
+    if not isinstance(name, str) or not _checked(features, float):
+        raise ValueError("not an embedding")
+    return Prediction(name, [], [], features=features)
 
 
 _KINDS = {"class_ids": int, "scores": float, "label_names": str}
@@ -139,7 +152,7 @@ def _prediction_in(line, path):
     """[the Prediction] of a line, or []."""
     if not _SEEMS_A_LINE.search(line):
         return []
-    match, boxes = _LINE.match(line), _DET_LINE.match(line)
+    match, boxes, embedding = _LINE.match(line), _DET_LINE.match(line), _REC_LINE.match(line)
     try:
         if match:
             ids, scores, names = map(_value, match.groups()[1:])
@@ -147,6 +160,8 @@ def _prediction_in(line, path):
             return [prediction_of(record)]
         if boxes:
             return [_from_boxes(boxes)]
+        if embedding:
+            return [_from_features(embedding[1], _value(embedding[2]))]
     except (ValueError, TypeError):
         pass
     raise _wrong(path, line)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ppcls_lite.infer.compare.detections import DetectionComparison
+from ppcls_lite.infer.compare.embeddings import EmbeddingComparison
 from ppcls_lite.infer.compare.scores import ScoreComparison
 from ppcls_lite.infer.engines.base import ENGINES
 from ppcls_lite.infer.engines.options import EngineOptions
@@ -13,6 +14,7 @@ from ppcls_lite.infer.model.files import find_model, find_onnx
 
 LIMIT = 1e-5  # of a probability
 MOST = 1e-4  # for a network that the last bit of its images moves far
+_KINDS = {"DetectionBoxes": DetectionComparison, "Embedding": EmbeddingComparison}  # all others have scores
 LAST_BITS = 5  # each layer rounds, not the images alone
 
 
@@ -53,7 +55,7 @@ class OnnxComparison:
 
     def __init__(self, model, images):
         self.files, self.images, self._moved, self._paddle = find_model(model), images, None, {}
-        self.kind = DetectionComparison(images) if is_detector(self.files) else ScoreComparison(images)
+        self.kind = _KINDS.get(choose_processing(self.files)[1].get("name"), ScoreComparison)(images)
         self.transforms = build_processing(self.files)[0]
 
     def of_paddle(self, size):

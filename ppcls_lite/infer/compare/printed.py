@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ppcls_lite.infer.compare import logs
+from ppcls_lite.infer.compare.printed_embeddings import embeddings_differ
 from ppcls_lite.infer.engines.agreement import TOLERANCE
 
 LESS_PRECISE = 5e-3  # instead of TOLERANCE, where a log's command ran on a GPU or in lower precision
@@ -141,7 +142,10 @@ def _fault_of(expected, found, there, bounds, postprocess):
     names = [Path(prediction.image).name for prediction in (found, expected)]
     if names[0] != names[1]:
         return f"{names[0]}, where {names[1]} is {there}"
-    compare = _classes_differ if expected.boxes is None and found.boxes is None else _boxes_differ
+    if expected.features is not None or found.features is not None:
+        compare = embeddings_differ
+    else:
+        compare = _classes_differ if expected.boxes is None and found.boxes is None else _boxes_differ
     fault = compare(expected, found, bounds, postprocess)
     return f"{names[0]}: {fault[0]}, and {fault[1]} {there}" if fault else ""
 

@@ -24,7 +24,7 @@ def check_processing(config, model_dir, inference_config, place):
         config: the training config.
         model_dir: folder of the exported model; its `inference.yml`, if there is one, has to name the same network
             and the same size of images.
-        inference_config: config of `predict_cls.py` or `predict_det.py`, whose PreProcess and PostProcess take the
+        inference_config: config of `predict_cls.py` or another such script, whose PreProcess and PostProcess take the
             place of those in `inference.yml`; both together have to be `Infer.transforms` and `Infer.PostProcess`.
         place: where `inference_config` comes from, for the message, which names file and key, and both values.
     Other spellings of the same option (left out or its default, 1.0/255.0 or a number) are not a difference.
@@ -47,6 +47,11 @@ def check_processing(config, model_dir, inference_config, place):
     _check_postprocess(config["Infer"].get("PostProcess"), post, partial(place_of, "PostProcess"))
 
 
+def names_of(postprocess):
+    """{class: name} that a post-processing prints; {} of one without classes."""
+    return getattr(postprocess, "names", {})
+
+
 def check_names(expected, found, where):
     """Raise UserError unless both engines print the same name for every class (dicts of class id to name)."""
     for label in sorted({*expected, *found}):
@@ -61,11 +66,11 @@ def _check_postprocess(expected, found, place_of):
     ours, theirs = build_postprocess(expected), build_postprocess(found)
     names = type(theirs).__name__, "Infer.PostProcess.name", type(ours).__name__
     _check(place_of("name"), "PostProcess.name", *names)
-    for key in ("topk", "threshold", "default_label_index", "label_0", "label_1"):
+    for key in ("topk", "threshold", "default_label_index", "label_0", "label_1", "feature_normalize"):
         if hasattr(ours, key):
             there = f"Infer.PostProcess.{key}"
             _check(place_of(key), f"PostProcess.{key}", getattr(theirs, key), there, getattr(ours, key))
-    check_names(ours.names, theirs.names, place_of("class_id_map_file"))
+    check_names(names_of(ours), names_of(theirs), place_of("class_id_map_file"))
 
 
 def _check_transforms(expected, found, place):

@@ -94,11 +94,11 @@ class Agreement:
         return f"{', '.join(parts)}: {verdict(self)}"
 
 
-def verdict(agreement):
-    """The last words of an agreement's line, of probabilities or of boxes."""
+def verdict(agreement, numbers="scores"):
+    """The last words of an agreement's line, of probabilities, of boxes or of embeddings; `numbers` says of which."""
     if is_constant(agreement.share):
         return (
-            f"DISAGREES: the scores of {agreement.different} different images differ by at most "
+            f"DISAGREES: the {numbers} of {agreement.different} different images differ by at most "
             f"{agreement.spread:.1g}: the answers do not depend on the image"
         )
     return "agrees" if agreement.agrees else "DISAGREES"

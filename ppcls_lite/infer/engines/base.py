@@ -14,6 +14,8 @@ ENGINES = Registry("engine")
 class Engine:
     """A loaded model: images [N, 3, H, W] float32 to class probabilities [N, C] float32, both NumPy arrays.
 
+    Of a recogniser, it is embeddings [N, D] in their place.
+
     A subclass loads the model in `__init__(model, options)` and sets `input_names`; it raises UserError when the
     model cannot be loaded. `create_engine` calls `why_not` before. `with create_engine(...) as engine:` closes it.
     It has `compute` and, where models may have several inputs, `compute_all`; `observe` finds out what is in effect.

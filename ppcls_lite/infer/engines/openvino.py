@@ -1,7 +1,7 @@
 """OpenVINO: inside Paddle Inference for `.pdmodel`, and by its own package for what Paddle cannot give it.
 
-Paddle ignores OpenVINO for `inference.json` without a word, and has none before 3.0; its own package then computes the
-ONNX form of the model (`pip install -r requirements-engines.txt`).
+Paddle ignores OpenVINO for `inference.json` without a word, has none before 3.0, and converts no PReLU (MobileFaceNet);
+its own package then computes the ONNX form of the model (`pip install -r requirements-engines.txt`).
 """
 
 import io
@@ -14,8 +14,10 @@ from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.engines.paddle_inference import PaddleEngine
 from ppcls_lite.infer.engines.threads import count_threads, threads_effect
 from ppcls_lite.infer.engines.to_onnx import missing_packages, onnx_content
-from ppcls_lite.utils.errors import quick_import
+from ppcls_lite.utils.errors import UserError, quick_import
 from ppcls_lite.utils.scratch import ScratchFolder
+
+_NOT_CONVERTED = "Can't convert paddle model to openvino model"
 
 
 @register_engine("openvino")
@@ -27,8 +29,7 @@ class OpenVINOEngine(Engine):
 
     def __init__(self, model, options=None):
         super().__init__(model, options)
-        build = OpenVINOPackage if why_not_in_paddle(model) else OpenVINOInPaddle
-        self._engine = build(model, self.options)
+        self._engine = _build(model, self.options)
         self.input_names = self._engine.input_names
 
     @classmethod
@@ -52,6 +53,18 @@ class OpenVINOEngine(Engine):
 
     def close(self):
         self._engine.close()
+
+
+def _build(model, options):
+    """The engine that computes: Paddle's where it can."""
+    if why_not_in_paddle(model):
+        return OpenVINOPackage(model, options)
+    try:
+        return OpenVINOInPaddle(model, options)
+    except UserError as error:
+        if _NOT_CONVERTED not in str(error) or missing_packages("openvino", model=model):
+            raise
+        return OpenVINOPackage(model, options)
 
 
 def why_not_in_paddle(model=None):

@@ -39,7 +39,7 @@ class DygraphEngine(Engine):
             return [output.numpy() for output in self.layer(*map(paddle.to_tensor, inputs.values()))]
 
     def forward(self, images):
-        """Class probabilities of a tensor of images."""
+        """Class probabilities, or embeddings, of a tensor of images."""
         raise NotImplementedError
 
     def close(self):
@@ -62,6 +62,22 @@ class TrainingEngine(DygraphEngine):
         from paddle.nn import functional
 
         return functional.softmax(self.layer(images), axis=-1)
+
+
+class RecognizerTrainingEngine(DygraphEngine):
+    """The deployed form of a training config's recogniser with its weights: embeddings [N, D] instead of scores."""
+
+    takes_export = False
+
+    def __init__(self, config, options=None):
+        super().__init__(config, options)
+        from ppcls_lite.arch.from_config import load_network
+
+        self.layer = load_network(config).deployed()
+        self.layer.eval()
+
+    def forward(self, images):
+        return self.layer(images)
 
 
 class DetectorTrainingEngine(DygraphEngine):

@@ -21,6 +21,7 @@ from ppcls_lite.utils.schema import MODEL
 NAME = "inference.yml"
 LABELS = "label_list.txt"
 _DETECTION = "DetectionBoxes"
+_SCRIPTS = {_DETECTION: "predict_det.py", "Embedding": "predict_rec.py"}  # of all others, predict_cls.py
 _CLASS_NAMES = ("class_id_map_file", "label_list")  # two ways to give them
 
 
@@ -57,7 +58,11 @@ def build_processing(model, config=None):
     warning where the two differ: that is the usual cause of predictions that disagree.
     Raises UserError when there is no model, when neither has them, and when a file of the model is cut.
     """
-    ops, post = choose_processing(model, config)
+    return build_chosen(*choose_processing(model, config))
+
+
+def build_chosen(ops, post):
+    """(transforms, post-processing) of what `choose_processing` returns."""
     build = build_det_transforms if post.get("name") == _DETECTION else build_transforms
     return build(ops, "PreProcess.transform_ops"), build_postprocess(post)
 
@@ -129,10 +134,10 @@ def _check_sizes(model_dir, own):
 
 def _check_task(model_dir, own, stated):
     mine, theirs = ((config.get("PostProcess") or {}).get("name") for config in (own, stated))
-    if mine and theirs and mine != theirs and _DETECTION in (mine, theirs):
+    if mine and theirs and mine != theirs and not _SCRIPTS.keys().isdisjoint((mine, theirs)):
         raise UserError(
             f"{model_dir}: its predictions need {mine}, but the prediction config has {theirs}: predict_cls.py is for "
-            "classifiers, predict_det.py for detectors"
+            "classifiers, predict_det.py for detectors, predict_rec.py for recognisers"
         )
 
 

@@ -1,13 +1,15 @@
-"""Prove that the answers of a service are identical to what predict_cls.py predicts of the same images.
+"""Prove that the answers of a service are identical to what predict_cls.py (or predict_rec.py) predicts of the images.
 
     python tools/compare_serving.py --inference_model_dir deploy/models/MobileNetV3_small_x1_0_digits_infer \\
         http=http.json grpc=grpc.json
 
 The clients wrote the files with --save. Every image is predicted one by one, with the engine and the settings of
-predict_cls.py: --inference_config, with the changes of -o. Classes, names and every score have to be the very same: a
-score is answered with all digits of its float32 number, so equal numbers are equal bits. Nothing less passes, and
-neither does another engine (--engine), nor the same answer to all images. A server that computes with an engine of its
-own, such as the C++ one, has a --limit: the classes and names are the same, and no score differs by more.
+predict_cls.py, or of a recogniser those of predict_rec.py: --inference_config, with the changes of -o. Classes, names
+and every number have to be the very same: a number is answered with all digits of its float32 number, so equal numbers
+are equal bits. Nothing less passes, and neither does another engine (--engine), nor the same answer to all images.
+A recogniser's answers are embeddings, or with -o IndexProcess.index_dir=FOLDER names and scores from that gallery.
+A server that computes with an engine of its own, such as the C++ one, has a --limit: no number differs by more, and
+classes and names are the same; of embeddings, so are the direction (1 - cosine) and the nearest other images.
 Exit code: 0 all are identical, 1 they are not or something cannot be used, 77 an engine that is requested with -o
 would not be in effect, 130 interrupted.
 """
@@ -20,12 +22,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.infer.compare.exact import folder_beside, write_all
-from ppcls_lite.serving.compare import compare_answers
-from ppcls_lite.utils.config import add_override_argument, load_config
+from ppcls_lite.serving.compare import AnswerAgreement, compare_answers
+from ppcls_lite.serving.tasks import Recognition, has_gallery, task_of_model
+from ppcls_lite.utils.config import add_override_argument
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, atomic_write
 from ppcls_lite.utils.log import setup_logging
-from ppcls_lite.utils.schema import DEPLOY
 
 
 def named_file(text):
@@ -39,10 +41,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("answers", nargs="+", type=named_file, metavar="NAME=FILE")
     parser.add_argument("--inference_model_dir", required=True, help="folder of the exported model")
-    parser.add_argument("--inference_config", default=REPO / "deploy/configs/inference_cls.yaml", help="of predict_cls")
-    add_override_argument(parser, "as for predict_cls.py, such as Global.enable_mkldnn=False")
-    parser.add_argument("--engine", help="of the service, as it says when it starts: it must be that of predict_cls.py")
-    parser.add_argument("--limit", type=float, default=0.0, help="largest difference of a score; default: none")
+    parser.add_argument("--inference_config", help="of the script; default: its own in deploy/configs")
+    add_override_argument(parser, "as for the script, such as Global.enable_mkldnn=False")
+    parser.add_argument("--engine", help="of the service, as it says when it starts: it must be that of the script")
+    parser.add_argument("--limit", type=float, default=0.0, help="largest difference of a number; default: none")
     parser.add_argument("--save", metavar="FILE.json",
                         help="write the result as JSON, and answers and predictions to FILE_predictions/")  # fmt: skip
     args = parser.parse_args()
@@ -51,11 +53,14 @@ def main():
             raise UserError(f"{name}=: expected a name once, found it again with another file")
     if not 0 <= args.limit < 1:
         raise UserError(f"--limit: expected a number from 0 to below 1, found {args.limit}")
-    config = load_config(args.inference_config, args.override, DEPLOY)
+    task = task_of_model(args.inference_model_dir)
+    path = args.inference_config or REPO / "deploy/configs" / task.config
+    config = task.read_config(path, args.override)
     setup_logging(stream=sys.stderr)
-    engine, predict = predictor(args.inference_model_dir, config, args.override)
+    engine, predict = predictor(task, args.inference_model_dir, config, args.override)
     exact = {}
-    agreements = compare_answers(dict(args.answers), predict, args.limit, exact)
+    agreement_of = agreement_class(task, config)
+    agreements = compare_answers(dict(args.answers), predict, args.limit, exact, agreement_of, task.script)
     for agreement in agreements:
         print(agreement)
     if any(agreement.different == 1 for agreement in agreements):
@@ -66,14 +71,23 @@ def main():
         write_all(exact.values(), folder_beside(args.save))
     if args.engine and args.engine != engine:
         raise UserError(
-            f"the service computes with engine {args.engine}, and predict_cls.py with {engine}: "
-            f"Global of {args.inference_config} chooses one for both"
+            f"the service computes with engine {args.engine}, and {task.script} with {engine}: "
+            f"Global of {path} chooses one for both"
         )
     if not all(agreement.agrees for agreement in agreements):
         raise UserError(f"{args.inference_model_dir}: its predictions are not those of the service")
 
 
-def predictor(model_dir, config, overrides):
+def agreement_class(task, config):
+    """The class that compares the answers of a task; a recogniser's, with the prediction config's gallery."""
+    if not isinstance(task, Recognition):
+        return AnswerAgreement
+    from ppcls_lite.serving.compare_rec import EmbeddingAnswers, GalleryAnswers  # they import Paddle
+
+    return GalleryAnswers if has_gallery(config) else EmbeddingAnswers
+
+
+def predictor(task, model_dir, config, overrides):
     """(the engine's name, a function from an image's path to its unrounded result and the key of its input)."""
     import numpy as np
 
@@ -83,13 +97,14 @@ def predictor(model_dir, config, overrides):
     from ppcls_lite.infer.images import read_image, stack_images
     from ppcls_lite.infer.model.config import build_processing
 
-    transforms, topk = build_processing(model_dir, config)
+    transforms, postprocess = build_processing(model_dir, config)
+    results_of = task.results_of(postprocess, model_dir, config)
     options = usable_options(EngineOptions.from_config(config["Global"]), overrides)
     engine = create_engine(None, model_dir, options)
 
     def predict(path):
         image = np.ascontiguousarray(read_image(path, transforms))
-        return topk(engine.run(stack_images([image])), decimals=None)[0], key_of(image)
+        return results_of(engine.run(stack_images([image])))[0], key_of(image)
 
     return engine.name, predict
 

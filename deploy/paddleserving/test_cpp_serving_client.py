@@ -37,9 +37,11 @@ def main():
     from ppcls_lite.infer.model.config import build_processing
     from ppcls_lite.serving import cpp_client
     from ppcls_lite.serving.answer import make_answer
+    from ppcls_lite.serving.tasks import Classification
 
     config = cpp_client.read_client_config(args.client)
-    transforms, topk = build_processing(args.model)
+    transforms, postprocess = build_processing(args.model)
+    results_of = Classification().results_of(postprocess, args.model, {})
     sends_files = args.op in cpp_client.IMAGE_OPERATORS
     if sends_files and args.batch_size != 1:
         raise UserError(f"--batch_size: {args.op} takes one image in a request, found {args.batch_size}")
@@ -58,7 +60,7 @@ def main():
         except requests.RequestException as error:
             raise UserError(f"{args.url}: no answer ({type(error).__name__}: {error!s:.200})") from None
         scores = cpp_client.read_response(reply.content, config, len(paths))
-        answer = make_answer(topk(scores, decimals=None))
+        answer = make_answer(results_of(scores))
         return {"err_no": 0, "err_msg": "", "key": list(answer), "value": list(answer.values())}
 
     send_batches(args, ask)

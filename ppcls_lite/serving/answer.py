@@ -4,17 +4,24 @@ import json
 
 
 def make_answer(results):
-    """{key: JSON text} for `Topk`'s results, one for each image.
+    """{key: JSON text} for the results of a post-processing, one for each image.
 
-    `label` and `prob` are the best class of each image, as PaddleClas's service answers; `result` is the whole
-    prediction. A score has all digits of its float32 number, so a reader gets the very number.
+    `result` is the whole prediction; of classes, `label` and `prob` are the best one of each image, as PaddleClas's
+    service answers. Names from a gallery go without the embedding that found them. A number has all digits of its
+    float32 number, so a reader gets the very number.
     """
-    answer = {
-        "label": [result["label_names"][0] if result["label_names"] else "" for result in results],
-        "prob": [result["scores"][0] for result in results],
-        "result": results,
-    }
+    answer = {"result": [_without_features(result) if "rec_docs" in result else result for result in results]}
+    if all("class_ids" in result for result in results):
+        best = {
+            "label": [result["label_names"][0] if result["label_names"] else "" for result in results],
+            "prob": [result["scores"][0] for result in results],
+        }
+        answer = {**best, **answer}
     return {key: json.dumps(value, ensure_ascii=False) for key, value in answer.items()}
+
+
+def _without_features(result):
+    return {key: value for key, value in result.items() if key != "features"}
 
 
 def read_answer(texts):

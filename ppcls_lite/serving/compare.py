@@ -86,6 +86,11 @@ class AnswerAgreement:
     def as_dict(self):
         return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
 
+    @staticmethod
+    def entry(result):
+        """The entry of a result in a file of full precision."""
+        return answer_rows(result if _has_form(result) else _EMPTY)
+
     def __str__(self):
         return (
             f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
@@ -127,19 +132,21 @@ def read_answers(path):
     return pairs
 
 
-def compare_answers(files, predict, limit=0.0, exact=None):
-    """One `AnswerAgreement` for each file of answers.
+def compare_answers(files, predict, limit=0.0, exact=None, agreement_of=AnswerAgreement, script="predict_cls.py"):
+    """One agreement for each file of answers.
 
     Args:
         files: {client: path}.
         predict: function from an image's path to Paddle Inference's unrounded result, and the key of its input.
-        limit: largest difference of a score that passes; 0: the answers must be identical.
+        limit: largest difference of a number that passes; 0: the answers must be identical.
         exact: {}, which gets an `ExactPredictions` for each client: its answers, and what was predicted.
+        agreement_of: `AnswerAgreement`, or that of another task.
+        script: what predicts the same of that task.
     """
     expected = {}
     agreements = []
     for client, path in files.items():
-        agreement = AnswerAgreement(client, limit)
+        agreement = agreement_of(client, limit)
         answers = read_answers(path)
         for image, found in answers:
             if image not in expected:
@@ -148,17 +155,19 @@ def compare_answers(files, predict, limit=0.0, exact=None):
             agreement.add(result, found, key)
         agreements.append(agreement)
         if exact is not None:
-            exact[client] = _exact(client, answers, expected, limit)
+            predicted = [expected[image][0] for image, _ in answers]
+            exact[client] = _exact(agreement, answers, predicted, script)
     return agreements
 
 
-def _exact(client, answers, expected, limit):
+def _exact(agreement, answers, expected, script):
     """The `ExactPredictions` of a client's answers, and of what was predicted of the same images."""
+    client = agreement.client
     exact = ExactPredictions([image for image, _ in answers])
     predicted, everything = f"{client}_predicted", slice(0, len(answers))
-    exact.add(predicted, everything, [answer_rows(expected[image][0]) for image, _ in answers])
-    exact.add(client, everything, [answer_rows(found if _has_form(found) else _EMPTY) for _, found in answers])
-    exact.describe(predicted, "Paddle Inference, predict_cls.py")
+    exact.add(predicted, everything, map(agreement.entry, expected))
+    exact.add(client, everything, [agreement.entry(found) for _, found in answers])
+    exact.describe(predicted, f"Paddle Inference, {script}")
     exact.describe(client, f"service, {client.replace('_', ' ')}")
-    exact.compare(client, predicted, limit)
+    exact.compare(client, predicted, agreement.limit)
     return exact

@@ -39,8 +39,10 @@ _OP = {
     "batch_size": int,
     "auto_batching_timeout": int,
     "inference_config": PATH,
+    "IndexProcess": dict,
     "local_service_conf": dict,
 }
+_INDEX = {"index_dir": PATH, "return_k": int, "score_thres": float}
 _LOCAL = {
     "model_config": PATH,
     "client_type": str,
@@ -61,6 +63,7 @@ _LOCAL = {
     "min_subgraph_size": int,
     "workdir": str,
 }
+_PATHS = {"inference_config": (), "model_config": ("local_service_conf",), "index_dir": ("IndexProcess",)}
 STATED = "stated"  # added to an operator: its `local_service_conf` before Paddle Serving puts its own defaults there
 _PRECISIONS = ("fp32", "fp16", "int8")
 
@@ -83,6 +86,7 @@ def load_service_config(path, overrides=()):
         "limits": limits,
         "op": {name: dict},
         f"op.{name}": _OP,
+        f"op.{name}.IndexProcess": _INDEX,
         f"op.{name}.local_service_conf": _LOCAL,
     }
     written = load_config(path, (), schema)
@@ -91,7 +95,7 @@ def load_service_config(path, overrides=()):
     local, where = config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf"
     _check_devices(local, f"{path}: {where}")
     _apply_switches(local, where)
-    for key, place in (("inference_config", ()), ("model_config", ("local_service_conf",))):
+    for key, place in _PATHS.items():
         _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
     config["op"][name][STATED] = without_nulls(config["op"][name].get("local_service_conf"))
     stated = without_nulls(config.get("limits"))

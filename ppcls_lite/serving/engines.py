@@ -16,7 +16,7 @@ def options_of(local, settings=None, largest_batch=1):
 
     Args:
         local: what `local_service_conf` states, in Paddle Serving's names.
-        settings: the `Global` section of the prediction config: it chooses the engine, as that of predict_cls.py,
+        settings: the `Global` section of the prediction config: it chooses the engine, as that of the script,
             wherever `local` states nothing else.
         largest_batch: images that are computed together, for which TensorRT has to plan.
     Raises UserError for a device that there is not.
@@ -44,16 +44,16 @@ def options_of(local, settings=None, largest_batch=1):
 
 
 class Engines:
-    """`count` engines for the threads of a service, whose scores are those of predict_cls.py bit by bit.
+    """`count` engines for the threads of a service, whose outputs are those of the prediction script bit by bit.
 
-    predict_cls.py has one engine with `options.cpu_num_threads` threads, and takes one image after the other. A service
+    The script has one engine with `options.cpu_num_threads` threads, and takes one image after the other. A service
     is faster with one thread for each of its engines, and with images of several requests together. On some
-    processors, engines and networks, both change the order of additions, and with it the last bit of a score. So both
+    processors, engines and networks, both change the order of additions, and with it the last bit of a number. So both
     are tried when the service starts, with random images, and are left out where they change a bit.
 
     Args:
         model_dir: folder of the exported model.
-        options: `EngineOptions` of predict_cls.py.
+        options: `EngineOptions` of the script.
         count: engines, each for one thread of the service at a time.
         together: images that may be computed together.
         shape: [3, H, W] of an image.
@@ -78,7 +78,7 @@ class Engines:
             logger.info(f"{self.name}: more than {self.together} images together would have other last bits")
 
     def predict(self, images):
-        """Scores [N, C] of images [N, 3, H, W]; waits for an engine that is free."""
+        """Outputs [N, ...] of images [N, 3, H, W]; waits for an engine that is free."""
         engine = self._free.get()
         try:
             return _run(engine, images, self.together)
@@ -86,7 +86,7 @@ class Engines:
             self._free.put(engine)
 
     def _choose_threads(self, model_dir, options, stated):
-        """(the first engine, the options of the others); sets the scores that are expected of the random images."""
+        """(the first engine, the options of the others); sets the outputs that are expected of the random images."""
         usual = self._create(model_dir, options)
         if options.engine == "auto":  # what it took is for all of them
             options = replace(options, engine=usual.name)
@@ -101,7 +101,7 @@ class Engines:
         if not same:
             logger.warning(
                 f"{usual.name}: thread_num {threads} gives other last bits than cpu_num_threads "
-                f"{options.cpu_num_threads} of predict_cls.py; in effect: {stated or options.cpu_num_threads}"
+                f"{options.cpu_num_threads} of the prediction config; in effect: {stated or options.cpu_num_threads}"
             )
         if not (same or stated):
             engine.close()
@@ -130,7 +130,7 @@ class Engines:
 
 
 def _run(engine, images, together):
-    """The engine's scores, with so many images at a time."""
+    """The engine's outputs, with so many images at a time."""
     parts = [engine.run(images[start : start + together]) for start in range(0, len(images), together)]
     return np.concatenate(parts) if len(parts) > 1 else parts[0]
 

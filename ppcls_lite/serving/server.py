@@ -52,12 +52,16 @@ class CheckedRequestOp(RequestOp):
 
 
 class Service(WebService):
-    """A service with a name; a subclass gives the operators between request and answer in `get_pipeline_response`."""
+    """A service with a name; `build_pipeline` gives the operators between request and answer (see `run_service`)."""
 
-    def __init__(self, name, limits):
+    def __init__(self, name, limits, build_pipeline):
         super().__init__(name)
-        self.limits = limits
+        self.limits, self._build = limits, build_pipeline
         self._server = Server(name, limits)
+
+    def get_pipeline_response(self, read_op):
+        """The last operator, as Paddle Serving names this method."""
+        return self._build(self.name, read_op)
 
     def prepare_pipeline_config(self, yml_file=None, yml_dict=None):
         """Bind the ports, and load the models of the config's operators; UserError names what cannot be used."""

@@ -221,7 +221,7 @@ def test_a_model_that_was_exchanged_after_the_conversion(chain, exported):
     ("old", "new", "reason"),
     [
         ("def main():", "def main():\n    sys.exit('cannot start')", "ended before it was ready"),
-        ("    service.run_service()", "    import time; time.sleep(1000)", "not ready after 3 seconds"),
+        ("def main():", "def main():\n    import time; time.sleep(1000)", "not ready after 3 seconds"),
     ],
 )
 def test_a_server_that_does_not_become_ready(chain, old, new, reason):
@@ -255,11 +255,11 @@ def test_a_server_whose_children_outlive_it(chain):
     """As Paddle Serving's own workers and proxy do: they run on in sessions of their own."""
     web = chain.script(
         "classification_web_service.py",
-        "    service.run_service()",
+        "    run_service(",
         "    import subprocess\n"
         f"    children = [subprocess.Popen(['sleep', '1000'], start_new_session=True) for _ in range(3)]\n"
         f"    Path({str(chain.folder / 'children')!r}).write_text(' '.join(str(child.pid) for child in children))\n"
-        "    service.run_service()",
+        "    run_service(",
     )
     run = chain.set("web_service", web).run()
     assert run.status == 0, run.out + run.err

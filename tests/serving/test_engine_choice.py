@@ -141,7 +141,8 @@ def test_threads_that_change_a_bit_are_left_out(faulty, caplog):
     engines = Engines("model", EngineOptions(cpu_num_threads=4), 2, 4, SHAPE)
     assert (engines.threads, engines.together) == (4, 4)
     assert [one.threads for one in made] == [4, None, 4]  # the one with a single thread is closed
-    assert "thread_num 1 gives other last bits than cpu_num_threads 4 of predict_cls.py; in effect: 4" in caplog.text
+    assert "thread_num 1 gives other last bits than cpu_num_threads 4 of the prediction" in caplog.text
+    assert "config; in effect: 4" in caplog.text
 
 
 def test_threads_that_change_no_bit_are_taken(faulty, caplog):
@@ -155,7 +156,8 @@ def test_stated_threads_are_taken_with_a_warning(faulty, caplog):
     faulty(by_threads=1)
     engines = Engines("model", EngineOptions(), 1, 4, SHAPE, threads=3)
     assert (engines.threads, engines.together) == (3, 4)
-    assert "thread_num 3 gives other last bits than cpu_num_threads 2 of predict_cls.py; in effect: 3" in caplog.text
+    assert "thread_num 3 gives other last bits than cpu_num_threads 2 of the prediction" in caplog.text
+    assert "config; in effect: 3" in caplog.text
 
 
 def test_engines_that_do_not_repeat_their_bits_are_named(faulty, caplog):

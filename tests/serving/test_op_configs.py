@@ -9,6 +9,7 @@ from tests.helpers.shell import CONFIGS, assert_one_error, bash
 
 OFFICIAL = CONFIGS / "serving_ops"
 OURS = ROOT / "test_tipc/configs/MobileNetV3_small_x1_0/serving_infer_python_options.txt"
+RECOGNISER = ROOT / "test_tipc/configs/ArcFace_MobileFaceNet/serving_infer_python_options.txt"
 SMALL = (CONFIGS / "serving_paddleocr.txt").read_text()
 CONF = "op.imagenet.local_service_conf"
 
@@ -80,6 +81,25 @@ def test_every_combination_gets_its_own_settings():
         "skipped (precision fp16 is TensorRT's, and use_trt is False)"
     )
     assert servers["gpu_usetrt_True_precision_fp16_batchsize_1"] == "skipped (no GPU that this Paddle can use)"
+
+
+def test_the_settings_of_insightface_mean_the_same_here():
+    """In its own file, and in ours, which has the same lines and is planned with the same settings."""
+    official = OFFICIAL / "insightface_arcface.txt"
+    keys = [[line.partition(":")[0] for line in path.read_text().splitlines()] for path in (official, RECOGNISER)]
+    assert keys[0] == keys[1]
+    theirs, ours, agreed = steps(plan(official)), steps(plan(RECOGNISER)), steps(plan(RECOGNISER), "agree")
+    assert len(ours) == len(theirs) == 4 + 2
+    for onednn, engine in (("True", "onednn"), ("False", "paddle")):
+        for threads in ("1", "6"):
+            name = f"cpu_usemkldnn_{onednn}_threads_{threads}_batchsize_1"
+            settings = {"devices": "", "device_type": "0", "use_mkldnn": onednn, "thread_num": threads}
+            for command in (theirs[name], ours[name]):
+                found = dict(re.findall(r"op\.ArcFace\.local_service_conf\.(\w+)=(\S*)", command))
+                assert found.pop("model_config")
+                assert found == settings
+                assert " --opt op.ArcFace.concurrency=1 http_port=0 " in command
+            assert f"-o Global.engine={engine} -o Global.cpu_num_threads={threads} " in agreed[name]
 
 
 def test_with_a_gpu_its_combinations_are_run(tmp_path):

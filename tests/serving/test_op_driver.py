@@ -123,8 +123,8 @@ def test_the_real_service_without_a_setting(chain):
     """The web service drops use_mkldnn=False: it goes on with its usual engine, and that is seen."""
     web = chain.script(
         "classification_web_service.py",
-        "load_service_config(args.config, args.opt)",
-        "load_service_config(args.config, [word for word in args.opt if 'use_mkldnn' not in word])",
+        "    run_service(",
+        "    sys.argv = [word for word in sys.argv if 'use_mkldnn' not in word]\n    run_service(",
     )
     chain.set("web_service", web).set(f"{CONF}.use_mkldnn", "False")
     run = chain.run()

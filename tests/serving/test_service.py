@@ -257,7 +257,7 @@ def test_scores_of_no_numbers_are_an_error_and_the_service_goes_on(tmp_path, con
         "def process(self, *words):\n"
         "    scores, code, text = predict(self, *words)\n"
         f"    return (scores if not os.path.exists({str(tmp_path / 'ill')!r}) else "
-        "{'scores': scores['scores'] * np.nan}), code, text\n"
+        "{'outputs': scores['outputs'] * np.nan}), code, text\n"
         "ImageOp.process = process\n"
         f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
     )

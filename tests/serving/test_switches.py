@@ -75,3 +75,57 @@ def test_a_device_that_is_not_used_is_said(caplog, monkeypatch):
     monkeypatch.setattr(logger, "propagate", True)  # caplog listens at the root
     chosen("device_type=0", "devices=0")
     assert f"{CONF}.devices: 0 is not used, since device_type: 0 is the CPU" in caplog.text
+
+
+INSIGHTFACE = {
+    "rpc_port": 18091,
+    "http_port": 9998,
+    "worker_num": 10,
+    "build_dag_each_worker": False,
+    "dag": {"is_thread_op": True, "retry": 10, "use_profile": True, "tracer": {"interval_s": 10}},
+    "op": {
+        "ArcFace": {
+            "concurrency": 8,
+            "local_service_conf": {
+                "client_type": "local_predictor",
+                "model_config": "./MobileFaceNet_128_serving",
+                "fetch_list": ["save_infer_model/scale_0.tmp_1"],
+                "devices": "0",
+                "ir_optim": True,
+            },
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "engine", "device"),
+    [
+        (("devices=", "use_mkldnn=True", "thread_num=6"), "onednn", None),
+        (("devices=", "use_mkldnn=False", "thread_num=1"), "paddle", None),
+        (("devices=0", "use_trt=True", "precision=fp32"), None, 2),
+        (("devices=0", "use_trt=False", "precision=fp32"), None, None),
+    ],
+)
+def test_the_config_of_insightface_with_its_own_options(settings, engine, device, write_config):
+    """Its keys and values; only the operators are threads, as all are here."""
+    path = write_config(INSIGHTFACE, "config.yml")
+    options = ["op.ArcFace.concurrency=1", *(f"op.ArcFace.local_service_conf.{setting}" for setting in settings)]
+    config, name, _ = load_service_config(path, options)
+    operator = config["op"][name]
+    local = operator["local_service_conf"]
+    assert (name, operator["concurrency"]) == ("ArcFace", 1)
+    assert (local.get("engine"), local.get("device_type")) == (engine, device)
+    assert local["model_config"] == str(path.parent / "MobileFaceNet_128_serving")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("index_dirr=gallery", r"unknown key 'index_dirr' in op\.ArcFace\.IndexProcess \(did you mean 'index_dir'\?\)"),
+        ("return_k=all", r"op\.ArcFace\.IndexProcess\.return_k: expected a whole number, found 'all'"),
+    ],
+)
+def test_wrong_settings_of_a_gallery(setting, message):
+    with pytest.raises(UserError, match=message):
+        load_service_config(ROOT / "deploy/paddleserving/config_rec.yml", [f"op.ArcFace.IndexProcess.{setting}"])

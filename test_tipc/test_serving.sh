@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Certify a model as a service: convert it, start Paddle Serving, send images over HTTP and gRPC, and prove that every
-# answer is, bit by bit, what predict_cls.py predicts.
+# answer is, bit by bit, what predict_cls.py predicts; of a recogniser, what predict_rec.py does.
 #
 #   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
 #       [--project FOLDER] [--dry_run] [--verbose]
@@ -26,6 +26,8 @@ source "$TIPC/lib/exported.sh"
 source "$TIPC/lib/service.sh"
 # shellcheck source=test_tipc/lib/serving_config.sh
 source "$TIPC/lib/serving_config.sh"
+# shellcheck source=test_tipc/lib/gallery.sh
+source "$TIPC/lib/gallery.sh"
 # shellcheck source=test_tipc/lib/serving_ops.sh
 source "$TIPC/lib/serving_ops.sh"
 # shellcheck source=test_tipc/lib/serving.sh
@@ -61,6 +63,7 @@ main() {
     elif ! convert; then
         not_run server client agree "the conversion failed"
     else
+        make_gallery || leave_out_gallery
         for name in "${VARIANTS[@]}"; do certify_service "$name"; done
         leave_out_cpp
         ARTEFACTS=("${RUN[model_dir]}" "${RUN[server_dir]}")
@@ -146,7 +149,7 @@ agree() { # every answer is, bit by bit, what predict_cls.py predicts with the s
         return
     fi
     mapfile -t options < <(inference_options)
-    FACTS="$(model_fact) $(service_fact)" run_step "agree $name" "${RUN[output_dir]}/agree_$name.log" \
+    FACTS="$(model_fact) $(served_fact)" run_step "agree $name" "${RUN[output_dir]}/agree_$name.log" \
         "${VALUE[serving_dir]}" python "$(from_serving_dir "$COMPARE")" \
         --inference_model_dir "$(from_serving_dir "${RUN[model_dir]}")" "${options[@]}" \
         --save "${RUN[served_output]}/agree_$name.json" "${answers[@]}"

@@ -193,6 +193,7 @@ agree_observed() { # what went into the network and came out of it: in evaluate,
     mapfile -t options < <(observation_options --evaluated evaluate && observation_options --predicted predict &&
         observation_options --inferred infer)
     ((${#predicted[@]} == 0)) || options+=(--predict_log "${predicted[0]}" --infer_log "${inferred[@]}")
+    ! gives_embeddings || options+=(--embeddings)
     MAY_SKIP=1 EXPECT=note_what_agreed FACTS="$(weights_fact) $(model_fact)" \
         run_step 'agree observed' "${RUN[training_dir]}_agree_observed.log" . \
         python "$(tool lib/agree.py)" "$(exported_model)" "${options[@]}" --weights "$(weights_file)" \

@@ -20,7 +20,8 @@ from agreement.engine import Engine, check_engine, setting_of
 from agreement.exported import CannotReplay, Exported, find_structure
 from agreement.network import check_network
 from agreement.preprocessing import check_preprocessing
-from agreement.printed import compare_printed, score_pairs
+from agreement.printed import compare_printed, output_pairs
+from agreement.printed_embeddings import compare_printed_embeddings
 from agreement.recording import Recording
 from agreement.result import AGREES, DISAGREES, NOT_COMPARED, not_compared
 from bundle_recordings import same_images
@@ -41,7 +42,7 @@ def main():
     inferred = [Recording(folder) for folder in args.inferred]
     if any(recording.calls for recording in (*recordings.values(), *inferred)):
         try:
-            exported = _open_model(args.model_dir, inferred)
+            exported = _open_model(args.model_dir, inferred, args.embeddings)
             results = _check(exported, recordings, inferred, args)
         except CannotReplay as error:
             results = _nothing(inferred, str(error))
@@ -66,6 +67,8 @@ def _arguments():
     parser.add_argument("--infer_log", type=Path, nargs="+", action="extend", default=[], metavar="LOG",
                         help="what the inference commands printed, one for each --inferred")  # fmt: skip
     parser.add_argument("--weights", metavar="FILE", help="the weights that evaluation and prediction load")
+    parser.add_argument("--embeddings", action="store_true",
+                        help="the outputs [N, D] are embeddings, which are not of length 1")  # fmt: skip
     parser.add_argument("--save", type=Path, metavar="FILE.json", help="write the results as JSON")
     args = parser.parse_args()
     if not args.inferred:
@@ -82,14 +85,14 @@ def _nothing(inferred, why):
     return [not_compared(name, why) for name in names]
 
 
-def _open_model(folder, inferred):
+def _open_model(folder, inferred, embeds):
     loaded = [file for recording in inferred for network in recording.networks.values() for file in network.files]
     structure = find_structure(folder, loaded)
     warnings.filterwarnings("ignore", module="paddle")  # it advises to install a compiler cache
     import paddle  # costs a second: only when the recordings and a model were found
 
     paddle.set_device("cpu")
-    return Exported(structure)
+    return Exported(structure, embeds)
 
 
 def _check(exported, recordings, inferred, args):
@@ -107,7 +110,9 @@ def _check_printed(network, replay, pairings, engines, args):
     network.more["printed"] = {}
     for engine, log in zip(engines, args.infer_log):
         if engine.name in pairings:
-            printed = compare_printed(score_pairs(pairings[engine.name], replay), args.predict_log, log)
+            pairs = output_pairs(pairings[engine.name], replay)
+            compare = compare_printed_embeddings if pairs.are_embeddings else compare_printed
+            printed = compare(pairs.rows, args.predict_log, log)
             network.more["printed"][engine.name] = printed.more
             if printed.fault and network.result == AGREES:
                 network.result, network.why = DISAGREES, printed.fault

@@ -38,6 +38,10 @@ note_what_agreed() { # EXPECT of "agree observed": a verdict must say where the 
     grep -q '^preprocessing: .*: agrees' "${STEP[log]}" || STEP[facts]+=' preprocessing=none'
 }
 
+gives_embeddings() { # whether the inference script declares it: those of length 1 are seen without a word
+    [[ $(field_declares inference outputs "${RUN[infer_folder]}") == embeddings ]]
+}
+
 can_compare_list() { # whether both scripts declare that a whole list can be compared, and an inference was run
     field_declares inference compare "${RUN[infer_folder]}" >/dev/null && begin_evaluation compare &&
         [[ -n $(passed_logs infer) ]]

@@ -6,6 +6,7 @@
 #   predict=FILE   of an evaluation script: FILE, with the same options, predicts with the training engine
 #   compare=FILE   of an evaluation script: FILE compares a whole list; of an inference script: its log can be compared
 #   int8=FILE      of a script that makes an INT8 model: FILE, with the same options, compares it with its network
+#   outputs=embeddings   of an inference script: the rows of its model's outputs are embeddings of any length, no scores
 #   engines=onnx   it needs Paddle2ONNX and what runs its files (prepare.sh installs them)
 #   formats=any    it writes or reads the format of exported models that is usual for the Paddle at hand
 #   skips=77       its exit code 77 says that what is requested would not be in effect here

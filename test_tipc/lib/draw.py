@@ -5,11 +5,11 @@ It stands alone: `ppcls_lite/train/draw.py` is a link to it, so that a training 
 
 import math
 
-TITLES = {"top1": "top-1"}
+TITLES = {"top1": "top-1", "recall1": "Recall@1"}
 
 
 def draw_curves(log, path, title):
-    """A PNG of the loss and of the evaluations' accuracy or AP over iterations; `path` is one, or a binary stream."""
+    """A PNG of the loss and of the evaluations over iterations (accuracy, AP, Recall@1); `path` or a binary stream."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4.5), dpi=100)

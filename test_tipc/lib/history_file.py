@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, Optional
 
 NAME = "history.jsonl"
-SHOWN = ("top1", "AP", "AP50")  # figures of an evaluation that are shown
+SHOWN = ("top1", "AP", "AP50", "recall1", "mAP")  # figures of an evaluation that are shown
 _START = ("epochs", "iterations", "first_epoch")  # whole numbers that every start has
 
 

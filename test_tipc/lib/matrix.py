@@ -20,7 +20,7 @@ STEPS = ("prepare", "train", "converge", "evaluate", "predict", "export", "infer
 WORST_FIRST = (FAILED, NOT_RUN, PASSED, SKIPPED)
 FIGURES = {
     "loss": ("train", "final loss "),
-    "top-1 or AP": ("evaluate", "top1: "),
+    "top-1, Recall@1 or AP": ("evaluate", "top1: "),
     "largest differences": ("agree", ""),
 }
 COLUMNS = ("model", "result", *STEPS, "seconds", *FIGURES, "reason")

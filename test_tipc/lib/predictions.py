@@ -5,6 +5,8 @@ A prediction is what is printed of one image, or of one name:
             training engine prints: rows [class, score]
   boxes     `a.jpg: 1 box(es): bird 0.93 [1.0, 2.0, 30.0, 40.0]`, or such a dictionary with `boxes`: rows
             [name, score, x1, y1, x2, y2]
+  embedding `a.jpg:<TAB>[0.012, ...]` (a recogniser; insightface has [[...]]), or such a dictionary with `features`: its
+            numbers
   numbers   what follows the name: JSON, or numbers (PaddleOCR: the corners of boxes, or a text and its score), such as
             `top-1 score: 0.9` (PaddleVideo) or `mIoU: 0.87` (PaddleSeg)
 A reference file has a line `name<TAB>JSON` for each image, as PaddleOCR's and PaddleClas's own script reads it, or
@@ -16,14 +18,16 @@ import json
 import re
 from typing import NamedTuple, Optional
 
+from embedding import ANGLE, LEAST, angle
 from figures import NUMBER, Printed, find_figures
 from script import UserError
 
 _CLASSES = re.compile(r"^(?P<name>.+?):\s+class id\(s\): (?P<ids>\[[^\]]*\]), score\(s\): (?P<scores>\[[^\]]*\])")
 _BOXES = re.compile(r"^(?P<name>.+?): (?P<count>\d+) box\(es\)(?:: (?P<boxes>.*))?$")
 _BOX = re.compile(r"(?:^|(?<=\]); )(.*?) (\d+\.\d+) \[([^\]]*)\]")
+_EMBEDDING = re.compile(r"^(?P<name>[^\t]+?):?\t(?P<numbers>\[[^{}\"]*\])\s*$")
 _RECORDS = "[{"
-_KINDS = ("classes", "boxes", "numbers")
+_KINDS = ("classes", "boxes", "embedding", "numbers")
 
 
 class Prediction(NamedTuple):
@@ -53,10 +57,18 @@ def read_reference(path):
 
 
 def read_log(lines, names=()):
-    """{name: Prediction} of a log's lines; those of `names` are looked for in other forms too."""
-    found = {}
+    """{name: Prediction} of a log's lines; those of `names` are looked for in other forms too.
+
+    What is printed last of a name counts. But of embeddings every one does, as each identity may have an image of the
+    same name in its own folder: `a.jpg`, `a.jpg (2)` and so on.
+    """
+    found, seen = {}, {}
     for line in lines:
         for name, prediction in _in_line(line):
+            if prediction.kind == "embedding":
+                others = seen.setdefault(name, [])
+                others += [] if prediction in others else [prediction]
+                name += f" ({at})" if (at := others.index(prediction) + 1) > 1 else ""
             found[name] = prediction
     for name in names:
         if name not in found and (prediction := _behind_name(lines, name)):
@@ -98,6 +110,8 @@ def _in_line(line):
             return [(_base(match["name"]), Prediction("classes", _paired(ids, scores)))]
         if (match := _BOXES.match(line)) and (rows := _box_rows(match["boxes"] or "")) is not None:
             return [(_base(match["name"]), Prediction("boxes", rows))] if len(rows) == int(match["count"]) else []
+        if (match := _EMBEDDING.match(line)) and (numbers := _numbers_of(_json(match["numbers"]))):
+            return [(_base(match["name"]), Prediction("embedding", numbers))]
         if line.startswith(_RECORDS):
             return [_of_record(record) for record in ast.literal_eval(line)]
     except (ValueError, SyntaxError, TypeError, KeyError, RecursionError, MemoryError):
@@ -105,7 +119,17 @@ def _in_line(line):
     return []
 
 
+def _numbers_of(rows):
+    """The numbers of an embedding, [...] or [[...]]; None for anything else."""
+    numbers = rows[0] if len(rows) == 1 and isinstance(rows[0], list) else rows
+    return numbers if len(numbers) >= LEAST and all(isinstance(number, float) for number in numbers) else None
+
+
 def _of_record(record):
+    if "features" in record:
+        if not (numbers := _numbers_of(record["features"])):
+            raise ValueError("not an embedding")
+        return _base(record["file_name"]), Prediction("embedding", numbers)
     rows, names = _paired(record["class_ids"], record["scores"]), record.get("label_names")
     if "boxes" not in record:
         return _base(record["file_name"]), Prediction("classes", rows)
@@ -152,6 +176,8 @@ def _of_text(text) -> Optional[Prediction]:
         return Prediction("numbers", [rows]) if isinstance(rows, (int, float)) else None
     if rows and all(_is_class(row) for row in rows):
         return Prediction("classes", rows)
+    if numbers := _numbers_of(rows):
+        return Prediction("embedding", numbers)
     boxes = all(isinstance(row, list) and len(row) == 6 and isinstance(row[0], str) for row in rows)
     return Prediction("boxes" if boxes else "numbers", rows)
 
@@ -210,6 +236,17 @@ def _compare_boxes(expected, found, limit):
     return f"found a box more, {free[0][0]} {free[0][1]:g}" if free else ""
 
 
+def _compare_embeddings(expected, found, limit):
+    """Every number, and the direction; what rounding hides of the numbers may turn it."""
+    fault = _compare_numbers(expected, found, limit)
+    hidden = sum((getattr(one, "half", 0.0) + getattr(other, "half", 0.0)) ** 2 for one, other in zip(expected, found))
+    if fault or not any(expected):
+        return fault
+    most = max(ANGLE, limit.atol / 100) + hidden / sum(number * number for number in expected)
+    apart = angle(expected, found)
+    return "" if apart <= most else f"found an embedding with 1 - cosine {apart:.2g}, expected at most {most:.2g}"
+
+
 def _compare_numbers(expected, found, limit):
     ours, theirs = list(_flat(expected)), list(_flat(found))
     if len(ours) != len(theirs):
@@ -232,4 +269,4 @@ def _flat(value):
         yield value
 
 
-_COMPARISONS = dict(zip(_KINDS, (_compare_classes, _compare_boxes, _compare_numbers)))
+_COMPARISONS = dict(zip(_KINDS, (_compare_classes, _compare_boxes, _compare_embeddings, _compare_numbers)))

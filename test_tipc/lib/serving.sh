@@ -29,7 +29,7 @@ name_serving_folders() { # [PREFIX of a model]: RUN[served_output] is the output
 # ------------------------------------------------------------------------------------------------------- the clients
 
 run_client() { # STEP CLIENT BATCH_SIZE PROTOCOL: run COMMAND; adds its answers to ASKED
-    PROTOCOL=$4 FACTS=$(service_fact) EXPECT=new_answers run_step "$1" \
+    PROTOCOL=$4 FACTS=$(served_fact) EXPECT=new_answers run_step "$1" \
         "$(client_log "$2" "$3")" "${VALUE[serving_dir]}" "${COMMAND[@]}"
     [[ ! -f ${RUN[answers]} ]] || ASKED+=("${RUN[answers]}")
 }
@@ -65,13 +65,14 @@ server_command() { # sets COMMAND: the web service of VARIANT
     done
     split_words "${VARIANT[options]}"
     for word in "${WORDS[@]}"; do add_words "op.${RUN[op]}.$conf.$word"; done
+    [[ -z ${VARIANT[gallery]:-} ]] || add_words "op.${RUN[op]}.$GALLERY_DIR=$(from_serving_dir "${RUN[gallery]}")"
 }
 
 start_server() { # start that of VARIANT, and wait until it is ready; sets RUN[http] and RUN[grpc], where it listens. Fails
     # where it does not start, and where what it was told is not in effect
     local log=${RUN[output_dir]}/python_server_${VARIANT[name]}.log reason
     server_command
-    FACTS=$(service_fact) begin_step "server ${VARIANT[name]}" "$log"
+    FACTS=$(served_fact) begin_step "server ${VARIANT[name]}" "$log"
     announce
     SERVING_LOG_PATH=${RUN[served_output]} SERVING_HOME=${RUN[served_output]} \
         start_service "$log" "${VALUE[serving_dir]}" "${COMMAND[@]}"
@@ -202,6 +203,7 @@ inference_options() { # print what tools/compare_serving.py is told of both engi
     else
         printf '%s\n' -o Global.use_gpu=False
     fi
+    [[ -z ${VARIANT[gallery]:-} ]] || printf '%s\n' -o "$GALLERY_DIR=$(from_serving_dir "${RUN[gallery]}")"
     ! engine=$(last_line_with "${RUN[output_dir]}/python_server_${VARIANT[name]}.log" 'engine: ') ||
         printf '%s\n' --engine "$engine"
 }

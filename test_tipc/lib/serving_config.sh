@@ -47,6 +47,7 @@ read_device_config() { # BLOCK: a config whose lines are known by their places
     done
     names+=(pipeline)
     ((at + 1 >= BLOCK_LINES[block])) || names+=(image)
+    [[ $(key_at "$block" $((at + 2))) != gallery ]] || names+=(gallery)
     FIELDS=()
     name_fields "$block" "${names[@]}"
     check_serving_keys
@@ -94,17 +95,19 @@ read_devices() { # sets VARIANTS, the number of the GPU, and the operator's name
     fi
     take_devices
     VARIANTS=("${DEVICES[@]}")
+    add_gallery_variants
 }
 
 choose_variant() { # NAME of VARIANTS: sets VARIANT
-    local options="device_type=0 devices="
+    local options="device_type=0 devices=" device=${1#gallery_}
     if [[ ${DIALECT[name]} == paddleocr ]]; then
         choose_op_variant "$1"
         return
     fi
-    [[ $1 == cpu ]] || options="device_type=1 devices=${RUN[gpu]}"
-    VARIANT=([name]=$1 [device]=$1 [skip]='' [options]=$options [expected]='' [reference]='' [batch_size]='')
-    [[ $1 == cpu ]] || ((RUN[gpus] > 0)) || VARIANT[skip]="no GPU that this Paddle can use"
+    [[ $device == cpu ]] || options="device_type=1 devices=${RUN[gpu]}"
+    VARIANT=([name]=$1 [device]=$device [skip]='' [options]=$options [expected]='' [reference]='' [batch_size]='')
+    choose_gallery "$1"
+    [[ $device == cpu ]] || ((RUN[gpus] > 0)) || VARIANT[skip]="no GPU that this Paddle can use"
 }
 
 service_config() { # the config file that the web service reads

@@ -13,7 +13,7 @@ from verdict import tags_that_ran
 FIGURES = {
     "train": re.compile(r"\bloss: (\S+?),? avg_reader_cost"),
     "converge": re.compile(r"(loss: \S+ at first, \S+ at last)"),
-    "evaluate": re.compile(r"(top1: [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
+    "evaluate": re.compile(r"((?:top1|recall1): [.\d]+|\bAP: [.\d]+, AP50: [.\d]+|[Aa]cc(?:uracy)?@?\w*:? [.\d]+)"),
     "agree": re.compile(r"^(\w+): largest difference (\S+) ", re.MULTILINE),
 }
 # where a training is in mixed precision, or was to be: what is in effect

@@ -38,7 +38,12 @@ _QUANTISED, _SAID_QUANTISED = ("quantise", "infer", "agree"), "the INT8 model ag
 _SKIPPED = "skipped: "
 # facts that are the same in all steps of a run, and those that are the same in all steps of one training
 _OF_RUN = {"inputs": "other code, config, data or versions", "commit": "another commit"}
-_OF_TAG = {"weights": "other weights", "model": "another exported model", "service": "another converted model"}
+_OF_TAG = {
+    "weights": "other weights",
+    "model": "another exported model",
+    "service": "another converted model",
+    "gallery": "another gallery",
+}
 
 
 class Verdict(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -173,3 +174,19 @@ def test_an_own_evaluation_script_is_known_by_itself_not_by_its_name(tmp_path):
     (project / "tools/eval.py").write_text("# test_tipc: predict=tools/mine.py compare=tools/list.py\n")
     _, out, _ = run(command, "/")
     assert "predict: (in .) python tools/mine.py" in out
+
+
+def test_an_inference_script_says_that_its_model_gives_embeddings(tmp_path):
+    """Without a word, rows of any length are taken for scores."""
+    project = tmp_path / "project"
+    (project / "tools").mkdir(parents=True)
+    config = (ROOT / "tests/fixtures/tipc/paddleclas.txt").read_text().replace("PROGRAMS/infer.py", "../tools/infer.py")
+    assert "../tools/infer.py" in config
+    (project / "deploy").mkdir()
+    (tmp_path / "config.txt").write_text(config)
+    command = ["bash", ROOT / "test_tipc/test_train_inference_python.sh", tmp_path / "config.txt", MODE]
+    for said, expected in (("", 0), ("# test_tipc: outputs=embeddings\n", 1), ("# test_tipc: outputs=scores\n", 0)):
+        (project / "tools/infer.py").write_text(said)
+        status, out, err = run([*command, "--project", project, "--dry_run"], "/")
+        assert status == 0, err
+        assert len(re.findall(r"^agree observed: .* --embeddings ", out, re.MULTILINE)) == expected

@@ -224,6 +224,8 @@ def test_a_log_that_cannot_be_read(run_here, tmp_path):
         ("best_top1: 0.5", "top1", None),
         ("Top1: 0.5", "top1", None),
         ("loss: [0.25]", "loss", 0.25),
+        ("recall1: 0.5, recall5: 0.75, mAP: 0.25, queries: 8, gallery: 9", "recall5", 0.75),
+        ("recall1: 0.5, mAP: 0.25, queries: 8, gallery: 9", "mAP", 0.25),
         ("acc: 1e-3", "acc", 0.001),
         ("top1: 0.5abc", "top1", None),
     ],

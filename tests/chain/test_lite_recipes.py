@@ -13,7 +13,9 @@ from tests.helpers.scripts import ROOT
 DOCUMENT = ROOT / "test_tipc/docs/test_train_inference_python.md"
 HEADINGS = ("### 是否好于随机", "### Better than chance")
 CHAINS = sorted((ROOT / "test_tipc/configs").glob("*/train_infer_python.txt"))
-LITE = re.compile(r"^norm_train:(?:lite_train=)?tools/train\.py -c (\S+/lite_data\S*\.yaml)", re.MULTILINE)
+LITE = re.compile(
+    r"^norm_train:(?:lite_train=)?tools/train\.py -c (\S+/(?:lite_data|arcface_lite)\S*\.yaml)", re.MULTILINE
+)
 EPOCHS = re.compile(r"^-o Global\.epochs:lite_train(?:_lite_infer)?=(\d+)", re.MULTILINE)
 EVERY = re.compile(r"^norm_train:[^|\n]* -o Global\.eval_interval=(\d+)", re.MULTILINE)
 IMAGES, CLASSES, AIM = 48, 6, 17

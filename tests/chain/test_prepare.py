@@ -255,6 +255,27 @@ def test_a_detector_gets_its_own_data_and_needs_pycocotools(setup):
     assert (run.status, run.out, run.err) == (0, "", "")  # a classifier does without
 
 
+def test_a_recogniser_gets_the_set_of_its_config(setup):
+    chain = ROOT / "test_tipc/configs/ArcFace_MobileFaceNet/train_infer_python.txt"
+    maker = setup.tree / "tools/data/make_rec_data.py"
+    large = 'LARGE = {"train": None, "test": None, "views": 20, "gallery": 5, "query": 5}'
+    text = maker.read_text().replace(large, 'LARGE = {"train": 3, "test": 2, "views": 2, "gallery": 1, "query": 1}')
+    assert text != maker.read_text()
+    maker.write_text(text)
+    run = setup.run(str(chain), MODE, TIPC_PYTHON=sys.executable)
+    assert (run.status, run.err) == (0, "")
+    assert not (setup.tree / "dataset/rec_stamps").exists()  # lite_data_rec is in the repository
+    run = setup.run(str(chain), "whole_train_whole_infer", TIPC_PYTHON=sys.executable)
+    assert run.status == 0, run.err
+    assert len((setup.tree / "dataset/rec_stamps/train_list.txt").read_text().splitlines()) == 6
+    assert not (setup.tree / "dataset/rec_digits").exists()
+    digits = setup.notes / "digits.txt"
+    digits.write_text(chain.read_text().replace("arcface_stamps", "arcface_digits"))
+    assert setup.run(str(digits), "whole_train_whole_infer", TIPC_PYTHON=sys.executable).status == 0
+    assert (setup.tree / "dataset/rec_digits/query_list.txt").is_file()
+    assert not (setup.tree / "dataset/digits").exists()
+
+
 def test_provided_weights_at_an_absolute_path(setup, tmp_path):
     (tmp_path / "mine.pdparams").write_bytes(b"weights")
     line = f"pretrained_model_url:{tmp_path}/mine.pdparams"

@@ -1,4 +1,4 @@
-"""tools/tables/train_centernets.sh, with a program in the place of Python that records its calls."""
+"""tools/tables/train_centernets.sh and train_arcface.sh, with a program in the place of Python that records calls."""
 
 import os
 import shutil
@@ -33,8 +33,9 @@ if pathlib.Path("sleep").exists():
 @pytest.fixture
 def tree(tmp_path):
     """A folder with the script in it and a program in the place of Python that writes down its calls."""
-    for file in ("tools/tables/train_centernets.sh", "test_tipc/common_func.sh"):
-        (tmp_path / file).parent.mkdir(parents=True)
+    scripts = [f"tools/tables/{name}.sh" for name in ("train_centernets", "train_arcface", "trainings")]
+    for file in [*scripts, "test_tipc/common_func.sh"]:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, tmp_path / file)
     shutil.copytree(ROOT / "test_tipc/lib", tmp_path / "test_tipc/lib")
     program = tmp_path / "python"
@@ -46,9 +47,9 @@ def tree(tmp_path):
     return tmp_path
 
 
-def start(tree, *words):
+def start(tree, *words, script="train_centernets.sh"):
     return subprocess.Popen(
-        ["bash", tree / "tools/tables/train_centernets.sh", *words],
+        ["bash", tree / "tools/tables" / script, *words],
         env={**os.environ, "TIPC_PYTHON": str(tree / "python")},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -57,8 +58,8 @@ def start(tree, *words):
     )
 
 
-def run_script(tree, *words):
-    process = start(tree, *words)
+def run_script(tree, *words, **options):
+    process = start(tree, *words, **options)
     out, err = process.communicate(timeout=LIMIT)
     done = subprocess.CompletedProcess(words, process.returncode, out, err)
     calls = tree / "calls.txt"
@@ -82,6 +83,19 @@ def test_every_backbone_is_trained_once_in_its_order(tree):
     assert {f"CenterNet_{name}" for name in names} == {path.parent.name for path in chains}
     assert all(call.endswith(" new") for call in calls)
     assert run_script(tree)[:2] == (0, [])  # all trained before
+
+
+def test_the_recognisers_are_trained_by_the_same_means(tree):
+    for file in ("ppcls_lite/configs/recognition/arcface_stamps.yaml", "dataset/rec_stamps/manifest.json"):
+        (tree / file).parent.mkdir(parents=True)
+        (tree / file).write_text("first\n")
+    status, calls, _ = run_script(tree, script="train_arcface.sh")
+    assert status == 0
+    names = [call.partition(" ")[0] for call in calls]
+    assert names[:2] == ["MobileFaceNet", "MobileNetV3_small_x1_0"]
+    assert len(set(names)) == 7
+    assert all((tree / f"output/rec/ArcFace_{name}/trained").exists() for name in names)
+    assert run_script(tree, script="train_arcface.sh")[:2] == (0, [])  # all trained before
 
 
 def test_a_failed_training_goes_on_from_its_checkpoint(tree):

@@ -1,8 +1,8 @@
 """Which output of the exported model is which of the network's, and what the export computes behind the network?
 
-Exports append softmax, sigmoid or argmax to what the layer returns (PaddleSeg's argmax, PaddleClas's softmax). Every
-output of the layer, as it is and behind each of them, is compared with every output of the export of its size; the
-pair that is equal for all images names what is there.
+Exports append softmax, sigmoid, argmax or normalize to what the layer returns (PaddleSeg's argmax, PaddleClas's
+softmax; normalize divides an embedding by its length). Every output of the layer, as it is and behind each of them, is
+compared with every output of the export of its size; the pair that is equal for all images names what is there.
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ import numpy as np
 
 from agreement import limits
 from agreement.boxes import Pairs, is_boxes, split
+from agreement.embeddings import Embeddings, is_embeddings
 from agreement.rows import parts_of
 
 
@@ -33,6 +34,8 @@ class Step(NamedTuple):
             return paddle.argmax(tensor, axis=self.axis).numpy()
         if self.name == "softmax":
             made = paddle.nn.functional.softmax(tensor, axis=self.axis)
+        elif self.name == "normalize":
+            made = tensor / paddle.sqrt(paddle.sum(tensor * tensor, axis=self.axis, keepdim=True))
         else:
             made = paddle.nn.functional.sigmoid(tensor)
         return made.numpy().astype(array.dtype)
@@ -47,11 +50,14 @@ class Step(NamedTuple):
         if self.name == "argmax":
             rest = np.delete(np.asarray(array.shape), self.axis)
             return output.dtype.kind == "i" and limits.squeezed(rest) == limits.squeezed(output.shape)
+        if self.name == "normalize" and not (array.ndim == 2 and is_embeddings(output)):
+            return False
         return _kind(output) == "f" and limits.squeezed(array.shape) == limits.squeezed(output.shape)
 
 
 NOTHING = Step("")
-STEPS = (NOTHING, Step("softmax"), Step("softmax", 1), Step("sigmoid"), Step("argmax"), Step("argmax", 1))
+STEPS = (NOTHING, Step("softmax"), Step("softmax", 1), Step("sigmoid"), Step("argmax"), Step("argmax", 1),
+         Step("normalize"))  # fmt: skip
 
 
 def _kind(array):
@@ -83,6 +89,8 @@ class Match:
     nan: bool = False
     is_empty: bool = True  # a list of nothing: no image has a box
     boxes: Optional[Pairs] = None
+    embeds: bool = False  # whether its rows are declared to be embeddings
+    embeddings: Optional[Embeddings] = None
 
     def add(self, call, keys, expected, output, outputs):
         """Count one call; `expected` is what the layer gave, behind the step; `outputs` are all of the export's."""
@@ -102,7 +110,10 @@ class Match:
         largest, scale = limits.largest_difference(expected, output), limits.scale(expected)
         self.largest = max(self.largest, largest)
         self.share = max(self.share, largest / scale if scale and largest else largest)
-        if limits.is_scores(output):
+        if is_embeddings(output, self.embeds) and len(output) == len(keys):
+            self.embeddings = self.embeddings or Embeddings(self.limit)
+            self.embeddings.add(keys, expected, output)
+        elif limits.is_scores(output):
             self.scored = True
             self.tops += sum(not limits.same_top(a, b, self.limit * scale) for a, b in zip(expected, output))
 
@@ -131,7 +142,9 @@ class Match:
 
     @property
     def is_near(self):
-        """Whether the difference is within the limit, with the same best classes."""
+        """Whether the difference is within the limit, with the same best classes or nearest neighbours."""
+        if self.embeddings and self.embeddings.fault:
+            return False
         unmatched = self.boxes.unmatched if self.boxes else 0
         few = self.elements <= limits.ELEMENTS * self.total
         return self.share <= self.limit and not self.tops and not unmatched and few
@@ -149,8 +162,8 @@ class Matches:
     Those of evaluate and of predict are apart: one may have softmax in its network, and the other behind it.
     """
 
-    def __init__(self, names, limit):
-        self.names, self.limit, self.shapes = names, limit, ""
+    def __init__(self, names, limit, embeds=False):
+        self.names, self.limit, self.embeds, self.shapes = names, limit, embeds, ""
         self._sources = {}  # {source: [{(position, step): Match} of each output of the export]}
 
     def add(self, source, call, keys, expected, outputs):
@@ -162,7 +175,7 @@ class Matches:
         for number, output in enumerate(outputs):
             fitting = {(p, step) for p, array in enumerate(expected) for step in steps_for(array, output)}
             if known[number] is None:
-                known[number] = {key: Match(*key, self.limit) for key in sorted(fitting)}
+                known[number] = {key: Match(*key, self.limit, embeds=self.embeds) for key in sorted(fitting)}
             found = known[number]
             for key in [key for key in found if key not in fitting]:
                 del found[key]  # another shape
@@ -194,6 +207,12 @@ class Matches:
     def unmatched(self):
         """How many outputs of the export have no counterpart, in the source where they are most."""
         return max(len(self.names) - len(self.of(source)) for source in self._sources)
+
+    @property
+    def is_normalized(self):
+        """Whether all that differ in a bit are embeddings that the export divides by their length: there are several
+        ways to compute it."""
+        return all(match.is_bitwise or match.step.name == "normalize" for match in self.counted)
 
     @property
     def is_bitwise(self):

@@ -8,6 +8,7 @@ from agreement import limits
 from agreement.batch import why_not_alone
 from agreement.boxes import Pairs, is_boxes, split
 from agreement.dead import constant_words
+from agreement.embeddings import Embeddings, is_embeddings
 from agreement.fitting import fit
 from agreement.limits import Spread
 from agreement.result import DISAGREES, Result, not_compared
@@ -52,7 +53,7 @@ def check_engine(engine):
     kept = [(call, order) for call, order in engine.calls if call.file]
     if not kept:
         return not_compared(engine.name, "the arrays of no call were kept" + _lost(engine.recording))
-    comparison = _Comparison(len(engine.exported.outputs))
+    comparison = _Comparison(len(engine.exported.outputs), engine.exported.embeds)
     for call, order in kept:
         arrays, _ = model_inputs(call, order)
         try:
@@ -97,7 +98,9 @@ def _order_of_outputs(call, names):
 class _Comparison:
     """The differences of all calls."""
 
-    def __init__(self, outputs):
+    def __init__(self, outputs, embeds=False):
+        self.embeds = embeds
+        self.embeddings = {}  # of each output that has them
         self.pairs = Pairs(limits.ENGINE)
         self.spreads = [Spread() for _ in range(outputs)]
         self.keys, self.equal = set(), {}
@@ -151,7 +154,11 @@ class _Comparison:
         self.scales[number] = max(self.scales[number], limits.scale(first))
         for key, part in zip(keys, parts_of(second, call) or ()):
             self.spreads[number].add(key, part)
-        if limits.is_scores(first) and first.shape[0] == call.images:
+        if first.shape[:1] != (call.images,):
+            return
+        if is_embeddings(first, self.embeds):
+            self.embeddings.setdefault(number, Embeddings(limits.ENGINE)).add(keys, first, second)
+        elif limits.is_scores(first):
             self.rows += [(number, *pair) for pair in zip(first, second)]
 
     def limit(self, number):
@@ -173,7 +180,7 @@ class _Comparison:
 
 
 def _result(engine, comparison):
-    worst, pairs = comparison.worst, comparison.pairs
+    worst, pairs, vectors = comparison.worst, comparison.pairs, list(comparison.embeddings.values())
     difference, limit = comparison.differences[worst], comparison.limit(worst)
     largest = max(difference, pairs.largest)
     result = Result(engine.name, words="", largest=largest, images=len(comparison.keys))
@@ -186,6 +193,8 @@ def _result(engine, comparison):
         "batch": comparison.batch,
         "files": engine.files,
     }
+    if vectors:
+        result.more["embeddings"] = vectors[0].as_dict()
     result.words = _words(engine, comparison, difference, limit)
     reasons = (
         f"infer loaded {engine.files[0]}, whose weights are not the exported model's" if engine.is_other_model else "",
@@ -193,6 +202,7 @@ def _result(engine, comparison):
         constant_words(comparison.spreads),
         f"the largest difference is {difference:.3g}, of at most {limit:.3g}" if difference > limit else "",
         f"{comparison.tops} images have another top-{limits.TOP}" if comparison.tops else "",
+        *(one.fault for one in vectors),
         _too_many(comparison),
         f"{pairs.unmatched} boxes without a partner" if pairs.unmatched else "",
         comparison.nan,
@@ -223,6 +233,7 @@ def _words(engine, comparison, difference, limit):
         parts.append(comparison.pairs.words)
     if comparison.total:
         parts.append(f"{comparison.elements:,} of {comparison.total:,} elements of integer outputs differ")
+    parts += [one.words for one in comparison.embeddings.values()]
     top = f" with the same top-{limits.TOP}" if comparison.rows and not comparison.tops else ""
     parts.append(f"{images}{top}")
     if engine.is_elsewhere and not engine.is_other_model:

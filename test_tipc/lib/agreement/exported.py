@@ -38,10 +38,13 @@ class Feed(NamedTuple):
 
 
 class Exported:
-    """An exported model; `weights`, `feeds` and the predictors are made once, when they are needed first."""
+    """An exported model; `weights`, `feeds` and the predictors are made once, when they are needed first.
 
-    def __init__(self, structure):
-        self.structure = structure
+    `embeds`: its outputs [N, D] are known to be embeddings, whatever their length.
+    """
+
+    def __init__(self, structure, embeds=False):
+        self.structure, self.embeds = structure, embeds
         self.params = structure.with_suffix(".pdiparams")
         self.weights = read_weights(self.params)
         self._predictors = {}

@@ -5,6 +5,8 @@ All are shares of the outputs' `scale`, if not said otherwise.
 
 import numpy as np
 
+from agreement.embeddings import is_embeddings
+
 INPUTS = 1e-5  # two preprocessings of floats: other orders of the same sums differ by 7e-7
 REWRITTEN = 1e-5  # an export whose weights were merged; the same rows in a batch of another size
 OTHER_DEVICE = 1e-4  # a GPU's sums against the CPU's
@@ -66,6 +68,7 @@ class Spread:
 
     def __init__(self):
         self._groups = {}  # shape: [least numbers, largest numbers, keys of the images]
+        self._lengths = {}  # shape: whether all rows are of length 1
 
     def add(self, key, output):
         """Count one image: `key` is its own, `output` an array of floats of any shape."""
@@ -73,6 +76,8 @@ class Spread:
             low, high, keys = self._groups.get(output.shape, (output, output, set()))
             group = np.minimum(low, output), np.maximum(high, output), keys | {key}
             self._groups[output.shape] = group
+            is_unit = output.ndim == 1 and is_embeddings(output[None])
+            self._lengths[output.shape] = self._lengths.get(output.shape, True) and is_unit
 
     @property
     def different(self):
@@ -82,15 +87,18 @@ class Spread:
     @property
     def largest(self):
         """The largest difference that two images have in any number; None where no two can be compared."""
-        return max((float((high - low).max()) for low, high in self._comparable()), default=None)
+        return max((float((high - low).max()) for low, high, _ in self._comparable()), default=None)
 
     @property
     def share(self):
-        """As `largest`, of the number itself: 0.01 where it changes by 1 % from one image to another."""
+        """As `largest`, of the number itself: 0.01 where it changes by 1 % from one image to another.
+
+        Of embeddings, of their length: some of their numbers are near 0, where rounding is a large share.
+        """
         least = np.finfo(np.float32).tiny
         shares = (
-            float(((high - low) / np.maximum(np.maximum(np.abs(high), np.abs(low)), least)).max())
-            for low, high in self._comparable()
+            float(((high - low) / (1.0 if is_unit else np.maximum(np.maximum(np.abs(high), np.abs(low)), least))).max())
+            for low, high, is_unit in self._comparable()
         )
         return max(shares, default=None)
 
@@ -100,6 +108,6 @@ class Spread:
         return self.share is not None and self.share <= CONSTANT
 
     def _comparable(self):
-        for low, high, keys in self._groups.values():
+        for shape, (low, high, keys) in self._groups.items():
             if len(keys) > 1:
-                yield low.astype(np.float64), high.astype(np.float64)
+                yield low.astype(np.float64), high.astype(np.float64), self._lengths[shape]

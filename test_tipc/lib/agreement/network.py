@@ -133,8 +133,10 @@ def _judge(result, replay, state, step):
 
 
 def _may_be_near(replay, state):
-    """Whether equality bit by bit cannot be expected: another device or batch, or weights that the export rewrote."""
-    return state.state == REWRITTEN or (state.state == EQUAL and (replay.on_gpu or replay.by_rows))
+    """Whether equality bit by bit cannot be expected: another device or batch, lengths of embeddings, or weights that
+    the export rewrote."""
+    as_it_is = replay.on_gpu or replay.by_rows or replay.matches.is_normalized
+    return state.state == REWRITTEN or (state.state == EQUAL and as_it_is)
 
 
 def _dead(replay):
@@ -168,12 +170,13 @@ def _words(result, replay, state, more):
     else:
         equal = sum(all(match.equal.get(key, True) for match in counted) for key in _keys(counted))
         top = f", {max(match.tops for match in counted)} with another top-{limits.TOP}"
+        vectors = "".join(f", {match.embeddings.words}" for match in counted if match.embeddings)
         elements = sum(match.elements for match in counted), sum(match.total for match in counted)
         integers = f", {elements[0]:,} of {elements[1]:,} integers differ" if elements[1] else ""
         text = (
             f"largest difference {result.largest:.3g}, {max(match.share for match in counted):.3g} of the outputs' "
             f"scale ({_allowed(replay, state)}), for {where}, {equal} bitwise equal"
-            f"{top if any(match.scored for match in counted) else ''}{integers}"
+            f"{top if any(match.scored for match in counted) else ''}{vectors}{integers}"
         )
     notes = [*_behind(counted), *_computed(replay), *_rewritten(replay, state), *more]
     unmatched = replay.matches.unmatched

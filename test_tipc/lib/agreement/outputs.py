@@ -5,6 +5,7 @@ import numpy as np
 from agreement import limits
 from agreement.boxes import Pairs, is_boxes, split
 from agreement.dead import constant_words
+from agreement.embeddings import Embeddings, is_embeddings
 from agreement.limits import Spread
 
 _FEW = 1000  # an integer output with fewer elements has to be equal
@@ -20,7 +21,7 @@ class Outputs:
         self.names, self.limit = names, limit
         self.images, self.largest, self.at, self.faults = 0, 0.0, "", []
         self._spreads, self._used = {}, 0
-        self._boxes = {}
+        self._boxes, self._embeddings = {}, {}
 
     def add(self, expected, found, keys):
         """Compare one batch: lists of arrays, one of each output; `keys` are those of its images."""
@@ -39,7 +40,7 @@ class Outputs:
         elif reference.dtype.kind in "iub":
             self._add_whole(name, where, reference, output)
         else:
-            self._add_numbers(name, first, reference, output, len(keys))
+            self._add_numbers(name, first, reference, output, keys)
         if output.ndim and len(output) == len(keys):
             for key, part in zip(keys, output):
                 self._spreads.setdefault(place, Spread()).add(key, part)
@@ -64,14 +65,16 @@ class Outputs:
                 f"at {list(map(int, at))} expected {reference[at]}, found {output[at]}"
             )
 
-    def _add_numbers(self, name, first, reference, output, images):
+    def _add_numbers(self, name, first, reference, output, keys):
         self._used += reference.size
         scale = max(1.0, limits.scale(reference))
         apart = limits.largest_difference(reference, output) / scale
-        at = _where(reference, output, first, images)
+        at = _where(reference, output, first, len(keys))
         self._see(apart, f"output '{name}', {at}")
         if apart > self.limit:
             self._blame(f"output '{name}', {at}")
+        elif is_embeddings(reference) and len(reference) == len(keys):
+            self._embeddings.setdefault(name, Embeddings(self.limit * scale)).add(keys, reference, output)
         elif limits.is_scores(reference):
             for row, (one, other) in enumerate(zip(reference, output)):
                 if not limits.same_top(one, other, self.limit * scale):
@@ -95,12 +98,15 @@ class Outputs:
             return self.faults[0]
         if not self._used:
             return "no output had anything to compare"
+        for name, vectors in self._embeddings.items():
+            if vectors.fault:
+                return f"output '{name}': {vectors.fault}"
         return constant_words(self._spreads.values())
 
     @property
     def words(self):
         """The figures, for a line."""
-        boxes = "".join(f", {pairs.words}" for pairs in self._boxes.values())
+        boxes = "".join(f", {one.words}" for one in (*self._boxes.values(), *self._embeddings.values()))
         count = len(self.names)
         outputs = "1 output" if count == 1 else f"{count} outputs"
         limit = f"{self.limit:.1e}".replace(".0e", "e")
@@ -118,6 +124,7 @@ def _where(reference, output, first, images):
     at = tuple(map(int, np.unravel_index(int(apart.argmax()), apart.shape)))
     values = f"expected {float(reference[at]):.6g}, found {float(output[at]):.6g}"
     if reference.ndim and len(reference) == images:
-        place = f"class {at[1]}" if limits.is_scores(reference) else f"at {list(at[1:])}"
+        are_classes = limits.is_scores(reference) and not is_embeddings(reference)
+        place = f"class {at[1]}" if are_classes else f"at {list(at[1:])}"
         return f"image {first + at[0]}, {place}: {values}"
     return f"images from {first} on, at {list(at)}: {values}"

@@ -163,15 +163,23 @@ def _fault(first, second):
     return f"{told}: {second.step.name or 'something'} is applied twice"
 
 
-def score_pairs(pairing, replay):
-    """[(scores of predict, scores of infer)] of the images that both computed and kept, where they are a classifier's.
+class Pairs(NamedTuple):
+    """[(row of predict, row of infer)] of the images that both computed and kept: of scores, or of embeddings."""
+
+    rows: list
+    are_embeddings: bool = False
+
+
+def output_pairs(pairing, replay):
+    """The `Pairs` of scores where they are a classifier's, or of a recogniser's embeddings; none of other outputs.
 
     `pairing` is that of the preprocessing check, `replay` that of the network check, which knows which output is which.
     """
     matches = replay.matches.best("predict")
-    scored = [number for number, match in enumerate(matches) if match and match.scored and match.total == 0]
+    found = [number for number, match in enumerate(matches) if match and match.total == 0]
+    scored = [number for number in found if matches[number].scored or matches[number].embeddings]
     if len(scored) != 1:
-        return []
+        return Pairs([])
     number, pairs = scored[0], []
     for key in pairing.predicted.kept:
         partner = pairing.partner(key)
@@ -184,4 +192,4 @@ def score_pairs(pairing, replay):
         (theirs,) = other.call.arrays("out", [number])
         if limits.is_scores(mine) and limits.is_scores(theirs) and mine.shape[1] == theirs.shape[1]:
             pairs.append((mine[own.row], theirs[other.row]))
-    return pairs
+    return Pairs(pairs, matches[number].embeddings is not None)

@@ -74,7 +74,7 @@ class Replay:
         return fixed is not None and any(call.images != fixed for call, _ in self.kept)
 
     def _compare(self, kept, threads=1, by_rows=False):
-        matches = Matches(self.exported.outputs, self.limit)
+        matches = Matches(self.exported.outputs, self.limit, self.exported.embeds)
         for call, orders in kept:
             order = self.order_of(orders)
             outputs = self._outputs(call, order, threads, by_rows)

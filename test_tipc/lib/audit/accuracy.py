@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from audit.predicted import left_out, read_exact
 from audit.registry import BUNDLE, check, judged, skipped
+from audit.retrieval import RECALL, random_share, right_queries
 from audit.training import OWN
 from expected import parse_rule
 from figures import read_lines
@@ -15,7 +16,7 @@ from history_file import read_points
 from predictions import difference, read_log, read_reference
 from train_log import LOG
 
-ACCURACY = ("top1", "acc1", "Acc@1", "top1_acc", "acc", "accuracy")  # the share of images that are right
+ACCURACY = ("top1", "acc1", "Acc@1", "top1_acc", "acc", "accuracy", RECALL)  # the share of images that are right
 LARGEST_P = 0.01  # of the images that are right, or more, by chance
 LEAST_AP50, LEAST_AP = 0.01, 0.001  # of a detector: boxes at random places have less
 PREDICTION = 1e-3  # absolute and relative, of a score that a reference file has
@@ -28,7 +29,9 @@ def _evaluations(bundle):
     for step in bundle.passed("evaluate"):
         name, value = bundle.figure(step, *ACCURACY)
         figures = {"accuracy": value, "name": name}
-        figures.update((key, bundle.figure(step, key)[1]) for key in ("AP", "AP50", "images"))
+        figures.update((key, bundle.figure(step, key)[1]) for key in ("AP", "AP50", "images", "gallery"))
+        if name == RECALL:
+            figures["images"] = bundle.figure(step, "queries")[1]
         found.append((step["tag"], step["log"], figures))
     return found
 
@@ -47,7 +50,7 @@ def chance_of(right, images, share):
 
 @check("better than chance", BUNDLE)
 def check_chance(bundle):
-    """by an exact one-sided binomial test against the most frequent class p < 0.01; of a detector AP50 >= 0.01"""
+    """p < 0.01 by a binomial test against the most frequent class (recall1: a random image); detectors AP50 >= 0.01"""
     faults, words = [], []
     for _, log, figures in _evaluations(bundle):
         if figures["AP"] is not None:
@@ -58,7 +61,10 @@ def check_chance(bundle):
         if figures["accuracy"] is None:
             continue
         accuracy = float(figures["accuracy"])
-        images, share, source = _chance(bundle, figures["images"])
+        if figures["name"] == RECALL:
+            images, share, source = random_share(lists_of(bundle), figures["images"], figures["gallery"])
+        else:
+            images, share, source = _chance(bundle, figures["images"])
         if not images or not share:
             return skipped(
                 f"{log} has {figures['name']} {accuracy:g}, and neither the images nor the classes are known"
@@ -169,10 +175,15 @@ def check_recomputed(bundle):
     faults, words = [], []
     for entry in bundle["predictions"]:
         tag = entry.get("tag") or next(iter(evaluated), "")
-        if tag not in evaluated or not entry["exact"] or entry["kind"] != "classes":
+        if tag not in evaluated or not entry["exact"] or entry["kind"] not in ("classes", "embedding"):
             continue
         log, figures = evaluated[tag]
         _, found = read_exact(bundle, entry)
+        if entry["kind"] == "embedding":
+            fault, said = _other_recall(found, lists, figures)
+            words += [f"{said} by {entry['engine']}"] if said else []
+            faults += [f"{entry['file']}: {fault}, and {log} says {figures['accuracy']:g}"] if fault else []
+            continue
         pairs = next((pairs for _, labels in lists if (pairs := _with_labels(found, labels))), None)
         if not pairs or len(pairs) != int(figures["images"] or len(pairs)):
             continue
@@ -184,6 +195,17 @@ def check_recomputed(bundle):
     if not words:
         return skipped("no list of labels for the predictions here") if bundle.passed("agree") and evaluated else None
     return judged("as many right as logged", "; ".join(words), faults)
+
+
+def _other_recall(found, lists, figures):
+    """(what is wrong with Recall@1 of these embeddings, how many queries find their identity); "" where not known."""
+    counts = right_queries(found, lists, figures["images"], figures["gallery"])
+    if counts is None or figures["name"] != RECALL:
+        return "", ""
+    least, most = counts
+    images, logged = int(figures["images"]), round(figures["accuracy"] * int(figures["images"]))
+    said = f"{least} of {images}" if least == most else f"{least} to {most} of {images}"
+    return ("" if least <= logged <= most else f"{said} right"), said
 
 
 def _with_labels(found, labels):

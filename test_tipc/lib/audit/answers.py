@@ -4,7 +4,7 @@ import re
 from pathlib import PurePosixPath
 
 from audit.pairing import Pair
-from audit.predicted import applied, left_out, read, scores
+from audit.predicted import applied, is_embedding, left_out, read, scores
 from audit.reading import parse_json
 from audit.registry import BUNDLE, check, judged, skipped
 from figures import Printed
@@ -109,7 +109,7 @@ def check_printed(bundle):
     entries = bundle["predictions"]
     faults, count = [], 0
     for entry in entries:
-        if entry["exact"] or entry["kind"] != "classes":
+        if entry["exact"] or entry["kind"] not in ("classes", "embedding"):
             continue
         for exact in (one for one in entries if one["exact"] and _is_of_step(one, entry)):
             if left_out(bundle, exact):
@@ -118,6 +118,8 @@ def check_printed(bundle):
             left = [(scores(applied(behind, row)), _most(row)) for row in rows.values()]
             if behind is None or any(row is None or len(row) < 2 for row, _ in left):
                 continue
+            if entry["kind"] == "embedding" and not all(is_embedding(applied(behind, row)) for row in rows.values()):
+                continue  # the script may have divided them by their length
             for image, printed in read(bundle, entry)[1].items():
                 count += 1
                 row = next((each for each in left if _is_printed_of(printed, *each)), None)
@@ -141,6 +143,9 @@ def _most(row):
 
 def _is_printed_of(printed, row, most):
     """Whether the best classes of a row, rounded, are what was printed; `most`: the largest output behind it."""
+    if printed.kind == "embedding":
+        numbers = scores(printed)
+        return numbers.keys() == row.keys() and all(abs(numbers[key] - score) <= DEAD for key, score in row.items())
     noise = {key: 1e-6 + NOISE * most * score for key, score in row.items()}
     if any(key not in row or abs(row[key] - score) > _half(score) + noise[key] for key, score in printed.rows):
         return False
@@ -202,28 +207,49 @@ def check_answers(bundle):
 
 
 def _inferred(bundle):
-    """{image: {class: score}} of the exact predictions of engines."""
-    found = {}
+    """{kind: {image's name in a file: {class, name or place: number}}} of the exact predictions of engines."""
+    found = {"classes": {}, "embedding": {}}
     for entry in bundle["predictions"]:
-        if entry["exact"] and entry["kind"] == "classes" and entry["engine"] != "training engine":
+        if entry["exact"] and entry["kind"] in found and entry["engine"] != "training engine":
             for image, prediction in read(bundle, entry)[1].items():
-                found.setdefault(image.rpartition("/")[2], scores(prediction))
+                found[entry["kind"]].setdefault(image, scores(prediction))
     return found
 
 
 def _other_answers(images, value, predicted):
-    """How the classes of an answer, one list for each image, are not those of inference; for images that it had."""
+    """How the numbers of an answer, for each image, are not those of inference; for images that it had."""
     try:
         results = parse_json(value, "the answer")
     except UserError:
         return []
     faults = []
     for image, result in zip(images, results if isinstance(results, list) else []):
-        known = predicted.get(image.rpartition("/")[2])
-        if known and isinstance(result, dict) and "class_ids" in result:
-            pairs = zip(result["class_ids"], result["scores"])
-            faults += [f"class {key}: {score:g}" for key, score in pairs if abs(known.get(key, -1) - score) > 1e-4]
+        kind, answered = _answered(result)
+        known = _of_image(image, predicted[kind])
+        faults += [
+            f"{'number' if kind == 'embedding' else 'class'} {key}: {number:g}"
+            for key, number in answered.items()
+            if known and not abs(known.get(key, -1) - number) <= 1e-4
+        ]
     return faults
+
+
+def _of_image(image, predicted):
+    """What was predicted of the image at a path, by the longest of the names that may be its own."""
+    names = [name for name in predicted if f"/{image}".endswith(f"/{name}")]
+    return predicted[max(names, key=len)] if names else {}
+
+
+def _answered(result):
+    """(kind, {class, name or place: number}) of one image's answer; the second of equal names is `name (2)`."""
+    if isinstance(result, dict) and "features" in result:
+        return "embedding", dict(enumerate(result["features"]))
+    if not isinstance(result, dict) or not result.keys() & {"class_ids", "rec_docs"}:
+        return "classes", {}
+    pair = ("rec_docs", "rec_scores") if "rec_docs" in result else ("class_ids", "scores")
+    keys, numbers = (result.get(name) or [] for name in pair)
+    keys = [key if keys.index(key) == at else f"{key} ({keys[: at + 1].count(key)})" for at, key in enumerate(keys)]
+    return "classes", dict(zip(keys, numbers))
 
 
 @check("figures of the comparison", BUNDLE)

@@ -14,7 +14,7 @@ _BLOCK = re.compile(r"^ *```(?:bash|shell|sh|console)?\n(.*?)^ *```", re.DOTALL 
 _SCRIPT = re.compile(r"(?:^|\s)(?:python[\d.]*|bash|sh|source)\s+(?P<path>[\w./+-]+\.(?:py|sh))(?=\s|$|\\)")
 _CD = re.compile(r"(?:^|\s|&&)cd\s+(?P<folder>[\w./+-]+)")
 _MADE = re.compile(r"(?:>|tee|cp|mv|curl|wget|git clone|new_model)\s.*")
-_METRICS = "|".join(map(re.escape, (*ACCURACY, "top-1", "AP")))
+_METRICS = "|".join(map(re.escape, (*ACCURACY, "top-1", "Recall@1", "AP")))
 _HEADER = re.compile(rf"^\W*({_METRICS})\b(?!.*(?:quoted|引用))", re.IGNORECASE)
 _STATED = re.compile(r"^\W*(?P<number>\d+(?:\.\d+)?)\s*(?P<percent>%?)\W*$")
 

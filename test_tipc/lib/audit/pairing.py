@@ -2,20 +2,23 @@
 
 import math
 
-from audit.predicted import applied, left_out, read_pair, scores, sides
+from audit.predicted import applied, is_embedding, left_out, read_pair, scores, sides
+from embedding import ANGLE, angle, length, other_neighbours
 from figures import Printed
 from predictions import Prediction, difference
 from script import counted
 
 TOP = 5
 _ROUNDING = 1e-7  # of softmax in double precision, which the engine computes in single
+_PRINTED_EMBEDDINGS = 1e-4  # of a number, and of a cosine
 _PRINTED_BOXES = 1e-4  # of an image's longer side, and of a score: what engines may differ by before they are rounded
 
 
 class Pair:
     """The `entry` of a bundle's predictions against the `other` of the same or of another bundle.
 
-    After `faults()`: `largest` difference, images that are `equal` in all bits, and those with the same top-5 (`tops`).
+    After `faults()`: `largest` difference, images that are `equal` in all bits, and those with the same top-5, or of
+    embeddings the same nearest neighbours (`tops`).
     """
 
     def __init__(self, bundle, entry, other_bundle, other, limit=None):
@@ -39,7 +42,18 @@ class Pair:
             names = sorted(set(self.found) ^ set(self.expected))[:1]
             return [f"{len(self.common)} images are in both of {len(self.found)} and {len(self.expected)} ({names})"]
         compare = self._exact_fault if self.exact else self._printed_fault
-        return [f"{name}: {fault}" for name in self.common if (fault := compare(name))]
+        faults = [f"{name}: {fault}" for name in self.common if (fault := compare(name))]
+        return faults or self._other_neighbours()
+
+    def _other_neighbours(self):
+        """Of embeddings, the images whose nearest others are not the same."""
+        pairs = [(applied(self.behind, self.expected[name]), self.found[name]) for name in self.common]
+        if not all(map(is_embedding, (one for pair in pairs for one in pair))):
+            return []
+        expected, found = ([list(map(float, one.rows)) for one in side] for side in zip(*pairs))
+        wrong = other_neighbours(expected, found, max(self.limit, 0.0 if self.exact else _PRINTED_EMBEDDINGS))
+        self.tops -= len(wrong)
+        return [f"{self.common[place]}: other nearest neighbours" for place in wrong]
 
     def _exact_fault(self, name):
         expected, found = applied(self.behind, self.expected[name]), self.found[name]
@@ -54,10 +68,21 @@ class Pair:
         self.largest = max(self.largest, apart)
         self.equal += ours == theirs
         limit = self.limit + (_ROUNDING if self.behind else 0.0)
+        if is_embedding(found):
+            return self._other_direction(ours, theirs, apart, limit)
         if not apart <= limit * max(1.0, *map(abs, ours.values())) or not math.isfinite(apart):
             return f"largest difference {apart:g}, at most {self.limit:g} is allowed"
         self.tops += _same_top(ours, theirs, 2 * limit)
         return "" if _same_top(ours, theirs, 2 * limit) else "another top-5"
+
+    def _other_direction(self, ours, theirs, apart, limit):
+        """How two embeddings differ by more than the limit."""
+        size = max(1.0, length(list(ours.values())))
+        if not apart <= limit * size:
+            return f"largest difference {apart:g} of an embedding, at most {self.limit:g} is allowed"
+        turned = angle(list(ours.values()), list(theirs.values()))
+        self.tops += turned <= ANGLE
+        return "" if turned <= ANGLE else f"1 - cosine {turned:g}, at most {ANGLE:g} is allowed"
 
     def _printed_fault(self, name):
         expected, found = self.expected[name], self.found[name]
@@ -69,6 +94,8 @@ class Pair:
             side = max((float(corner) for row in expected.rows for corner in row[2:]), default=1.0)
             expected, found = (_shares(one, max(side, 1.0)) for one in (expected, found))
             limit = max(limit, _PRINTED_BOXES)
+        elif is_embedding(expected):  # printed with all digits: no rounding hides how engines differ
+            limit = max(limit, _PRINTED_EMBEDDINGS)
         fault = difference(expected, found, limit, 0.0)
         self.tops += not fault
         return fault

@@ -3,12 +3,13 @@
 import math
 import struct
 
+from embedding import is_unit, unit
 from figures import read_lines
 from predictions import Prediction, read_log
 from script import UserError
 
 _FLOAT = struct.Struct("f")
-KINDS = ("classes", "boxes", "numbers")
+KINDS = ("classes", "boxes", "embedding", "numbers")
 
 
 def read_exact(bundle, entry):
@@ -33,7 +34,7 @@ def _read_exact(bundle, name):
         raise UserError(f"{name}: expected images or rows, found {', '.join(map(str, content))[:80]}")
     for image, prediction in found.items():
         if prediction.kind not in KINDS or not isinstance(prediction.rows, list):
-            raise UserError(f"{name}: {image}: expected rows of classes, boxes or numbers")
+            raise UserError(f"{name}: {image}: expected rows of classes, boxes, numbers or an embedding")
     return content.get("behind"), found
 
 
@@ -103,7 +104,7 @@ def read(bundle, entry):
 
 
 def applied(behind, prediction):
-    """The prediction of a network behind the step that the export computes: softmax, sigmoid or argmax."""
+    """The prediction of a network behind the step that the export computes: softmax, sigmoid, argmax or normalize."""
     if not behind or prediction.kind != "numbers":
         return prediction
     numbers = list(map(float, prediction.rows))
@@ -113,15 +114,28 @@ def applied(behind, prediction):
         numbers = [part / math.fsum(parts) for part in parts]
     elif behind == "sigmoid":
         numbers = [1 / (1 + math.exp(-number)) if number > -700 else 0.0 for number in numbers]
+    elif behind == "normalize":
+        numbers = unit(numbers)
     elif behind == "argmax":
         numbers = [numbers.index(max(numbers))]
     return Prediction("numbers", numbers)
 
 
 def scores(prediction):
-    """{class: score} of classes or numbers; None for boxes."""
+    """{class: score} of classes, numbers or an embedding; None for boxes."""
     if prediction.kind == "classes":
         return {row[0]: float(row[1]) for row in prediction.rows}
-    if prediction.kind == "numbers" and all(isinstance(one, (int, float)) for one in prediction.rows):
+    if prediction.kind in ("numbers", "embedding") and all(isinstance(one, (int, float)) for one in prediction.rows):
         return dict(enumerate(map(float, prediction.rows)))
     return None
+
+
+def is_embedding(prediction):
+    """Whether its numbers are an embedding, whose largest numbers are no classes."""
+    return prediction.kind == "embedding" or (
+        prediction.kind == "numbers" and _are_floats(prediction.rows) and is_unit(prediction.rows)
+    )
+
+
+def _are_floats(rows):
+    return all(isinstance(number, float) for number in rows)

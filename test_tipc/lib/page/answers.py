@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple
 
 from bundle_predictions import PRINTING
+from page.neighbours import with_neighbours
 from page.source import listing, mapping, read, text
 from predictions import Prediction, read_log
 
@@ -13,7 +14,7 @@ TOP = 5
 _NAMES = re.compile(
     r"""(?:class id\(s\)|["']class_ids["']): (\[[^\]]*\]).*?(?:label_name\(s\)|["']label_names["']): (\[[^\]]*\])"""
 )
-_KINDS = ("classes", "boxes")
+_KINDS = ("classes", "boxes", "embedding")
 
 
 class Answers(NamedTuple):
@@ -40,7 +41,7 @@ def read_answers(source):
     for view in source.steps:
         if view.kind in PRINTING and view.log:
             labels.update(label_names(read(view.log)))
-    return [answers for answers in found if answers.images], labels
+    return [answers for answers in with_neighbours(found, TOP) if answers.images], labels
 
 
 def label_names(written):
@@ -88,12 +89,14 @@ def _exact(written):
 
 
 def _shown(predictions):
-    """{name: Prediction} of those that are classes or boxes with scores, as a picture can show them."""
-    return {name.rpartition("/")[2]: found for name, found in predictions if found.kind in _KINDS and _is_whole(found)}
+    """{name: Prediction} of those that are classes or boxes with scores, or embeddings, as a picture can show them."""
+    return {name: one for name, one in predictions if one.kind in _KINDS and _is_whole(one)}
 
 
 def _is_whole(prediction):
-    length = 2 if prediction.kind == "classes" else 6
+    if prediction.kind == "embedding":
+        return all(_is_number(one) for one in prediction.rows)
+    length = 6 if prediction.kind == "boxes" else 2
     return all(
         isinstance(row, (list, tuple)) and len(row) == length and all(_is_number(cell) for cell in row[1:])
         for row in prediction.rows

@@ -1,4 +1,4 @@
-"""The curves of a training: its loss, and the accuracy or AP of its evaluations."""
+"""The curves of a training: its loss, and the accuracy, AP or Recall@1 of its evaluations."""
 
 import math
 
@@ -9,7 +9,7 @@ from page.frame import details, section, table
 from script import UserError
 from train_log import LOG, read_train_log
 
-_TITLES = {"top1": "top-1"}
+_TITLES = {"top1": "top-1", "recall1": "Recall@1"}
 
 
 def read_curve(source):

@@ -16,7 +16,7 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 def find_images(source, names):
     """{name: path} of those images that the run saw, where the project has them: in the folders that the commands
-    name, or else by the list of inputs.
+    name, or else by the list of inputs. A name may have folders before it.
 
     No name is in it that several different files have, as nobody knows which of them was predicted, nor one whose file
     is another than in the list of inputs.
@@ -37,25 +37,41 @@ def find_images(source, names):
 def _listed(source, names):
     """{name: {path: SHA-256}} of the list of inputs, for files of these names."""
     found = {}
+    wanted = _by_base(names)
     for line in read(source.file(mapping(source.content.get("inputs")).get("file"))).splitlines():
         digest, _, path = line.partition("  ")
-        name = path.rpartition("/")[2]
-        if name in names and Path(name).suffix.lower() in _SUFFIXES:
+        for name in _names_of(path, wanted):
             found.setdefault(name, {})[path] = digest
     return found
 
 
 def _below_places(source, root, names):
     """{name: [path]} of the folders and files that the commands name; {} where they have too many files."""
-    found, seen = {}, 0
+    found, seen, wanted = {}, 0, _by_base(names)
     for place in _places(source, root):
         for path in [place] if place.is_file() else _files_below(place):
             seen += 1
             if seen > _MOST_FILES:
                 return {}
-            if path.name in names and path.suffix.lower() in _SUFFIXES:
-                found.setdefault(path.name, []).append(path)
+            for name in _names_of(path.as_posix(), wanted):
+                found.setdefault(name, []).append(path)
     return found
+
+
+def _by_base(names):
+    """{name without its folders: [names]}."""
+    found = {}
+    for name in names:
+        found.setdefault(name.rpartition("/")[2], []).append(name)
+    return found
+
+
+def _names_of(path, wanted):
+    """The names that an image's path ends with."""
+    base = path.rpartition("/")[2]
+    if base not in wanted or Path(base).suffix.lower() not in _SUFFIXES:
+        return []
+    return [name for name in wanted[base] if f"/{path}".endswith(f"/{name}")]
 
 
 def _is_below(path, root):

@@ -10,7 +10,7 @@ from steps import BEGAN, FAILED, NOT_RUN, PASSED, SKIPPED
 from verdict import SERVING, SERVING_CPP
 
 WORST_FIRST = (FAILED, BEGAN, NOT_RUN, PASSED, SKIPPED)
-_ACCURACY = re.compile(r"(top1|AP): ([.\d]+)")
+_ACCURACY = re.compile(r"(top1|recall1|AP): ([.\d]+)")
 
 
 def outcome(source):
@@ -21,9 +21,9 @@ def outcome(source):
 
 
 def accuracy(source):
-    """`top1 0.35417`, or `AP 0.23` of a detector, as it was evaluated; "" where nothing was."""
+    """`top1 0.35417`, `AP 0.23` of a detector or `recall1 0.9` of a recogniser, as evaluated; "" where nothing was."""
     evaluated = mapping(mapping(source.content.get("figures")).get("evaluate"))
-    for name in ("top1", "AP"):
+    for name in ("top1", "recall1", "AP"):
         value = number(evaluated.get(name))
         if math.isfinite(value):
             return f"{name} {value:.5g}"

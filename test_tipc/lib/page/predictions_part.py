@@ -7,12 +7,15 @@ from page.answers import TOP, best, sets_of_images
 from page.element import el
 from page.frame import breakable, section, table
 from page.images import find_images
+from page.neighbours import NEIGHBOURS
 from page.thumbnails import thumbnail
 from script import counted
 
 SHOWN, OF_OTHERS = 6, 2  # images of the first set, and of each further one
 _MOST_ENGINES = 12
 _KEPT = "kept from the page before: the image is not here"
+_SCORES = " Scores are those that the files have, rounded or not."
+_COSINES = " Of embeddings, the nearest of the other images and their cosines are shown."
 _FIRST = "training engine"  # what all others are compared with
 
 
@@ -25,15 +28,19 @@ def draw_predictions(source, predicted, kept):
     if not answers:
         return None
     parts, chosen = [], choose(answers)
-    paths = find_images(source, [name for _, names in chosen for name in names])
+    near = {name: _nearest(name, engines) for engines, names in chosen for name in names}
+    paths = find_images(source, [*near, *(other for others in near.values() for other in others)])
     for engines, names in chosen:
-        parts += [_image(name, engines, labels, thumbnail(paths.get(name), kept.get(name))) for name in names]
+        for name in names:
+            picture = thumbnail(paths.get(name), kept.get(name))
+            others = [(other, thumbnail(paths.get(other))) for other in near[name]]
+            parts.append(_image(name, engines, labels, picture, others))
     shown, total = sum(len(names) for _, names in chosen), len({name for one in answers for name in one.images})
     note = f"{shown} of {counted(total, 'image')}; {counted(len(answers), 'file')} with predictions."
     hidden = {one.engine for one in answers} - {one.engine for engines, _ in chosen for one in engines}
     if hidden:
         note += f" Not shown, as there are many: {', '.join(sorted(hidden))}."
-    lead = el("p", note, " Scores are those that the files have, rounded or not.", class_="note")
+    lead = el("p", note, _COSINES if any(near.values()) else _SCORES, class_="note")
     return section("predictions", "Predictions of every engine", "各引擎的预测", lead, parts)
 
 
@@ -55,24 +62,35 @@ def _choose(answers, count):
     return shown, sorted(names, key=order.index)
 
 
-def _image(name, engines, labels, picture):
+def _nearest(name, engines):
+    """The names of the nearest images by the first engine that has the image; [] where it is no recogniser."""
+    predicted = next(one.images[name] for one in engines if name in one.images)
+    return [row[0] for row in best(predicted)] if predicted.kind == NEIGHBOURS else []
+
+
+def _image(name, engines, labels, picture, others):
     having = [one for one in engines if name in one.images]
     boxes = having[0].images[name].kind == "boxes"
-    shown = picture and (_detections(name, picture, having) if boxes else _plain(name, picture))
+    shown = picture and (_detections(name, picture, having) if boxes else _plain(name, picture, others))
     rows = [[str(rank + 1), *_row(name, rank, having, labels)] for rank in range(TOP)]
     rows = [row for row in rows if any(cell != "" for cell in row[1:])]
     columns = ["rank", *(breakable(one.engine) for one in having)]
-    listed = (
-        table(f"The best {TOP} of {name}", columns, rows, "answers") if rows else el("p", "nothing was found in it")
-    )
+    title = f"The {TOP} nearest to {name}" if others else f"The best {TOP} of {name}"
+    listed = table(title, columns, rows, "answers") if rows else el("p", "nothing was found in it")
     words = agreement(name, having, labels)
     about = el("div", el("h3", name), el("p", words, class_="note") if words else None, class_="about")
     return el("article", about, shown, listed, class_=f"image {'bare' if not shown else 'seen' if boxes else 'plain'}")
 
 
-def _plain(name, picture):
+def _plain(name, picture, others):
     image = el("img", src=picture.uri, alt=f"Test image {name}", width=picture.width, height=picture.height)
-    return el("figure", image, el("figcaption", _KEPT) if picture.is_kept else None)
+    near = [
+        el("img", src=one.uri, alt=f"Nearest image {rank}, {other}", width=one.width, height=one.height)
+        for rank, (other, one) in enumerate(others, 1) if one
+    ]  # fmt: skip
+    strip = el("div", near, class_="near") if near else None
+    caption = "and its nearest images, the nearest first" if near else _KEPT if picture.is_kept else None
+    return el("figure", image, strip, el("figcaption", caption) if caption else None)
 
 
 def _detections(name, picture, having):
@@ -148,12 +166,14 @@ def agreement(name, having, labels):
     if len(having) < 2:
         return ""
     rows = [best(one.images[name]) for one in having]
+    are_near = having[0].images[name].kind == NEIGHBOURS
+    words = f"{len(rows[0])} nearest images" if are_near else f"best {len(rows[0])}"
     tops = [[_named(row, labels) for row in one] for one in rows]
     if len({len(top) for top in tops}) > 1 or any(_differ(*pair) for top in tops for pair in zip(tops[0], top)):
-        return f"Not the same best {len(tops[0])} in all {len(having)}."
+        return f"Not the same {words} in all {len(having)}."
     if len({type(label) for top in tops for label in top}) > 1:
         return "Some have names and some have numbers of classes, which no log relates."
     scores = zip(*([float(row[1]) for row in one] for one in rows))  # corners no: printed ones end where the image does
     apart = max((max(ranked) - min(ranked) for ranked in scores), default=0.0)
     least = "are the same" if apart == 0 else f"differ by at most {apart:.2g}"
-    return f"The same best {len(tops[0])} in all {len(having)}; the scores as written {least}."
+    return f"The same {words} in all {len(having)}; the {'cosines' if are_near else 'scores as written'} {least}."

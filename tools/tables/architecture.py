@@ -35,16 +35,19 @@ class Folder(NamedTuple):
 
 # From what a user calls down to what everything uses. Names without a slash are folders of ppcls_lite where there
 # is one of that name. A folder's own subfolders belong to it, unless they are listed themselves.
-_PARTS = "infer/engines infer/model"
-_INFER = "infer infer/compare infer/engines infer/model"
+_PARTS = "infer/engines infer/gallery infer/model"
+_INFER = f"infer infer/compare {_PARTS}"
 FOLDERS = {
-    "test_tipc": Folder("the chains: Bash, and a config for each model", "", "test_tipc/lib tools tools/data deploy"),
+    "test_tipc": Folder(
+        "the chains: Bash, and a config for each model", "", "test_tipc/lib tools tools/insightface tools/data deploy"
+    ),
     "test_tipc/lib": Folder("what the chains share; works in any repository"),
     "tools": Folder(
         "commands for training: train, eval, infer, export, compare",
         f"arch data train {_INFER} serving utils",
         "deploy docs",
     ),
+    "tools/insightface": Folder("InsightFace's own commands and options", f"arch data train {_INFER} utils"),
     "tools/data": Folder("commands that make the data sets", "data utils"),
     "tools/tables": Folder(
         "commands that make the tables of the documents",
@@ -60,6 +63,7 @@ FOLDERS = {
     "ppcls_lite/train": Folder("training loop, checkpoints, losses, metrics, optimizers", "arch data utils"),
     "ppcls_lite/infer/compare": Folder("do all engines predict the same?", f"data {_INFER} slim utils"),
     "ppcls_lite/infer": Folder("predicting images, exporting a network", f"arch data {_PARTS} slim utils"),
+    "ppcls_lite/infer/gallery": Folder("embeddings with names, searched for the nearest", "data infer/model utils"),
     "ppcls_lite/infer/engines": Folder("one file per engine", "arch data infer/model utils"),
     "ppcls_lite/infer/model": Folder("the files of an exported model; top-k", "data utils"),
     "ppcls_lite/arch": Folder("the networks, one file per paper", "slim utils"),
@@ -69,6 +73,7 @@ FOLDERS = {
 }
 # Folders that belong to another one although that one's other subfolders do not.
 PART_OF = {"tools/infer": "tools", "tools/suite": "tools", "test_tipc/configs": "test_tipc"}
+PART_OF["tools/insightface/configs"] = "tools/insightface"
 PART_OF |= {
     f"deploy/{name}": "deploy"
     for name in ("configs", "cpp", "images", "lite", "onnx_python", "paddle2onnx", "paddleserving", "python", "slim")

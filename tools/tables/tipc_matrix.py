@@ -40,6 +40,7 @@ MARKS = {PROVEN: "✓", FAILED: "✗", CLAIMED: "○"}
 # how the values of options are shown
 VALUES = {None: "-", "null": "default", "False": "off", "True": "on"}
 PRECISIONS = {"null": "fp32", "False": "fp32", "paddle": "fp32", "True": "fp16"}
+PAGES = {"detection": "docs/lightweight_backbone.md", "recognition": "docs/recognition.md"}  # of all models of a type
 BACKBONES = REPO / "docs/measured/backbones.json"
 # (Chinese, English) of the words of the tables
 WORDS = {
@@ -48,6 +49,7 @@ WORDS = {
     "type": ("模型类型", "type"),
     "classification": ("分类", "classification"),
     "detection": ("检测", "detection"),
+    "recognition": ("识别", "recognition"),
     "base": ("基础训练预测", "base training and inference"),
     "more": ("更多训练方式", "more ways to train"),
     "compression": ("模型压缩", "compression"),
@@ -104,7 +106,7 @@ def claim_text(name, claim, write):
 def names(model, write):
     """The cells of the paper and of the model."""
     series = model.series
-    page = f"docs/models/{series.page}.md" if series.page else "docs/lightweight_backbone.md"
+    page = f"docs/models/{series.page}.md" if series.page else PAGES[series.type]
     address = series.paper["url"] if series.paper else series.official
     return [write.link(series.name, address), write.link(model.name, page)]
 

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Train ArcFace with every backbone of the table on the whole set; called again, it goes on where it was.
+#
+#   bash tools/tables/train_arcface.sh [--jobs N] [BACKBONE...]
+#   OMP_NUM_THREADS=1 nohup nice -n 19 bash tools/tables/train_arcface.sh >output/arcface.log 2>&1 &
+#
+# --jobs N trains N at a time (1 unless given). BACKBONE: MobileFaceNet or any network of the registry.
+# TIPC_PYTHON=/path/to/python uses that interpreter instead of .venv's.
+# Leaves checkpoints and log_train.txt in output/rec/ArcFace_<Backbone>/, and `trained` there when all epochs are done.
+# tools/tables/rec_table.py makes the table of them.
+# A second call waits until the first has ended.
+# Exit code: 0 all trained, 1 one failed, 130 or 143 interrupted.
+
+set -uo pipefail
+# shellcheck source=tools/tables/trainings.sh
+source "$(dirname "${BASH_SOURCE[0]}")/trainings.sh"
+
+CONFIG=ppcls_lite/configs/recognition/arcface_stamps.yaml
+MAKER=tools/data/make_rec_data.py
+DATA=dataset/rec_stamps # as the config names it
+OUT=output/rec
+PREFIX=ArcFace
+BACKBONES=(
+    MobileFaceNet MobileNetV3_small_x1_0 ShuffleNetV2_x1_0 MobileNetV1_x1_0 MobileNetV3_large_x1_0 PPHGNetV2_B0
+    ResNet50_vd
+)
+
+train_all "$@"

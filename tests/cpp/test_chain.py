@@ -54,7 +54,12 @@ def test_every_official_config_is_planned(tmp_path):
 
 
 def test_every_network_has_a_config():
-    folders = {path.parent.name for path in ROOT.glob("test_tipc/configs/*/train_infer_python.txt")}
+    chains = ROOT.glob("test_tipc/configs/*/train_infer_python.txt")
+    folders = {
+        path.parent.name
+        for path in chains
+        if "predict_rec.py" not in (text := path.read_text()) and "tools/insightface" not in text
+    }  # the program has no recognition
     assert {path.parent.name for path in CONFIGS} == folders
     for path in CONFIGS:
         assert f"model_name:{path.parent.name}\n" in path.read_text()

@@ -34,6 +34,7 @@ NOT_RUN = {  # {pattern: the test that runs such a command, or the reason why no
     r"compare_results\.py": "tests/chain/test_compare_results.py",
     # services, which wait for clients
     r"classification_web_service\.py": "tests/serving/test_service.py",
+    r"recognition_web_service\.py": "tests/serving/test_recognition.py",
     r"pipeline_(http|rpc)_client\.py": "tests/serving/test_clients.py",
     r"run_cpp_serving\.sh|test_cpp_serving_client\.py|SERVING_BIN=/path": "tests/serving/test_serving_cpp.py",
     r"convergence\.py": "tests/chain/test_convergence.py",
@@ -49,12 +50,15 @@ NOT_RUN = {  # {pattern: the test that runs such a command, or the reason why no
     r"tools/train\.py .*centernet_stamps": "tests/train/test_detection_training.py",
     r"compare_engines\.py .*centernet_stamps": "tests/infer/test_detection.py",
     r"make_det_data\.py": "tests/data/test_make_det_data.py",
+    r"tools/train\.py .*arcface_stamps": "tests/train/test_recognition_training.py",
     r"--model_name=ResNet50": "tests/quick/test_command.py",
     # minutes to hours of measuring
     r"deploy/paddleserving/benchmark\.py": "tests/serving/test_engine_choice.py",
     r"deploy/cpp/latency\.py": "measures a program that is built with a compiler; tests/cpp build and run it",
     r"train_centernets\.sh": "tests/chain/test_train_centernets.py",
+    r"train_arcface\.sh": "tests/chain/test_train_centernets.py",
     r"det_table\.py --measure": "tests/docs/test_det_table.py",
+    r"rec_table\.py --measure": "tests/docs/test_rec_table.py",
     r"distill_table\.py --run": "tests/docs/test_distill_table.py",
     r"(int8|speed)_table\.py --measure": "measures for minutes",
     r"tests/benchmarks/": "measures for minutes",
@@ -81,6 +85,7 @@ LEFT = {
     "docs/lightweight_backbone.md": 'mkdir -p output/shuffle && ln -s "$PWD/lite_data_det" dataset/det_stamps && '
     "cp pretrain_models/CenterNet_ShuffleNetV2_x1_0.pdparams output/shuffle/best_model.pdparams"
 }
+DATA = ("lite_data_det", "lite_data_rec")  # beside those of copy_tree
 EXITS = {r"lint_config\.sh /tmp/lint_example": 1}  # which has faults
 
 
@@ -133,7 +138,7 @@ class Ground:
         (self.folder / name).mkdir()
         tree = copy_tree(self.folder / name)
         shutil.copytree(ROOT / "docs", tree / "docs")
-        for path in ("pretrain_models", "lite_data_det", "tests", "test_log", "README.md", "README_ch.md", ".ci"):
+        for path in (*DATA, "pretrain_models", "tests", "test_log", "README.md", "README_ch.md", ".ci"):
             (tree / path).symlink_to(ROOT / path)
         for path in (*ROOT.glob("requirements*.txt"), *map(ROOT.joinpath, ("LICENSE", "NOTICE", "pyproject.toml"))):
             shutil.copy(path, tree)

@@ -18,8 +18,8 @@ from ppcls_lite.utils.safe_load import as_float16, load_arrays
 from tests.helpers.configs import read_in_every_mode
 from tests.helpers.detection import make_config, write_set
 from tests.helpers.scripts import LIMIT, ROOT, assert_one_line, run_process
-from tools.tables import det_measure
-from tools.tables import det_table as table
+from tools.tables import det_measure, trainings
+from tools.tables.det_table import TABLE as table
 
 DOCUMENT = ROOT / "docs/lightweight_backbone.md"
 CHAINS = [
@@ -46,13 +46,13 @@ def test_a_row_says_what_was_measured_and_where_its_evidence_is():
 
 
 def test_the_document_shows_what_is_kept():
-    kept = table.read_kept() if table.KEPT.is_file() else None
-    block = DOCUMENT.read_text().partition(table.BEGIN + "\n")[2].partition(table.END)[0]
+    kept = table.read_kept() if table.kept.is_file() else None
+    block = DOCUMENT.read_text().partition(table.begin + "\n")[2].partition(table.end)[0]
     assert block == table.as_markdown(kept), "run: tools/tables/det_table.py --update docs/lightweight_backbone.md"
 
 
 def test_every_evidence_of_the_table_is_there():
-    kept = table.read_kept()["backbones"] if table.KEPT.is_file() else {}
+    kept = table.read_kept()["backbones"] if table.kept.is_file() else {}
     for name in kept:
         folder = ROOT / f"test_log/CenterNet_{name}"
         assert {"log_train.txt", "curves.png", "predictions.jpg", "training.json"} <= set(os.listdir(folder))
@@ -61,12 +61,12 @@ def test_every_evidence_of_the_table_is_there():
 
 def test_update_replaces_the_block_only(tmp_path):
     path = tmp_path / "a.md"
-    path.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    replace_block(path, table.BEGIN, table.END, "new\n")
-    assert path.read_text() == f"before\n{table.BEGIN}\nnew\n{table.END}\nafter\n"
+    path.write_text(f"before\n{table.begin}\nold\n{table.end}\nafter\n")
+    replace_block(path, table.begin, table.end, "new\n")
+    assert path.read_text() == f"before\n{table.begin}\nnew\n{table.end}\nafter\n"
     path.write_text("no markers\n")
     with pytest.raises(UserError, match="expected one line"):
-        replace_block(path, table.BEGIN, table.END, "new\n")
+        replace_block(path, table.begin, table.end, "new\n")
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"backbones": {"Net": {}}}', '{"backbones": {"Net": {"AP": "x"}}}'])
@@ -122,7 +122,7 @@ def test_measuring_leaves_figures_and_evidence(trained, tmp_path):
 
 @pytest.mark.parametrize("most_mb", [0.001, 25])
 def test_the_figures_are_of_the_weights_as_they_are_kept(trained, tmp_path, monkeypatch, most_mb):
-    config, trainings, name = trained
+    config, folder, name = trained
     measured = []
 
     def measure_training(content, *_):
@@ -130,15 +130,15 @@ def test_the_figures_are_of_the_weights_as_they_are_kept(trained, tmp_path, monk
         return {**FIGURES, "file_mb": 1.0}
 
     monkeypatch.setattr(det_measure, "measure_training", measure_training)
-    monkeypatch.setattr(table, "choose_export_format", lambda: None)  # Paddle has been imported long ago
-    monkeypatch.setattr(table, "MOST_MB", most_mb)
+    monkeypatch.setattr(trainings, "choose_export_format", lambda: None)  # Paddle has been imported long ago
+    monkeypatch.setattr(trainings, "MOST_MB", most_mb)
     kept = tmp_path / f"weights/CenterNet_{name}"
     kept.mkdir(parents=True)
     (kept / "former").touch()
-    table.measure(trainings, config, tmp_path / "kept.json", tmp_path / "log", tmp_path / "weights")
+    table.measure(folder, config, tmp_path / "kept.json", tmp_path / "log", tmp_path / "weights")
     assert measured == [str(kept)]
     assert os.listdir(kept.parent) == ([kept.name] if most_mb < 1 else [f"{kept.name}.pdparams"])
-    found, exact = load_arrays(kept), load_arrays(trainings / f"CenterNet_{name}/best_model")
+    found, exact = load_arrays(kept), load_arrays(folder / f"CenterNet_{name}/best_model")
     stored = as_float16(exact) if most_mb < 1 else exact
     assert all((found[entry] == stored[entry]).all() for entry in exact)
     assert (most_mb == 25) == all((found[entry] == exact[entry]).all() for entry in exact)
@@ -158,17 +158,17 @@ def test_a_training_on_another_set_is_refused(trained, tmp_path):
 
 def test_every_setting_that_differs_is_reported(trained, tmp_path):
     _, trainings, name = trained
-    from tools.tables.det_measure import differences
+    from tools.tables.training_evidence import differences
 
-    path = trainings / f"CenterNet_{name}/history.jsonl"
+    folder = trainings / f"CenterNet_{name}"
     config = make_config(write_set(tmp_path / "set"))
     config["Global"].update(seed=6)
-    assert differences(path, config) == "-"
+    assert differences(folder, config, 12, "the set") == "-"
     config["Global"].update(epochs=9)
     config["DataLoader"]["Train"]["sampler"]["batch_size"] = 2
-    assert differences(path, config) == "epochs 4, batch size 4"
+    assert differences(folder, config, 12, "the set") == "epochs 4, batch size 4"
     config["Global"].update(epochs=4, seed=5)
-    assert differences(path, config) == "seed 6, batch size 4"
+    assert differences(folder, config, 12, "the set") == "seed 6, batch size 4"
 
 
 def test_rows_of_another_schedule_are_not_kept(trained, tmp_path):
@@ -181,7 +181,7 @@ def test_rows_of_another_schedule_are_not_kept(trained, tmp_path):
 
 
 def test_weights_that_are_kept_are_where_the_configs_want_them():
-    for path in table.read_kept()["backbones"] if table.KEPT.is_file() else ():
+    for path in table.read_kept()["backbones"] if table.kept.is_file() else ():
         config = ROOT / f"test_tipc/configs/CenterNet_{path}/train_infer_python.txt"
         assert f"pretrained_model_url:{table.weights_path(path)}\n" in config.read_text()
 

@@ -38,7 +38,24 @@ RUN = {
     "test_tipc/docs/report.md": "tests/page/test_report_doc.py",
 }
 # of a shell, or of every Linux
-SHELL = {"cd", "cp", "mkdir", "sed", "ls", "rm", "mv", "grep", "head", "tail", "cat", "kill", "sleep", "echo", "git"}
+SHELL = {
+    "cd",
+    "cp",
+    "cut",
+    "mkdir",
+    "sed",
+    "ls",
+    "rm",
+    "mv",
+    "grep",
+    "head",
+    "tail",
+    "cat",
+    "kill",
+    "sleep",
+    "echo",
+    "git",
+}
 SHELL |= {"export", "unset", "source", "for", "until", "do", "done"}
 # between two commands of a line, outside quotes
 PARTS = re.compile(r"(?:&&|;|\|\||\| )(?=(?:[^'\"]|'[^']*'|\"[^\"]*\")*$)")
@@ -125,9 +142,7 @@ def python_words(words):
     return "", []
 
 
-COMMANDS = [
-    command for name in documents() for command in commands_of(name, (ROOT / name).read_text(encoding="utf-8"))
-]
+COMMANDS = [command for name in documents() for command in commands_of(name, (ROOT / name).read_text(encoding="utf-8"))]
 
 
 def is_python(command):

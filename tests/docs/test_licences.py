@@ -12,7 +12,8 @@ NOTICE = (ROOT / "NOTICE").read_text(encoding="utf-8")
 DATA = re.compile(r"\.(jpe?g|png|webp|bmp|gif|npy|npz|tar|zip|wav|mp4)$", re.IGNORECASE)
 # what programs of this repository draw or compute: no work of others is in it
 OURS = re.compile(r"^(docs/measured/|tests/fixtures/arch/|test_log/.*/curves\.png$)")
-SHOWN = re.compile(r"^test_log/CenterNet_\w+/predictions\.jpg$")  # a section of NOTICE is for them
+# a section of NOTICE is for them
+SHOWN = re.compile(r"^test_log/(CenterNet_\w+/predictions|ArcFace_\w+/neighbours)\.jpg$")
 LICENCE = re.compile(r"GPL-\d or later|CC BY(?:-SA)? \d\.\d|CC BY(?:-SA)?(?! \d)\b|CC0|public domain")
 
 

@@ -95,7 +95,7 @@ def test_what_the_wheel_says_of_itself(built):
     required = facts.get_all("Requires-Dist")
     assert (facts["Name"], facts["Requires-Python"]) == ("ppcls_lite", ">=3.9")
     assert not [line for line in required if "paddle" in line and "extra ==" not in line]
-    assert {"cpu", "gpu", "train"} == set(facts.get_all("Provides-Extra"))
+    assert {"cpu", "gallery", "gpu", "train"} == set(facts.get_all("Provides-Extra"))
     assert dict(scripts["console_scripts"]) == {"ppcls_lite": "ppcls_lite.__main__:main"}
 
 

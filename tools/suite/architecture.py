@@ -12,7 +12,7 @@ from tools.suite.inline import Closure
 from tools.suite.modules import Definition, Library
 
 # what a network has for other parts of this repository: its loader of weights, its pruning
-ONLY_HERE = ("classifier", "weights_folder", "ssld_only", "inner_layers", "per_channel")
+ONLY_HERE = ("classifier", "hidden_layer", "weights_folder", "ssld_only", "inner_layers", "per_channel")
 RESERVED = ("MODEL_URLS", "_load_pretrained", "load_dygraph_pretrain", "__all__")
 LOADER = "from ....utils.save_load import load_dygraph_pretrain\n"
 _LEFT_OUT = (registry.__name__,)

@@ -104,10 +104,6 @@ class MobileFaceNet(nn.Layer):
         x = self.conv2(self.blocks(self.dw_conv1(self.conv1(x))))
         return paddle.squeeze(self.linear1(self.linear7(x)), [2, 3])
 
-    def features(self, x):
-        """The same as a call, under the name that the classifiers have for it."""
-        return self(x)
-
 
 @BACKBONES.register
 def MobileFaceNet_128(num_features=128, input_size=112):

@@ -13,8 +13,7 @@ from ppcls_lite.arch.registry import ARCH, BACKBONES, HEADS, NECKS, RECOGNIZERS,
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.distilled import without_unset
 from ppcls_lite.utils.errors import UserError, nearest
-
-_FEATURES = ("features", "backbone")
+from ppcls_lite.utils.recognition import FEATURES
 
 
 @RECOGNIZERS.register
@@ -51,7 +50,7 @@ class RecModel(nn.Layer):
         head_feature_from="neck",
     ):
         super().__init__()
-        self.output = checks.choice("Arch.infer_output_key", infer_output_key or "features", _FEATURES)
+        self.output = checks.choice("Arch.infer_output_key", infer_output_key or "features", FEATURES)
         if str(infer_add_softmax).lower() not in ("none", "false"):
             raise checks.wrong("Arch.infer_add_softmax", "False: the features of RecModel have none", infer_add_softmax)
         self.head_takes = checks.choice("Arch.head_feature_from", head_feature_from or "neck", ("neck", "backbone"))

@@ -24,6 +24,7 @@ from ppcls_lite.data.transforms.compose import check_options
 from ppcls_lite.data.unreadable import PART as UNREADABLE
 from ppcls_lite.data.unreadable import UnreadableImages, indices_array, readable_sample
 from ppcls_lite.utils import checks
+from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
@@ -36,6 +37,7 @@ _DATASETS = {
     "logodataset": (LogoDataset, build_transforms),
     "cocodataset": (COCODataSet, build_det_transforms),
 }
+_PARTS = ("Query", "Gallery")  # of the evaluation of a recognition
 _SETTLE_SECONDS = 0.1
 _PREFETCH = 2  # batches that each worker prepares ahead
 _ENOUGH_FOR_WORKERS = 4  # processors per rank from which a training on the CPU gets worker processes
@@ -78,6 +80,18 @@ def build_loader(section, mode, seed, rank=0, world_size=1, class_num=None, wher
     workers, shared = _read_loader(_section(section, "loader", where), f"{where}.loader")
     workers = _sensible_workers(workers, len(sampler), world_size, where if training else None)
     return Loader(dataset, sampler, batch_op, workers, shared)
+
+
+def evaluation_sections(config):
+    """[(section, its place)] of the queries and of the gallery in `DataLoader.Eval`, or one for both; UserError for
+    another key beside them."""
+    where = "DataLoader.Eval"
+    evaluation = require(config, where)
+    named = [part for part in _PARTS if evaluation.get(part) is not None]
+    for key in evaluation if named else ():
+        if key not in _PARTS:
+            raise UserError(f"{where}.{key}: expected Query and Gallery alone, found this beside {named[0]}")
+    return [(evaluation[part], f"{where}.{part}") for part in named] or [(evaluation, where)]
 
 
 def _warn_of_repeated(dataset, where):

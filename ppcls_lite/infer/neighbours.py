@@ -1,6 +1,7 @@
 """Queries with their nearest neighbours in the gallery, of a recognition config's evaluation, as a picture."""
 
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,8 @@ def neighbours_picture(config, predictor, names=None, count=10, neighbours=6):
     names = read_names(names or _usual_names(config))
     features = _embed(predictor, list(dict.fromkeys([*asked.paths, *listed.paths])))
     queries, gallery = (np.stack([features[path] for path in part.paths]) for part in (asked, listed))
-    own = [(number, row) for number, path in enumerate(asked.paths) for row in _rows_of(path, listed.paths)]
+    places = _places(listed.paths)
+    own = [(number, row) for number, path in enumerate(asked.paths) for row in places[os.path.abspath(path)]]
     numbers, cosines = nearest(queries, gallery, min(neighbours, len(gallery)), own)
     right = np.asarray(listed.labels)[numbers] == np.asarray(asked.labels)[:, None]
     rows = []
@@ -85,8 +87,12 @@ def _embed(predictor, paths):
     return found
 
 
-def _rows_of(path, paths):
-    return [row for row, other in enumerate(paths) if os.path.abspath(other) == os.path.abspath(path)]
+def _places(paths):
+    """{file: the numbers of the paths that lead to it}, empty for another file."""
+    found = defaultdict(list)
+    for number, path in enumerate(paths):
+        found[os.path.abspath(path)].append(number)
+    return found
 
 
 def _usual_names(config):

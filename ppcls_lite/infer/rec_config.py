@@ -4,11 +4,11 @@ from ppcls_lite.utils.config import without_nulls
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.postprocess_forms import flatten_postprocess
+from ppcls_lite.utils.recognition import POSTPROCESS
 
 _SECTIONS = {"RecPreProcess": "PreProcess", "RecPostProcess": "PostProcess"}
 _DETECTOR = ("DetPreProcess", "DetPostProcess")
 _MODEL = "rec_inference_model_dir"
-_EMBEDDING = "Embedding"
 
 
 def with_usual_names(config, config_path, overrides=()):
@@ -29,15 +29,15 @@ def with_usual_names(config, config_path, overrides=()):
                 raise UserError(f"{config_path}: expected {theirs} or {ours}, which are the same, found both")
             renamed = {"PostProcess": section}
             flatten_postprocess(renamed, config_path)
-            if theirs == "RecPostProcess" and renamed["PostProcess"].get("name", _EMBEDDING) != _EMBEDDING:
+            if theirs == "RecPostProcess" and renamed["PostProcess"].get("name", POSTPROCESS) != POSTPROCESS:
                 found = renamed["PostProcess"]["name"]
-                raise UserError(f"{config_path}: {theirs}: expected null or {_EMBEDDING}, found {found!r}")
+                raise UserError(f"{config_path}: {theirs}: expected null or {POSTPROCESS}, found {found!r}")
             config[ours] = renamed["PostProcess"]
     settings = config["Global"]
     model, normalize = settings.pop(_MODEL, None), settings.pop("feature_normalize", None)
     if model is not None and not any(text.startswith("Global.inference_model_dir=") for text in overrides):
         settings["inference_model_dir"] = model
     if normalize is not None:
-        section = without_nulls(config.get("PostProcess")) or {"name": _EMBEDDING}
+        section = without_nulls(config.get("PostProcess")) or {"name": POSTPROCESS}
         config["PostProcess"] = {"feature_normalize": normalize, **section}
     return config

@@ -11,7 +11,7 @@ from ppcls_lite.data.dataset import ImageNetDataset
 from ppcls_lite.data.detection import build_det_transforms, new_sample
 from ppcls_lite.data.detection.coco_file import read_coco
 from ppcls_lite.data.image_lists import is_image_name, list_images, read_list
-from ppcls_lite.data.loader import build_loader
+from ppcls_lite.data.loader import build_loader, evaluation_sections
 from ppcls_lite.data.transforms import build_transforms
 from ppcls_lite.infer.detect import DetectionPredictor
 from ppcls_lite.infer.engines.training import DetectorTrainingEngine, RecognizerTrainingEngine, TrainingEngine
@@ -21,6 +21,7 @@ from ppcls_lite.infer.model.postprocess import build_postprocess, format_record
 from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.recognition import POSTPROCESS
 
 
 class Task:
@@ -118,7 +119,7 @@ class Detection(Task):
 class Recognition(Task):
     """Embeddings of whole images: those of one identity are near to each other."""
 
-    postprocess = ("Embedding",)
+    postprocess = (POSTPROCESS,)
     build_transforms = staticmethod(build_transforms)
     record = staticmethod(format_rec_record)
 
@@ -130,9 +131,7 @@ class Recognition(Task):
 
     def datasets(self, config):
         """The data sets of the evaluation: those of the queries and of the gallery, or one that is both."""
-        sets = require(config, "DataLoader.Eval")
-        places = [f"DataLoader.Eval.{name}" for name in ("Query", "Gallery") if sets.get(name)] or ["DataLoader.Eval"]
-        sections = [(require(config, place), place) for place in places]
+        sections = evaluation_sections(config)
         return [build_loader(section, "Eval", seed=0, where=place, cameras=True).dataset for section, place in sections]
 
     def validation_images(self, config):

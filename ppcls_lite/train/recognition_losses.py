@@ -11,14 +11,14 @@ from ppcls_lite.train.losses import LOSSES
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.recognition import FEATURES
 
-_SOURCES = ("features", "backbone")
 _SMALLEST = 1e-12  # of a squared distance: the root has no finite slope at 0
 _FAR = 1e30  # squared distance of an image that is not to be chosen
 
 
 def _source(loss, feature_from):
-    return checks.choice(f"{type(loss).__name__}.feature_from", feature_from, _SOURCES)
+    return checks.choice(f"{type(loss).__name__}.feature_from", feature_from, FEATURES)
 
 
 def _features(loss, outputs, target):

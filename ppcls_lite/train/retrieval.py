@@ -8,15 +8,13 @@ import os
 import numpy as np
 import paddle
 
-from ppcls_lite.data.loader import build_loader
+from ppcls_lite.data.loader import build_loader, evaluation_sections
 from ppcls_lite.train.processes import gather_rows, wait_for_all
 from ppcls_lite.train.retrieval_metrics import build_retrieval_metrics, ranks_of_matches
-from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.recognition import check_retrieval
 
 _BLOCK = 2**22  # similarities at a time: 16 MB
-_PARTS = ("Query", "Gallery")
 
 
 class RetrievalEvaluator:
@@ -35,7 +33,8 @@ class RetrievalEvaluator:
         self.takes = options.get("retrieval_feature_from") or "features"
         self.normalizes = options.get("feature_normalize") is not False
         self.loaders = [
-            build_loader(section, "Eval", seed, rank, world, None, where, True) for section, where in _sections(config)
+            build_loader(section, "Eval", seed, rank, world, None, where, True)
+            for section, where in evaluation_sections(config)
         ]
         self.datasets = [loader.dataset for loader in self.loaders]
         for dataset in self.datasets:
@@ -110,17 +109,6 @@ class RetrievalEvaluator:
     def amount(self):
         """What was judged, as the last line of an evaluation says it."""
         return f"queries: {len(self.datasets[0])}, gallery: {len(self.datasets[-1])}"
-
-
-def _sections(config):
-    """[(section, its place)] of the queries and of the gallery, or one for both."""
-    where = "DataLoader.Eval"
-    evaluation = require(config, where)
-    named = [part for part in _PARTS if evaluation.get(part) is not None]
-    for key in evaluation if named else ():
-        if key not in _PARTS:
-            raise UserError(f"{where}.{key}: expected Query and Gallery alone, found this beside {named[0]}")
-    return [(evaluation[part], f"{where}.{part}") for part in named] or [(evaluation, where)]
 
 
 def _output(outputs, name):

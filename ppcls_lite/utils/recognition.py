@@ -4,7 +4,7 @@ from ppcls_lite.utils.errors import UserError
 
 NAME = "RecModel"
 POSTPROCESS = "Embedding"
-_FEATURES = ("features", "backbone")
+FEATURES = ("features", "backbone")  # the outputs of a RecModel that can be compared
 
 
 def is_recognition(config):
@@ -28,8 +28,8 @@ def check_retrieval(config):
         found = section["feature_binarize"]
         raise UserError(f"Global.feature_binarize: expected null: features are compared as numbers, found {found!r}")
     source = section.get("retrieval_feature_from")
-    if source is not None and source not in _FEATURES:
-        raise UserError(f"Global.retrieval_feature_from: expected {' or '.join(_FEATURES)}, found {source!r}")
+    if source is not None and source not in FEATURES:
+        raise UserError(f"Global.retrieval_feature_from: expected {' or '.join(FEATURES)}, found {source!r}")
 
 
 def complete_infer(config):

@@ -73,7 +73,7 @@ def test_smaller_images_have_a_smaller_last_kernel(network):
     different = [pair for pair in zip(entries(small), entries(network)) if pair[0] != pair[1]]
     assert different[0] == ("linear7.conv.weight 512x1x4x4", "linear7.conv.weight 512x1x7x7")
     assert all(name.startswith("linear1.") for name, _ in different[1:])
-    assert small.eval().features(paddle.zeros([2, 3, 64, 64])).shape == [2, small.feature_size] == [2, 32]
+    assert small.eval()(paddle.zeros([2, 3, 64, 64])).shape == [2, small.feature_size] == [2, 32]
 
 
 def test_images_of_another_size_are_refused(network):

@@ -48,16 +48,17 @@ class EmbeddingAgreement:
             self.bitwise_mismatches = self.images
             self._neighbours.lose()
             return
-        for key, row in zip(keys, unit(found)):
+        ours, theirs = unit(reference), unit(found)
+        for key, row in zip(keys, theirs):
             self._spread.add(key, row)
         self.different = self._spread.different
         self.spread = self.share = self._spread.largest
         lengths = np.maximum(np.linalg.norm(reference.astype(np.float64), axis=1), 1)
         apart = np.abs(reference.astype(np.float64) - found).max(axis=1) / lengths
-        angles = 1 - (unit(reference) * unit(found)).sum(axis=1)
+        angles = 1 - (ours * theirs).sum(axis=1)
         self.largest, self.angle = _most(self.largest, apart), _most(self.angle, angles)
         self.bitwise_mismatches += int((reference.view(np.uint32) != found.view(np.uint32)).any(axis=1).sum())
-        self._neighbours.add(unit(reference), unit(found))
+        self._neighbours.add(ours, theirs)
 
     @property
     def top1_mismatches(self):

@@ -8,9 +8,8 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from ppcls_lite.data.loader import build_loader
+from ppcls_lite.data.loader import build_loader, evaluation_sections
 from ppcls_lite.infer.compare.embeddings import unit
-from ppcls_lite.utils.config import require
 from ppcls_lite.utils.errors import UserError
 
 TIE = 1e-6  # of two cosines: sums of float32 in batches of another size may change their order
@@ -35,9 +34,7 @@ class Retrieval(NamedTuple):
     def of(cls, config, paths):
         """That of a training config, for embeddings in the order of `paths`."""
         rows = {os.path.abspath(path): row for row, path in enumerate(paths)}
-        where, sets = "DataLoader.Eval", require(config, "DataLoader.Eval")
-        places = [f"{where}.{name}" for name in ("Query", "Gallery") if sets.get(name)] or [where]
-        lists = [_read(config, place, rows) for place in places]
+        lists = [_read(section, where, rows) for section, where in evaluation_sections(config)]
         return cls(lists[0], lists[-1])
 
     def figures(self, embeddings, names):
@@ -66,9 +63,9 @@ class Retrieval(NamedTuple):
         return counted & ~(same & (self.gallery.cameras == self.queries.cameras[query]))
 
 
-def _read(config, where, places):
+def _read(section, where, places):
     """The `Images` of a section; `places` are the rows of all files."""
-    dataset = build_loader(require(config, where), "Eval", 0, where=where, cameras=True).dataset
+    dataset = build_loader(section, "Eval", 0, where=where, cameras=True).dataset
     rows = [places.get(os.path.abspath(path)) for path in dataset.paths]
     if None in rows:
         raise UserError(f"{where}: {dataset.paths[rows.index(None)]} is not among the images that were compared")

@@ -11,9 +11,9 @@ def is_embeddings(array, declared=False):
     """Whether an output [N, D] is embeddings: rows of length 1 that are no probabilities, or any where `declared`."""
     if array.ndim != 2 or array.shape[1] < LEAST or array.dtype.kind != "f" or not len(array):
         return False
-    rows = array.astype(np.float64)
     if declared:
         return True
+    rows = array.astype(np.float64)
     has_length_one = bool((np.abs(np.linalg.norm(rows, axis=1) - 1) <= LENGTH).all())
     return has_length_one and bool((rows < 0).any() or (rows.sum(axis=1) > SUM).all())
 
@@ -40,8 +40,9 @@ class Embeddings:
         if expected.shape != found.shape:
             self._shape = f"embeddings {list(found.shape)}, expected {list(expected.shape)}"
             return
-        angles = np.nan_to_num(1 - (unit(expected) * unit(found)).sum(axis=1), nan=np.inf)
-        for key, angle, first, second in zip(keys, angles, unit(expected), unit(found)):
+        ours, theirs = unit(expected), unit(found)
+        angles = np.nan_to_num(1 - (ours * theirs).sum(axis=1), nan=np.inf)
+        for key, angle, first, second in zip(keys, angles, ours, theirs):
             if angle >= self._angles.get(key, -np.inf):
                 self._angles[key], self._pairs[key] = float(angle), (first, second)
 

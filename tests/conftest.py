@@ -220,18 +220,22 @@ def det_config(det_set, tmp_path):
     return fresh
 
 
-@pytest.fixture(scope="session")
-def exported_detector(det_set, tmp_path_factory):
-    """(path of the config, folder of the exported model), made once by tools/export_model.py."""
-    folder = tmp_path_factory.mktemp("exported_det")
-    content = make_config(det_set)
-    weights = save_arrays(detector_weights(content), folder / "weights.pdparams")
+def _exported(content, arrays, folder):
+    """(path of the config, folder of the model) of the config `content` with the weights {name: ndarray}."""
+    weights = save_arrays(arrays, folder / "weights.pdparams")
     content["Global"].update(pretrained_model=str(weights), save_inference_dir=str(folder / "model"))
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
     outcome = run_process("tools/export_model.py", "-c", path)
     assert outcome.status == 0, outcome.err
     return path, folder / "model"
+
+
+@pytest.fixture(scope="session")
+def exported_detector(det_set, tmp_path_factory):
+    """(path of the config, folder of the exported model), made once by tools/export_model.py."""
+    content = make_config(det_set)
+    return _exported(content, detector_weights(content), tmp_path_factory.mktemp("exported_det"))
 
 
 @pytest.fixture(scope="session")
@@ -243,12 +247,5 @@ def rec_set(tmp_path_factory):
 @pytest.fixture(scope="session")
 def exported_recognizer(rec_set, tmp_path_factory):
     """(path of the config, folder of the exported model), made once by tools/export_model.py."""
-    folder = tmp_path_factory.mktemp("exported_rec")
     content = make_rec_config(rec_set)
-    weights = save_arrays(recognizer_weights(content), folder / "weights.pdparams")
-    content["Global"].update(pretrained_model=str(weights), save_inference_dir=str(folder / "model"))
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    outcome = run_process("tools/export_model.py", "-c", path)
-    assert outcome.status == 0, outcome.err
-    return path, folder / "model"
+    return _exported(content, recognizer_weights(content), tmp_path_factory.mktemp("exported_rec"))

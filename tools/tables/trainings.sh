@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What train_centernets.sh and train_arcface.sh have in common: trainings of one config that differ in their backbone. It is
-# sourced by them, after they have set
+# sourced by them, and they set
 #
 #   CONFIG DATA OUT      of the trainings, of their images (as the config names them), of their checkpoints
 #   MAKER PREFIX         the script that makes DATA; the trainings are PREFIX_<Backbone>
@@ -13,6 +13,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../../test_tipc/common_func.sh"
 train_all() { # WORDS: the command line
     local name pid failed=0
     local -a pids=()
+    : "${CONFIG:?}" "${DATA:?}" "${OUT:?}" "${MAKER:?}" "${PREFIX:?}" "${BACKBONES:?}"
     parse_options '--jobs=[1-9][0-9]{0,2}=a number from 1 up' -- "$@"
     ((${#ARGUMENTS[@]} == 0)) || BACKBONES=("${ARGUMENTS[@]}")
     cd "$ROOT" || die "$ROOT: cannot be entered"

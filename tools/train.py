@@ -34,4 +34,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, trains=True)

@@ -10,7 +10,7 @@ import sys
 import threading
 from contextlib import contextmanager
 
-from ppcls_lite.utils.machine import speed_up_mkl
+from ppcls_lite.utils.machine import keep_to_one_thread, speed_up_mkl
 
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk's faults, not the program's
 
@@ -27,18 +27,21 @@ def nearest(word, known):
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def run_main(main):
+def run_main(main, trains=False):
     """Call an entry script's `main()` and exit: 0, the status of a UserError (one line), 1 on a full disk (one line),
     130 after Ctrl-C.
 
     Without a standard output (`>&-`) nothing is run: its results would be lost without a word.
     Any other exception keeps its traceback, because then the fault is in this program. Before `main`, the process is
-    set up for the fastest kernels (see `speed_up_mkl`).
+    set up for the fastest kernels (see `speed_up_mkl`), and for one thread of them unless it `trains`
+    (see `keep_to_one_thread`).
     """
     if sys.stdout is None:
         print("error: standard output is closed: expected a screen, a file, a pipe or /dev/null", file=sys.stderr)
         sys.exit(1)
     speed_up_mkl()
+    if not trains:
+        keep_to_one_thread()
     try:
         try:
             status = main() or 0

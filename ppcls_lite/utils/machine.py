@@ -58,8 +58,7 @@ def speed_up_mkl(environ=os.environ, cpuinfo="/proc/cpuinfo"):
 def use_cores(environ=os.environ):
     """Make MKL compute with this process's share of the cores, where Paddle would take one; before Paddle is imported.
 
-    For a training alone: more threads add up in another order, and the strict comparisons of predictions are made with
-    one. On one machine, the same number of threads gives the same bits in every run. Returns the number of threads;
+    For a training alone; see `keep_to_one_thread`. On one machine, the same number of threads gives the same bits in every run. Returns the number of threads;
     MKL_NUM_THREADS and OMP_NUM_THREADS of the user count. tools/tables/speed_table.py measures what it brings.
     """
     for stated in ("MKL_NUM_THREADS", "OMP_NUM_THREADS"):
@@ -69,6 +68,16 @@ def use_cores(environ=os.environ):
     threads = max(1, usable_cores() // int(processes)) if processes.isdecimal() and int(processes) else 1
     environ["MKL_NUM_THREADS"] = str(min(threads, _MOST_THREADS))
     return environ["MKL_NUM_THREADS"]
+
+
+def keep_to_one_thread(environ=os.environ):
+    """Make MKL compute with one thread, as Paddle has it, whatever MKL_NUM_THREADS and OMP_NUM_THREADS of the user say.
+
+    For all but trainings: more threads add up in another order, and predictions are compared bit by bit. The engines of
+    Paddle Inference set their number of threads themselves, afterwards.
+    """
+    if any(environ.get(stated, "1") != "1" for stated in ("MKL_NUM_THREADS", "OMP_NUM_THREADS")):
+        environ["MKL_NUM_THREADS"] = "1"
 
 
 def _gpu():

@@ -10,7 +10,7 @@ import pytest
 
 from ppcls_lite.train import loop
 from ppcls_lite.train.setup import LOG_NAME
-from ppcls_lite.utils.machine import describe_processor, usable_cores, use_cores
+from ppcls_lite.utils.machine import describe_processor, keep_to_one_thread, usable_cores, use_cores
 from tests.helpers.scripts import ROOT
 
 
@@ -35,6 +35,36 @@ def test_what_the_user_has_set_counts(stated):
     environ = {stated: "1"}
     assert use_cores(environ) == "1"
     assert environ == {stated: "1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "after"),
+    [
+        ({}, {}),
+        ({"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "1"}),
+        ({"OMP_NUM_THREADS": "2"}, {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "1"}),
+        ({"MKL_NUM_THREADS": "2"}, {"MKL_NUM_THREADS": "1"}),
+    ],
+)
+def test_predictions_are_compared_with_one_thread(environ, after):
+    keep_to_one_thread(environ)
+    assert environ == after
+
+
+@pytest.mark.parametrize(("options", "threads"), [("", 1), ("trains=True", 2)])
+def test_only_a_training_takes_the_threads_that_the_user_has_set(options, threads):
+    """A network of MobileNetV3's size differs in its last bits when two threads add up."""
+    code = f"""
+from ppcls_lite.utils.errors import run_main
+def main():
+    import ctypes, pathlib, paddle
+    (library,) = pathlib.Path(paddle.__file__).parent.glob("libs/libmklml_*.so")
+    print(ctypes.CDLL(str(library)).MKL_Get_Max_Threads())
+run_main(main, {options})
+"""
+    environ = {**os.environ, "MKL_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"{threads}\n"), done.stderr
 
 
 def test_paddle_computes_with_that_many():

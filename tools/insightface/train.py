@@ -82,4 +82,4 @@ def verify_targets(settings, config, checkpoint):
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, trains=True)

@@ -163,4 +163,4 @@ def networks():
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, trains=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.model.config import build_processing
+from ppcls_lite.infer.model.postprocess import read_label_names
 from ppcls_lite.infer.neighbour_drawing import draw
 from ppcls_lite.infer.predict import Predictor
 from ppcls_lite.infer.tasks import Recognition, task_of
@@ -34,19 +35,6 @@ def spread(labels, rows):
     return firsts[np.linspace(0, len(firsts) - 1, min(rows, len(firsts))).round().astype(int)].tolist()
 
 
-def read_names(path):
-    """{id: name} of a file with `id name` in each line; nothing for None."""
-    if path is None:
-        return {}
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-        return {int(number): name for number, name in (line.split(" ", 1) for line in lines if line.strip())}
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: expected `id name` in each line ({error})") from error
-
-
 def neighbours_picture(config, predictor, names=None, count=10, neighbours=6):
     """The picture, (h, w, 3) uint8 BGR, of queries and gallery of the config, embedded by `predictor`.
 
@@ -55,7 +43,8 @@ def neighbours_picture(config, predictor, names=None, count=10, neighbours=6):
     """
     datasets = Recognition().datasets(config)
     asked, listed = datasets[0], datasets[-1]
-    names = read_names(names or _usual_names(config))
+    names = names or _usual_names(config)
+    names = read_label_names(names) if names else {}
     features = _embed(predictor, list(dict.fromkeys([*asked.paths, *listed.paths])))
     queries, gallery = (np.stack([features[path] for path in part.paths]) for part in (asked, listed))
     places = _places(listed.paths)

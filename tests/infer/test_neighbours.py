@@ -69,7 +69,7 @@ def test_names_are_those_of_the_list_beside_the_images(config, monkeypatch, tmp_
     assert captions[4].endswith("..")
     assert captions[-1] == "1 of 2 queries have a right first neighbour (0.5000); gallery: 5 images of 2 identities"
     (tmp_path / "label_list.txt").write_text("red deer\n")
-    with pytest.raises(UserError, match=r"label_list\.txt: expected `id name` in each line"):
+    with pytest.raises(UserError, match=r"label_list\.txt:1: expected '<id> <name>'"):
         neighbours.neighbours_picture(config, Colours())
 
 

@@ -15,12 +15,13 @@ _CLASSES = ("class_ids", "label_names", "label")
 
 
 @dataclass
-class AnswerAgreement:
-    """Whether the answers of one client are the predictions of `predict_cls.py`, over all its images.
+class RankedAnswers:
+    """Whether the ranked answers of one client, names with scores, are the predictions, over all its images.
 
-    Identical is: the same classes in the same order, with the same names, and every score the very number: as text,
-    a score has all digits of its float32 number. Nothing less agrees, unless there is a `limit`: of a server that
-    computes with another engine, the classes and names are the same, and no score differs by more than that.
+    The base of what is answered for classes and from a gallery. Identical is: the same names in the same order, and
+    every score the very number: as text, a score has all digits of its float32 number. Nothing less agrees, unless
+    there is a `limit`: of a server that computes with another engine, the names are the same, and no score differs by
+    more than that. Subclasses count images in `add`, and say how far the answers lie apart.
     """
 
     client: str
@@ -28,9 +29,34 @@ class AnswerAgreement:
     images: int = 0
     identical: int = 0
     largest: float = 0.0  # difference of a score
-    topk_mismatches: int = 0  # images with other classes, another order of them, or other names
+    topk_mismatches: int = 0  # images with other names, or another order of them
 
-    def __post_init__(self):
+    ranked = "classes"  # what is named
+    answered = "scores"  # what depends on the image
+
+    @property
+    def agrees(self):
+        """Whether the client's answers pass: some images, all identical, and not the same answer to all."""
+        same = not self.topk_mismatches and self.largest <= self.limit if self.limit else self.images == self.identical
+        return self.images > 0 and same and not is_constant(self.share)
+
+    def as_dict(self):
+        return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
+
+    def __str__(self):
+        return (
+            f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
+            f"{self.identical} of {self.images} images identical, "
+            f"{self.images - self.topk_mismatches} of {self.images} with the same {self.ranked}: "
+            f"{verdict(self, self.answered)}"
+        )
+
+
+class AnswerAgreement(RankedAnswers):
+    """Whether the answers of one client are the predictions of `predict_cls.py`, over all its images."""
+
+    def __init__(self, client, limit=0.0):
+        super().__init__(client, limit)
         self._answers = {}  # key of an image: {class: score}
 
     def add(self, expected, found, key=None):
@@ -77,27 +103,10 @@ class AnswerAgreement:
         """As `spread`, where a difference that is a unit of the fifth decimal is none."""
         return None if self.spread is None else round(self.spread, 5)
 
-    @property
-    def agrees(self):
-        """Whether the client's answers pass: some images, all identical, and not the same answer to all."""
-        same = not self.topk_mismatches and self.largest <= self.limit if self.limit else self.images == self.identical
-        return self.images > 0 and same and not is_constant(self.share)
-
-    def as_dict(self):
-        return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
-
     @staticmethod
     def entry(result):
         """The entry of a result in a file of full precision."""
         return answer_rows(result if _has_form(result) else _EMPTY)
-
-    def __str__(self):
-        return (
-            f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
-            f"{self.identical} of {self.images} images identical, "
-            f"{self.images - self.topk_mismatches} of {self.images} with the same classes: "
-            f"{verdict(self)}"
-        )
 
 
 def _has_form(found):

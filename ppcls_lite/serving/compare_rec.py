@@ -1,14 +1,13 @@
 """Compare the answers of a recogniser's service with the predictions of Paddle Inference."""
 
 import math
-from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from ppcls_lite.infer.compare.embeddings import EmbeddingAgreement
 from ppcls_lite.infer.compare.exact import embedding_row, numbers
-from ppcls_lite.infer.engines.agreement import allowed, is_constant, verdict
 from ppcls_lite.infer.engines.spread import Spread
+from ppcls_lite.serving.compare import RankedAnswers
 
 
 class EmbeddingAnswers(EmbeddingAgreement):
@@ -51,22 +50,14 @@ def _is_number(value):
     return type(value) in (int, float) and math.isfinite(value)  # JSON may have NaN
 
 
-@dataclass
-class GalleryAnswers:
-    """Whether the names and scores that one client was answered are those of `predict_rec.py`, over all its images.
+class GalleryAnswers(RankedAnswers):
+    """Whether the names and scores that one client was answered are those of `predict_rec.py`, over all its images."""
 
-    Identical is: the same names in the same order, and every score the very number. With a `limit` a score may differ
-    by so much, and nothing else.
-    """
+    ranked = "names"
+    answered = "embeddings"
 
-    client: str
-    limit: float = 0.0
-    images: int = 0
-    identical: int = 0
-    largest: float = 0.0  # difference of a score
-    topk_mismatches: int = 0  # images with other names, or another order of them
-
-    def __post_init__(self):
+    def __init__(self, client, limit=0.0):
+        super().__init__(client, limit)
         self._spread = Spread()
 
     def add(self, expected, found, key=None):
@@ -99,12 +90,6 @@ class GalleryAnswers:
 
     share = spread  # an embedding's length is 1
 
-    @property
-    def agrees(self):
-        """Whether the client's answers pass: some images, all identical, and not the same embedding of all."""
-        same = not self.topk_mismatches and self.largest <= self.limit if self.limit else self.images == self.identical
-        return self.images > 0 and same and not is_constant(self.share)
-
     @staticmethod
     def entry(result):
         """The entry of a result in a file of full precision; the second entry of a name is `name (2)`, and so on."""
@@ -112,17 +97,6 @@ class GalleryAnswers:
         numbered = [f"{name} ({names[: at + 1].count(name)})" for at, name in enumerate(names)]
         rows = [[name.removesuffix(" (1)"), *numbers(score)] for name, score in zip(numbered, scores)]
         return {"kind": "classes", "rows": rows}
-
-    def as_dict(self):
-        return {**asdict(self), "different": self.different, "spread": self.spread, "agrees": self.agrees}
-
-    def __str__(self):
-        return (
-            f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
-            f"{self.identical} of {self.images} images identical, "
-            f"{self.images - self.topk_mismatches} of {self.images} with the same names: "
-            f"{verdict(self, 'embeddings')}"
-        )
 
 
 def _has_form(found):

@@ -58,8 +58,9 @@ def speed_up_mkl(environ=os.environ, cpuinfo="/proc/cpuinfo"):
 def use_cores(environ=os.environ):
     """Make MKL compute with this process's share of the cores, where Paddle would take one; before Paddle is imported.
 
-    For a training alone; see `keep_to_one_thread`. On one machine, the same number of threads gives the same bits in every run. Returns the number of threads;
-    MKL_NUM_THREADS and OMP_NUM_THREADS of the user count. tools/tables/speed_table.py measures what it brings.
+    For a training alone; see `keep_to_one_thread`. On one machine, the same number of threads gives the same bits in
+    every run. Returns the number of threads; MKL_NUM_THREADS and OMP_NUM_THREADS of the user count.
+    tools/tables/speed_table.py measures what it brings.
     """
     for stated in ("MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         if stated in environ:

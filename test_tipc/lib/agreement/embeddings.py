@@ -31,6 +31,7 @@ class Embeddings:
     def __init__(self, tolerance):
         self.tolerance = tolerance  # of a cosine: two neighbours within it may change places
         self._pairs, self._angles, self._shape = {}, {}, ""
+        self._others = None  # not counted yet
 
     def __len__(self):
         return len(self._pairs)
@@ -40,6 +41,7 @@ class Embeddings:
         if expected.shape != found.shape:
             self._shape = f"embeddings {list(found.shape)}, expected {list(expected.shape)}"
             return
+        self._others = None
         ours, theirs = unit(expected), unit(found)
         angles = np.nan_to_num(1 - (ours * theirs).sum(axis=1), nan=np.inf)
         for key, angle, first, second in zip(keys, angles, ours, theirs):
@@ -54,6 +56,11 @@ class Embeddings:
     @property
     def others(self):
         """The number of images with other nearest neighbours."""
+        if self._others is None:
+            self._others = self._count_others()
+        return self._others
+
+    def _count_others(self):
         if len(self._pairs) < 2:
             return 0
         first, second = (np.stack(vectors) for vectors in zip(*self._pairs.values()))

@@ -40,19 +40,22 @@ def read_lines(path):
 def read_list(path, delimiter=None, cameras=False):
     """The `ListLine`s of a file with one `<image path> <label>` per line, or with `cameras` `<path> <label> <camera>`.
 
-    The label is the text after the last `delimiter` (default: spaces or tabs), so a path may hold spaces. With
-    `cameras`, a line that ends in two whole numbers has both; a list has cameras in every line or in none.
+    The label is the text after the last `delimiter`, so a path may hold spaces: spaces or tabs by default; `\\t`, which
+    a command line passes on as it is, is a tab. With `cameras`, a line that ends in two whole numbers has both; a list
+    has cameras in every line or in none.
     Blank lines are skipped. Raises UserError with file and line for a missing or empty list, a line without
     a label, and a label that is not a whole number of at least 0.
     """
     entries = []
+    delimiter = from_command_line(delimiter)
     for number, line in read_lines(path):
         camera = None
         if cameras:
             line, camera = _without_camera(line, delimiter)
         image, found, label = _split(line, delimiter)
         if not found:
-            raise UserError(f"{path}:{number}: expected '<image path> <label>', found {line!r:.120}")
+            between = f", with the delimiter {delimiter!r} between" if delimiter else ""
+            raise UserError(f"{path}:{number}: expected '<image path> <label>'{between}, found {line!r:.120}")
         entries.append(ListLine(image, _label(label, f"{path}:{number}"), number, camera))
         if (camera is None) != (entries[0].camera is None):
             one, other = ("a camera", "none") if camera is None else ("none", "a camera")
@@ -89,6 +92,11 @@ def _label(text, place, low=0):
 
 def _is_number(text):
     return text.isascii() and text.isdigit()
+
+
+def from_command_line(delimiter):
+    """`delimiter` with a tab for the two characters `\\t`: a shell passes them on as they are."""
+    return delimiter.replace("\\t", "\t") if delimiter else delimiter
 
 
 def _without_camera(line, delimiter):

@@ -89,6 +89,15 @@ def test_read_list_with_its_own_delimiter(tmp_path):
     assert read_list(tmp_path / "l.csv", ",") == [("a, b.jpg", 7, 1, None)]
 
 
+@pytest.mark.parametrize("delimiter", ["\t", "\\t"])  # of a YAML file, and of a command line
+def test_a_tab_can_be_named(tmp_path, delimiter):
+    (tmp_path / "l.txt").write_text("a b.jpg\t7\n")
+    assert read_list(tmp_path / "l.txt", delimiter) == [("a b.jpg", 7, 1, None)]
+    (tmp_path / "l.txt").write_text("a b.jpg 7\n")
+    with pytest.raises(UserError, match=r"l\.txt:1: expected '<image path> <label>', with the delimiter '\\t' between"):
+        read_list(tmp_path / "l.txt", delimiter)
+
+
 LIST_FAULTS = [
     ("", r"list\.txt: the list file is empty"),
     ("\n  \n", r"list\.txt: the list file is empty"),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields
 from typing import Optional
 
+from ppcls_lite.data.image_lists import from_command_line
 from ppcls_lite.infer.gallery.approximate import DIST_TYPES, METHODS
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require, without_nulls
@@ -56,7 +57,7 @@ class IndexSettings:
         for key in ("embedding_size", "batch_size", "return_k"):
             if key in values:
                 checks.whole(f"{_SECTION}.{key}", values[key])
-        values["delimiter"] = values.get("delimiter", "\t").replace("\\t", "\t")  # of a command line
+        values["delimiter"] = from_command_line(values.get("delimiter", "\t"))
         if not values["delimiter"]:
             raise checks.wrong(f"{_SECTION}.delimiter", "what is between path and name", "")
         return cls(**values)

@@ -2,12 +2,15 @@
 
     python tools/data/make_dataset.py --images my_images --output dataset/mine
     python tools/data/make_dataset.py --images my_images --output dataset/mine --val 0.1 --seed 1 --copy
+    python tools/data/make_dataset.py --images my_objects --output dataset/mine --recognition --size 64
 
 Checks every image as a training decodes it; those that cannot be used are left out, and named. Writes train_list.txt,
 val_list.txt and label_list.txt, a training config (config.yaml), and report.txt, which has all that is printed. Beside
 them, `images` is a link to your folder, which is only read; with --copy it has the images themselves. Where your
 folder has the subfolders train and val, and these one per class, they are the split; else a part of each class is
 drawn for the validation, by the content of each image: new images move no other ones from one list to the other.
+With --recognition, each subfolder is an identity, and a part of the identities is drawn by their names: their images
+are the queries and the gallery (query_list.txt, gallery_list.txt, and gallery_names.txt for build_gallery.py).
 Exit code: 0 written, 1 nothing was written (one line says why; with --strict also after any problem), 2 wrong options.
 """
 
@@ -27,11 +30,15 @@ from ppcls_lite.utils.machine import usable_cores
 from tools.data.sources.class_folders import SPLITS, find_images
 from tools.data.sources.image_check import check_files
 from tools.data.sources.image_folder import replace_folder, write_lists, write_text
+from tools.data.sources.own_identities import LISTS, identities_text, split_identities, write_rec_config
 from tools.data.sources.own_set import Entry, sort_out, split_classes, write_config
 
 IMAGES = "images"  # in the output: the images, or a link to their folder
 ENTRIES = frozenset(
-    [IMAGES, "train_list.txt", "val_list.txt", "label_list.txt", "config.yaml", "report.txt", "manifest.json"]
+    [
+        *(f"{name}_list.txt" for name in {*SPLITS, *LISTS, "label"}),
+        *(IMAGES, "gallery_names.txt", "config.yaml", "report.txt", "manifest.json"),
+    ]
 )
 MADE_BY = "tools/data/make_dataset.py"
 IMBALANCED = 10  # times as many images in the largest class as in the smallest
@@ -54,14 +61,20 @@ def main(arguments=None):
     if len(names) < 2:
         tell(problems_text(problems))
         raise UserError(f"{options.images}: images of two classes are needed, found {len(names)} ({', '.join(names)})")
-    rows = {name: {split: [] for split in SPLITS} for name in names}
-    for entry in split_classes(entries, options.val, options.seed):
-        rows[entry.name][entry.split].append(entry.path)
-    report = problems_text(problems) + notes_text(checked, entries, found.hidden) + counts_text(rows)
+    if options.recognition:
+        lists, names, more = split_identities(options.images, entries, names, options.val, options.seed)
+        problems += more
+        counts = identities_text(lists)
+    else:
+        lists = {split: [] for split in SPLITS}
+        for entry in split_classes(entries, options.val, options.seed):
+            lists[entry.split].append(entry)
+        counts = counts_text(names, lists)
+    report = problems_text(problems) + notes_text(checked, entries, found.hidden) + counts
     tell(report)
     if problems and options.strict:
         raise UserError(f"{options.images}: {len(problems)} problems, and --strict: nothing is written")
-    write(options, rows, report)
+    write(options, lists, names, report)
     print(f"{options.output}: written; train with: python tools/train.py -c {options.output}/config.yaml")
 
 
@@ -69,7 +82,10 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", required=True, type=Path, help="your folder, with one subfolder per class")
     parser.add_argument("--output", required=True, type=Path, help="the folder to make, such as dataset/mine")
-    parser.add_argument("--val", type=float, default=0.2, help="the share of the validation; default: 0.2")
+    parser.add_argument(
+        "--val", type=float, default=0.2, help="the share of the validation, of images or identities; default: 0.2"
+    )
+    parser.add_argument("--recognition", action="store_true", help="each subfolder is an identity, for a recogniser")
     parser.add_argument("--seed", type=int, default=0, help="another seed is another split; default: 0")
     parser.add_argument(
         "--size", type=int, default=224, help="side of the network's input in config.yaml; default: 224"
@@ -143,10 +159,11 @@ def notes_text(checked, entries, hidden):
     return "".join(lines)
 
 
-def counts_text(rows):
+def counts_text(names, lists):
     lines, sizes = [], {}
-    for label, (name, splits) in enumerate(rows.items()):
-        train, val = (len(splits[split]) for split in SPLITS)
+    of_class = {split: Counter(entry.name for entry in lists[split]) for split in SPLITS}
+    for label, name in enumerate(names):
+        train, val = (of_class[split][name] for split in SPLITS)
         sizes[name] = train + val
         missing = [f"none for {split}" for split, count in (("training", train), ("validation", val)) if not count]
         lines.append(
@@ -155,8 +172,8 @@ def counts_text(rows):
     small, large = min(sizes, key=sizes.get), max(sizes, key=sizes.get)
     if sizes[large] > IMBALANCED * sizes[small]:
         lines.append(f"note: imbalanced: {sizes[large]} images of {shown(large)}, {sizes[small]} of {shown(small)}\n")
-    train, val = (sum(len(splits[split]) for splits in rows.values()) for split in SPLITS)
-    return "".join(lines) + f"total: {len(rows)} classes, {train} training, {val} validation images\n"
+    train, val = (len(lists[split]) for split in SPLITS)
+    return "".join(lines) + f"total: {len(names)} classes, {train} training, {val} validation images\n"
 
 
 def tell(text):
@@ -166,11 +183,12 @@ def tell(text):
 # ------------------------------------------------------------------------------------------------------------ writing
 
 
-def write(options, rows, report):
+def write(options, lists, names, report):
     """The output folder, whole or not at all; its config.yaml is kept, since that is for the user to change."""
+    labels = {name: label for label, name in enumerate(names)}
     lists = {
-        split: [(f"{IMAGES}/{path}", label) for label, splits in enumerate(rows.values()) for path in splits[split]]
-        for split in SPLITS
+        split: sorted(((f"{IMAGES}/{entry.path}", labels[entry.name]) for entry in entries), key=lambda line: line[1])
+        for split, entries in lists.items()
     }
     for split, lines in lists.items():
         if not lines:
@@ -182,11 +200,17 @@ def write(options, rows, report):
             copy_images(options.images, fresh, [path for lines in lists.values() for path, _ in lines])
         else:
             link_images(options.images, fresh)
-        write_lists(fresh, lists, list(rows))
+        write_lists(fresh, lists, names)
         for split, lines in lists.items():
             if [entry[:2] for entry in read_list(fresh / f"{split}_list.txt")] != lines:
                 raise UserError(f"{fresh}/{split}_list.txt: is not read back as it was written")
-        write_config(options.output, fresh, list(rows), options.size)
+        if options.recognition:
+            write_text(
+                fresh / "gallery_names.txt", "".join(f"{path}\t{names[label]}\n" for path, label in lists["gallery"])
+            )
+            write_rec_config(options.output, fresh, len({label for _, label in lists["train"]}), options.size)
+        else:
+            write_config(options.output, fresh, names, options.size)
         write_text(fresh / "report.txt", report)
         settings = {"images": str(options.images), "val": options.val, "seed": options.seed, "copy": options.copy}
         write_text(fresh / "manifest.json", json.dumps({"made_by": MADE_BY, **settings}, ensure_ascii=False) + "\n")

@@ -59,7 +59,7 @@ def split_classes(entries, val, seed):
         if not entry.split:
             classes.setdefault(entry.name, []).append(entry)
     for members in classes.values():
-        drawn = sorted((_draw(entry, seed), entry) for entry in members)
+        drawn = sorted((draw(entry.digest, seed), entry) for entry in members)
         count = sum(number < val for number, _ in drawn)
         if len(members) > 1:
             count = min(max(count, 1), len(members) - 1)
@@ -70,17 +70,14 @@ def split_classes(entries, val, seed):
     return sorted(result)
 
 
-def _draw(entry, seed):
-    """A number from 0 to 1."""
-    return int.from_bytes(hashlib.sha256(f"{seed} {entry.digest}".encode()).digest()[:8], "big") / _DRAWN
+def draw(text, seed):
+    """A number from 0 to 1, of a text and the seed alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {text}".encode()).digest()[:8], "big") / _DRAWN
 
 
 def write_config(output, fresh, names, size):
     """`fresh/config.yaml`: that of the folder `output`, which the user may have changed, or a new one for the lists."""
-    old = output / "config.yaml"
-    if old.is_file():
-        shutil.copyfile(old, fresh / "config.yaml")
-        print(f"{old}: kept as it is: delete it for a new one{_difference(old, names)}")
+    if keep_config(output, fresh, "Arch.class_num", len(names), "classes"):
         return
     config = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
     config["Global"].update(output_dir=f"./output/{output.name}", image_shape=[3, size, size], print_batch_step=10)
@@ -94,17 +91,33 @@ def write_config(output, fresh, names, size):
     _set_size(config["Infer"]["transforms"], size)
     config["Infer"]["infer_imgs"] = str(output / "val_list.txt")
     config["Infer"]["PostProcess"]["class_id_map_file"] = str(output / "label_list.txt")
-    head = f"# The images in {output}, for any network: -o Arch.name=MobileNetV3_small_x1_0. Change it as you like.\n"
-    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
-    write_text(fresh / "config.yaml", head + text)
+    write_new_config(fresh, config, f"The images in {output}, for any network: -o Arch.name=MobileNetV3_small_x1_0.")
 
 
-def _difference(path, names):
+def keep_config(output, fresh, key, count, of):
+    """Whether `output` has a config.yaml: it is copied to `fresh`, and where its `key` is not `count`, that is said."""
+    old = output / "config.yaml"
+    if not old.is_file():
+        return False
+    shutil.copyfile(old, fresh / "config.yaml")
+    print(f"{old}: kept as it is: delete it for a new one{_difference(old, key, count, of)}")
+    return True
+
+
+def _difference(path, key, count, of):
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["Arch"]["class_num"]
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        for part in key.split("."):
+            found = found[part]
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
         return ""
-    return "" if found == len(names) else f"; its Arch.class_num is {found}, and there are {len(names)} classes now"
+    return "" if found == count else f"; its {key} is {found}, and there are {count} {of} now"
+
+
+def write_new_config(fresh, config, title):
+    """`fresh/config.yaml`, with `title` as its first line."""
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=120, default_flow_style=None)
+    write_text(fresh / "config.yaml", f"# {title} Change it as you like.\n{text}")
 
 
 def _set_size(transforms, size):

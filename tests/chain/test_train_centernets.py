@@ -20,7 +20,8 @@ if words[0] != "tools/train.py":
 options = dict(word.partition("=")[::2] for word in words if "=" in word)
 folder = pathlib.Path(options["Global.output_dir"])
 with open("calls.txt", "a") as stream:
-    stream.write(options["Arch.Backbone.name"] + " " + options.get("Global.checkpoints", "new") + chr(10))
+    epochs = ", epochs " + options["Global.epochs"] if "Global.epochs" in options else ""
+    stream.write(options["Arch.Backbone.name"] + " " + options.get("Global.checkpoints", "new") + epochs + chr(10))
 if pathlib.Path("fail").exists() and pathlib.Path("fail").read_text() in options["Arch.Backbone.name"]:
     (folder / "latest.pdparams").touch()
     sys.exit(1)
@@ -98,6 +99,14 @@ def test_the_recognisers_are_trained_by_the_same_means(tree):
     assert run_script(tree, script="train_arcface.sh")[:2] == (0, [])  # all trained before
 
 
+def test_other_epochs_are_another_training(tree):
+    assert run_script(tree, "--epochs", "7", "MixNet_S")[:2] == (0, ["MixNet_S new, epochs 7"])
+    assert run_script(tree, "--epochs", "7", "MixNet_S")[:2] == (0, [])
+    status, calls, errors = run_script(tree, "MixNet_S")
+    assert (status, calls) == (1, [])
+    assert "or other epochs; remove it to start again" in errors
+
+
 def test_a_failed_training_goes_on_from_its_checkpoint(tree):
     (tree / "fail").write_text("Shuffle")
     status, calls, errors = run_script(tree, "--jobs", "2", "ShuffleNetV2_x1_0", "MixNet_S")
@@ -115,7 +124,7 @@ def test_a_training_of_another_recipe_neither_goes_on_nor_counts(tree, file):
     (tree / file).write_text("second\n")
     status, calls, errors = run_script(tree, "MixNet_S")
     assert (status, calls) == (1, [])
-    assert "CenterNet_MixNet_S: begun with another config or other images; remove it to start again" in errors
+    assert "CenterNet_MixNet_S: begun with another config, other images or other epochs; remove it to start again" in errors
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Train ArcFace with every backbone of the table on the whole set; called again, it goes on where it was.
 #
-#   bash tools/tables/train_arcface.sh [--jobs N] [BACKBONE...]
+#   bash tools/tables/train_arcface.sh [--jobs N] [--epochs N] [BACKBONE...]
 #   OMP_NUM_THREADS=1 nohup nice -n 19 bash tools/tables/train_arcface.sh >output/arcface.log 2>&1 &
 #
-# --jobs N trains N at a time (1 unless given). BACKBONE: MobileFaceNet or any network of the registry.
-# TIPC_PYTHON=/path/to/python uses that interpreter instead of .venv's.
+# --jobs N trains N at a time (1 unless given), --epochs N for N epochs (those of the config unless given). BACKBONE:
+# MobileFaceNet or any network of the registry. TIPC_PYTHON=/path/to/python uses that interpreter instead of .venv's.
 # Leaves checkpoints and log_train.txt in output/rec/ArcFace_<Backbone>/, and `trained` there when all epochs are done.
 # tools/tables/rec_table.py makes the table of them.
 # A second call waits until the first has ended.

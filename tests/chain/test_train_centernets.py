@@ -124,7 +124,7 @@ def test_a_training_of_another_recipe_neither_goes_on_nor_counts(tree, file):
     (tree / file).write_text("second\n")
     status, calls, errors = run_script(tree, "MixNet_S")
     assert (status, calls) == (1, [])
-    assert "CenterNet_MixNet_S: begun with another config, other images or other epochs; remove it to start again" in errors
+    assert "CenterNet_MixNet_S: begun with another config, other images or other epochs; remove it to start" in errors
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ QUICK = {
 # what a command that is not run would have left: {document: a command before its own}
 LEFT = {
     "docs/lightweight_backbone.md": 'mkdir -p output/shuffle && ln -s "$PWD/lite_data_det" dataset/det_stamps && '
-    "cp pretrain_models/CenterNet_ShuffleNetV2_x1_0.pdparams output/shuffle/best_model.pdparams"
+    "cp pretrain_models/CenterNet_ShuffleNetV2_x1_0.pdparams output/shuffle/best_model.pdparams",
+    **dict.fromkeys(["docs/recognition.md", "docs/recognition_ch.md"], "cp -r lite_data_rec/test my_objects"),
 }
 DATA = ("lite_data_det", "lite_data_rec")  # beside those of copy_tree
 EXITS = {r"lint_config\.sh /tmp/lint_example": 1}  # which has faults

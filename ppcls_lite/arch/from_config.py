@@ -11,7 +11,7 @@ from ppcls_lite.utils.config import require
 from ppcls_lite.utils.distilled import class_count, deployed_arch, deployed_name, is_distillation, members
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
-from ppcls_lite.utils.recognition import is_recognition
+from ppcls_lite.utils.recognition import is_recognition, is_retrieval
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
 
 _HEAD = "head."  # of the entries of a recognizer's head
@@ -74,7 +74,8 @@ def network_to_train(config):
             _check_taught(config, taught)
     elif source:
         arrays = with_own_entries(arrays, model, config)
-        set_weights(model, _with_own_head(arrays, model, source) if is_recognition(config) else arrays, source)
+        arrays = _with_own_head(arrays, model, source) if is_recognition(config) else arrays
+        set_weights(model, arrays, source, _named(config))
     return model
 
 
@@ -92,8 +93,19 @@ def _with_own_head(arrays, model, source):
     found, expected = ({name: list(value.shape) for name, value in entries.items()} for entries in (theirs, own))
     if found == expected:
         return arrays
-    logger.warning(f"{source}: the head is left as initialised: expected {expected}, found {found or 'none'}")
+    logger.warning(f"{source}: the head is left as initialised: expected {expected or 'none'}, found {found or 'none'}")
     return {**_without_head(arrays), **{name: tensor.numpy() for name, tensor in own.items()}}
+
+
+def _named(config):
+    """How the config names its network, of several that of the one for use, with the place of the name in front."""
+    arch, where = config["Arch"], "Arch"
+    if is_distillation(arch):
+        student = next(member for member in members(arch) if member.name == deployed_name(arch))
+        arch, where = student.options, student.where
+    if isinstance(arch.get("Backbone"), dict):
+        arch, where = arch["Backbone"], f"{where}.Backbone"
+    return f"{where}.name {arch.get('name')}"
 
 
 def _check_taught(config, taught):
@@ -112,25 +124,33 @@ def without_downloads(options):
     return {"pretrained": False}
 
 
-def load_network(config):
+def load_network(config, needs_head=None):
     """The network in evaluation mode with the weights of `Global.pretrained_model`; of a distillation, the student.
 
-    The weights of a distillation may be those of all its networks, or the student's alone. Raises UserError when no
-    weights are named or when any entry of them does not fit.
+    The weights of a distillation may be those of all its networks, or the student's alone. A recognizer's head, which
+    is for its training, stays as initialised where the weights have none or another one, unless it `needs_head`; None:
+    as the evaluation of the config does, which is a retrieval or that of a classifier. Raises UserError when no weights
+    are named or when any other entry of them does not fit.
     """
     weights = config["Global"].get("pretrained_model")
     arch = deployed_arch(require(config, "Arch"))
     if is_distillation(config["Arch"]):
         arch = {**arch, "class_num": class_count(config)}
     single = {**config, "Arch": arch}
+    if needs_head is None:
+        needs_head = not is_retrieval(config)
     if weights:
         arrays = load_arrays(weights)
         if is_distillation(config["Arch"]):
             names = [member.name for member in members(config["Arch"])]
             arrays = entries_of(arrays, names, deployed_name(config["Arch"]))
-        model = build_network(single, trained_form(arrays, config, weights), **without_downloads(arch))
+        arrays = trained_form(arrays, config, weights)
+        of_filters = _without_head(arrays) if is_recognition(config) else arrays
+        model = build_network(single, of_filters, **without_downloads(arch))
+        if is_recognition(config) and not needs_head:
+            arrays = _with_own_head(arrays, model, weights)
         check_pruned(arrays, model, config, weights)
-        set_weights(model, arrays, weights)
+        set_weights(model, arrays, weights, _named(config))
     elif arch.get("pretrained"):
         model = build_network(single)
     else:

@@ -8,7 +8,7 @@ from paddle import nn
 
 from ppcls_lite.arch.network import Network
 from ppcls_lite.utils.download import DownloadError, download
-from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.errors import UserError, first_of
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.safe_load import load_arrays
 
@@ -88,7 +88,7 @@ def load_weights(model, path):
         if not name.startswith(prefix):
             raise UserError(f"{path}: these are not weights of this network: entry '{name}' {problem}")
     if problems:
-        found = "; ".join(f"{name} {problem}" for name, problem in problems.items())
+        found = first_of([f"{name} {problem}" for name, problem in problems.items()])
         logger.warning("%s: the classifier is left as initialised: %s", path, found)
     unknown = [name for name in arrays if name not in state and not name.startswith(prefix)]  # a stopped one has none
     if unknown:

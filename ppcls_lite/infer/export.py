@@ -69,7 +69,7 @@ def export(config, structure="inference.pdmodel", separate=False, chosen=None):
         structure = _only_name(structure, separate, chosen)
     params = dict(NAMES)[structure]
     _check_other_forms(folder, structure, params, separate)
-    network = load_network(config)
+    network = load_network(config, needs_head=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".export.", dir=folder) as fresh:
@@ -157,7 +157,7 @@ def save_persistable(config, path, separate=False, float16=False):
     exist before. `float16` halves the size (see `as_float16`); the commands compute in float32 all the same. Returns
     the path written; raises UserError when it cannot be.
     """
-    arrays = {name: tensor.numpy() for name, tensor in load_network(config).state_dict().items()}
+    arrays = {name: tensor.numpy() for name, tensor in load_network(config, True).state_dict().items()}
     if float16:
         arrays = as_float16(arrays)
     try:

@@ -91,7 +91,7 @@ def unrounded(config, export):
     from ppcls_lite.slim.pact import stop_rounding
 
     with tempfile.TemporaryDirectory(prefix="ppcls_lite.") as folder:
-        export(stop_rounding(load_network(config)), folder)
+        export(stop_rounding(load_network(config, needs_head=False)), folder)
         return convert_to_onnx(find_model(folder))
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from ppcls_lite.utils.machine import keep_to_one_thread, speed_up_mkl
 
+SHOWN = 3  # of many findings, those that an error names
 _NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # the disk's faults, not the program's
 
 
@@ -25,6 +26,12 @@ def nearest(word, known):
     """` (did you mean 'x'?)` for the closest entry of `known`, or an empty string."""
     close = difflib.get_close_matches(str(word), [str(name) for name in known], n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def first_of(findings):
+    """A list of texts as a part of one line that stays readable: the first `SHOWN`, and how many more there are."""
+    more = [f"and {len(findings) - SHOWN} more"] if len(findings) > SHOWN else []
+    return "; ".join([*findings[:SHOWN], *more])
 
 
 def run_main(main, trains=False):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.errors import SHOWN, UserError, first_of
 from ppcls_lite.utils.tensor_files import read_folder
 
 _NUMBERS = re.compile(r"b1|[iu][1248]|f[248]|c8|c16")
@@ -180,8 +180,12 @@ def with_suffix(path, suffix):
     return Path(path if path.endswith(suffix) else path + suffix)
 
 
-def set_weights(model, arrays, source):
-    """Load named arrays into `model`; every missing, unexpected or wrongly shaped entry is named in the UserError."""
+def set_weights(model, arrays, source, network=""):
+    """Load named arrays into `model`; UserError when entries are missing, unexpected or wrongly shaped.
+
+    It names the first of them. Where there are more, `network`, how the config names the network, such as `Arch.name
+    ResNet18`, is named too: the weights are of another one then, most often.
+    """
     expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
     problems = [f"missing {name} {shape}" for name, shape in expected.items() if name not in arrays]
     problems += [f"unexpected {name} {list(value.shape)}" for name, value in arrays.items() if name not in expected]
@@ -191,5 +195,7 @@ def set_weights(model, arrays, source):
         if name in arrays and list(arrays[name].shape) != shape
     ]
     if problems:
-        raise UserError(f"{source}: does not fit the network, {len(problems)} entries: " + "; ".join(problems))
+        of_another = network and len(problems) > SHOWN
+        hint = f"; are they of another network than {network}?" if of_another else ""
+        raise UserError(f"{source}: does not fit the network, {len(problems)} entries: {first_of(problems)}{hint}")
     model.set_state_dict(arrays)

@@ -144,6 +144,23 @@ def test_weights_alone_are_exported_with_the_head(exports, tmp_path, run_here):
     assert load_arrays(tmp_path / "again").keys() == load_network(load_config(path)).state_dict().keys()
 
 
+def test_a_head_of_other_identities_changes_no_embedding(exports, tmp_path, run_here):
+    path, model = exports("a linear neck", "pdmodel")
+    other, folder = ("-o", "Arch.Head.class_num=8"), tmp_path / "model"
+    outcome = run_process(EXPORT, "-c", path, *other, "-o", f"Global.save_inference_dir={folder}")
+    assert outcome.status == 0, outcome.err
+    left = "the head is left as initialised: expected {'head.weight': [24, 8]}, found {'head.weight': [24, 3]}"
+    assert left in outcome.out
+    assert (folder / "inference.pdiparams").read_bytes() == (model / "inference.pdiparams").read_bytes()
+    judged = ("tools/eval.py", "-c", path, "-o", "Metric.Eval=[Recallk: {topk: [1]}]")
+    plain, found = (run_here(*judged, *words) for words in ((), other))
+    assert left in found.out, found.err
+    assert left not in plain.out
+    assert found.out.partition("[Eval]")[2] == plain.out.partition("[Eval]")[2] != ""
+    refused = run_process(EXPORT, "-c", path, *other, "--persistable", "--o", tmp_path / "again")
+    assert_one_line(refused, "head.weight is [24, 3], expected [24, 8]")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

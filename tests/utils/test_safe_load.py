@@ -224,6 +224,21 @@ def test_name_table_and_named_pairs_of_older_files(tmp_path):
 # ---- what does not fit
 
 
+def test_of_many_misfits_the_first_are_named():
+    model = paddle.nn.Sequential(*(paddle.nn.Linear(2, 2) for _ in range(200)))
+    with pytest.raises(UserError) as raised:
+        set_weights(model, {}, "w.pdparams", "Arch.name Wide")
+    named = "missing 0.weight [2, 2]; missing 0.bias [2]; missing 1.weight [2, 2]; and 397 more"
+    hint = "are they of another network than Arch.name Wide?"
+    assert str(raised.value) == f"w.pdparams: does not fit the network, 400 entries: {named}; {hint}"
+    with pytest.raises(UserError, match=r"; and 397 more$"):
+        set_weights(model, {}, "w.pdparams")
+    arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+    del arrays["7.bias"]
+    with pytest.raises(UserError, match=r"1 entries: missing 7.bias \[2\]$"):  # not a sign of another network
+        set_weights(model, arrays, "w.pdparams", "Arch.name Wide")
+
+
 def test_every_misfit_is_named():
     model = paddle.nn.Sequential(paddle.nn.Linear(2, 3), paddle.nn.Linear(3, 4))
     before = {name: tensor.numpy() for name, tensor in model.state_dict().items()}

@@ -73,7 +73,7 @@ class RecognizerTrainingEngine(DygraphEngine):
         super().__init__(config, options)
         from ppcls_lite.arch.from_config import load_network
 
-        self.layer = load_network(config).deployed()
+        self.layer = load_network(config, needs_head=False).deployed()
         self.layer.eval()
 
     def forward(self, images):

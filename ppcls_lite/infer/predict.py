@@ -1,24 +1,17 @@
 """Predict images from disk with any engine: read, transform, run, post-process; reading overlaps running."""
 
-import sys
 import time
 
 import numpy as np
 
 from ppcls_lite.data.image_lists import list_images
+from ppcls_lite.infer.error_lines import ErrorLines
 from ppcls_lite.infer.images import read_image, stack_images
 from ppcls_lite.infer.read_ahead import read_ahead
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.machine import usable_cores
-
-
-def _report(error):
-    """One line on standard error, above a progress bar if there is one."""
-    from tqdm import tqdm
-
-    tqdm.write(f"error: {error}", file=sys.stderr)
 
 
 def find_images(source):
@@ -49,7 +42,7 @@ class Predictor:
         self.batch_size = checks.whole("batch_size", batch_size)
         self.workers = usable_cores() if workers is None else checks.whole("num_workers", workers, 0)
         self.images = self.batches = 0
-        self.failed = []
+        self.failed, self._errors = [], ErrorLines()
         self.seconds = {"preprocess": 0.0, "inference": 0.0, "postprocess": 0.0}
         self.elapsed = 0.0
 
@@ -62,7 +55,7 @@ class Predictor:
     def predict_all(self, paths):
         """Yield a list of (path, result) for each batch of the images `paths`, all of them and in their order.
 
-        The result of a file that is not an image is the UserError that says so; it is printed on standard error too,
+        The result of a file that is not an image is the UserError that says so; standard error gets the first ones too,
         the path is kept in `self.failed`, and the run goes on.
         """
         began = time.perf_counter()
@@ -77,6 +70,7 @@ class Predictor:
                     batch = []
             if batch:
                 yield self._run(batch)
+            self._errors.end()
         finally:
             stream.close()
             self.elapsed += time.perf_counter() - began
@@ -109,7 +103,7 @@ class Predictor:
         for path, (image, _) in batch:
             if isinstance(image, UserError):
                 self.failed.append(path)
-                _report(image)
+                self._errors.show(image)
         if good:
             inputs = [results[number] for number in good]
             self._warm_up(inputs[:1])

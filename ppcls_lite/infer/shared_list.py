@@ -12,11 +12,11 @@ import hashlib
 import json
 import os
 import socket
-import sys
 import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 
+from ppcls_lite.infer.error_lines import ErrorLines
 from ppcls_lite.utils.errors import UserError
 
 PATIENCE = 300  # seconds that processes wait for each other to appear: machines load a model at different speeds
@@ -126,6 +126,7 @@ class SharedList:
         return stream, rank
 
     def _receive(self, rank, stream):
+        lines = ErrorLines()
         stream.write(b"send\n")
         stream.flush()
         try:
@@ -133,10 +134,11 @@ class SharedList:
                 message = json.loads(line)
                 if isinstance(message, dict):
                     self.failed += message["failed"]
+                    lines.end()
                     return
                 *result, errors = message
                 for error in errors:
-                    print(f"error: {error}", file=sys.stderr)
+                    lines.show(error)
                 yield tuple(result)
         except (OSError, ValueError) as error:
             raise _lost(rank) from error

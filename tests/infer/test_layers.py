@@ -11,7 +11,7 @@ INFER = "ppcls_lite.infer"
 GROUPS = (
     ("model",),
     ("engines",),
-    ("images", "drawing", "neighbour_drawing", "read_ahead", "named_config", "shared_list", "summary"),
+    ("error_lines", "images", "drawing", "neighbour_drawing", "read_ahead", "named_config", "shared_list", "summary"),
     ("rec_config", "embed_pairs"),
     ("command_line", "gallery", "predict", "results"),
     ("detect",),

@@ -86,7 +86,9 @@ def load_weights(model, path):
     problems = {name: problem for name, problem in problems.items() if problem}
     for name, problem in problems.items():
         if not name.startswith(prefix):
-            raise UserError(f"{path}: these are not weights of this network: entry '{name}' {problem}")
+            is_whole = f"backbone.{name}" in arrays
+            hint = "; they are of a whole RecModel or detector: set Global.pretrained_model to them" if is_whole else ""
+            raise UserError(f"{path}: these are not weights of this network: entry '{name}' {problem}{hint}")
     if problems:
         found = first_of([f"{name} {problem}" for name, problem in problems.items()])
         logger.warning("%s: the classifier is left as initialised: %s", path, found)

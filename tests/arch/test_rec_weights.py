@@ -33,6 +33,30 @@ def test_a_head_is_needed_for_an_evaluation_of_classes_only(tmp_path, caplog, mo
         load_network(config)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        (
+            {"name": "MobileFaceNet", "pretrained": True},
+            "Arch.Backbone.pretrained: there are no official weights of Mobi",
+        ),
+        ({"name": "MobileFaceNet", "pretrained": 7}, "Arch.Backbone.pretrained: expected true, false, a path"),
+        ({"name": "ResNet18", "pretrained": True, "use_ssld": 3}, "Arch.Backbone.use_ssld: ResNet18 takes"),
+    ],
+)
+def test_the_place_of_a_backbones_weights_is_named(backbone, message):
+    kept = {"BackboneStopLayer": None, "Neck": None} if backbone["name"] == "MobileFaceNet" else {}
+    with pytest.raises(UserError, match=f"^{message}"):
+        build(Backbone=backbone, **kept)
+
+
+def test_weights_of_a_whole_recmodel_are_not_those_of_a_backbone(tmp_path):
+    path = save(build(), tmp_path / "w.pdparams")
+    hint = r"is not in the file; they are of a whole RecModel or detector: set Global.pretrained_model to them$"
+    with pytest.raises(UserError, match=hint):
+        build(Backbone={**config_of()["Arch"]["Backbone"], "pretrained": path})
+
+
 def test_weights_of_another_backbone_are_one_line_with_its_name(tmp_path):
     config = config_of(Backbone={"name": "ResNet18"}, Neck={"name": "FC", "class_num": 16})
     config["Global"]["pretrained_model"] = save(build(), tmp_path / "w.pdparams")

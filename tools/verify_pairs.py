@@ -62,7 +62,10 @@ def main():
         from ppcls_lite.infer.embed_pairs import embed_pairs
         from ppcls_lite.train.verification import check_pairs, verify
 
-    check_pairs(pairs.same)
+    try:
+        check_pairs(pairs.same)
+    except UserError as error:
+        raise UserError(f"{args.pairs}: {error}") from None
     engine, transforms = with_config(config, args.override) if config else with_model(args)
     with engine:
         embeddings = embed_pairs(engine.run, transforms, pairs, args.batch_size, args.flip)

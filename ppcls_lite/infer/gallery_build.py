@@ -10,7 +10,7 @@ from ppcls_lite.infer.gallery import Gallery, files
 from ppcls_lite.infer.gallery.approximate import FLAT, HNSW, import_faiss
 from ppcls_lite.infer.gallery.data_file import read_data_file
 from ppcls_lite.infer.gallery.exact import IP
-from ppcls_lite.infer.gallery.settings import APPEND, REMOVE, IndexSettings
+from ppcls_lite.infer.gallery.settings import APPEND, NEW, REMOVE, IndexSettings
 from ppcls_lite.infer.rec_config import with_usual_names
 from ppcls_lite.infer.results import progress_bar
 from ppcls_lite.infer.shared_list import rank_and_world
@@ -33,7 +33,11 @@ def build_gallery(config, config_path, overrides=()):
     require(config, "IndexProcess.data_file", config_path)
     import_faiss()  # not only after minutes of computing
     lines = read_data_file(settings.data_file, settings.delimiter, named=settings.index_operation != REMOVE)
+    if settings.index_operation != REMOVE and not os.path.isdir(settings.image_root):
+        raise UserError(f"{settings.image_root}: no such folder (image_root of {settings.data_file})")
     with files.writing(settings.index_dir):
+        if settings.index_operation == NEW and files.exists(settings.index_dir):
+            _warn_of_replacing(settings.index_dir)
         if settings.index_operation == REMOVE:
             gallery = _removed(settings, lines)
         else:
@@ -43,6 +47,15 @@ def build_gallery(config, config_path, overrides=()):
         f"{settings.index_dir}: {len(gallery)} images of {len(set(gallery.docs))} names, embedding size "
         f"{gallery.embedding_size}, {gallery.method}, {gallery.dist_type}"
     )
+
+
+def _warn_of_replacing(folder):
+    """What is there may have taken long to collect: to replace it is the default."""
+    try:
+        found = f"the gallery of {len(Gallery.load(folder))} images there"
+    except UserError:  # it is of no use any more
+        found = "a gallery that cannot be read"
+    logger.warning(f"{folder}: {found} will be replaced; IndexProcess.index_operation append adds to one")
 
 
 def _removed(settings, lines):
@@ -61,6 +74,11 @@ def _removed(settings, lines):
     if len(known) < len(lines):
         missing = next(line.path for line in lines if line.path not in names)
         logger.warning(f"images that are not in the gallery: {len(lines) - len(known)}, e.g. {missing}")
+    if len(known) == len(gallery):
+        raise UserError(
+            f"{settings.index_dir}: nothing would be left in the gallery: {settings.data_file} has all its "
+            f"{len(gallery)} images: delete the folder, or build another"
+        )
     gallery.remove(known)
     return gallery
 

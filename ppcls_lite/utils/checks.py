@@ -91,8 +91,9 @@ def image_shape(option, value):
 
 
 def choice(option, value, allowed):
-    """One of the texts in `allowed`, upper and lower case alike."""
-    if not isinstance(value, str) or value.lower() not in allowed:
+    """One of the texts in `allowed`, as it is spelt there; the value may be in upper or lower case."""
+    spelt = {name.lower(): name for name in allowed}
+    if not isinstance(value, str) or value.lower() not in spelt:
         names = ", ".join(repr(name) for name in allowed)
         raise UserError(f"{option}: expected one of {names}, found {value!r:.80}{nearest(value, allowed)}")
-    return value.lower()
+    return spelt[value.lower()]

@@ -13,6 +13,7 @@ import pytest
 from ppcls_lite.data.faces import bin_file, load_pairs, read_bin, write_bin
 from ppcls_lite.utils.errors import UserError
 from tests.faces.helpers import encoded
+from tests.helpers.scripts import assert_one_line
 
 IMAGES = [encoded(seed, ending=".jpg" if seed % 2 else ".png") for seed in range(6)] + [b"", bytes(range(256))]
 SAME = [True, False, False, True]
@@ -246,6 +247,19 @@ def test_size_is_limited(tmp_path, monkeypatch):
     monkeypatch.setattr(bin_file, "MAX_BYTES", 1 << 10)
     with pytest.raises(UserError, match="of at most 0 GiB"):
         read_bin(tmp_path / "a.bin")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (([], []), "expected at least 10 pairs, one for each fold, found 0"),
+        ((IMAGES[:1] * 24, [True] * 12), "expected pairs of both kinds, found 12"),
+    ],
+)
+def test_a_file_that_cannot_be_verified_is_named(pairs, message, tmp_path, run_here):
+    write_bin(tmp_path / "few.bin", *pairs)
+    outcome = run_here("tools/verify_pairs.py", "--inference_model_dir", "none", "--pairs", tmp_path / "few.bin")
+    assert_one_line(outcome, f"error: {tmp_path}/few.bin: verification: {message}")
 
 
 def test_an_image_of_several_pairs_is_there_once(tmp_path):

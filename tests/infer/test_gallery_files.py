@@ -192,7 +192,7 @@ def test_bytes_that_are_no_index(folder):
 def test_a_gallery_of_another_model_or_preparation(folder):
     refused(
         folder,
-        "a gallery of another model (RecModel) than this one (Net)",
+        "another model (RecModel, sha256 of the weights weights…) than this one (Net, sha256 of the weights w…)",
         model=MODEL._replace(weights="w", name="Net"),
     )
     refused(folder, "prepared in another way", model=MODEL._replace(processing="p"))

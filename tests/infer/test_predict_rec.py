@@ -1,6 +1,7 @@
 """predict_rec.py and build_gallery.py: the training engine's bits, PaddleClas's sections, galleries, planted faults."""
 
 import ast
+import hashlib
 import json
 import shutil
 import subprocess
@@ -267,13 +268,47 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_is_written(build, rec
     assert not (tmp_path / "index").exists()
 
 
+def test_many_images_that_cannot_be_read_are_a_few_lines(build, rec_set, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("images/3_0.png\ta\n" + "".join(f"no{number}.png\tb\n" for number in range(20)))
+    outcome = build(data_file=listed)
+    *single, count, last = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
+    assert "0/21" not in outcome.err  # no bar
+    assert [line.partition(": cannot be read")[0] for line in single] == [
+        f"error: {rec_set}/no{number}.png" for number in range(5)
+    ]
+    assert count == "error: images that cannot be predicted: 20, the first 5 are named above"
+    assert last == f"error: images that cannot be read: 20 of 21, e.g. {rec_set}/no0.png: nothing was written"
+
+
+def test_a_gallery_that_is_replaced_is_said(build, gallery):
+    def warned():
+        outcome = build()
+        assert outcome.status == 0
+        return [line.partition("WARNING: ")[2] for line in outcome.err.splitlines() if "replaced" in line]
+
+    adds = "will be replaced; IndexProcess.index_operation append adds to one"
+    assert warned() == [f"{gallery}: the gallery of 12 images there {adds}"]
+    (gallery / files.INDEX).write_bytes(b"")
+    assert warned() == [f"{gallery}: a gallery that cannot be read {adds}"]
+    for path in gallery.iterdir():
+        path.unlink()
+    assert warned() == []
+
+
+def test_a_gallery_is_not_emptied(build, gallery, rec_set):
+    line = f"error: {gallery}: nothing would be left in the gallery: {rec_set}/data_file.txt has all its 12 images"
+    assert_one_line(build(index_operation="remove"), line)
+    assert len(Gallery.load(gallery)) == 12
+
+
 @pytest.mark.parametrize(
     ("index", "message"),
     [
         ({"index_methd": "Flat"}, "unknown key 'index_methd'"),
         (
             {"index_method": "Flatt"},
-            "IndexProcess.index_method: expected one of 'flat', 'hnsw32', 'ivf', found 'Flatt'",
+            "IndexProcess.index_method: expected one of 'Flat', 'HNSW32', 'IVF', found 'Flatt' (did you mean 'Flat'?)",
         ),
         ({"index_operation": "add"}, "IndexProcess.index_operation: expected one of 'new', 'append', 'remove'"),
         ({"dist_type": "hamming"}, "embeddings of bits are not made"),
@@ -281,6 +316,7 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_is_written(build, rec
         ({"delimiter": ";"}, "data_file.txt:1: expected '<path>;<name>', found 'images/3_1.png\\tash'"),
         ({"data_file": "null"}, "'IndexProcess.data_file' is missing"),
         ({"data_file": "no.txt"}, "no.txt: no such list file"),
+        ({"image_root": "/nope"}, "error: /nope: no such folder (image_root of "),
         ({"index_operation": "append"}, "no gallery there (gallery.json): build_gallery.py makes one"),
         ({"index_operation": "remove"}, "no gallery there (gallery.json): build_gallery.py makes one"),
     ],
@@ -302,7 +338,11 @@ def test_a_gallery_of_another_model(predict, build, gallery, model, tmp_path):
     weights[-1] ^= 1  # one bit of one number
     (folder / "inference.pdiparams").write_bytes(weights)
     words = options("IndexProcess", index_dir=gallery)
-    refused = "a gallery of another model (RecModel) than this one (RecModel), with other weights"
+    made_by, other = (hashlib.sha256((one / "inference.pdiparams").read_bytes()) for one in (model, folder))
+    said = "RecModel, sha256 of the weights"
+    refused = (
+        f"another model ({said} {made_by.hexdigest()[:12]}…) than this one ({said} {other.hexdigest()[:12]}…); build"
+    )
     assert_one_line(predict(*words, inference_model_dir=tmp_path / "other"), refused)
     assert_one_line(build(index_operation="append", model_dir=tmp_path / "other"), refused)
     ops = "PreProcess.transform_ops=[ResizeImage: {size: 32}, NormalizeImage: {order: ''}, ToCHWImage: null]"

@@ -192,11 +192,16 @@ def _are_texts(values):
     return all(isinstance(value, str) for value in values)
 
 
+def _shown(model):
+    """Two models of one name differ in their weights: in the sha256 of `inference.pdiparams`."""
+    return f"{model.name}, sha256 of the weights {model.weights:.12}…"
+
+
 def _check_model(folder, made_by, model):
     if made_by.weights != model.weights:
         raise UserError(
-            f"{folder}: a gallery of another model ({made_by.name}) than this one ({model.name}), with other weights; "
-            "build the gallery again"
+            f"{folder}: a gallery of another model ({_shown(made_by)}) than this one ({_shown(model)}); build the "
+            "gallery again"
         )
     if made_by.processing != model.processing:
         raise UserError(

@@ -53,7 +53,7 @@ class IndexSettings:
             )
         for key, allowed in (("index_method", METHODS), ("dist_type", DIST_TYPES), ("index_operation", OPERATIONS)):
             if key in values:
-                values[key] = _choice(f"{_SECTION}.{key}", values[key], allowed)
+                values[key] = checks.choice(f"{_SECTION}.{key}", values[key], allowed)
         for key in ("embedding_size", "batch_size", "return_k"):
             if key in values:
                 checks.whole(f"{_SECTION}.{key}", values[key])
@@ -76,8 +76,3 @@ class IndexSettings:
         stated = getattr(self, key)
         if stated is not None and stated != found:
             raise UserError(f"{self.index_dir}: its {key} is {found}, and {_SECTION}.{key} is {stated}")
-
-
-def _choice(option, value, allowed):
-    """One of `allowed`, as it is spelt there."""
-    return {name.lower(): name for name in allowed}[checks.choice(option, value, [name.lower() for name in allowed])]

@@ -343,7 +343,7 @@ def test_galleries_that_cannot_be_used(converted_rec, gallery, images, rec_set, 
     index = damaged / "vector.index"
     index.write_bytes(index.read_bytes()[:-1])
     for folder, message in (
-        (other, f"{other}: a gallery of another model (RecModel) than this one (RecModel)"),
+        (other, f"{other}: a gallery of another model (RecModel, sha256 of the weights "),
         (damaged, f"{index}: not the index of gallery.json: "),
         (tmp_path / "nothing", "nothing: no gallery there (gallery.json): build_gallery.py makes one"),
     ):

@@ -2,7 +2,7 @@
 
 import sys
 
-SHOWN = 5
+SHOWN = 20
 
 
 class ErrorLines:
@@ -25,6 +25,10 @@ class ErrorLines:
 
 
 def _write(text):
+    text = f"error: {text}"
+    if not sys.stderr.isatty():  # in a log file, a bar that is drawn again would be one more line
+        print(text, file=sys.stderr)
+        return
     from tqdm import tqdm
 
-    tqdm.write(f"error: {text}", file=sys.stderr)
+    tqdm.write(text, file=sys.stderr)

@@ -103,14 +103,16 @@ def save_results(path):
 
 @contextmanager
 def progress_bar(total):
-    """Yield `advance(number)`, which moves a bar on standard error in a long run, where that is a terminal.
+    """Yield `advance(number)`, which moves a bar on standard error in a long run.
 
-    The bar comes after a second, unless the predictions scroll by on the same screen and are progress enough.
+    On a terminal the bar comes after a second, unless the predictions scroll by on the same screen and are progress
+    enough; in a log file it is a line every half minute.
     """
-    if total < 2 or not sys.stderr.isatty() or sys.stdout.isatty():
+    if total < 2 or (sys.stderr.isatty() and sys.stdout.isatty()):
         yield lambda number: None
         return
     from tqdm import tqdm  # 50 ms, which one image need not wait for
 
-    with tqdm(total=total, unit="image", delay=1, mininterval=0.5) as bar:
+    pause = 1 if sys.stderr.isatty() else 30  # seconds
+    with tqdm(total=total, unit="image", delay=pause, mininterval=min(pause, 0.5) if pause == 1 else pause) as bar:
         yield bar.update

@@ -270,15 +270,15 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_is_written(build, rec
 
 def test_many_images_that_cannot_be_read_are_a_few_lines(build, rec_set, tmp_path):
     listed = tmp_path / "list.txt"
-    listed.write_text("images/3_0.png\ta\n" + "".join(f"no{number}.png\tb\n" for number in range(20)))
+    listed.write_text("images/3_0.png\ta\n" + "".join(f"no{number}.png\tb\n" for number in range(30)))
     outcome = build(data_file=listed)
     *single, count, last = [line for line in outcome.err.splitlines() if line.startswith("error: ")]
-    assert "0/21" not in outcome.err  # no bar
+    assert "0/31" not in outcome.err  # no bar
     assert [line.partition(": cannot be read")[0] for line in single] == [
-        f"error: {rec_set}/no{number}.png" for number in range(5)
+        f"error: {rec_set}/no{number}.png" for number in range(20)
     ]
-    assert count == "error: images that cannot be predicted: 20, the first 5 are named above"
-    assert last == f"error: images that cannot be read: 20 of 21, e.g. {rec_set}/no0.png: nothing was written"
+    assert count == "error: images that cannot be predicted: 30, the first 20 are named above"
+    assert last == f"error: images that cannot be read: 30 of 31, e.g. {rec_set}/no0.png: nothing was written"
 
 
 def test_a_gallery_that_is_replaced_is_said(build, gallery):

@@ -285,8 +285,7 @@ def test_results_with_a_full_disk(tmp_path, monkeypatch):
         ({"stdout": True, "stderr": True}, 1000, False),  # predictions scroll by and are the progress
         ({"stdout": False, "stderr": True}, 1000, True),
         ({"stdout": False, "stderr": True}, 1, False),
-        ({"stdout": False, "stderr": False}, 9000, False),  # a log file has no use for it, however long the run is
-        ({"stdout": True, "stderr": False}, 9000, False),
+        ({"stdout": False, "stderr": False}, 1000, False),  # a log file hears of runs over half a minute only
     ],
 )
 def test_when_a_bar_is_shown(monkeypatch, capsys, screens, images, shown):

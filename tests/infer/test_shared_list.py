@@ -181,11 +181,11 @@ def test_in_the_order_of_the_list(paths, world, capsys):
 
 
 def test_of_many_errors_of_another_process_a_few_are_shown(capsys):
-    _, _, counts = share("x" * 30, world=2)
-    assert counts[0] == 30
+    _, _, counts = share("x" * 50, world=2)
+    assert counts[0] == 50
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["error: x: no image"] * 5 + [
-        "error: images that cannot be predicted: 16, the first 5 are named above"
+    assert lines == ["error: x: no image"] * 20 + [
+        "error: images that cannot be predicted: 26, the first 20 are named above"
     ]
 
 

@@ -14,8 +14,7 @@ from ppcls_lite.train.data_warnings import warn_of_data
 from ppcls_lite.train.distillation import deployed, save_student
 from ppcls_lite.train.ema import build_ema
 from ppcls_lite.train.evaluate import describe, headline
-from ppcls_lite.train.history import NAME as HISTORY_NAME
-from ppcls_lite.train.history import History, now
+from ppcls_lite.train.history import now
 from ppcls_lite.train.live_line import LiveLine
 from ppcls_lite.train.losses import WeightedLosses
 from ppcls_lite.train.metrics import build_metric
@@ -30,9 +29,8 @@ from ppcls_lite.train.processes import (
     wait_for_all,
 )
 from ppcls_lite.train.progress import Progress
-from ppcls_lite.train.scalars import FOLDER as VDL_FOLDER
-from ppcls_lite.train.scalars import Scalars
-from ppcls_lite.train.setup import choose_seed, open_log, seed_epoch, start_processes, synchronise_batch_norm
+from ppcls_lite.train.records import Records
+from ppcls_lite.train.setup import choose_seed, seed_epoch, start_processes, synchronise_batch_norm
 from ppcls_lite.train.task import task_of
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.config import require
@@ -49,23 +47,22 @@ def train(config, overrides=()):
     """Train as the config says; leaves checkpoints, `log_train.txt` and `history.jsonl` in `Global.output_dir`.
 
     With several processes, process 0 writes these, and each further one its own log, `log_train_rank1.txt` and so on.
+    None of them is touched before the first step is done.
     """
     options = config["Global"]
     output_dir = Path(options.get("output_dir") or "./output")
     rank, world = start_processes()
     resume = options.get("checkpoints")
-    open_log(output_dir, bool(resume), rank, world)
-    logger.info(f"processor: {describe_processor()}")
-    warn_of_ignored(config)
-    scalars = Scalars(output_dir / VDL_FOLDER, bool(resume)) if options.get("use_visualdl") and rank == 0 else None
-    history_file = output_dir / HISTORY_NAME if rank == 0 else None
-    with LiveLine() as live, History(history_file, bool(resume), scalars) as history:
+    with Records(output_dir, bool(resume), rank, world, options.get("use_visualdl")) as records, LiveLine() as live:
+        logger.info(f"processor: {describe_processor()}")
+        warn_of_ignored(config)
         trainer = Trainer(config, choose_device(config, overrides), rank, world)
         trainer.progress.live = live
         if trainer.done < trainer.epochs:
-            trainer.run(output_dir, history)
+            trainer.run(output_dir, records)
         else:
             logger.info(f"{resume} has all {trainer.epochs} epochs already: nothing left to train")
+            records.open()
 
 
 class Trainer:
@@ -148,14 +145,14 @@ class Trainer:
             network = paddle.DataParallel(network)  # its gradients are the mean over the processes
         return network
 
-    def run(self, output_dir, history):
-        """Train the epochs that are left; checkpoints go to `output_dir`, figures to the log and to `history`."""
+    def run(self, output_dir, records):
+        """Train the epochs that are left; checkpoints go to `output_dir`, figures to the log and to `records`."""
         model, first = require(self.config, "Arch.name"), self.done + 1
         logger.info(
             f"training {model} on {self.device}: epochs {first} to {self.epochs} of {self.steps_per_epoch} iterations, "
             f"batch size {self.batch_size} x {self.world}, seed {self.seed}"
         )
-        history.add(
+        records.add(
             "start",
             model=model,
             epochs=self.epochs,
@@ -171,15 +168,15 @@ class Trainer:
             paddle=paddle.__version__,
             time=now(),
         )
-        self.progress.history = history
+        self.progress.records = records
         self._check_processes()
         changes = Changes(self.model)
         for epoch in range(first, self.epochs + 1):
             self.run_epoch(epoch)
-            self.evaluate_and_save(epoch, output_dir, history)
+            self.evaluate_and_save(epoch, output_dir, records)
         changes.check()
         logger.info(f"training ended, {'best: ' + describe(self.best) if self.best else 'no evaluation was required'}")
-        history.add("end", epoch=self.epochs, best=self.best)
+        records.add("end", epoch=self.epochs, best=self.best)
 
     def _check_processes(self):
         """Before the first step: what does not fit would let the processes wait for each other for ever."""
@@ -217,7 +214,7 @@ class Trainer:
             self.progress.step_done(epoch, step, lr, parts, len(batch.images), judged)
         self.progress.epoch_done(epoch, self.loader)
 
-    def evaluate_and_save(self, epoch, output_dir, history):
+    def evaluate_and_save(self, epoch, output_dir, records):
         """Evaluate when it is time, then write `best_model` and `epoch_N` when they are due, and `latest`."""
         improved = False
         wait_for_all()
@@ -232,7 +229,7 @@ class Trainer:
                 self.best = results
             best = headline(self.best)
             logger.info(f"[Eval][Epoch {epoch}] {describe(results)}, best: {best:.5f}")
-            history.add("eval", epoch=epoch, **results, best=best)
+            records.add("eval", epoch=epoch, **results, best=best)
         if self.rank > 0:
             return
         for layer in (self.model, self.loss.layers):

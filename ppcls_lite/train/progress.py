@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ppcls_lite.train.history import History
 from ppcls_lite.train.live_line import SHOWN_LIVE, LiveLine
 from ppcls_lite.train.losses import check_finite
 from ppcls_lite.train.processes import mean_over_processes, sum_over_processes
+from ppcls_lite.train.records import Records
 from ppcls_lite.utils.log import logger
 
 
@@ -29,7 +29,7 @@ class Progress:
 
     def __init__(self, steps_per_epoch, epochs, every, metric=None):
         self.steps_per_epoch, self.epochs, self.every, self.metric = steps_per_epoch, epochs, every, metric
-        self.history, self.live = History(), LiveLine()  # they do nothing until the training puts its own here
+        self.records, self.live = Records(), LiveLine()  # they do nothing until the training puts its own here
         self._run_seconds, self._run_steps = 0.0, 0
         self._reset()
 
@@ -66,6 +66,7 @@ class Progress:
         known = float(losses["loss"]) if losses["loss"].place.is_cpu_place() else None
         if known is not None:
             _check_loss(known, epoch, step)
+        self.records.open()  # config and data have come through a step
         if self.metric and judged is not None:
             self._outputs.append(judged)
         if (step + 1) % self.every == 0 or step + 1 == self.steps_per_epoch:
@@ -81,7 +82,7 @@ class Progress:
         (count,) = sum_over_processes(np.array([len(loader.unreadable.of_epoch)], np.float64))
         if count:
             logger.warning(f"epoch {epoch}: {count:.0f} images that cannot be read were left out")
-        self.history.add("unreadable", epoch=epoch, images=int(count))
+        self.records.add("unreadable", epoch=epoch, images=int(count))
 
     def _show(self, epoch, step, loss, speed):
         title = f"Epoch {epoch}/{self.epochs}"
@@ -124,7 +125,7 @@ class Progress:
         )
         self._show(epoch, step, loss, speed)
         costs = {"avg_reader_cost": reader, "avg_batch_cost": batch, "avg_samples": samples, "avg_ips": speed}
-        self.history.add("train", epoch=epoch, iteration=step + 1, lr=lr, loss=loss, **figures, **costs)
+        self.records.add("train", epoch=epoch, iteration=step + 1, lr=lr, loss=loss, **figures, **costs)
         self._reset()
 
 

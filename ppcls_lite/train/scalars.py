@@ -10,6 +10,18 @@ _FLUSH = 10  # seconds
 _PLACES = ("epoch", "iteration")  # of an event, and no figures of it
 
 
+def log_writer():
+    """VisualDL's class; UserError where the package is not installed."""
+    try:
+        from visualdl import LogWriter
+    except ImportError as error:
+        raise UserError(
+            f"Global.use_visualdl=True: cannot import visualdl ({error}): pip install visualdl, or set "
+            "Global.use_visualdl=False"
+        ) from None
+    return LogWriter
+
+
 class Scalars:
     """Writes the events `train` and `eval` of a history; `add` is called as `History.add` is.
 
@@ -18,17 +30,11 @@ class Scalars:
     """
 
     def __init__(self, folder, append=False):
-        try:
-            from visualdl import LogWriter
-        except ImportError as error:
-            raise UserError(
-                f"Global.use_visualdl=True: cannot import visualdl ({error}): pip install visualdl, or set "
-                "Global.use_visualdl=False"
-            ) from None
+        writer = log_writer()
         try:
             if not append:
                 Path(folder, _FILE).unlink(missing_ok=True)
-            self._writer = LogWriter(logdir=str(folder), file_name=_FILE, flush_secs=_FLUSH)
+            self._writer = writer(logdir=str(folder), file_name=_FILE, flush_secs=_FLUSH)
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
         self._iterations = 0  # per epoch

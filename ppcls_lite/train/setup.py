@@ -15,7 +15,7 @@ import paddle
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.device import why_no_gpu
 from ppcls_lite.utils.errors import UserError
-from ppcls_lite.utils.log import logger, setup_logging
+from ppcls_lite.utils.log import logger, write_held
 
 LOG_NAME = "log_train.txt"
 _SIOCGIFADDR = 0x8915  # of Linux
@@ -70,11 +70,11 @@ def log_name(rank):
 
 
 def open_log(output_dir, append, rank, world):
-    """Log to this process's file in `output_dir`, and process 0 to the screen too.
+    """Write what was logged since `hold_log`, and all further lines, to this process's file in `output_dir` too.
 
     Process 0 removes logs that an earlier training with more processes has left there.
     """
-    setup_logging(Path(output_dir) / log_name(rank), append=append, quiet=rank > 0)
+    write_held(Path(output_dir) / log_name(rank), append)
     if rank == 0:
         for path in Path(output_dir).glob(log_name("*")):
             number = re.fullmatch(log_name(r"(\d+)"), path.name)

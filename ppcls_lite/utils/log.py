@@ -23,14 +23,46 @@ def setup_logging(log_file=None, append=False, quiet=False, stream=None):
     if not quiet:
         _add(_Screen(stream or sys.stdout))
     if log_file:
-        try:
-            Path(log_file).parent.mkdir(parents=True, exist_ok=True)
-            _add(_File(log_file, mode="a" if append else "w", encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{log_file}: cannot be written ({error.strerror})") from None
+        _add(_file(log_file, append))
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
     return logger
+
+
+def hold_log(quiet=False):
+    """As `setup_logging`, for a log file that is not to be touched yet: its lines are kept for `write_held`."""
+    setup_logging(quiet=quiet)
+    _add(_Held())
+
+
+def write_held(log_file, append=False):
+    """Write the lines since `hold_log` to `log_file`, and all further ones. Raises UserError as `setup_logging`."""
+    held = [handler for handler in logger.handlers if isinstance(handler, _Held)]
+    file = _file(log_file, append)
+    _add(file)
+    for handler in held:
+        logger.removeHandler(handler)
+        for record in handler.records:
+            file.handle(record)
+
+
+def _file(log_file, append):
+    try:
+        Path(log_file).parent.mkdir(parents=True, exist_ok=True)
+        return _File(log_file, mode="a" if append else "w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{log_file}: cannot be written ({error.strerror})") from None
+
+
+class _Held(logging.Handler):
+    """Keeps its records."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
 
 
 class _Screen(logging.StreamHandler):

@@ -26,6 +26,24 @@ def succeed(script, *options, folder):
     return done
 
 
+TRAIN = (
+    "train",
+    f"--config_file={ROOT}/{TOOLS}/configs/ms1mv2_mobileface.py",
+    *NETWORK,
+    "--fp16=False",
+    "--dataset=faces",
+    "--data_dir=faces/",
+    "--label_file=faces/label.txt",
+    "--num_classes=2",
+    "--log_interval_step=1",
+    "--train_num=1",
+    "--batch_size=2",
+    "--num_workers=0",
+    "--val_targets=lfw,none,one_kind",
+    "--output=out",
+)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A folder with four images in InsightFace's form, ten pairs, and what one epoch of a training leaves."""
@@ -37,23 +55,7 @@ def trained(tmp_path_factory):
     order = [number % 4 for number in range(20)]
     write_bin(folder / "faces/lfw.bin", [images[number] for number in order], [True, False] * 5)
     write_bin(folder / "faces/one_kind.bin", [images[number] for number in order], [True] * 10)
-    done = succeed(
-        "train",
-        f"--config_file={ROOT}/{TOOLS}/configs/ms1mv2_mobileface.py",
-        *NETWORK,
-        "--fp16=False",
-        "--dataset=faces",
-        "--data_dir=faces/",
-        "--label_file=faces/label.txt",
-        "--num_classes=2",
-        "--log_interval_step=1",
-        "--train_num=1",
-        "--batch_size=2",
-        "--num_workers=0",
-        "--val_targets=lfw,none,one_kind",
-        "--output=out",
-        folder=folder,
-    )
+    done = succeed(*TRAIN, folder=folder)
     return folder, done
 
 
@@ -76,6 +78,17 @@ def test_training_leaves_both_projects_files(trained):
     assert done.out.count("loss: ") == 2
     config = yaml.safe_load((left / "config.yaml").read_text())
     assert config["Arch"]["Head"]["class_num"] == 2
+
+
+def test_a_refused_training_leaves_the_one_before(trained):
+    folder, _ = trained
+    left = folder / "out/MobileFaceNet_128"
+    before = {name: (left / name).read_bytes() for name in ("log_train.txt", "history.jsonl")}
+    assert all(before.values())
+    (folder / "faces/far.txt").write_text((folder / "faces/label.txt").read_text().replace("\t1", "\t7"))
+    refused = start(*TRAIN, "--label_file=faces/far.txt", folder=folder)
+    assert_one_line(refused, "faces/far.txt:2: label 7 is not below class_num 2")
+    assert {name: (left / name).read_bytes() for name in before} == before
 
 
 def test_validation_prints_insightfaces_lines(trained):

@@ -12,6 +12,7 @@ from ppcls_lite.data.loader import build_loader, evaluation_sections
 from ppcls_lite.train.processes import gather_rows, wait_for_all
 from ppcls_lite.train.retrieval_metrics import build_retrieval_metrics, ranks_of_matches
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import logger
 from ppcls_lite.utils.recognition import check_retrieval
 
 _BLOCK = 2**22  # similarities at a time: 16 MB
@@ -22,8 +23,9 @@ class RetrievalEvaluator:
 
     With one of these only, or with a section `Eval` of its own, each image is searched for among the others. An image
     never finds itself: the gallery is without the query's file, and, where both lists have cameras, without the images
-    of the query's identity and camera. Queries that then have no match are left out of all figures, and `notes` says
-    how many. Raises UserError for whatever is wrong with the sections and their data.
+    of the query's identity and camera. Queries that then have no match are left out of all figures; the first `run`
+    warns of them, and `amount` says how many were judged. Raises UserError for whatever is wrong with the sections and
+    their data.
     """
 
     def __init__(self, config, seed=0, rank=0, world=1):
@@ -40,7 +42,7 @@ class RetrievalEvaluator:
         for dataset in self.datasets:
             if not hasattr(dataset, "labels"):
                 raise UserError(f"DataLoader.Eval: a retrieval needs labels, found a {type(dataset).__name__}")
-        self._unmatched = 0
+        self._unmatched, self._has_warned = 0, False
 
     @paddle.no_grad()
     def run(self, model):
@@ -62,6 +64,12 @@ class RetrievalEvaluator:
                 metric.update(ranks)
         if self._unmatched == len(self.datasets[0]):
             raise UserError("DataLoader.Eval: no query has an image of its identity in the gallery")
+        if self._unmatched and not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                f"[Eval] {self._unmatched} of {len(self.datasets[0])} queries have no image of their identity in the "
+                "gallery: they are left out of every figure"
+            )
         return {name: value for metric in self.metric for name, value in metric.values().items()}
 
     def _features(self, model, loader):
@@ -101,14 +109,13 @@ class RetrievalEvaluator:
 
     def notes(self):
         """Further lines about the last run, for a person."""
-        if not self._unmatched:
-            return []
-        text = f"{self._unmatched} of {len(self.datasets[0])} queries have no image of their identity in the gallery"
-        return [f"{text}: they are left out of every figure"]
+        return []
 
     def amount(self):
         """What was judged, as the last line of an evaluation says it."""
-        return f"queries: {len(self.datasets[0])}, gallery: {len(self.datasets[-1])}"
+        listed = len(self.datasets[0])
+        queries = f"{listed - self._unmatched} of {listed}" if self._unmatched else listed
+        return f"queries: {queries}, gallery: {len(self.datasets[-1])}"
 
 
 def _output(outputs, name):

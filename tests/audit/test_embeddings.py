@@ -7,7 +7,7 @@ import pytest
 from audit.answers import _is_printed_of
 from audit.pairing import Pair
 from audit.predicted import applied, is_embedding
-from audit.retrieval import random_share, right_queries
+from audit.retrieval import numbers_of_queries, random_share, right_queries
 from embedding import unit
 from predictions import Prediction
 
@@ -147,3 +147,22 @@ def test_chance_is_a_random_image_of_the_gallery():
     images, share, _ = random_share([QUERIES], 6, 6)  # among the others: an image does not find itself
     assert (images, share) == (6, pytest.approx(1 / 5))
     assert random_share(LISTS, 9, 6) == (9, None, "")
+
+
+def test_queries_without_a_match_do_not_count():
+    """Those of identities 1 and 2 have none in the gallery."""
+    gallery = (GALLERY[0], {name: label if label == 0 else 9 for name, label in GALLERY[1].items()})
+    lists = [OTHERS, gallery, QUERIES]
+    assert right_queries(identities(), lists, 6, 6) is None
+    assert right_queries(identities(), lists, 6, 6, 3) is None
+    assert right_queries(identities(), lists, 6, 6, 2) == (2, 2)
+    assert right_queries(identities(1), lists, 6, 6, 2) == (1, 1)
+    assert random_share(lists, 6, 6, 2)[:2] == (2, pytest.approx(1 / 3))
+
+
+def test_numbers_of_queries_are_read_in_both_forms():
+    line = "ppcls_lite INFO: [Eval][Avg] recall1: 1.00000, queries: {}, gallery: 9"
+    warning = "ppcls_lite WARNING: [Eval] 69 of 72 queries have no image of their identity in the gallery"
+    assert numbers_of_queries([line.format(415)]) == (415, None)
+    assert numbers_of_queries([warning, line.format("3 of 72")]) == (72, 3)
+    assert numbers_of_queries(["top1: 0.5, images: 3"]) == (None, None)

@@ -97,6 +97,22 @@ def test_figures_of_an_evaluation(tmp_path, text, verdicts):
     assert all("through the exported model" in str(one) for one in found)
 
 
+def test_queries_without_a_match_count_as_listed_and_not_as_judged(tmp_path):
+    """`queries: 1 of 2`: both are in the list, and a GPU may decide the one that was judged in another way."""
+    retrieval = Retrieval(images([0, 2], [7, 9]), images([1, 2], [7, 8]))
+    for text, agrees in (("1 of 2", True), ("2", True), ("1 of 3", False), ("1", False)):
+        log = evaluation(tmp_path, f"recall1: 1.00000, queries: {text}, gallery: 2")
+        (found,) = compare_retrieval(log, retrieval, TWO)
+        assert found.agrees is agrees, text
+    head = "# command: python tools/eval.py -o Global.device=gpu\n"
+    for text, agrees in (("1 of 2", True), ("2", False)):
+        log = evaluation(tmp_path, f"recall1: 0.00000, queries: {text}, gallery: 2", head)
+        assert compare_retrieval(log, retrieval, TWO)[0].agrees is agrees, text
+    for text in ("x of 2", "1 of x", "of 2"):
+        with pytest.raises(UserError, match=r"expected '\[Eval\]\[Avg\] NAME: NUMBER"):
+            compare_retrieval(evaluation(tmp_path, f"recall1: 1.00000, queries: {text}, gallery: 2"), retrieval, TWO)
+
+
 def test_an_evaluation_on_a_gpu_may_differ_by_a_query(tmp_path):
     text = "recall1: 0.50000, queries: 2, gallery: 2"
     log = evaluation(tmp_path, text, "# command: python tools/eval.py -o Global.device=gpu\n")

@@ -70,8 +70,8 @@ def test_known_figures():
     ("items", "message"),
     [
         ([{"TopkAcc": {}}], r"Metric.Eval\[0\]: expected 'Recallk: .* or another of Precisionk, Recallk, mAP"),
-        ([{"Recallk": {"topk": 0}}], r"Recallk.topk: expected a whole number of at least 1"),
-        ([{"Recallk": {"topk": []}}], r"Recallk.topk: expected one or more whole numbers"),
+        ([{"Recallk": {"topk": 0}}], r"^Metric.Eval\[0\].Recallk.topk: expected a whole number of at least 1"),
+        ([{"Recallk": {"topk": []}}], r"^Metric.Eval\[0\].Recallk.topk: expected one or more whole"),
         ([{"mAP": {"topk": 1}}], "mAP: no option 'topk'"),
         ([{}], r"Metric.Eval\[0\]: expected 'Recallk"),
     ],
@@ -202,13 +202,19 @@ def test_images_of_the_same_camera_are_no_find(config, tmp_path):
     assert expected != pytest.approx(without)
 
 
-def test_queries_without_a_match_are_left_out_and_counted(config, tmp_path):
+def test_queries_without_a_match_are_left_out_and_counted(config, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(retrieval.logger, "propagate", True)
     before = RetrievalEvaluator(config).run(Known())
+    assert not caplog.records
     rewrite(config, "Query", tmp_path, lambda number, name, label: f"{name} {label if label else 9}")
     evaluator = RetrievalEvaluator(config)
     assert evaluator.run(Known())["recall1"] == before["recall1"] == 1
-    (note,) = evaluator.notes()
-    assert note == "3 of 7 queries have no image of their identity in the gallery: they are left out of every figure"
+    evaluator.run(Known())  # a training says it once
+    (said,) = caplog.records
+    assert said.levelname == "WARNING"
+    text = "[Eval] 3 of 7 queries have no image of their identity in the gallery: they are left out of every figure"
+    assert said.getMessage() == text
+    assert evaluator.amount() == "queries: 4 of 7, gallery: 14"
     rewrite(config, "Query", tmp_path, lambda number, name, label: f"{name} {label + 20}")
     with pytest.raises(UserError, match=r"DataLoader.Eval: no query has an image of its identity in the gallery"):
         RetrievalEvaluator(config).run(Known())

@@ -138,4 +138,4 @@ def _slack(name, figures):
     """What a figure may differ by where an evaluation ran on a GPU or in lower precision."""
     if not figures.less_precise:
         return 0.0
-    return LESS_PRECISE if name == "mAP" else max(figures.images // _FLIPPED, 1) / max(figures.images, 1)
+    return LESS_PRECISE if name == "mAP" else max(figures.judged // _FLIPPED, 1) / max(figures.judged, 1)

@@ -43,6 +43,7 @@ class Figures(NamedTuple):
     images: int  # of a recogniser, the queries
     less_precise: bool  # see `is_less_precise`
     gallery: Optional[int] = None  # images that a recogniser searched
+    judged: Optional[int] = None  # of the images or queries: `queries: 3 of 72`, where others have no match
 
 
 def read_records(path):
@@ -71,11 +72,12 @@ def read_figures(path):
     if not found:
         raise UserError(f"{path}: expected the log of tools/eval.py, found no line '[Eval][Avg] ..., images: N'")
     texts = dict(part.partition(": ")[::2] for part in found[-1].split(", "))
-    images, gallery = texts.pop("images", None) or texts.pop("queries", ""), texts.pop("gallery", "0")
-    counted = images.isdecimal() and gallery.isdecimal()
+    judged, _, images = (texts.pop("images", None) or texts.pop("queries", "")).rpartition(" of ")
+    gallery = texts.pop("gallery", "0")
+    counted = images.isdecimal() and gallery.isdecimal() and (judged or images).isdecimal()
     if not counted or not texts or not all(map(_is_number, texts.values())):
         raise UserError(f"{path}: expected '[Eval][Avg] NAME: NUMBER, ..., images: N', found {found[-1]!r:.200}")
-    return Figures(texts, int(images), is_less_precise(path), int(gallery) or None)
+    return Figures(texts, int(images), is_less_precise(path), int(gallery) or None, int(judged or images))
 
 
 def _is_number(text):

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from audit.predicted import left_out, read_exact
 from audit.registry import BUNDLE, check, judged, skipped
-from audit.retrieval import RECALL, random_share, right_queries
+from audit.retrieval import RECALL, numbers_of_queries, random_share, right_queries
 from audit.training import OWN
 from expected import parse_rule
 from figures import read_lines
@@ -31,7 +31,7 @@ def _evaluations(bundle):
         figures = {"accuracy": value, "name": name}
         figures.update((key, bundle.figure(step, key)[1]) for key in ("AP", "AP50", "images", "gallery"))
         if name == RECALL:
-            figures["images"] = bundle.figure(step, "queries")[1]
+            figures["images"], figures["judged"] = numbers_of_queries(bundle.log_of(step).lines)
         found.append((step["tag"], step["log"], figures))
     return found
 
@@ -62,7 +62,8 @@ def check_chance(bundle):
             continue
         accuracy = float(figures["accuracy"])
         if figures["name"] == RECALL:
-            images, share, source = random_share(lists_of(bundle), figures["images"], figures["gallery"])
+            numbers = figures["images"], figures["gallery"], figures["judged"]
+            images, share, source = random_share(lists_of(bundle), *numbers)
         else:
             images, share, source = _chance(bundle, figures["images"])
         if not images or not share:
@@ -199,11 +200,14 @@ def check_recomputed(bundle):
 
 def _other_recall(found, lists, figures):
     """(what is wrong with Recall@1 of these embeddings, how many queries find their identity); "" where not known."""
-    counts = right_queries(found, lists, figures["images"], figures["gallery"])
-    if counts is None or figures["name"] != RECALL:
+    if figures["name"] != RECALL:
+        return "", ""
+    counts = right_queries(found, lists, figures["images"], figures["gallery"], figures["judged"])
+    if counts is None:
         return "", ""
     least, most = counts
-    images, logged = int(figures["images"]), round(figures["accuracy"] * int(figures["images"]))
+    images = int(figures["judged"] or figures["images"])
+    logged = round(figures["accuracy"] * images)
     said = f"{least} of {images}" if least == most else f"{least} to {most} of {images}"
     return ("" if least <= logged <= most else f"{said} right"), said
 

@@ -1,5 +1,7 @@
 """InsightFace's options: read as data, translated, or refused in one line."""
 
+import importlib
+
 import pytest
 
 from ppcls_lite.data.transforms import build_transforms
@@ -134,12 +136,39 @@ def test_resume_needs_a_training_of_this_repository(faces):
     assert translated("--resume=True", f"--checkpoint_dir={folder}/1/")["Global"]["checkpoints"] == f"{folder}/epoch_2"
 
 
-def test_misspelt_options_are_errors(capsys):
-    for option in ("--fp16=Fasle", "--no_such=1", "--decay_boundaries=1,x", "--batch_size=two"):
-        with pytest.raises(SystemExit) as found:
-            options.parse_training([f"--config_file={CONFIG}", option], "help")
-        assert found.value.code == 2
-        assert option.partition("=")[0] in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--fp16=Fasle", "--fp16: expected True or False, found 'Fasle'"),
+        ("--no_such=1", "unrecognized arguments: --no_such=1"),
+        ("--decay_boundaries=1,x", "--decay_boundaries: expected whole numbers between commas, found '1,x'"),
+        ("--decay_boundaries=9,3", "--decay_boundaries: expected whole numbers in rising order, found [9, 3]"),
+        ("--batch_size=abc", "--batch_size: expected a whole number, found 'abc'"),
+        ("--batch_size=0", "--batch_size: expected a whole number of at least 1, found 0"),
+        ("--num_classes=1", "--num_classes: expected a whole number of at least 2, found 1"),
+        ("--warmup_num=-1", "--warmup_num: expected a whole number of at least 0, found -1"),
+        ("--lr=fast", "--lr: expected a number, found 'fast'"),
+        ("--lr=-1", "--lr: expected a number above 0, found -1.0"),
+        ("--lr=nan", "--lr: expected a number"),
+        ("--lr_decay=-1", "--lr_decay: expected a number of at least 0, found -1.0"),
+        ("--momentum=2", "--momentum: expected a number from 0 to 1, found 2.0"),
+    ],
+)
+def test_wrong_options_are_one_line(option, message, capsys):
+    with pytest.raises(SystemExit) as found:
+        options.parse_training([f"--config_file={CONFIG}", option], "help")
+    assert found.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {message}")
+
+
+@pytest.mark.parametrize("script", ["export", "inference", "validation"])
+def test_wrong_options_of_the_other_commands_are_one_line(script, capsys):
+    module = importlib.import_module(f"tools.insightface.{script}")
+    with pytest.raises(SystemExit) as found:
+        module.parse(["--no_such=1", "--export_type=paddle", "--image_path=x"][: 3 if script == "inference" else 1])
+    assert found.value.code == 2
+    assert capsys.readouterr().err == "error: unrecognized arguments: --no_such=1\n"
 
 
 # ---------------------------------------------------------------------------------------------------- config files
@@ -165,6 +194,8 @@ def test_config_file_is_read_as_data(tmp_path):
         ("config.lrr = 0.1", "unknown option 'lrr' (did you mean 'lr'?)"),
         ("config.lr = '0.1'", "config.lr: expected float, such as 0.1, found '0.1'"),
         ("config.fp16 = 1", "config.fp16: expected bool"),
+        ("config.decay_boundaries = [1, 'x']", "config.decay_boundaries: expected whole numbers in rising order"),
+        ("config.lr = -1", ":2: config.lr: expected a number above 0, found -1.0"),
         ("other.lr = 1", "expected 'config.name = value'"),
         ("if True: pass", "expected 'config.name = value'"),
         ("config.lr = (", ":2: not a Python file"),

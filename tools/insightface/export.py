@@ -12,7 +12,6 @@ Exit code: 0 exported, 1 the options or the checkpoint cannot be used, 2 wrong o
 
 # test_tipc: formats=any
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -23,12 +22,12 @@ from ppcls_lite.utils.device import choose_export_format
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.files import atomic_write
 from ppcls_lite.utils.log import logger, setup_logging
-from tools.insightface.options import truth
+from tools.insightface.options import Parser, truth
 from tools.insightface.translate import model_config, refuse
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--is_static", type=truth, default=False, help="False")
     parser.add_argument("--export_type", default="paddle", help="paddle or onnx; default: paddle")
     parser.add_argument("--backbone", default="FresResNet50", help="MobileFaceNet_128")

@@ -15,7 +15,6 @@ engine) would not be in effect, 2 wrong options, 130 interrupted.
 
 # test_tipc: formats=any skips=77
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -25,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.log import setup_logging
-from tools.insightface.options import truth
+from tools.insightface.options import Parser, truth
 from tools.insightface.translate import TRANSFORMS, refuse
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--export_type", required=True, help="paddle or onnx")
     parser.add_argument("--model_dir", help="folder of an exported model")
     parser.add_argument("--model_file", help="its structure, instead of --model_dir")

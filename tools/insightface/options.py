@@ -7,6 +7,7 @@ import argparse
 import ast
 from pathlib import Path
 
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, nearest
 
 _TRUTH = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
@@ -59,6 +60,29 @@ DEFAULTS = {
 }
 
 
+# what a training can do with each; the others may have any value of their kind, or translate.py refuses some
+_LEAST = {
+    "embedding_size": 1,
+    "num_classes": 2,
+    "batch_size": 1,
+    "train_num": 1,
+    "warmup_num": 0,
+    "log_interval_step": 1,
+    "num_workers": 0,
+}
+_WITHIN = {"lr_decay": (0, None), "weight_decay": (0, None), "momentum": (0, 1)}
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with an option; the usage, of a screen's length here, is for --help."""
+
+    def __init__(self, description):
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message):
+        self.exit(2, f"error: {message.removeprefix('argument ')}\n")
+
+
 def truth(text):
     """A type for argparse: True or False as InsightFace spells them; a misspelt one is an error."""
     if text.lower() not in _TRUTH:
@@ -77,6 +101,21 @@ def _wholes(text):
     return [int(word) for word in texts(text)]
 
 
+def _number(kind, words):
+    """A type for argparse: an int or a float, as `words` say."""
+
+    def convert(text):
+        try:
+            return kind(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {words}, found {text!r:.80}") from None
+
+    return convert
+
+
+_NUMBERS = {int: _number(int, "a whole number"), float: _number(float, "a number")}
+
+
 def kind_of(name):
     """The type for argparse of the option `name`."""
     default = DEFAULTS[name]
@@ -84,16 +123,33 @@ def kind_of(name):
         return truth
     if isinstance(default, list):
         return _wholes if name == "decay_boundaries" else texts
-    return str if default is None else type(default)
+    return _NUMBERS.get(type(default), str)
+
+
+def check_range(name, value, where):
+    """UserError that begins with `where` for a value of the option `name` that no training can have."""
+    if name in _LEAST:
+        checks.whole(where, value, _LEAST[name])
+    elif name in _WITHIN:
+        checks.real(where, value, *_WITHIN[name])
+    elif name == "lr":
+        checks.positive(where, value)
+    elif name == "decay_boundaries" and (any(type(one) is not int for one in value) or value != sorted(value)):
+        raise checks.wrong(where, "whole numbers in rising order", value)
 
 
 def parse_training(arguments, description):
     """The settings of a training: DEFAULTS, then those of --config_file, then those of the command line."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description)
     parser.add_argument("--config_file", required=True, help="a config file of InsightFace's form")
     for name in DEFAULTS:
         parser.add_argument(f"--{name}", type=kind_of(name), default=argparse.SUPPRESS)
     given = vars(parser.parse_args(arguments))
+    for name, value in given.items():
+        try:
+            check_range(name, value, f"--{name}")
+        except UserError as error:
+            parser.error(str(error))
     stated = read_config_file(given.pop("config_file"))
     return argparse.Namespace(**{**DEFAULTS, **stated, **given})
 
@@ -108,7 +164,8 @@ def read_config_file(path):
     """{name: value} of the lines `config.name = value` in a Python file, of which nothing is run.
 
     Raises UserError with file and line for a file that is missing or not Python, for anything but imports, texts and
-    assignments of plain values, for an unknown name, and for a value of another kind than the default's.
+    assignments of plain values, for an unknown name, and for a value of another kind than the default's or out of its
+    range.
     """
     path = find_config_file(path)
     try:
@@ -151,7 +208,9 @@ def _assignment(statement, path):
         value = ast.literal_eval(statement.value)
     except (ValueError, TypeError, RecursionError, MemoryError):
         raise UserError(f"{place}: config.{name}: expected a plain value, since nothing is run") from None
-    return name, _typed(value, DEFAULTS[name], f"{place}: config.{name}")
+    value = _typed(value, DEFAULTS[name], f"{place}: config.{name}")
+    check_range(name, value, f"{place}: config.{name}")
+    return name, value
 
 
 def _typed(value, default, where):

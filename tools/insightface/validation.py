@@ -12,7 +12,6 @@ Exit code: 0 verified, 1 the checkpoint or the pairs cannot be used, 2 wrong opt
 
 # test_tipc: modules=paddle,cv2,numpy,yaml
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -23,12 +22,12 @@ import numpy as np
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.errors import UserError, quick_import, run_main
 from ppcls_lite.utils.log import logger, setup_logging
-from tools.insightface.options import texts, truth
+from tools.insightface.options import Parser, texts, truth
 from tools.insightface.translate import TRANSFORMS, model_config, refuse
 
 
 def parse(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--is_static", type=truth, default=False, help="False")
     parser.add_argument("--backbone", default="FresResNet50", help="MobileFaceNet_128")
     parser.add_argument("--embedding_size", type=checks.argument(), default=512, help="default: 512")

@@ -13,17 +13,22 @@ def size_of_features(network):
     return getattr(network, network.classifier).weight.shape[0]
 
 
+def check_stop(name):
+    """UserError for a name that PaddleClas has for another place in a network, and for any other."""
+    if name not in (*_FLAT, *_POOLED):
+        raise UserError(f"expected one of {', '.join((*_FLAT, *_POOLED))}, found {name!r:.80}")
+
+
 def stop(network, name):
     """End the Network at the layer `name`, before its classifier, which it loses: a call gives [N, `feature_size`].
 
-    UserError for a name of PaddleClas that is another place in the network, for any other, and for a network that does
-    not say where its features are.
+    UserError as `check_stop`, for a place with a hidden layer behind it, and for a network that does not say where its
+    features are.
     """
     kind = type(network)
     if name in _POOLED and network.hidden_layer:
         raise UserError(f"{kind.__name__} has a hidden layer behind {name}: expected {_FLAT[0]}")
-    if name not in (*_FLAT, *_POOLED):
-        raise UserError(f"expected one of {', '.join((*_FLAT, *_POOLED))}, found {name!r}")
+    check_stop(name)
     if kind.embed is Network.embed:
         raise UserError(f"{kind.__name__}: has no features for recognition: it defines `head`, but no `embed`")
     network.feature_size = size_of_features(network)

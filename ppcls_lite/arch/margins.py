@@ -29,11 +29,11 @@ class Margin(nn.Layer):
 
     takes = "embedding_size"  # the option that is the number of features
 
-    def __init__(self, embedding_size, class_num, margin, scale, most):
+    def __init__(self, embedding_size, class_num, margin, scale, most, most_name=None):
         super().__init__()
         self.embedding_size = checks.whole("embedding_size", embedding_size)
-        self.class_num = checks.whole("class_num", class_num)
-        self.margin = checks.real("margin", margin, 0, most)
+        self.class_num = checks.whole("class_num", class_num, low=2)  # one has nothing to be kept apart from
+        self.margin = checks.real("margin", margin, 0, most, most_name)
         self.scale = checks.positive("scale", scale)
         shape = [self.embedding_size, self.class_num]
         self.weight = self.create_parameter(shape, default_initializer=nn.initializer.XavierNormal())
@@ -72,7 +72,7 @@ class ArcMargin(Margin):
     """
 
     def __init__(self, embedding_size, class_num, margin=0.5, scale=80.0, easy_margin=False):
-        super().__init__(embedding_size, class_num, margin, scale, most=math.pi / 2)
+        super().__init__(embedding_size, class_num, margin, scale, most=math.pi / 2, most_name="pi/2 (1.5708)")
         self.easy_margin = checks.boolean("easy_margin", easy_margin)
 
     def with_margin(self, cosines, own):

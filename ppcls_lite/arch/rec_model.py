@@ -6,7 +6,7 @@ What is used afterwards is the features: two images show the same when their fea
 import paddle
 from paddle import nn
 
-from ppcls_lite.arch.features import stop
+from ppcls_lite.arch.features import check_stop, stop
 from ppcls_lite.arch.layers import unit
 from ppcls_lite.arch.network import Network
 from ppcls_lite.arch.registry import ARCH, BACKBONES, HEADS, NECKS, RECOGNIZERS, build_model, canonical_name
@@ -102,7 +102,7 @@ def _build_backbone(options, stop_layer):
     options = without_unset(options)
     pretrained, use_ssld = options.pop("pretrained", False), options.pop("use_ssld", False)
     if name in BACKBONES:
-        network = _placed(BACKBONES, name, {key: options[key] for key in options if key != "name"}, where)
+        network = BACKBONES.build_at(name, {key: options[key] for key in options if key != "name"}, where)
     else:
         network = build_model(**options)
     if stop_layer is not None:
@@ -121,13 +121,14 @@ def _stop(network, options):
     for key in options:
         if key not in ("name", "output_dim"):
             raise UserError(f"{where}: no option '{key}'{nearest(key, ('name', 'output_dim'))}")
-    if isinstance(network, Network):
-        try:
-            stop(network, options["name"])
-        except UserError as error:
-            raise UserError(f"{where}.name: {error}") from None
-    elif not hasattr(network, "feature_size"):
+    if not isinstance(network, Network) and not hasattr(network, "feature_size"):
         raise UserError(f"{where}: {type(network).__name__} is no Network of arch.network: remove the section")
+    try:
+        check_stop(options["name"])
+        if isinstance(network, Network):  # others have no classifier to lose
+            stop(network, options["name"])
+    except UserError as error:
+        raise UserError(f"{where}.name: {error}") from None
     if options.get("output_dim", network.feature_size) != network.feature_size:
         raise checks.wrong(f"{where}.output_dim", network.feature_size, options["output_dim"])
 
@@ -144,16 +145,7 @@ def _build_part(table, section, where, size):
         raise checks.wrong(f"{where}.{part.takes}", f"{size}, the features that it is given", found)
     if "class_num" not in options and part.takes == "embedding_size":
         raise UserError(f"{where}.class_num: is missing")
-    return _placed(table, part.__name__, options, where)
-
-
-def _placed(table, name, options, where):
-    """`table.build`, with the place in the config before what a part says of its own option."""
-    try:
-        return table.build(name, options, where)
-    except UserError as error:
-        message = str(error)
-        raise UserError(message if message.startswith(where) else f"{where}.{message}") from None
+    return table.build_at(part.__name__, options, where)
 
 
 def _named(section, where):

@@ -6,16 +6,27 @@ import numpy as np
 
 from ppcls_lite.utils.files import find_file
 from ppcls_lite.utils.log import logger
+from ppcls_lite.utils.recognition import is_recognition
 
 _SHOWN = 5  # classes named in a warning
 
 
 def warn_of_data(config, trained, judged=None, class_num=None):
-    """Warn of classes without an image in the data set `trained`, and of its images that are in `judged`, too."""
-    if class_num is not None:
+    """Warn of classes without an image in the data set `trained`, of images of one class or identity alone, and of its
+    images that are in `judged`, too; `class_num` is None where labels may be any, or do not count."""
+    if (class_num is not None or is_recognition(config)) and _has_one_label(trained):
+        logger.warning(
+            f"DataLoader.Train: all {len(trained.labels)} images in {trained.cls_label_path} have label "
+            f"{trained.labels[0]}: nothing can be learnt from one class or identity alone"
+        )
+    elif class_num is not None:
         _warn_of_empty_classes(config, trained, class_num)
     if judged is not None:
         _warn_of_shared_images(trained, judged)
+
+
+def _has_one_label(trained):
+    return hasattr(trained, "labels") and (trained.labels == trained.labels[0]).all()
 
 
 def _warn_of_empty_classes(config, trained, class_num):

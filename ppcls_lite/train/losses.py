@@ -82,7 +82,7 @@ class WeightedLosses:
             params = dict(params or {})
             weight = checks.real(f"{place}.{name}.weight", params.pop("weight", 1.0), low=0)
             with paddle.utils.unique_name.guard():  # parameters have the same names in every process, as `.pdopt` needs
-                loss = LOSSES.build(name, params, place)
+                loss = LOSSES.build_at(name, params, place)
             if isinstance(loss, paddle.nn.Layer):
                 if name in layers:
                     raise UserError(f"{place}: {name} occurs twice, and only one can have parameters of this name")

@@ -71,5 +71,5 @@ def build_metric(items, where):
                 f"found {item!r}"
             )
         ((name, params),) = item.items()
-        return METRICS.build(name, params, f"{where}[{index}]")
+        return METRICS.build_at(name, params, f"{where}[{index}]")
     return None

@@ -94,7 +94,7 @@ def build_retrieval_metrics(items, where="Metric.Eval"):
             known = ", ".join(RETRIEVAL_METRICS.names())
             raise UserError(f"{place}: expected 'Recallk: {{topk: [1, 5]}}' or another of {known}, found {item!r:.80}")
         ((name, options),) = item.items()
-        found.append(RETRIEVAL_METRICS.build(name, options, place))
+        found.append(RETRIEVAL_METRICS.build_at(name, options, place))
     return found
 
 

@@ -41,11 +41,11 @@ def argument(low=1):
     return convert
 
 
-def real(option, value, low=None, high=None):
-    """A number, or text such as `1.0/3.0`, within [low, high]."""
+def real(option, value, low=None, high=None, high_name=None):
+    """A number, or text such as `1.0/3.0`, within [low, high]; `high_name` is what a message says for `high`."""
     value = number(value, option)
     if (low is not None and value < low) or (high is not None and value > high):
-        bounds = f"of at least {low}" if high is None else f"from {low} to {high}"
+        bounds = f"of at least {low}" if high is None else f"from {low} to {high_name or high}"
         raise wrong(option, f"a number {bounds}", value)
     return value
 

@@ -47,6 +47,15 @@ class Registry:
         except TypeError as error:
             raise UserError(f"{where or self.kind}: {name}: {error}") from error
 
+    def build_at(self, name, params, where):
+        """As `build`, for the parts of a config: what a part says of its own option (`topk`, or `Recallk.topk`) gets
+        the place in front."""
+        try:
+            return self.build(name, params, where)
+        except UserError as error:
+            message = str(error)
+            raise UserError(message if message.startswith(where) else f"{where}.{message}") from None
+
 
 def options_of(builder):
     """The parameters of a builder by name, as `inspect` has them; None where it takes any (`**options`)."""

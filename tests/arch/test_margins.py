@@ -273,14 +273,16 @@ def test_a_label_out_of_range_is_refused(label, found):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("ArcMargin", {"margin": -0.1}, "margin: expected a number from 0 to 1.57"),
-        ("ArcMargin", {"margin": 3.2}, "margin: expected a number from 0 to 1.57"),
+        ("ArcMargin", {"margin": -0.3}, r"margin: expected a number from 0 to pi/2 \(1.5708\), found -0.3"),
+        ("ArcMargin", {"margin": 3.2}, r"margin: expected a number from 0 to pi/2 \(1.5708\), found 3.2"),
+        ("CosMargin", {"margin": 3.2}, "margin: expected a number from 0 to 1, found 3.2"),
         ("CosMargin", {"scale": 0}, "scale: expected a number above 0, found 0"),
         ("ArcMargin", {"easy_margin": "Fasle"}, "easy_margin: expected True or False, found 'Fasle'"),
         ("ArcMargin", {"easy_margn": True}, r"ArcMargin: no option 'easy_margn' \(did you mean 'easy_margin'\?\)"),
         ("CosMargin", {"easy_margin": True}, "CosMargin: no option 'easy_margin'"),
         ("CircleMargin", {"scale": 32}, "CircleMargin: .*missing.*margin"),
-        ("CosMargin", {"class_num": 0}, "class_num: expected a whole number of at least 1, found 0"),
+        ("CosMargin", {"class_num": 0}, "class_num: expected a whole number of at least 2, found 0"),
+        ("CosMargin", {"class_num": 1}, "class_num: expected a whole number of at least 2, found 1"),
     ],
 )
 def test_wrong_options(name, options, message):

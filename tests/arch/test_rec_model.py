@@ -319,6 +319,11 @@ WRONG = [
         {"BackboneStopLayer": {"name": "flatten", "output_dim": 9}},
         "BackboneStopLayer.output_dim: expected 256, found 9",
     ),
+    (
+        {"Backbone": {"name": "MobileFaceNet"}, "BackboneStopLayer": {"name": "foo"}},
+        "Arch.BackboneStopLayer.name: expected one of flatten, .* found 'foo'",
+    ),
+    ({"Head": {"name": "ArcMargin", "class_num": 1}}, "Arch.Head.class_num: expected a whole number of at least 2"),
     ({"BackboneStopLayer": {"name": "flatten", "dim": 9}}, "Arch.BackboneStopLayer: no option 'dim'"),
     (
         {"Backbone": {"name": "MobileNetV3_small_x0_35"}, "BackboneStopLayer": {"name": "avg_pool"}},
@@ -344,7 +349,10 @@ WRONG = [
         "Arch.Head.embedding_size: expected 16, the",
     ),
     ({"Head": {"name": "ArcMargin", "class_num": 3, "margn": 8}}, r"Arch.Head: ArcMargin: no option 'margn' \(did you"),
-    ({"Head": {"name": "ArcMargin", "class_num": 3, "margin": 8}}, "Arch.Head.margin: expected a number from 0 to 1.5"),
+    (
+        {"Head": {"name": "ArcMargin", "class_num": 3, "margin": 8}},
+        "Arch.Head.margin: expected a number from 0 to pi/2",
+    ),
     ({"Head": {"class_num": 3}}, "Arch.Head: expected a mapping with a name"),
     ({"infer_output_key": "logits"}, "Arch.infer_output_key: expected one of 'features', 'backbone', found 'logits'"),
     ({"infer_add_softmax": True}, "Arch.infer_add_softmax: expected False"),

@@ -10,6 +10,7 @@ from ppcls_lite.train import checkpoint, loop
 from ppcls_lite.train.history import read_history
 from ppcls_lite.train.optimizer_scopes import Optimizers
 from ppcls_lite.utils.errors import UserError
+from ppcls_lite.utils.log import setup_logging
 from ppcls_lite.utils.safe_load import load_arrays, load_plain
 from tests.helpers.checkpoints import assert_same_checkpoint
 from tests.helpers.ranks import run_ranks
@@ -64,7 +65,8 @@ def test_queries_that_are_left_out_are_said(config, write_config, tmp_path, run_
     dataset["cls_label_path"] = str(tmp_path / "other.txt")
     config["Global"]["pretrained_model"] = str(tmp_path / "out/latest")
     evaluated = run_here("tools/eval.py", "-c", write_config(config))
-    assert "[Eval] 2 of 7 queries have no image of their identity in the gallery" in evaluated.out
+    assert "WARNING: [Eval] 2 of 7 queries have no image of their identity in the gallery" in evaluated.out
+    assert evaluated.out.splitlines()[-1].endswith(", queries: 5 of 7, gallery: 14")
 
 
 def test_it_learns(config, tmp_path):
@@ -340,13 +342,43 @@ def test_images_that_are_trained_on_and_searched_for_are_warned_of(config, tmp_p
     assert "DataLoader.Eval: 14 of 14 images are trained on too" in (tmp_path / "out/log_train.txt").read_text()
 
 
-def test_triplets_without_a_head_and_without_bound_labels(config, tmp_path):
-    """No loss takes scores, so labels are only compared with each other."""
+def relabelled(config, tmp_path, change):
     dataset = config["DataLoader"]["Train"]["dataset"]
     with open(dataset["cls_label_path"]) as stream:
         rows = [line.split() for line in stream]
-    (tmp_path / "far.txt").write_text("".join(f"{name} {int(label) * 4000}\n" for name, label in rows))
-    dataset["cls_label_path"] = str(tmp_path / "far.txt")
+    (tmp_path / "list.txt").write_text("".join(f"{name} {change(int(label))}\n" for name, label in rows))
+    dataset["cls_label_path"] = str(tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_one_identity_alone_is_warned_of(config, tmp_path, capsys, head):
+    """The loss is 0 at once, and says nothing."""
+    config["Loss"]["Train"] = [{"CELoss": {}} if head else TRIPLET]
+    config["DataLoader"]["Train"]["sampler"] = {"name": "DistributedBatchSampler", "batch_size": 7}
+    if not head:
+        config["Arch"].pop("Head")
+        config["Metric"].pop("Train")
+    setup_logging()
+    loop.Trainer(config, "cpu")
+    assert "WARNING: DataLoader.Train: " not in capsys.readouterr().out
+    relabelled(config, tmp_path, lambda label: 1)
+    loop.Trainer(config, "cpu")
+    said = capsys.readouterr().out
+    assert said.count("WARNING: DataLoader.Train: ") == 1
+    assert f"all 14 images in {tmp_path}/list.txt have label 1: nothing can be learnt from one class or id" in said
+
+
+def test_fewer_identities_than_the_head_has_are_warned_of(config, capsys):
+    config["Arch"]["Head"]["class_num"] = 9
+    setup_logging()
+    loop.Trainer(config, "cpu")
+    said = capsys.readouterr().out
+    assert said.count("WARNING: DataLoader.Train: 6 of 9 classes have no image in ") == 1
+
+
+def test_triplets_without_a_head_and_without_bound_labels(config, tmp_path):
+    """No loss takes scores, so labels are only compared with each other."""
+    relabelled(config, tmp_path, lambda label: label * 4000)
     config["Arch"].pop("Head")
     config["Loss"]["Train"] = [TRIPLET]
     config["Metric"].pop("Train")

@@ -141,7 +141,10 @@ def test_loss_that_is_not_a_number(config, write_config, run_here, tmp_path):
         ({"DataLoader.Train.dataset.image_root": "no/such"}, "no/such: no such folder"),
         ({"DataLoader.Train.dataset.cls_label_path": "no/such.txt"}, "no/such.txt: no such list file"),
         ({"Metric.Train": [{"TopkAc": {}}]}, "Metric.Train[0]: expected 'TopkAcc"),
-        ({"Metric.Train": [{"TopkAcc": {"topk": [0]}}]}, "TopkAcc.topk: expected a whole number of at least 1"),
+        (
+            {"Metric.Train": [{"TopkAcc": {"topk": [0]}}]},
+            "Metric.Train[0].TopkAcc.topk: expected a whole number of at least 1",
+        ),
         ({"Metric.Train": [{"TopkAcc": {"k": [1]}}]}, "Metric.Train[0]"),
     ],
     ids=str,

@@ -1,10 +1,12 @@
 """What a training records beside its checkpoints: log, history and curves, in the place of an earlier training's."""
 
+import os
 from pathlib import Path
 
 from ppcls_lite.train.history import NAME, History
 from ppcls_lite.train.scalars import FOLDER, Scalars, log_writer
 from ppcls_lite.train.setup import open_log
+from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import hold_log
 
 
@@ -15,7 +17,8 @@ class Records:
     was: without a file of its own, and with all that an earlier training has left there.
 
     Without a `folder` nothing is kept or written. With `append`, the files of an earlier training go on. Process 0
-    alone has a history, and, with `visualdl`, its curves. UserError where the package for these is not installed.
+    alone has a history, and, with `visualdl`, its curves. UserError where the package for these is not installed, and
+    for a folder that cannot be made or written to.
     """
 
     def __init__(self, folder=None, append=False, rank=0, world=1, visualdl=False):
@@ -25,6 +28,7 @@ class Records:
         if self._visualdl:
             log_writer()
         if folder is not None:
+            _check_place(Path(folder))
             hold_log(quiet=rank > 0)
 
     def open(self):
@@ -51,3 +55,11 @@ class Records:
     def __exit__(self, *reason):
         if self._history is not None:
             self._history.close()
+
+
+def _check_place(folder):
+    """A training of hours must not learn of it after its first step."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        found = "is no folder" if not there.is_dir() else "cannot be written to"
+        raise UserError(f"Global.output_dir {folder}: expected a folder that can be written to; {there} {found}")

@@ -7,6 +7,7 @@ import pytest
 from ppcls_lite.train import loop
 from ppcls_lite.train.history import read_history
 from ppcls_lite.train.records import Records
+from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 from tests.helpers.ranks import run_ranks
 from tests.helpers.scripts import assert_one_line
@@ -110,3 +111,16 @@ def test_a_process_above_rank_0_writes_its_log_only(tmp_path):
 def test_a_trainer_by_itself_writes_nothing(config, tmp_path):
     loop.Trainer(config, "cpu").run_epoch(1)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "not writable"])
+def test_a_place_that_cannot_be_written_is_refused_at_the_start(tmp_path, monkeypatch, kind):
+    place = tmp_path / "place"
+    if kind == "not writable":  # the tests may run as root, who may write everywhere
+        monkeypatch.setattr("ppcls_lite.train.records.os.access", lambda path, mode: path != tmp_path)
+    else:
+        place.write_text("")
+    folder = place / "out" if kind == "below a file" else place
+    found = f"{tmp_path} cannot be written to" if kind == "not writable" else f"{place} is no folder"
+    with pytest.raises(UserError, match=f"^Global.output_dir {folder}: expected a folder .*; {found}$"):
+        Records(folder)

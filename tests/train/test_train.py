@@ -161,7 +161,8 @@ def test_wrong_config(config, write_config, run_here, changes, message):
 
 def test_output_folder_that_is_a_file(config, write_config, run_here, tmp_path):
     (tmp_path / "out").write_text("a file")
-    assert_one_line(run_here("tools/train.py", "-c", write_config(config)), "log_train.txt: cannot be written")
+    line = f"Global.output_dir {tmp_path}/out: expected a folder that can be written to; {tmp_path}/out is no folder"
+    assert_one_line(run_here("tools/train.py", "-c", write_config(config)), line)
 
 
 def test_gpu_is_demanded(config, write_config, run_here):

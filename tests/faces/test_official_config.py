@@ -1,10 +1,12 @@
 """InsightFace's own chain config: ours has its lines, with other values; the commands here take its options."""
 
+import re
 import shlex
 import tarfile
 
 import pytest
 
+from ppcls_lite.data.image_lists import read_list
 from tests.helpers.scripts import ROOT, run_process
 from tests.helpers.shell import MODE, OFFICIAL, dry_run
 
@@ -71,3 +73,8 @@ def test_their_commands_are_read_by_our_scripts(theirs, tmp_path):
             assert done.status == 1, done
             assert ends[name] in done.err.splitlines()[-1]
     assert seen == set(ends)
+
+
+def test_our_config_has_as_many_classes_as_its_data():
+    (classes,) = re.findall(r"--num_classes=(\d+)", OURS.read_text())
+    assert int(classes) == len({entry.label for entry in read_list(ROOT / "lite_data_rec/train_list.txt")})

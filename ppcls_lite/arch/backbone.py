@@ -3,7 +3,7 @@
 from paddle import nn
 
 from ppcls_lite.arch.network import Node
-from ppcls_lite.arch.registry import build_model
+from ppcls_lite.arch.registry import begin_with, build_model, canonical_name
 from ppcls_lite.utils.errors import UserError
 
 _USUAL_STRIDES = (4, 8, 16, 32)
@@ -84,4 +84,6 @@ def build_backbone(name, out_indices=None, pretrained=False, use_ssld=False, **o
     default is [4, 7, 13, 16]). `pretrained`, `use_ssld` and `options` as for `build_model`. Raises UserError for
     an unknown name, a wrong option, a network without feature maps, or an index that it does not have.
     """
-    return Backbone(build_model(name, pretrained=pretrained, use_ssld=use_ssld, **options), out_indices)
+    network = build_model(name, **options)
+    begin_with(network, canonical_name(name), pretrained, use_ssld, "Arch.Backbone")
+    return Backbone(network, out_indices)

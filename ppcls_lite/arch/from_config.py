@@ -15,7 +15,6 @@ from ppcls_lite.utils.recognition import is_recognition, is_retrieval
 from ppcls_lite.utils.safe_load import load_arrays, set_weights
 
 _HEAD = "head."  # of the entries of a recognizer's head
-_OF_WEIGHTS = ("Arch.pretrained", "Arch.use_ssld")  # as build_model's messages begin
 
 
 def build_network(config, weights=None, **changes):
@@ -38,21 +37,11 @@ def build_network(config, weights=None, **changes):
             options = _with_image_size(options, config)
         for table in (DETECTORS, RECOGNIZERS):
             if options.get("name") in table:
-                network = _with_backbone(table, options)
+                network = table.build(options.pop("name"), options, "Arch")
                 break
         else:
             network = build_model(**options)
         return slim_down(network, config, weights)
-
-
-def _with_backbone(table, options):
-    """A network that has its backbone in a section of its own, which is the place of that one's weights."""
-    try:
-        return table.build(options.pop("name"), options, "Arch")
-    except UserError as error:
-        if str(error).startswith(_OF_WEIGHTS):
-            raise UserError(str(error).replace("Arch.", "Arch.Backbone.", 1)) from None
-        raise
 
 
 def _with_image_size(options, config):

@@ -20,20 +20,21 @@ _SSLD_ONLY = {False: "_ssld_stage1", True: "_ssld_stage1", "stage1": "_ssld_stag
 _SSLD_ALWAYS = {False: "_ssld", True: "_ssld"}  # PPHGNet_base was never trained without a teacher
 
 
-def weights_url(model, name, use_ssld=False):
+def weights_url(model, name, use_ssld=False, where="Arch"):
     """The address of the official weights of the network `name`, of which `model` is an instance.
 
     `use_ssld`: True for weights distilled with SSLD, where there are such; PP-HGNetV2 also knows "stage1"
-    (its default) and "stage2". Raises UserError for any other value, and for a network that has no official weights.
+    (its default) and "stage2". Raises UserError for any other value, and for a network that has no official weights;
+    `where` is the section of the config that it names.
     """
     if not isinstance(model, Network) or model.weights_folder is None:
         raise UserError(
-            f"Arch.pretrained: there are no official weights of {name}: expected false, the path of a .pdparams file "
-            "or an address"
+            f"{where}.pretrained: there are no official weights of {name}: expected false, the path of a .pdparams "
+            "file or an address"
         )
     choices = _SSLD_ALWAYS if name == "PPHGNet_base" else _SSLD_ONLY if model.ssld_only else _SSLD
     if use_ssld not in choices:
-        raise UserError(f"Arch.use_ssld: {name} takes {', '.join(map(str, choices))}, found {use_ssld!r}")
+        raise UserError(f"{where}.use_ssld: {name} takes {', '.join(map(str, choices))}, found {use_ssld!r}")
     stem = _FILE_NAMES.get(name, name)
     return f"{_SERVER}/{model.weights_folder}/{stem}{choices[use_ssld]}_pretrained.pdparams"
 
@@ -52,19 +53,20 @@ def fetch(url, folder=None):
         raise UserError(str(error)) from error
 
 
-def load_pretrained(model, name, pretrained, use_ssld=False):
+def load_pretrained(model, name, pretrained, use_ssld=False, where="Arch"):
     """Fill `model`, the network `name`, with weights.
 
     Args:
         pretrained: True for the official ones, an http(s) address, or the path of a .pdparams file.
         use_ssld: as for `weights_url`; only of use with True.
+        where: as for `weights_url`.
 
     Raises UserError when they cannot be fetched, read or fitted.
     """
     if pretrained is True:
-        path = fetch(weights_url(model, name, use_ssld))
+        path = fetch(weights_url(model, name, use_ssld, where))
     elif not isinstance(pretrained, (str, os.PathLike)):
-        raise UserError(f"Arch.pretrained: expected true, false, a path or an address, found {pretrained!r}")
+        raise UserError(f"{where}.pretrained: expected true, false, a path or an address, found {pretrained!r}")
     elif str(pretrained).startswith(("http://", "https://")):
         path = fetch(str(pretrained))
     else:

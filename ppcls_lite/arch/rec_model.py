@@ -9,7 +9,7 @@ from paddle import nn
 from ppcls_lite.arch.features import check_stop, stop
 from ppcls_lite.arch.layers import unit
 from ppcls_lite.arch.network import Network
-from ppcls_lite.arch.registry import ARCH, BACKBONES, HEADS, NECKS, RECOGNIZERS, build_model, canonical_name
+from ppcls_lite.arch.registry import ARCH, BACKBONES, HEADS, NECKS, RECOGNIZERS, begin_with, build_model, canonical_name
 from ppcls_lite.utils import checks
 from ppcls_lite.utils.distilled import without_unset
 from ppcls_lite.utils.errors import UserError, nearest
@@ -107,10 +107,7 @@ def _build_backbone(options, stop_layer):
         network = build_model(**options)
     if stop_layer is not None:
         _stop(network, _named(stop_layer, "Arch.BackboneStopLayer"))
-    if pretrained:
-        from ppcls_lite.arch.pretrained import load_pretrained  # most uses never need it
-
-        load_pretrained(network, name, pretrained, use_ssld)
+    begin_with(network, name, pretrained, use_ssld, where)
     if stop_layer is None and name in ARCH:
         return network, options.get("class_num", 1000)
     return network, network.feature_size

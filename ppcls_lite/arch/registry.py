@@ -36,11 +36,19 @@ def build_model(name, class_num=1000, pretrained=False, use_ssld=False, **option
     name = canonical_name(name)
     _check_ranges(options)
     model = ARCH.build(name, {"class_num": class_num, **options}, where="Arch")
+    begin_with(model, name, pretrained, use_ssld)
+    return model
+
+
+def begin_with(model, name, pretrained, use_ssld, where="Arch"):
+    """Fill the network `name` with the weights that `pretrained` asks for, if any; see `build_model`.
+
+    `where` is the section of the config that says so, for the messages.
+    """
     if pretrained:
         from ppcls_lite.arch.pretrained import load_pretrained  # most uses never need it
 
-        load_pretrained(model, name, pretrained, use_ssld)
-    return model
+        load_pretrained(model, name, pretrained, use_ssld, where)
 
 
 def _check_ranges(options):

@@ -34,12 +34,8 @@ from tools.data.sources.own_identities import LISTS, identities_text, split_iden
 from tools.data.sources.own_set import Entry, sort_out, split_classes, write_config
 
 IMAGES = "images"  # in the output: the images, or a link to their folder
-ENTRIES = frozenset(
-    [
-        *(f"{name}_list.txt" for name in {*SPLITS, *LISTS, "label"}),
-        *(IMAGES, "gallery_names.txt", "config.yaml", "report.txt", "manifest.json"),
-    ]
-)
+_LISTED = {f"{name}_list.txt" for name in (*SPLITS, *LISTS, "label")}
+ENTRIES = frozenset(_LISTED | {IMAGES, "gallery_names.txt", "config.yaml", "report.txt", "manifest.json"})
 MADE_BY = "tools/data/make_dataset.py"
 IMBALANCED = 10  # times as many images in the largest class as in the smallest
 

@@ -1,10 +1,8 @@
 """Which images of a user's folder train a recogniser, which are queries, and which are the gallery; and a config."""
 
-import yaml
-
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO
-from tools.data.sources.own_set import draw, keep_config, write_new_config
+from tools.data.sources.own_set import draw, from_template, keep_config, write_new_config
 
 TEMPLATE = REPO / "ppcls_lite/configs/recognition/arcface_lite.yaml"
 LISTS = ("train", "query", "gallery")
@@ -62,9 +60,7 @@ def write_rec_config(output, fresh, trained, size):
     """`fresh/config.yaml`: that of the folder `output`, which the user may have changed, or a new one for the lists."""
     if keep_config(output, fresh, "Arch.Head.class_num", trained, "identities for training"):
         return
-    config = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
-    config["Global"].update(output_dir=f"./output/{output.name}", image_shape=[3, size, size], print_batch_step=10)
-    config["Global"].update(epochs=20, eval_interval=1)
+    config = from_template(TEMPLATE, output, size)
     config["Arch"]["Head"]["class_num"] = trained
     loaders = config["DataLoader"]
     parts = {"train": loaders["Train"], "query": loaders["Eval"]["Query"], "gallery": loaders["Eval"]["Gallery"]}

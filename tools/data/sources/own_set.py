@@ -79,9 +79,7 @@ def write_config(output, fresh, names, size):
     """`fresh/config.yaml`: that of the folder `output`, which the user may have changed, or a new one for the lists."""
     if keep_config(output, fresh, "Arch.class_num", len(names), "classes"):
         return
-    config = yaml.safe_load(TEMPLATE.read_text(encoding="utf-8"))
-    config["Global"].update(output_dir=f"./output/{output.name}", image_shape=[3, size, size], print_batch_step=10)
-    config["Global"].update(epochs=20, eval_interval=1)
+    config = from_template(TEMPLATE, output, size)
     config["Arch"]["class_num"] = len(names)
     for part in ("Train", "Eval"):
         dataset = config["DataLoader"][part]["dataset"]
@@ -92,6 +90,14 @@ def write_config(output, fresh, names, size):
     config["Infer"]["infer_imgs"] = str(output / "val_list.txt")
     config["Infer"]["PostProcess"]["class_id_map_file"] = str(output / "label_list.txt")
     write_new_config(fresh, config, f"The images in {output}, for any network: -o Arch.name=MobileNetV3_small_x1_0.")
+
+
+def from_template(template, output, size):
+    """The config of the file `template`, for a longer training on images of that size."""
+    config = yaml.safe_load(template.read_text(encoding="utf-8"))
+    config["Global"].update(output_dir=f"./output/{output.name}", image_shape=[3, size, size], print_batch_step=10)
+    config["Global"].update(epochs=20, eval_interval=1)
+    return config
 
 
 def keep_config(output, fresh, key, count, of):

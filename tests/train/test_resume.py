@@ -67,7 +67,7 @@ def test_resumed_run_ends_with_the_same_bits(config, tmp_path, monkeypatch, work
 def test_a_kill_between_the_checkpoints_of_an_epoch_leaves_none_out(config, tmp_path, monkeypatch, written):
     """`latest` tells where the training goes on: written first, it would have the other two forgotten."""
     config["Global"].update(save_interval=1)
-    config["Optimizer"]["lr"]["learning_rate"] = 0.001
+    config["Optimizer"]["lr"]["learning_rate"] = 0.0001
     best_at_2 = {2: {"loss": 1.0, "top1": 1.0}}
     monkeypatch.setattr(loop.Trainer, "_evaluate", lambda self, epoch: best_at_2.get(epoch, {"loss": 2.0, "top1": 0.5}))
     stopped = copy.deepcopy(config)

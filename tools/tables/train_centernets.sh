@@ -5,7 +5,8 @@
 #   nohup nice -n 19 bash tools/tables/train_centernets.sh --jobs 2 >output/centernets.log 2>&1 &
 #
 # --jobs N trains N at a time (1 unless given; a training keeps one CPU core busy), --epochs N for N epochs (those of
-# the config unless given). BACKBONE: any network of the registry. TIPC_PYTHON=/path/to/python uses that interpreter instead of .venv's.
+# the config unless given). BACKBONE: any network of the registry. TIPC_PYTHON=/path/to/python uses that interpreter
+# instead of .venv's.
 # Leaves checkpoints and log_train.txt in output/det/CenterNet_<Backbone>/, and `trained` there when all epochs are
 # done. tools/tables/det_table.py makes the table of them.
 # A second call waits until the first has ended.

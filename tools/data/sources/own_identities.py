@@ -2,7 +2,7 @@
 
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import REPO
-from tools.data.sources.own_set import draw, from_template, keep_config, write_new_config
+from tools.data.sources.own_set import draw, from_template, keep_config, set_size, write_new_config
 
 TEMPLATE = REPO / "ppcls_lite/configs/recognition/arcface_lite.yaml"
 LISTS = ("train", "query", "gallery")
@@ -66,11 +66,8 @@ def write_rec_config(output, fresh, trained, size):
     parts = {"train": loaders["Train"], "query": loaders["Eval"]["Query"], "gallery": loaders["Eval"]["Gallery"]}
     for name, part in parts.items():
         part["dataset"].update(image_root=str(output), cls_label_path=str(output / f"{name}_list.txt"))
-    transforms = [part["dataset"]["transform_ops"] for part in parts.values()]
-    for entry in (entry for one in (*transforms, config["Infer"]["transforms"]) for entry in one):
-        for options in (entry.get("RandCropImage"), entry.get("ResizeImage")):
-            if options:
-                options["size"] = size
+        set_size(part["dataset"]["transform_ops"], size)
+    set_size(config["Infer"]["transforms"], size)
     config["Infer"]["infer_imgs"] = str(output / "query_list.txt")
     write_new_config(
         fresh, config, f"The identities in {output}, for any backbone: -o Arch.Backbone.name=MobileNetV3_small_x1_0."

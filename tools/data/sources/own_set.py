@@ -85,8 +85,8 @@ def write_config(output, fresh, names, size):
         dataset = config["DataLoader"][part]["dataset"]
         split = "val" if part == "Eval" else "train"
         dataset.update(image_root=str(output), cls_label_path=str(output / f"{split}_list.txt"))
-        _set_size(dataset["transform_ops"], size)
-    _set_size(config["Infer"]["transforms"], size)
+        set_size(dataset["transform_ops"], size)
+    set_size(config["Infer"]["transforms"], size)
     config["Infer"]["infer_imgs"] = str(output / "val_list.txt")
     config["Infer"]["PostProcess"]["class_id_map_file"] = str(output / "label_list.txt")
     write_new_config(fresh, config, f"The images in {output}, for any network: -o Arch.name=MobileNetV3_small_x1_0.")
@@ -126,10 +126,11 @@ def write_new_config(fresh, config, title):
     write_text(fresh / "config.yaml", f"# {title} Change it as you like.\n{text}")
 
 
-def _set_size(transforms, size):
+def set_size(transforms, size):
+    """Make the side of the network's input `size` in these transforms; what is cropped is larger before, as usual."""
     for entry in transforms:
         for name, options in entry.items():
-            if name == "ResizeImage":
+            if name == "ResizeImage" and "resize_short" in options:
                 options["resize_short"] = round(size * 8 / 7)
-            elif name in ("CropImage", "RandCropImage"):
+            elif name in ("ResizeImage", "CropImage", "RandCropImage"):
                 options["size"] = size

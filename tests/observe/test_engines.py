@@ -232,3 +232,59 @@ def test_arrays(inferred):
     assert sorted(arrays) == ["in0", "in1", "out0", "out1"]
     np.testing.assert_array_equal(arrays["in0"], np.random.default_rng(3).random((2, 3, 8, 8), dtype=np.float32))
     assert str(arrays["out0"].round(5).tolist()) in plain.out.decode()
+
+
+SETTINGS = """
+import sys
+import numpy as np
+from paddle import inference
+
+
+def config():
+    made = inference.Config(*sys.argv[1:3])
+    made.disable_glog_info()
+    made.disable_gpu()
+    return made
+
+
+def run(made):
+    predictor = inference.create_predictor(made)
+    for name in predictor.get_input_names():
+        shape = [1, 3, 8, 8] if name == "image" else [1, 1]
+        predictor.get_input_handle(name).copy_from_cpu(np.ones(shape, "float32"))
+    predictor.run()
+
+
+first = config()
+first.disable_mkldnn()
+first.switch_ir_optim(False)
+run(first)
+second = config()
+second.enable_mkldnn()
+second.enable_mkldnn_bfloat16()
+second.set_cpu_math_library_num_threads(2)
+second.delete_pass("conv_bn_fuse_pass")
+if sys.argv[1].endswith(".pdmodel"):
+    second.enable_memory_optim()
+run(second)
+"""
+
+
+def test_settings_of_a_predictor(place, tmp_path):
+    folder, _, _ = place
+    model = next(path for path in (folder / "model").iterdir() if path.suffix in (".pdmodel", ".json"))
+    flag = {"FLAGS_enable_pir_api": str(int(model.suffix == ".json"))}
+    recording = run_script(tmp_path / "run", SETTINGS, model, model.with_suffix(".pdiparams"), **flag)
+    assert recording.status == 0, recording.err.decode()
+    assert recording.lost == []
+    first, second = (line["settings"] for line in recording.of("predictor"))
+    assert not any(first[name] for name in ("ir_optim", "onednn", "memory_optim", "openvino", "tensorrt", "gpu"))
+    assert (first["threads"], first["precision"], first["deleted"]) == (1, "float32", [])
+    assert second["ir_optim"]
+    assert second["onednn"]
+    assert second["memory_optim"] is (model.suffix == ".pdmodel")
+    assert (second["threads"], second["deleted"]) == (2, ["conv_bn_fuse_pass"])
+    assert "fc_fuse_pass" in second["passes"]
+    # without the instructions, Paddle may leave the processor at float32
+    assert second["precision"] in ("bfloat16", "float32")
+    assert (second["precision"] == "bfloat16") is ("cpu_bfloat16_pass" in second["passes"])

@@ -61,7 +61,7 @@ def check_engine(engine):
         except RuntimeError as error:
             return Result(engine.name, DISAGREES, why=f"strict mode cannot take the recorded inputs: {error}")
         found = call.arrays("out")
-        places = _order_of_outputs(call, engine.exported.outputs)
+        places = order_of_outputs(call, engine.exported.outputs)
         if places is None:
             shapes = [[list(one.shape) for one in side] for side in (found, expected)]
             return Result(engine.name, DISAGREES, why=f"outputs {shapes[0]}, in strict mode {shapes[1]}")
@@ -87,7 +87,7 @@ def _lost(recording):
     return f": {recording.lost}" if recording.lost else ""
 
 
-def _order_of_outputs(call, names):
+def order_of_outputs(call, names):
     """The positions of the model's outputs among the call's, by name or else in their order; None: not those."""
     named = {tensor.name: position for position, tensor in enumerate(call.outputs)}
     if len(call.outputs) < len(names):

@@ -17,6 +17,7 @@ from script import UserError
 
 _STRUCTURES = (".pdmodel", ".json")
 _TYPE = re.compile(r"([a-z]+)(\d*)")
+_FAILED = re.compile(r"operator < (\w+) > error")
 _KINDS = {"f": "float", "fp": "float", "float": "float", "bf": "bfloat", "bfloat": "bfloat", "i": "int", "int": "int",
           "ui": "uint", "uint": "uint", "bool": "bool"}  # fmt: skip
 
@@ -184,7 +185,8 @@ def _dtype(word):
 
 
 def _reason(error):
-    """The line of Paddle's error that says what is wrong: its text fills a page."""
+    """The line of Paddle's error that says what is wrong, and the operator that it names: its text fills a page."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if "Error: " in line or "Error) " in line] or lines[:1] or [type(error).__name__]
-    return f"{told[-1]:.200}"
+    failed = _FAILED.search(str(error))
+    return f"{told[-1]:.200}" + (f" (operator {failed[1]})" if failed else "")

@@ -41,8 +41,10 @@ def check_network(exported, recordings, weights_file=None):
     if not training:
         replay.run(worst.state == EQUAL)
     result = Result(NAME, more=_figures(sources, worst, replay))
-    result.why = training or next((one.fault for one in loaded.values() if one.fault), "")
-    if not result.why:
+    unloaded = next((one.fault for one in loaded.values() if one.fault), "")
+    if training or unloaded:
+        result.cause, result.why = ("training_mode", training) if training else ("unloaded", unloaded)
+    else:
         _judge(result, replay, worst, step)
     if result.why and result.result == AGREES:
         result.result = DISAGREES
@@ -106,7 +108,7 @@ def _judge(result, replay, state, step):
     if replay.fault:
         why = f"the exported model cannot take the recorded inputs: {replay.fault}"
         sized = all(source.is_sized for source in replay.sources.values())
-        result.result, result.why = DISAGREES if sized else NOT_COMPARED, why
+        result.result, result.cause, result.why = DISAGREES if sized else NOT_COMPARED, "frozen_shape", why
         return
     counted = replay.matches.counted
     if not counted:
@@ -114,6 +116,7 @@ def _judge(result, replay, state, step):
         if state.state == EQUAL:  # the export returns something else: not known to be wrong
             result.result, result.why = NOT_COMPARED, why
         else:
+            result.cause = "weights"
             result.why = f"{why}; {state.unknown} of {state.total} of its weights are not those that {step} used"
         return
     if any(match.is_empty for match in counted) and all(match.is_empty or match.total for match in counted):
@@ -123,13 +126,15 @@ def _judge(result, replay, state, step):
     result.largest = max(match.largest for match in counted)
     near = _may_be_near(replay, state) and all(match.is_near for match in counted)
     if not near and not replay.matches.is_bitwise:
-        result.why = explain(replay, state, step)
+        result.cause, result.why = explain(replay, state, step)
     elif any(match.nan for match in counted):
-        result.why = "its outputs, and those of the network, hold nan"
+        result.cause, result.why = "nan", "its outputs, and those of the network, hold nan"
     elif state.state == OTHER and all(match.total for match in counted):
-        result.why = other_weights(state, step)  # the same class for a few images is no proof
+        # the same class for a few images is no proof
+        result.cause, result.why = "weights", other_weights(state, step)
     else:
         result.why = _dead(replay)
+        result.cause = result.why and "dead"
 
 
 def _may_be_near(replay, state):

@@ -1,5 +1,7 @@
 """What would explain that an exported model does not compute what the network did? Found by trying."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from agreement import limits
@@ -10,18 +12,25 @@ from agreement.weights import EQUAL, OTHER
 _DEPENDS = 1e-3  # of the scale: more than the rounding of another batch makes
 
 
+class Reason(NamedTuple):
+    """One word for programs, and what a person reads."""
+
+    cause: str
+    words: str
+
+
 def explain(replay, state, step):
-    """The reason in words, the most certain one first."""
+    """The `Reason`, the most certain one."""
     call, order = replay.unequal
     arrays, batched = model_inputs(call, order)
     reasons = (
-        _changes(replay.exported, arrays),
+        Reason("random", _changes(replay.exported, arrays)),
         _missing_step(replay),
-        other_weights(state, step),
-        _depends_on_batch(replay.exported, arrays, batched),
-        _rest(replay, state, step),
+        Reason("weights", other_weights(state, step)),
+        Reason("batch_norm", _depends_on_batch(replay.exported, arrays, batched)),
+        Reason("function", _rest(replay, state, step)),
     )
-    return next(reason for reason in reasons if reason)
+    return next(reason for reason in reasons if reason.words)
 
 
 def _changes(exported, arrays):
@@ -48,14 +57,15 @@ def _missing_step(replay):
     try:
         outputs = replay.exported.run(arrays)
     except RuntimeError:
-        return ""
+        return Reason("", "")
     for expected in call.arrays("out"):
         for output in outputs:
             for step in steps_for(output, expected):
                 if step != NOTHING and _is_near(expected, step.apply(output)):
                     name = step.name
-                    return f"{name} is missing in the exported model: the network's output is {name} of the export's"
-    return ""
+                    words = f"{name} is missing in the exported model: the network's output is {name} of the export's"
+                    return Reason(f"{name}_missing", words)
+    return Reason("", "")
 
 
 def _is_near(expected, made):

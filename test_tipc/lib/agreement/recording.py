@@ -43,6 +43,7 @@ class Network:
     weights: dict = field(default_factory=dict)  # {name: {"shape", "dtype", "hash", "trained"}}
     loaded: list = field(default_factory=list)  # [{"path", "tensors", "found", "trained"}]
     files: list = field(default_factory=list)
+    settings: Optional[dict] = None  # of a predictor: those of its Config, see observe/tipc_observe/settings.py
     calls: list = field(default_factory=list)
 
 
@@ -59,6 +60,7 @@ class Call:
     inputs: list  # of Tensor
     outputs: list
     file: Optional[Path]  # None: only the hashes were kept
+    trace: Optional[Path] = None  # what operators.py of the observer noted
 
     @property
     def images(self):
@@ -69,24 +71,45 @@ class Call:
         """The kept arrays `in` or `out`, in their order; UserError for a file that is missing or damaged."""
         tensors = self.inputs if kind == "in" else self.outputs
         positions = range(len(tensors)) if positions is None else positions
-        try:
-            with np.load(self.file, allow_pickle=False) as stored:
-                arrays = [stored[f"{kind}{position}"] for position in positions]
-        except FileNotFoundError:
-            raise UserError(f"{self.file}: missing, and the recording says that it is there") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-            raise UserError(f"{self.file}: not the arrays of a recorded call, or damaged ({error})") from None
+        arrays = _stored(self.file, [f"{kind}{position}" for position in positions])
         for position, array in zip(positions, arrays):
             _check_array(self.file, f"{kind}{position}", array, tensors[position])
         return arrays
 
 
+@dataclass
+class Decoded:
+    """An image that the step decoded; `source` is the hash of its encoded bytes, `orientation` EXIF's (1: upright).
+
+    `mode` is PIL's word: "RGB", "L", "RGBA", "P" (looked up in its palette), …
+    """
+
+    number: int
+    library: str
+    call: str
+    path: Optional[str]
+    source: str
+    orientation: int
+    shape: tuple
+    dtype: str
+    mode: str
+    hash: str
+    file: Optional[Path]  # None: only the hash was kept
+
+    def array(self):
+        """The kept pixels, [H, W] or [H, W, C] in RGB order; UserError for a file that is missing or damaged."""
+        (pixels,) = _stored(self.file, ["pixels"], "image")
+        _check_array(self.file, "pixels", pixels, self)
+        return pixels
+
+
 class Recording:
-    """What was observed of one step: `networks` by name, and all `calls` in their order."""
+    """What was observed of one step: `networks` by name, all `calls` in their order, and the images that were `decoded`
+    (only in a deep recording)."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.networks, self.calls, self.lost = {}, [], ""
+        self.networks, self.calls, self.decoded, self.lost = {}, [], [], ""
         if not self.folder.is_dir():
             raise UserError(f"{folder}: no folder of a recording")
         for path in sorted(self.folder.glob("*.jsonl")):
@@ -142,19 +165,19 @@ class _Reader:
         ]  # fmt: skip
 
     def _predictor(self, line):
-        self.recording.network_of(str(line["network"])).files = [str(path) for path in line.get("files") or ()]
+        network = self.recording.network_of(str(line["network"]))
+        network.files = [str(path) for path in line.get("files") or ()]
+        network.settings = None if line.get("settings") is None else dict(line["settings"])
 
     def _call(self, line):
         if line["kind"] not in KINDS:
             raise ValueError(f"kind {line['kind']!r}")
-        file = line["file"]
-        if file is not None and Path(file).name != file:
-            raise ValueError(f"file {file!r} is not in the recording's folder")
+        file, trace = _file_name(line), _file_name(line, "trace")
         batch = None if line["batch"] is None else int(line["batch"])
         inputs, outputs = ([_tensor(entry, batch) for entry in line[side]] for side in ("inputs", "outputs"))
-        path = file and self.path.parent / file
+        paths = [name and self.path.parent / name for name in (file, trace)]
         call = Call(int(line["number"]), line["kind"], str(line["network"]), bool(line["training"]),
-                    str(line.get("place") or "cpu"), batch, inputs, outputs, path)  # fmt: skip
+                    str(line.get("place") or "cpu"), batch, inputs, outputs, *paths)  # fmt: skip
         self.recording.calls.append(call)
         if file:
             self.files[file] = call
@@ -163,11 +186,40 @@ class _Reader:
         if line["file"] in self.files:
             self.files[line["file"]].file = None
 
+    def _decoded(self, line):
+        file, shape = _file_name(line), tuple(int(side) for side in line["shape"])
+        if len(shape) not in (2, 3) or not 1 <= int(line["orientation"]) <= 8:
+            raise ValueError(f"an image {list(shape)} with the orientation {line['orientation']}")
+        path = None if line["path"] is None else str(line["path"])
+        texts = {key: str(line[key]) for key in ("library", "call", "source", "dtype", "mode", "hash")}
+        image = Decoded(number=int(line["number"]), path=path, orientation=int(line["orientation"]), shape=shape,
+                        file=file and self.path.parent / file, **texts)  # fmt: skip
+        self.recording.decoded.append(image)
+
     def _lost(self, line):
         self.recording.lost = " ".join(str(line["why"]).split())  # errors of Paddle fill several lines
 
 
-_EVENTS = ("network", "predictor", "call", "dropped", "lost")  # `process` and `end` say nothing that is needed here
+# `process` and `end` say nothing that is needed here
+_EVENTS = ("network", "predictor", "call", "dropped", "decoded", "lost")
+
+
+def _file_name(line, key="file"):
+    file = line["file"] if key == "file" else line.get(key)
+    if file is not None and Path(file).name != file:
+        raise ValueError(f"file {file!r} is not in the recording's folder")
+    return file
+
+
+def _stored(file, keys, of="call"):
+    """The arrays of these keys in a file of the recording."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return [stored[key] for key in keys]
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing, and the recording says that it is there") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise UserError(f"{file}: not the arrays of a recorded {of}, or damaged ({error})") from None
 
 
 def _tensor(entry, batch):

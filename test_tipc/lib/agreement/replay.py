@@ -26,6 +26,11 @@ class Replay:
         self.threads, self.by_rows, self.fault, self.choice = 1, False, "", 0
 
     @property
+    def traced(self):
+        """[(call, possible orders of its inputs)] of the kept calls whose operators were noted."""
+        return [pair for pair in self.kept if pair[0].trace]
+
+    @property
     def first(self):
         """(call, order of its inputs) of the first kept call."""
         call, orders = self.kept[0]
@@ -67,6 +72,10 @@ class Replay:
                 self._try_threads()
         except RuntimeError as error:
             self.fault = str(error)
+
+    def agrees_on(self, call, orders):
+        """Whether the exported model's outputs for one kept call are within the limit; RuntimeError as it says."""
+        return all(match.is_near for match in self._compare([(call, orders)], self.threads).counted)
 
     @property
     def _is_batch_fixed(self):

@@ -8,12 +8,14 @@ AGREES, DISAGREES, NOT_COMPARED = "agrees", "disagrees", "not compared"
 
 @dataclass
 class Result:
-    """The outcome of one check; `words` are its figures, `why` the reason of the last two outcomes."""
+    """The outcome of one check; `words` are its figures, `why` the reason of the last two outcomes, and `cause` the
+    reason of a disagreement as one word for programs."""
 
     check: str
     result: str = AGREES
     words: str = ""
     why: str = ""
+    cause: str = ""
     largest: Optional[float] = None  # the largest difference
     images: int = 0  # those that were compared
     more: dict = field(default_factory=dict)  # figures for the JSON file

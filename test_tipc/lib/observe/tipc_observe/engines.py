@@ -7,6 +7,7 @@ import os
 import numpy as np
 
 from .arrays import leaves, to_arrays
+from .settings import Settings
 from .store import Known, model_files, predictor_line, replace
 
 
@@ -42,9 +43,11 @@ class _Predictors:
         from paddle.base import core
 
         self.core, self.store, self.tensor = core, store, core.eager.Tensor
+        self.settings = Settings(core, store)
         self.about = Known()  # (the line about it, place) of a predictor or a pool
 
     def put_in(self):
+        self.store.attempt(self.settings.put_in)
         core, predictor, pool = self.core, self.core.PaddleInferPredictor, self.core.PredictorPool
         replace("create_predictor", core.create_predictor, self._made(core.create_predictor, self._read))
         predictor.clone = self._made(predictor.clone, self._of)
@@ -54,14 +57,15 @@ class _Predictors:
         predictor.run = observed(predictor.run, self.store, self._begin, self._finish)
 
     def _read(self, config, *_, **__):
-        """(line, place): which files a Config names, and whether its engine changes the network."""
+        """(line, place): which files a Config names, and how it has them run."""
         files = [] if config.model_from_memory() else [config.prog_file(), config.params_file()]
         files = [os.path.abspath(path) for path in files if path] or [
             os.path.abspath(path) for path in [config.model_dir()] if path and not config.model_from_memory()
         ]
         switches = ("ir_optim", "mkldnn_enabled", "tensorrt_engine_enabled", "openvino_engine_enabled")
         optimised = any(getattr(config, name, bool)() for name in switches)
-        return predictor_line(files, optimised), "gpu" if config.use_gpu() else "cpu"
+        settings = self.store.attempt(self.settings.read, config)
+        return predictor_line(files, optimised, settings), "gpu" if config.use_gpu() else "cpu"
 
     def _of(self, parent, *_, **__):
         return self.about.get(parent)

@@ -4,6 +4,7 @@ One call of the outermost layer that has parameters is one recorded call; what i
 parameters (losses, metrics) are not recorded, and nothing is while a static graph is built.
 """
 
+import contextlib
 import functools
 import inspect
 import os
@@ -13,6 +14,7 @@ import types
 import numpy as np
 
 from .arrays import hash_of, leaves, to_array, to_arrays
+from .operators import Tracer
 from .store import Known, model_files, predictor_line, replace
 
 NAMED = ("train", "eval", "set_state_dict", "set_dict", "load_dict")  # what scripts do to a network before they call it
@@ -61,6 +63,7 @@ class Layers:
         self.translated = tuple(kind for kind in map(_translated, ("", "pir_")) if kind)
         self.loaded = []  # (path, [hashes of a tensor]) of the files that were read
         self.files = Known()  # of the layers that paddle.jit.load made
+        self.tracer = Tracer(paddle, store) if os.environ.get("TIPC_OBSERVE_DEEP") else None
 
     def plain(self):
         return self.local.busy or not self.paddle.in_dynamic_mode()
@@ -76,12 +79,19 @@ class Layers:
         begun = attempt(self.begin, layer, args, kwargs)
         self.local.busy = True
         try:
-            result = method(layer, *args, **kwargs)
+            with self.traced(layer, begun) as trace:
+                result = method(layer, *args, **kwargs)
         finally:
             self.local.busy = False
         if begun:
-            attempt(self.finish, layer, begun, result)
+            attempt(self.finish, layer, begun, result, trace)
         return result
+
+    def traced(self, layer, begun):
+        """A context that notes the operators of a call, where that is wanted."""
+        if self.tracer is None or not begun or isinstance(layer, self.translated):
+            return contextlib.nullcontext()
+        return self.tracer.trace(self.inner(layer), begun[1])
 
     def inner(self, layer):
         """The network itself: DataParallel around it has its names and its mode."""
@@ -138,11 +148,13 @@ class Layers:
             return self.store.name_of(layer, "t", lambda: predictor_line(self.files.get(layer) or []))
         return self.store.name_of(layer, "", lambda: self.describe(layer))
 
-    def finish(self, layer, begun, result):
+    def finish(self, layer, begun, result, trace):
         name, inputs, training = begun
+        more = {"trace": trace.file} if trace and trace.file else {}
         kind = "translated" if isinstance(layer, self.translated) else "layer"
         place = self.paddle.get_device().partition(":")[0]
-        self.store.record(kind, name, inputs, to_arrays(leaves(result, self.tensor)), training=training, place=place)
+        outputs = to_arrays(leaves(result, self.tensor))
+        self.store.record(kind, name, inputs, outputs, training=training, place=place, **more)
 
     def describe(self, layer):
         """The line about a network: its weights, and which of them came out of a file."""

@@ -4,10 +4,16 @@
     network    network (its name here), class, weights {name: shape, dtype, hash, trained}, loaded [{path, tensors,
                found, trained}]: files that paddle.load read before, how many of their tensors are in the network, and
                how many of these are its parameters: tables and other constants are there without being loaded
-    predictor  network, files of the model, optimised: an engine, a loaded layer or a loaded program
+    predictor  network, files of the model, optimised: an engine, a loaded layer or a loaded program; of an engine, too,
+               settings {ir_optim, memory_optim, onednn, openvino, onnxruntime, tensorrt, new_ir, gpu, threads,
+               precision, passes, deleted}, see settings.py
     call       number, kind (layer, predictor, translated, program), network, training, place, batch (the leading length
-               that the inputs share, or null), inputs and outputs [{name, shape, dtype, hash, rows}], file or null
+               that the inputs share, or null), inputs and outputs [{name, shape, dtype, hash, rows}], file or null, and
+               trace where its operators were noted (operators.py)
     dropped    file: an npz that had to go for another one
+    decoded    number, library, call, path or null, source (the hash of the encoded bytes), orientation (of EXIF, 1
+               where none is stated), shape, dtype, mode ("RGB", "L", …), hash, file or null: an image, see decoders.py;
+               its npz has "pixels" in RGB order
     lost       why: something was not recorded
     end        calls: written at exit, missing after a kill
 
@@ -75,8 +81,9 @@ def model_files(prefix, options):
     return [path for path in paths if os.path.exists(path)]
 
 
-def predictor_line(files, optimised=False):
-    return {"event": "predictor", "files": files, "optimised": optimised}
+def predictor_line(files, optimised=False, settings=None):
+    line = {"event": "predictor", "files": files, "optimised": optimised}
+    return line if settings is None else {**line, "settings": settings}
 
 
 def _number(name, default):
@@ -111,7 +118,7 @@ class Store:
         while self.stem is None:  # the number may have been another process's, or ours before an exec
             stem = f"{pid}_{again}" if again else str(pid)
             try:
-                os.close(os.open(self._path(f"{stem}.jsonl"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+                os.close(os.open(self.path_of(f"{stem}.jsonl"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
                 self.stem = stem
             except FileExistsError:
                 again += 1
@@ -123,9 +130,6 @@ class Store:
     def _end(self):
         if self.stem is not None and not self.over:
             self.attempt(self.write, {"event": "end", "calls": self.calls})
-
-    def _path(self, name):
-        return os.path.join(self.folder, name)
 
     def attempt(self, action, /, *values, **named):
         """Do something for the recording. Returns None, and notes why, if it fails: the script never knows."""
@@ -157,7 +161,7 @@ class Store:
             if self.written + len(line) > max(self.megabytes, 1) << 20:
                 self.over = True
                 line = b'{"event":"lost","why":"more lines than megabytes allow"}\n'
-            file = os.open(self._path(f"{self.stem}.jsonl"), os.O_WRONLY | os.O_APPEND)
+            file = os.open(self.path_of(f"{self.stem}.jsonl"), os.O_WRONLY | os.O_APPEND)
             try:
                 before = os.fstat(file).st_size
                 if os.write(file, line) != len(line):
@@ -192,6 +196,23 @@ class Store:
             self.write({**head, **more, "batch": batch, **said, "file": file})
             self.calls += 1
 
+    def new_file(self, ending, size):
+        """The name of a file for what goes on in the next call. Raises OSError where the disk has no room for it."""
+        self._check_room(size)
+        with self.lock:
+            if self.stem is None:
+                self._begin()
+            return f"{self.stem}_{self.calls}{ending}"
+
+    def path_of(self, name):
+        """Where a file of the recording is."""
+        return os.path.join(self.folder, name)
+
+    def _check_room(self, size):
+        disk = os.statvfs(self.folder)
+        if disk.f_bavail * disk.f_frsize < size + SPARE:
+            raise OSError("the disk is nearly full: no more arrays")
+
     def _keep(self, who, inputs, outputs, said):
         """The name of the new npz, or None; those that go for it are removed."""
         arrays = {f"in{place}": array for place, (_, array, _) in enumerate(inputs)}
@@ -207,18 +228,24 @@ class Store:
         for other in dropped:
             self.write({"event": "dropped", "file": other})
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path(other))
+                os.unlink(self.path_of(other))
         return file if kept and self._save(file, arrays, size) else None
 
+    def keep(self, ending, arrays):
+        """Save arrays that belong to no call as `<stem>_<ending>.npz`; its name, or None where there is no room."""
+        with self.lock:
+            if self.stem is None:
+                self._begin()
+            file, size = f"{self.stem}_{ending}.npz", sum(array.nbytes + 512 for array in arrays.values())
+            return file if not self.full and self._save(file, arrays, size) else None
+
     def _save(self, file, arrays, size):
-        disk = os.statvfs(self.folder)
-        part = self._path(file + ".part")
+        part = self.path_of(file + ".part")
         try:
-            if disk.f_bavail * disk.f_frsize < size + SPARE:
-                raise OSError("the disk is nearly full: no more arrays")
+            self._check_room(size)
             with open(part, "wb") as stream:
                 np.savez(stream, **arrays)
-            os.replace(part, self._path(file))
+            os.replace(part, self.path_of(file))
             return True
         except OSError as error:
             self.full = True

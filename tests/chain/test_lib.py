@@ -20,7 +20,7 @@ from tests.helpers.scripts import LIMIT, ROOT
 LIB = ROOT / "test_tipc/lib"
 FILES = sorted(path.relative_to(LIB).as_posix() for path in LIB.rglob("*.py"))
 MODULES = [file[:-3] for file in FILES if "/" not in file]
-WITH_PACKAGES = {"agree", "agree_onnx", "bundle_recordings", "bundle_rows", "convert_onnx"}
+WITH_PACKAGES = {"agree", "diagnose", "agree_onnx", "bundle_recordings", "bundle_rows", "convert_onnx"}
 WITH_PACKAGES |= {name for name in MODULES if name.startswith("lite_")}
 PACKAGES = {file.partition("/")[0] for file in FILES if "/" in file}
 ALLOWED = {*MODULES, *PACKAGES, "numpy"} | {*getattr(sys, "stdlib_module_names", ())}
@@ -29,6 +29,8 @@ MORE = {
     "agree.py": {"paddle"},
     "agree_onnx.py": {"paddle"},
     "convert_onnx.py": {"paddle", "paddle2onnx"},
+    "diagnose.py": {"paddle"},
+    "diagnosis/": {"paddle", "cv2", "PIL", "onnxruntime", "matplotlib", "observe"},  # most where they are installed
     "agreement/": {"paddle", "onnx", "onnxruntime", "openvino"},
     "observe/": {"paddle", "sitecustomize", "tipc_observe"},
     "lite/": {"paddle", "PIL"},

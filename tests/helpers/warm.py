@@ -70,10 +70,10 @@ class Warm:
                 return int(line.split()[1])
         raise AssertionError("the process with Paddle has died")
 
-    def observe(self, words, folder, log):
-        """The same, observed: the folder of the recording, beside the log."""
+    def observe(self, words, folder, log, deep=False):
+        """The same, observed, or observed deeply: the folder of the recording, beside the log."""
         recorded = Path(f"{log}_observed")
         recorded.mkdir()
-        status = self.run(words, folder, log, TIPC_OBSERVE=str(recorded))
+        status = self.run(words, folder, log, TIPC_OBSERVE=str(recorded), TIPC_OBSERVE_DEEP=str(int(deep)))
         assert status == 0, Path(log).read_text()
         return recorded

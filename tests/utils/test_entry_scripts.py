@@ -25,6 +25,10 @@ DEPLOY_CONFIGS = {
 }
 WITH_PADDLE_LITE = ("test_tipc/lib/lite_opt.py", "test_tipc/lib/lite_run.py")  # in an environment of its own
 INTERNAL = ["ppcls_lite/benchmark/worker.py"]  # started by the benchmark only, with JSON on standard input
+INTERNAL += [
+    "test_tipc/lib/diagnosis/network/program.py",
+    "test_tipc/lib/diagnosis/engines/worker_child.py",
+]  # by diagnose.py
 HEAVY = {"paddle", "matplotlib", "PIL", "scipy"}
 
 

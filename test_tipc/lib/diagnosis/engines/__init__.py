@@ -1,0 +1,1 @@
+"""What Paddle Inference and other engines switch on, one after the other, in a child process."""

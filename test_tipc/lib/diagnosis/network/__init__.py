@@ -1,0 +1,1 @@
+"""The trained network against the exported model without optimisation, operator by operator."""

@@ -1,0 +1,1 @@
+"""What predict and infer print of the same images."""

@@ -1,0 +1,1 @@
+"""Files of reprod_log, in which guides to reproduce papers compare arrays."""

@@ -1,0 +1,1 @@
+"""The exported parameters against the checkpoint, by name and by value."""

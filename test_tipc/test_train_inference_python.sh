@@ -40,6 +40,8 @@ source "$TIPC/lib/quantised.sh"
 source "$TIPC/lib/artefacts.sh"
 # shellcheck source=test_tipc/lib/agree.sh
 source "$TIPC/lib/agree.sh"
+# shellcheck source=test_tipc/lib/diagnosis.sh
+source "$TIPC/lib/diagnosis.sh"
 # shellcheck source=test_tipc/lib/expected.sh
 source "$TIPC/lib/expected.sh"
 # shellcheck source=test_tipc/lib/dry_run.sh
@@ -168,14 +170,7 @@ infer() { # with Paddle Inference, every combination of device and options that 
 infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
     local log
     log=$(new_inference_log "$1" "$2")
-    begin_command inference
-    add_field use_gpu "${RUN[device]}"
-    add_values "${@:3}"
-    add_model
-    see_images
-    add_field image "$REPLY"
-    add_field results_dir "${log%.log}_results"
-    add_fields benchmark infer_config infer_free infer_free2
+    begin_inference "$log" "${@:3}"
     EXPECT=inferred_as_expected OBSERVE=1 FACTS=$(model_fact) \
         MAY_SKIP=$(field_declares inference skips "${RUN[infer_folder]}") in_old_format inference "${RUN[infer_folder]}" \
         run_step "infer $1 $2" "$log" "${RUN[infer_folder]}" "${COMMAND[@]}"
@@ -184,6 +179,7 @@ infer_once() { # DEVICE SETTINGS (FIELD VALUE)...
 agree_observed() { # what went into the network and came out of it: in evaluate, in predict, and in every infer
     local -a predicted inferred options
     in_stage 6 || return 0
+    forget_diagnosis
     mapfile -t predicted < <(passed_logs predict)
     mapfile -t inferred < <(passed_logs infer)
     if ((${#inferred[@]} == 0)); then
@@ -194,7 +190,7 @@ agree_observed() { # what went into the network and came out of it: in evaluate,
         observation_options --inferred infer)
     ((${#predicted[@]} == 0)) || options+=(--predict_log "${predicted[0]}" --infer_log "${inferred[@]}")
     ! gives_embeddings || options+=(--embeddings)
-    MAY_SKIP=1 EXPECT=note_what_agreed FACTS="$(weights_fact) $(model_fact)" \
+    EXPLAIN=explain_disagreement MAY_SKIP=1 EXPECT=note_what_agreed FACTS="$(weights_fact) $(model_fact)" \
         run_step 'agree observed' "${RUN[training_dir]}_agree_observed.log" . \
         python "$(tool lib/agree.py)" "$(exported_model)" "${options[@]}" --weights "$(weights_file)" \
         --save "${RUN[training_dir]}_agree_observed.json"
@@ -215,7 +211,7 @@ agree() { # of scripts that declare how: evaluation, predictions, printed lines,
         begin_evaluation compare
         # bit by bit is possible on one and the same processor only
         on_cpu || COMMAND+=(-o Global.device=cpu)
-        FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
+        EXPLAIN=explain_disagreement FACTS="$(weights_fact) $(model_fact)" run_step agree "${RUN[training_dir]}_agree.log" . "${COMMAND[@]}" \
             --inference_model_dir "$(exported_model)" --save "${RUN[training_dir]}_agree.json" \
             "${evaluated[@]}" --predicted "$(passed_logs predict)" --printed "${printed[@]}" \
             --batch_size "${sizes[@]}" --inference_folder "${RUN[infer_folder]}" --inference_command "${options[@]}"

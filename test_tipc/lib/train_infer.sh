@@ -250,6 +250,17 @@ is_full_precision() { # PRECISION
     [[ $1 =~ ^(False|fp32|paddle|null)$ ]]
 }
 
+begin_inference() { # LOG (FIELD VALUE)...: the inference command of a combination
+    begin_command inference
+    add_field use_gpu "${RUN[device]}"
+    add_values "${@:2}"
+    add_model
+    see_images
+    add_field image "$REPLY"
+    add_field results_dir "${1%.log}_results"
+    add_fields benchmark infer_config infer_free infer_free2
+}
+
 add_values() { # (FIELD VALUE)...
     while (($# > 0)); do
         add_field "$1" "$2"

@@ -104,7 +104,10 @@ def test_a_fault_is_planted_and_only_the_inference_is_run_again(copied, tmp_path
     assert "the preprocessing disagrees: " in out
     assert out.splitlines()[-1] == "FAILED: 1 of 8 steps failed: agree observed"
     reason = next(step["figure"] for step in summary_of(project, "classifier")["steps"] if step["result"] == "failed")
-    assert "the preprocessing disagrees: " in reason
+    sentence = (
+        "network input is the first stage that differs: the channels are in reverse order (BGR for RGB); give the "
+    )
+    assert reason.startswith(f"exit code 1: {sentence}")
 
 
 @needs_pdmodel

@@ -27,6 +27,7 @@ NOT_RUN = {  # {pattern: the test that runs such a command, or the reason why no
     rf"bash test_tipc/test_paddle2onnx\.sh{CHAIN}": "tests/onnx/test_onnx_driver.py",
     rf"bash test_tipc/test_lite_arm_cpu_cpp\.sh{CHAIN}": "tests/lite/test_driver.py",
     rf"bash test_tipc/test_inference_cpp\.sh{CHAIN}": "tests/cpp/test_chain.py",
+    r"bash test_tipc/diagnose\.sh": "tests/diagnosis/test_script.py",
     r"bash test_tipc/run_all\.sh|test_tipc/output/(matrix\.txt|\.run_all)": "tests/chain/test_run_all.py",
     r"prepare\.sh .* cpp_infer": "tests/cpp/test_chain.py",
     r"prepare\.sh .* lite_arm_cpu_cpp": "tests/lite/test_prepare.py",

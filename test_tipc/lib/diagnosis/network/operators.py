@@ -107,8 +107,9 @@ class Comparison:
 
     def _match(self, operator, place, output, expected):
         equal = [number for number, _ in self._by_hash.get((output.hash, output.size), ())]
-        if equal and self._is_flat(operator, place):  # zeros, for example, are found in many places
-            equal = [number for number in equal if kind_of(self.network.operators[number]) == kind_of(operator)]
+        alike = [number for number in equal if kind_of(self.network.operators[number]) == kind_of(operator)]
+        if len(alike) < len(equal) and self._is_flat(operator, place):  # zeros, for example, are found in many places
+            equal = alike
         if equal:
             return next((number for number in equal if number >= expected), equal[-1])
         if self._is_flat(operator, place):

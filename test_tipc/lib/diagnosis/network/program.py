@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from observe.tipc_observe.arrays import hash_of, to_array
-from observe.tipc_observe.operators import NUMBERS
+from observe.tipc_observe.arrays import to_array
+from observe.tipc_observe.operators import write_output
 
 FLAG = "FLAGS_enable_pir_api"
 _GROUP = 64  # outputs that are fetched at once: all of them would fill the memory
@@ -65,10 +65,7 @@ def _keep(archive, name, value):
         array, dtype = to_array(np.asarray(value))
     except (TypeError, ValueError, RuntimeError):
         array, dtype = np.zeros([0], np.float32), "float32"
-    step = -(-array.size // NUMBERS) or 1
-    with archive.open(name, "w") as stream:
-        np.lib.format.write_array(stream, np.ascontiguousarray(array.reshape(-1)[::step]), allow_pickle=False)
-    return {"shape": list(array.shape), "dtype": dtype, "hash": hash_of(np.ascontiguousarray(array)), "step": step}
+    return write_output(archive, name, np.ascontiguousarray(array), dtype)
 
 
 def _of_program(program):

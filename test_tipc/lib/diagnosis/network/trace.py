@@ -62,8 +62,8 @@ class Trace:
     def __init__(self, path):
         self.path, self._kept, self._size = path, {}, 0
         try:
-            with zipfile.ZipFile(path) as archive:
-                entries = json.loads(archive.read("operators.json"))
+            self._archive = zipfile.ZipFile(path)  # open as long as the trace is: its list of files is long
+            entries = json.loads(self._archive.read("operators.json"))
             self.operators = [_operator(number, entry) for number, entry in enumerate(entries)]
         except FileNotFoundError:
             raise UserError(f"{path}: missing, and the recording says that it is there") from None
@@ -83,7 +83,7 @@ class Trace:
 
     def _read(self, name, output):
         try:
-            with zipfile.ZipFile(self.path) as archive, archive.open(name) as stream:
+            with self._archive.open(name) as stream:
                 array = np.lib.format.read_array(stream, allow_pickle=False)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise self._damaged(error) from None

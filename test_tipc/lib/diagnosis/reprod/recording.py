@@ -1,13 +1,14 @@
 """A file of reprod_log as the recording of one call: its arrays that fit the exported model's inputs went in, and what
 is left came out of the network, layer by layer in the file's order, the outputs last."""
 
-import hashlib
 import json
 import zipfile
 
 import numpy as np
 
 from agreement.recording import Recording
+from observe.tipc_observe.arrays import batch_of, describe, to_arrays
+from observe.tipc_observe.operators import write_output
 from script import UserError
 
 
@@ -21,17 +22,17 @@ def reprod_recording(path, arrays, feeds, folder):
     if not rest:
         raise UserError(f"{path}: expected an output of the network beside its inputs {', '.join(given.values())}")
     folder.mkdir()
-    inputs = {feed: arrays[name] for feed, name in given.items()}
-    lengths = {array.shape[0] for array in inputs.values() if array.ndim}
-    batch = lengths.pop() if len(lengths) == 1 else None
-    np.savez(folder / "1_0.npz", **{f"in{place}": array for place, array in enumerate(inputs.values())},
-             **{f"out{place}": array for place, array in enumerate(rest.values())})  # fmt: skip
-    _write_trace(folder / "1_0.trace", rest)
+    inputs = to_arrays((feed, arrays[name]) for feed, name in given.items())
+    outputs = to_arrays(rest.items())
+    batch = batch_of(inputs)
+    np.savez(folder / "1_0.npz", **{f"in{place}": array for place, (_, array, _) in enumerate(inputs)},
+             **{f"out{place}": array for place, (_, array, _) in enumerate(outputs)})  # fmt: skip
+    _write_trace(folder / "1_0.trace", outputs)
     lines = [
         {"event": "process", "pid": 1, "argv": [str(path)]},
         {"event": "network", "network": "1-0", "class": path.name, "weights": {}},
         {"event": "call", "number": 0, "kind": "layer", "network": "1-0", "training": False, "place": "cpu",
-         "batch": batch, "inputs": _entries(inputs, batch), "outputs": _entries(rest, batch), "file": "1_0.npz",
+         "batch": batch, "inputs": describe(inputs, batch), "outputs": describe(outputs, batch), "file": "1_0.npz",
          "trace": "1_0.trace"},
     ]  # fmt: skip
     (folder / "1.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
@@ -58,29 +59,11 @@ def _fits(feed, array):
     return feed.shape is None or (len(feed.shape) == array.ndim and all(want in (-1, side) for want, side in sides))
 
 
-def _entries(arrays, batch):
-    return [{"name": name, **_facts(array), "rows": _rows(array, batch)} for name, array in arrays.items()]
-
-
-def _rows(array, batch):
-    is_batched = batch is not None and array.ndim and array.shape[0] == batch
-    return [_hash(row) for row in array] if is_batched else None
-
-
-def _facts(array):
-    return {"shape": list(array.shape), "dtype": str(array.dtype), "hash": _hash(array)}
-
-
-def _hash(array):
-    return hashlib.blake2b(np.ascontiguousarray(array).tobytes(), digest_size=16).hexdigest()
-
-
-def _write_trace(path, arrays):
+def _write_trace(path, outputs):
+    """Each array is the output of an operator of its own, all numbers of it."""
     operators = []
     with zipfile.ZipFile(path, "w") as archive:
-        for number, (name, array) in enumerate(arrays.items()):
-            with archive.open(f"{number}_0.npy", "w") as stream:
-                np.lib.format.write_array(stream, np.ascontiguousarray(array).reshape(-1), allow_pickle=False)
-            output = {**_facts(array), "step": 1}
-            operators.append({"type": "array", "layer": name, "class": "", "arguments": [], "outputs": [output]})
+        for number, (name, array, dtype) in enumerate(outputs):
+            entry = write_output(archive, f"{number}_0.npy", array, dtype, most=max(1, array.size))
+            operators.append({"type": "array", "layer": name, "class": "", "arguments": [], "outputs": [entry]})
         archive.writestr("operators.json", json.dumps(operators))

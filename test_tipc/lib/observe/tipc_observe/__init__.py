@@ -6,6 +6,7 @@ With TIPC_OBSERVE_DEEP=1 more is observed, as a diagnosis needs it.
     engines.py  exported models: paddle.inference.Predictor, paddle.static.Executor
     settings.py what is set in a paddle.inference.Config
     arrays.py   tensors of all kinds as arrays with names and hashes
+    operators.py operators of a network's call, with their outputs (deep)
     decoders.py images that OpenCV and Pillow decode; exif.py: how they lie (deep)
     sample.py   which calls keep their arrays
     store.py    the recording: one file of lines per process, one npz per kept call
@@ -50,7 +51,8 @@ class _Finder:
             loader.exec_module = load_and_observe
 
 
-def _is_deep():
+def is_deep():
+    """Whether more than the networks' inputs and outputs is recorded."""
     return os.environ.get("TIPC_OBSERVE_DEEP") == "1"
 
 
@@ -62,7 +64,7 @@ def _observe(paddle):
         store = Store(os.environ["TIPC_OBSERVE"], paddle)
         store.attempt(layers.observe, paddle, store)
         store.attempt(engines.observe, paddle, store)
-        if _is_deep():
+        if is_deep():
             store.attempt(decoders.begin, store)
     except Exception:  # not Paddle, or not one that we know
         pass
@@ -79,7 +81,7 @@ def _observe_decoder(module):
 
 def watch():
     """Observe Paddle, and what decodes images: now if it is there already, otherwise once it is imported."""
-    decoders = dict.fromkeys(("cv2", "PIL.Image") if _is_deep() else (), _observe_decoder)
+    decoders = dict.fromkeys(("cv2", "PIL.Image") if is_deep() else (), _observe_decoder)
     for name, observe in {"paddle": _observe, **decoders}.items():
         if name in sys.modules:
             observe(sys.modules[name])

@@ -13,6 +13,7 @@ import types
 
 import numpy as np
 
+from . import is_deep
 from .arrays import hash_of, leaves, to_array, to_arrays
 from .operators import Tracer
 from .store import Known, model_files, predictor_line, replace
@@ -63,7 +64,7 @@ class Layers:
         self.translated = tuple(kind for kind in map(_translated, ("", "pir_")) if kind)
         self.loaded = []  # (path, [hashes of a tensor]) of the files that were read
         self.files = Known()  # of the layers that paddle.jit.load made
-        self.tracer = Tracer(paddle, store) if os.environ.get("TIPC_OBSERVE_DEEP") else None
+        self.tracer = Tracer(paddle, store) if is_deep() else None
 
     def plain(self):
         return self.local.busy or not self.paddle.in_dynamic_mode()

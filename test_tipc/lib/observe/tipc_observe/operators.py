@@ -27,6 +27,14 @@ MOST = 20_000  # operators of a call
 _HIDDEN = ("__dir__", "__format__", "__getstate__", "__reduce__", "__reduce_ex__", "__sizeof__")
 
 
+def write_output(archive, name, array, dtype, most=NUMBERS):
+    """Write a contiguous array, or `most` of its numbers, to a trace's zip; its entry in the list of outputs."""
+    step = -(-array.size // most) or 1
+    with archive.open(name, "w") as stream:
+        np.lib.format.write_array(stream, np.ascontiguousarray(array.reshape(-1)[::step]), allow_pickle=False)
+    return {"shape": list(array.shape), "dtype": dtype, "hash": hash_of(array), "step": step}
+
+
 class Tracer:
     """Traces the first calls of networks, as long as the arrays take no more than `store.megabytes`."""
 
@@ -142,12 +150,9 @@ class Trace:
 
     def _keep(self, name, tensor):
         array, dtype = to_array(tensor)
-        step = -(-array.size // NUMBERS) or 1
-        kept = np.ascontiguousarray(array.reshape(-1)[::step])
-        with self.zip.open(name, "w") as stream:
-            np.lib.format.write_array(stream, kept, allow_pickle=False)
-        self.size += kept.nbytes
-        return {"shape": list(array.shape), "dtype": dtype, "hash": hash_of(array), "step": step}
+        entry = write_output(self.zip, name, array, dtype)
+        self.size += -(-array.size // entry["step"]) * array.itemsize
+        return entry
 
     def _told(self, value):
         """An argument as JSON has it: a tensor as {"shape", "name"}, anything unknown as its type's name."""

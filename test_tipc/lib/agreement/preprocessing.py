@@ -74,7 +74,7 @@ class Pairing:
         if self.near and len(self.without) <= self.unseen:  # rounding changes hashes: their partners may be among them
             certain = self._certainly_without()
             self.excused, self.without = len(self.without) - len(certain), certain
-        blank = [key for key in self.without if is_blank(self.predicted.arrays(key)[self._main(key)])]
+        blank = [key for key in self.without if is_blank(self.predicted.arrays(key)[self.main(key)])]
         self.alone = 0
         if (self.equal or self.near) and blank:  # they fill a batch up, or warm the network up
             self.alone, self.without = len(blank), [key for key in self.without if key not in blank]
@@ -98,13 +98,13 @@ class Pairing:
         """The key in infer of an image of predict, or None."""
         return key if key in self.equal else self.near.get(key, (None,))[0]
 
-    def _main(self, key):
+    def main(self, key):
         """The number of the input that is the image: that with the most sides, then with the most numbers."""
         arrays = self.predicted.arrays(key)
         return max(range(len(arrays)), key=lambda number: (arrays[number].ndim, arrays[number].size))
 
     def _nearest(self, key):
-        main = self._main(key)
+        main = self.main(key)
         others = [self.inferred.arrays(other)[main] for other in self.others]
         number = nearest(self.predicted.arrays(key)[main], others)
         return None if number is None else self.others[number]
@@ -136,7 +136,7 @@ class Pairing:
         if not self.without:
             return ""
         key = self.without[0]
-        arrays, main = self.predicted.arrays(key), self._main(key)
+        arrays, main = self.predicted.arrays(key), self.main(key)
         others = [self.inferred.arrays(other) for other in self.others]
         if not others:
             return "infer computed none of these images, or their arrays were not kept"

@@ -12,7 +12,7 @@ _MOST_THREADS = (2, 4, 8, 16)
 class Replay:
     """The kept calls of `sources`, {step: Fitting}, through the exported model.
 
-    `matches` says how its outputs equal the recorded ones; `threads` and `by_rows` how they were computed; `fault`
+    `matches` says how its outputs equal the recorded ones, None before `run`; `threads` and `by_rows` how they were computed; `fault`
     what Paddle said where the model cannot take the inputs.
     """
 
@@ -24,6 +24,7 @@ class Replay:
         self.on_gpu = any(call.place == "gpu" for call, _ in self.kept)
         self.limit = limits.OTHER_DEVICE if self.on_gpu else limits.REWRITTEN
         self.threads, self.by_rows, self.fault, self.choice = 1, False, "", 0
+        self.matches = None
 
     @property
     def traced(self):

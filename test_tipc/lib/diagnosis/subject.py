@@ -8,6 +8,8 @@ from typing import Callable, Optional
 from agreement.engine import Engine
 from agreement.exported import Exported
 from agreement.fitting import fit
+from agreement.network import check_network
+from agreement.preprocessing import check_preprocessing
 from agreement.rows import model_inputs
 
 FEW = 4  # images that the stages of the network and of the engines compute
@@ -36,6 +38,25 @@ class Subject:
         """{step: the `Fitting` of the trained network} of the steps that called it."""
         found = {step: fit(recording, self.exported, ("layer",)) for step, recording in self.references.items()}
         return {step: fittings[0] for step, fittings in found.items() if fittings}
+
+    @property
+    def reference(self):
+        """(name of the step, its recording) that infer's images are compared with: predict, else evaluate;
+        ("predict", None) without either."""
+        for step in ("predict", "evaluate"):
+            if step in self.references and self.references[step].calls:
+                return step, self.references[step]
+        return "predict", self.references.get("predict")
+
+    @cached_property
+    def preprocessing(self):
+        """(the `Result`, {name of an engine: Pairing}) of the check of the preprocessing, against `reference`."""
+        return check_preprocessing(self.exported, self.reference[1], self.engines)
+
+    @cached_property
+    def network(self):
+        """(the `Result`, the `Replay` or None) of the check of the network."""
+        return check_network(self.exported, self.references, self.weights_file)
 
     @cached_property
     def samples(self):

@@ -9,7 +9,6 @@ from collections import Counter
 from diagnosis.images.decoding import levels_apart, why_other_pixels
 from diagnosis.images.fault import UNKNOWN, Fault
 from diagnosis.images.network_input import faults_of
-from diagnosis.images.reference import pairings_of, reference_of
 from diagnosis.images.sources import kept_images, same_file
 from diagnosis.stage import Stage, differs, not_compared
 from script import counted
@@ -30,7 +29,7 @@ _ALSO = {"bit_depth": _NUMBERS, UNKNOWN: _NUMBERS}  # what other pixels look lik
 
 def check_decoded(subject):
     """The `Stage` of the decoded images of predict (else of evaluate) against those of each inference command."""
-    step, reference = reference_of(subject)
+    step, reference = subject.reference
     engines = [engine for engine in subject.engines if engine.recording.decoded]  # all need not be observed as deeply
     for side, is_there in ((step, reference is not None and reference.decoded), ("infer", engines)):
         if not is_there:
@@ -88,7 +87,7 @@ def _difference(subject, step, found, compared):
 
 def _has_effect(subject, cause):
     """Whether the network's inputs differ because of it: not where other faults alone explain them exactly."""
-    for name, pairing in pairings_of(subject)[1].items():
+    for name, pairing in subject.preprocessing[1].items():
         if pairing.without:
             causes = {one for fault in faults_of(subject, name, pairing).values() for one in fault.causes}
             if causes & ({cause, "decoder", UNKNOWN, "size"} | _ALSO.get(cause, set())):

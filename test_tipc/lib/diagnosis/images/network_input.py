@@ -12,7 +12,6 @@ from diagnosis.images.direct import explain
 from diagnosis.images.fault import UNKNOWN, Fault, both
 from diagnosis.images.parting import compare
 from diagnosis.images.pipelines import find, likeness
-from diagnosis.images.reference import pairings_of, reference_of
 from diagnosis.images.sources import channels_first, greys, is_grey, kept_images, same_file, source_of
 from diagnosis.images.turning import TURNS, turned
 from diagnosis.stage import DIFFERS, Stage, differs, not_compared
@@ -25,10 +24,10 @@ _FAILURES = 2  # long searches without a result
 
 def check_network_input(subject):
     """The `Stage` of the inputs of predict's network (else evaluate's) against those of infer's engines."""
-    result, pairings = pairings_of(subject)
+    result, pairings = subject.preprocessing
     if result.result == NO_RESULT:
         return _other_type(subject) or not_compared(NAME, result.why)
-    step = reference_of(subject)[0]
+    step, _ = subject.reference
     name, worst = max(pairings.items(), key=lambda pair: (len(pair[1].without), len(pair[1].near)))
     more = {**result.more, "reference": step}
     total = result.images
@@ -45,19 +44,14 @@ def check_network_input(subject):
 def faults_of(subject, name, pairing):
     """{key of an image of predict: the `Fault` that explains its input in infer} of the first ones without an equal."""
     engine = next(one for one in subject.engines if one.name == name)
-    search = _Search(pairing, reference_of(subject)[1], engine.recording)
+    search = _Search(pairing, subject.reference[1], engine.recording)
     return {key: search.fault_of(key) for key in pairing.without[:FEW]}
 
 
 def _allowed(pairing):
     kept = pairing.predicted.kept
-    main = [limits.scale(_main(pairing.predicted.arrays(key))) for key in kept[:FEW]]
+    main = [limits.scale(pairing.predicted.arrays(key)[pairing.main(key)]) for key in kept[:FEW]]
     return limits.INPUTS * max(main) if main else None
-
-
-def _main(arrays):
-    """The input that is the image: that with the most sides, then with the most numbers."""
-    return max(arrays, key=lambda array: (array.ndim, array.size))
 
 
 def _are_same_images(pairing, faults):
@@ -92,7 +86,7 @@ class _Search:
 
     def fault_of(self, key):
         arrays = self.pairing.predicted.arrays(key)
-        main = max(range(len(arrays)), key=lambda number: (arrays[number].ndim, arrays[number].size))
+        main = self.pairing.main(key)
         candidates = [self.pairing.inferred.arrays(other) for other in self.pairing.others]
         if not candidates:
             return Fault((UNKNOWN,), "infer computed none of these images, or their arrays were not kept")

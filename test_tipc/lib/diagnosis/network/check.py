@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from agreement.network import check_network as compare_network
 from agreement.result import AGREES, NOT_COMPARED
 from agreement.rows import model_inputs
 from diagnosis.network.causes import cause_of, named, told, training_mode_of
@@ -37,7 +36,7 @@ _ADVICE = {
 
 def check_network(subject):
     """The `Stage` of the recorded outputs of the trained network against the exported model in strict mode."""
-    result, replay = compare_network(subject.exported, subject.references, subject.weights_file)
+    result, replay = subject.network
     if result.result == NOT_COMPARED:
         return _frozen(subject, result, replay) or not_compared(NAME, result.why)
     stage = Stage(NAME, words=result.words, largest=result.largest)

@@ -6,10 +6,8 @@ each image: ids and names of classes, how many, and of boxes which. Where a log 
 is compared and nobody is blamed.
 """
 
-from agreement.preprocessing import check_preprocessing
 from agreement.printed import compare_printed, output_pairs
 from agreement.printed_embeddings import compare_printed_embeddings
-from agreement.replay import Replay
 from diagnosis.printed.faults import Comparison
 from diagnosis.printed.rows import read_rows
 from diagnosis.stage import DIFFERS, NOT_COMPARED, Stage, differs, not_compared
@@ -41,16 +39,12 @@ def check_postprocessing(subject):
 def _vectors(subject):
     """{name of an engine: ([(outputs of predict, of infer)] of each image that both computed, whether they are
     embeddings)}; {} where the recordings do not say it."""
-    fitting = subject.fittings.get("predict")
-    if fitting is None:
+    _, replay = subject.network
+    if replay is None or "predict" not in replay.sources or replay.matches is None:
         return {}
-    replay = Replay(subject.exported, {"predict": fitting})
-    if not replay.kept:
-        return {}
-    replay.run(same_weights=False)
-    if replay.fault or not all(match.is_near for match in replay.matches.counted):
+    if not all(match.is_near for match in replay.matches.of("predict")):
         return {}  # the stages before name what is wrong
-    _, pairings = check_preprocessing(subject.exported, subject.references["predict"], subject.engines)
+    _, pairings = subject.preprocessing
     return {name: tuple(output_pairs(pairing, replay)) for name, pairing in pairings.items()}
 
 

@@ -81,7 +81,7 @@ CLASSIFIER = [
      in_infer(_CHW, 'return img.reshape((3, *img.shape[:2])).astype("float32")'),
      "network input", "layout", "reshape"),
     ("nearest neighbours in infer's resize", known("classifier", "another resize in infer"),
-     "network input", "interpolation", "infer resizes the short side to 36 (36 x 36) with PIL nearest"),
+     "network input", "interpolation", "with PIL nearest"),
     ("OpenCV's resize in infer",
      together(in_infer("import numpy as np\n", "import cv2\nimport numpy as np\n"),
               in_infer(_RESIZED, _RESIZED.replace("img.resize(", "Image.fromarray(cv2.resize(np.array(img), ")
@@ -90,7 +90,7 @@ CLASSIFIER = [
     ("another short side in infer", known("classifier", "another size in infer"),
      "network input", "resize", "infer resizes the short side to 32"),
     ("infer squashes the image", in_infer(_RESIZED, "img = img.resize((32, 32), Image.BILINEAR)\n"),
-     "network input", "resize", "infer resizes the short side to 32 (32 x 32)"),
+     "network input", "resize", "infer resizes to 32 x 32 with PIL bilinear"),
     ("infer crops the corner", together(in_infer(_LEFT, "left = 0"), in_infer(_LEFT.replace("left", "top")
      .replace("(w ", "(h "), "top = 0")),
      "network input", "crop", "further up and"),
@@ -138,7 +138,7 @@ CLASSIFIER = [
     ("softmax over the batch in the export", in_export("nn.Softmax()", "nn.Softmax(axis=0)"),
      "network", "attribute", "the axis of softmax"),
     ("sigmoid for softmax in the export", in_export("nn.Softmax()", "nn.Sigmoid()"),
-     "network", "frozen_if", "sigmoid"),
+     "network", "other_operator", "sigmoid 'sigmoid_0.tmp_0' where the network ran softmax of layer '1'"),
     ("dropout left on in the export", known("classifier", "dropout left on in the export"),
      "network", "dropout", "dropout was left in training mode in the export"),
     ("batch norm's own switch in the export",

@@ -30,10 +30,14 @@ _NEAR = 1e-3  # of a factor of 255
 
 
 class Fault(NamedTuple):
-    """`causes` are words for programs, that which counts first; `words` say the same to a person."""
+    """`causes` are words for programs, that which counts first; `words` say the same to a person.
+
+    `is_clear` is False of what a square image shows of a resize: its short side and both sides are one.
+    """
 
     causes: tuple
     words: str
+    is_clear: bool = True
 
     @property
     def advice(self):
@@ -44,7 +48,8 @@ def both(faults):
     """One `Fault` of several that hold at once; None where there is none."""
     faults = [fault for fault in faults if fault]
     causes = tuple(dict.fromkeys(cause for fault in faults for cause in fault.causes))
-    return Fault(causes, ", and ".join(fault.words for fault in faults)) if faults else None
+    words = ", and ".join(fault.words for fault in faults)
+    return Fault(causes, words, all(fault.is_clear for fault in faults)) if faults else None
 
 
 def reversed_channels():

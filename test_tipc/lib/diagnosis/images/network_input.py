@@ -63,7 +63,7 @@ def _are_same_images(pairing, faults):
 def _difference(pairing, faults, total, more, largest, engine):
     counts = Counter(fault.causes for fault in faults.values())
     known = [fault for fault in faults.values() if fault.causes[0] != UNKNOWN] or list(faults.values())
-    chosen = max(known, key=lambda fault: (counts[fault.causes], len(fault.causes)))
+    chosen = max(known, key=lambda fault: (counts[fault.causes], len(fault.causes), fault.is_clear))
     # a grey image does not show which order its channels have: it adds nothing
     others = {fault.causes: fault for fault in known if not set(fault.causes) <= set(chosen.causes)}
     why = "; of others ".join([chosen.words, *(fault.words for fault in others.values())])

@@ -24,10 +24,14 @@ def _resized(first, second, is_one_image):
     are_alike = is_one_image and (first.turn in _UPRIGHT) == (second.turn in _UPRIGHT)
     interpolation = ("interpolation",) if first.resizer != second.resizer else ()
     if not _is_same_resize(own, other, are_alike):
-        return Fault(("resize", *interpolation), words)
+        return Fault(("resize", *interpolation), words, _shows_sides(own) or _shows_sides(other))
     is_cropped = own.size != other.size or (are_alike and own.at != other.at)
     causes = (*interpolation, *(("crop",) if is_cropped else ()))
-    return Fault(causes, words) if causes else None
+    return Fault(causes, words, _shows_sides(own)) if causes else None
+
+
+def _shows_sides(geometry):
+    return geometry.resized[0] != geometry.resized[1]
 
 
 def _is_same_resize(own, other, are_alike):

@@ -52,7 +52,7 @@ def cause_of(parting, program, takes_export=(0, 0)):
             f"export the network without {kind_of(operator)}, or evaluate it with it",
         )
     if kind_of(counterpart) != kind_of(operator):
-        return _other_branch(operator, counterpart, takes_export)
+        return _other_operator(operator, counterpart, takes_export)
     return Cause(
         "operator",
         f"{named(operator)} gives other numbers for the same input and the same attributes",
@@ -236,13 +236,16 @@ def _alike(value, arguments):
     return ", ".join(map(str, [one for one in plain if type(one) is type(value)] or plain))[:120]
 
 
-def _other_branch(operator, counterpart, takes_export):
+def _other_operator(operator, counterpart, takes_export):
+    """Another operator: one branch of an `if`, where the network took that branch for some images, too."""
     same, all_of = takes_export
-    some = f"; {same} of {all_of} traced images take the export's branch" if 0 < same < all_of else ""
+    words = f"the export has other operators: {named(operator)} where the network ran {told(counterpart)} there"
+    if not 0 < same < all_of:
+        advice = "let forward, and what is put behind it, be the same in the export as in the training"
+        return Cause("other_operator", words, advice)
     return Cause(
         "frozen_if",
-        f"the export has other operators: {named(operator)} where the network ran "
-        f"{told(counterpart)} there{some}: "
+        f"{words}; {same} of {all_of} traced images take the export's branch: "
         "one branch of an `if` was frozen at export",
         "write the condition with tensors (paddle.where, static.nn.cond), so that to_static keeps both branches",
     )

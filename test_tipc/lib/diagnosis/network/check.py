@@ -82,6 +82,7 @@ def _find_operator(stage, subject, replay):
             "the operators of the network were not noted: predict with TIPC_OBSERVE_DEEP=1 names the first"
         )
         return
+    traced = _of_one_network(traced)
     agreeing = [_agrees(replay, pair) for pair in traced]
     call, orders = next((pair for pair, agrees in zip(traced, agreeing) if not agrees), traced[0])
     arrays, _ = model_inputs(call, replay.order_of(orders))
@@ -103,6 +104,15 @@ def _find_operator(stage, subject, replay):
             if parting is not None:
                 _describe(stage, comparison, parting, (sum(agreeing), len(traced)))
                 break
+
+
+def _of_one_network(traced):
+    """The traced calls of the network with the most operators: an evaluation's often has no softmax behind it, which a
+    prediction's has."""
+    first = {call.network: call for call, _ in reversed(traced)}
+    counts = {network: len(Trace(call.trace).operators) for network, call in first.items()}
+    most = max(counts, key=counts.get)
+    return [pair for pair in traced if pair[0].network == most]
 
 
 def _agrees(replay, pair):

@@ -12,8 +12,8 @@ _MOST_THREADS = (2, 4, 8, 16)
 class Replay:
     """The kept calls of `sources`, {step: Fitting}, through the exported model.
 
-    `matches` says how its outputs equal the recorded ones, None before `run`; `threads` and `by_rows` how they were computed; `fault`
-    what Paddle said where the model cannot take the inputs.
+    `matches` says how its outputs equal the recorded ones, None before `run`; `threads` and `by_rows` how they were
+    computed; `fault` what Paddle said where the model cannot take the inputs.
     """
 
     def __init__(self, exported, sources):

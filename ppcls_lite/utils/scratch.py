@@ -4,12 +4,10 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from contextlib import suppress
 from pathlib import Path
 
 PREFIX = "ppcls_lite.scratch."  # nobody calls a folder of his own so
-_NEW = 60  # seconds in which a folder may have no lock yet
 
 
 class ScratchFolder(tempfile.TemporaryDirectory):
@@ -20,10 +18,21 @@ class ScratchFolder(tempfile.TemporaryDirectory):
 
     def __init__(self):
         remove_abandoned()
+        while not self._make():
+            pass  # another process took it for an abandoned one before it was locked
+
+    def _make(self):
+        """Make and lock a folder; whether it is still there then."""
         super().__init__(prefix=PREFIX)
-        self._lock = os.open(self.name, os.O_RDONLY)
-        with suppress(OSError):  # a file system without locks: nobody can lock it to remove it either
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = None
+        with suppress(FileNotFoundError):
+            self._lock = os.open(self.name, os.O_RDONLY)
+            with suppress(OSError):  # a file system without locks: nobody can lock it to remove it either
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+            if os.path.isdir(self.name):
+                return True
+        self.cleanup()
+        return False
 
     def cleanup(self):
         super().cleanup()
@@ -40,8 +49,7 @@ def remove_abandoned():
         except OSError:  # another user's, or gone meanwhile
             continue
         try:
-            state = os.fstat(handle)
-            if state.st_uid == os.getuid() and time.time() - state.st_mtime > _NEW:
+            if os.fstat(handle).st_uid == os.getuid():
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 shutil.rmtree(path, ignore_errors=True)
         except OSError:  # its process lives, or there are no locks here

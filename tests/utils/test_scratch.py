@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -22,7 +23,6 @@ def place(tmp_path, monkeypatch):
     """The system's temporary folder of this test and of the processes that it starts."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(scratch, "_NEW", -1)
     return tmp_path
 
 
@@ -54,21 +54,32 @@ def test_what_a_killed_process_left_goes_with_the_next(place, number):
         assert [str(path) for path in place.iterdir()] == [folder]
 
 
-def test_what_is_no_folder_of_ours_stays(place, monkeypatch):
+def test_what_is_no_folder_of_ours_stays(place):
     (place / f"{scratch.PREFIX}textfile").touch()
     for name in ("other", "ppcls_lite.git", "ppcls_lite.scratch.notes"):
         (place / name).mkdir()
         os.utime(place / name, (time.time() - 100,) * 2)
     (place / f"{scratch.PREFIX}linklink").symlink_to(place / "other")
-    fresh = place / f"{scratch.PREFIX}fresh123"
-    fresh.mkdir()  # just made, and not locked yet
-    monkeypatch.setattr(scratch, "_NEW", 60)
     before = sorted(place.iterdir())
     with ScratchFolder():
         pass
     assert sorted(place.iterdir()) == before
-    os.utime(fresh, (time.time() - 100,) * 2)
-    with ScratchFolder():
-        pass
-    assert not fresh.exists()
-    assert {path.name for path in before} - {path.name for path in place.iterdir()} == {fresh.name}
+
+
+def test_many_at_once_take_no_folder_from_each_other(place):
+    """A folder that was just made is not locked yet, and may be taken for an abandoned one: then another is made."""
+    faults = []
+
+    def work():
+        for _ in range(50):
+            with ScratchFolder() as folder:
+                if not os.path.isdir(folder):
+                    faults.append(folder)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    assert list(place.iterdir()) == []

@@ -7,7 +7,7 @@
 # whole_* makes dataset/digits, dataset/det_stamps for detectors, or for recognition what its config names: rec_stamps or
 # rec_digits below dataset/ (lite_data_rec is in the repository). tools/insightface gets dataset/rec_insightface; official
 # configs get lite_data under the name dataset/ILSVRC2012, with a file test_tipc_replaced.txt in it that says so. What is
-# complete is kept.
+# complete is kept. A deployment of a detector whose weights are provided gets dataset/det_stamps, which names its classes.
 # Exit code: 0 ready, 1 not (one line says why).
 
 # test_tipc: says=errors
@@ -17,6 +17,8 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common_func.sh"
 # shellcheck source=test_tipc/lib/packages.sh
 source "$TIPC/lib/packages.sh"
+# shellcheck source=test_tipc/lib/exported.sh
+source "$TIPC/lib/exported.sh"
 
 IMAGENET=$ROOT/dataset/ILSVRC2012
 
@@ -32,7 +34,7 @@ main() {
     if mentions configs/detection/; then
         check_modules "${RUN[python]} -m pip install -r requirements.txt" pycocotools
     fi
-    if [[ ${RUN[mode]} == whole_* ]] && mentions configs/detection/; then
+    if { [[ ${RUN[mode]} == whole_* ]] && mentions configs/detection/; } || exports_provided_detector; then
         make_data make_det_data.py det_stamps
     elif [[ ${RUN[mode]} == whole_* ]] && mentions configs/recognition/; then
         ! mentions configs/recognition/arcface_stamps || make_data make_rec_data.py rec_stamps
@@ -51,6 +53,11 @@ main() {
 
 is_for_this_script() { # whether a script of the config says that its data are made here
     [[ $'\n'$(config_declares data)$'\n' == *$'\n'test_tipc/prepare_data.sh$'\n'* ]]
+}
+
+exports_provided_detector() { # whether the config of a deployment begins with provided weights that the base chain exports
+    local base=${RUN[config]%/*}/train_infer_python.txt
+    is_deployment "${RUN[mode]}" && grep -q -s configs/detection/ "$base" && [[ -n $(weights_of "$base") ]]
 }
 
 make_data() { # SCRIPT NAME: the folder NAME below dataset/; a complete one is left alone

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Certify a model as a service: convert it, start Paddle Serving, send images over HTTP and gRPC, and prove that every
-# answer is, bit by bit, what predict_cls.py predicts; of a recogniser, what predict_rec.py does.
+# answer is, bit by bit, what predict_cls.py predicts; of a recogniser, what predict_rec.py does, and of a detector, what
+# predict_det.py does.
 #
 #   bash test_tipc/test_serving.sh [CONFIG] [MODE] [--stage N] [--stop_stage N] [--evidence]
 #       [--project FOLDER] [--dry_run] [--verbose]
@@ -94,10 +95,11 @@ convert() { # each model of the config
 
 convert_model() { # STEP: that in RUN[model_dir]
     local structure
-    local -a names=(--fetch_alias_names prediction) # as our service reads it
+    local -a names=(--fetch_alias_names prediction) # of the one output
     structure=$(structure_in "${RUN[model_dir]}")
     [[ $structure == "${VALUE[model_filename]}" ]] ||
         echo "note: ${RUN[model_dir]} has $structure, Paddle 3's format of ${VALUE[model_filename]}; converting that"
+    ! is_detector || names=()
     begin_command trans_model
     if [[ "${COMMAND[*]:1}" == '-m paddle_serving_client.convert' ]]; then # which works with no Paddle since 2.5
         if [[ -f deploy/paddleserving/convert.py ]]; then COMMAND=(python deploy/paddleserving/convert.py); else names=(); fi
@@ -109,6 +111,10 @@ convert_model() { # STEP: that in RUN[model_dir]
     add_field serving_client "${RUN[client_dir]}"
     FACTS=$(model_fact) EXPECT=new_service_model run_step "$1" "${RUN[output_dir]}/${1// /_}.log" . \
         "${COMMAND[@]}" "${names[@]}"
+}
+
+is_detector() { # whether the model in RUN[model_dir] says so: it has several outputs
+    grep -q -s '^  name: DetectionBoxes' "${RUN[model_dir]}/inference.yml"
 }
 
 serve_and_ask() { # every client's answers in answers_<variant>_<client>_<batch size>.json; fails when nothing was served

@@ -1,12 +1,13 @@
-"""Prove that the answers of a service are identical to what predict_cls.py (or predict_rec.py) predicts of the images.
+"""Prove that the answers of a service are the very predictions of predict_cls.py, predict_rec.py or predict_det.py.
 
     python tools/compare_serving.py --inference_model_dir deploy/models/MobileNetV3_small_x1_0_digits_infer \\
         http=http.json grpc=grpc.json
 
 The clients wrote the files with --save. Every image is predicted one by one, with the engine and the settings of
-predict_cls.py, or of a recogniser those of predict_rec.py: --inference_config, with the changes of -o. Classes, names
-and every number have to be the very same: a number is answered with all digits of its float32 number, so equal numbers
-are equal bits. Nothing less passes, and neither does another engine (--engine), nor the same answer to all images.
+predict_cls.py, or of a recogniser those of predict_rec.py, of a detector those of predict_det.py: --inference_config,
+with the changes of -o. Classes, names and every number have to be the very same: a number is answered with all digits
+of its float32 number, so equal numbers are equal bits. Nothing less passes, and neither does another engine (--engine),
+nor the same answer to all images, nor detectors' answers without a box.
 A recogniser's answers are embeddings, or with -o IndexProcess.index_dir=FOLDER names and scores from that gallery.
 A server that computes with an engine of its own, such as the C++ one, has a --limit: no number differs by more, and
 classes and names are the same; of embeddings, so are the direction (1 - cosine) and the nearest other images.
@@ -23,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ppcls_lite.infer.compare.exact import folder_beside, write_all
 from ppcls_lite.serving.compare import AnswerAgreement, compare_answers
-from ppcls_lite.serving.tasks import Recognition, has_gallery, task_of_model
+from ppcls_lite.serving.tasks import Detection, Recognition, has_gallery, task_of_model
 from ppcls_lite.utils.config import add_override_argument
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, atomic_write
@@ -80,6 +81,10 @@ def main():
 
 def agreement_class(task, config):
     """The class that compares the answers of a task; a recogniser's, with the prediction config's gallery."""
+    if isinstance(task, Detection):
+        from ppcls_lite.serving.compare_det import BoxAnswers
+
+        return BoxAnswers
     if not isinstance(task, Recognition):
         return AnswerAgreement
     from ppcls_lite.serving.compare_rec import EmbeddingAnswers, GalleryAnswers  # they import Paddle
@@ -89,22 +94,23 @@ def agreement_class(task, config):
 
 def predictor(task, model_dir, config, overrides):
     """(the engine's name, a function from an image's path to its unrounded result and the key of its input)."""
-    import numpy as np
-
-    from ppcls_lite.infer.engines import EngineOptions, create_engine
+    from ppcls_lite.infer.engines import EngineOptions
     from ppcls_lite.infer.engines.request import usable_options
     from ppcls_lite.infer.engines.spread import key_of
-    from ppcls_lite.infer.images import read_image, stack_images
     from ppcls_lite.infer.model.config import build_processing
+    from ppcls_lite.serving.compare_det import predict_boxes
 
     transforms, postprocess = build_processing(model_dir, config)
     results_of = task.results_of(postprocess, model_dir, config)
     options = usable_options(EngineOptions.from_config(config["Global"]), overrides)
-    engine = create_engine(None, model_dir, options)
+    network = task.network
+    engine = network.create(model_dir, options)
 
     def predict(path):
-        image = np.ascontiguousarray(read_image(path, transforms))
-        return results_of(engine.run(stack_images([image])))[0], key_of(image)
+        image = network.read(path, transforms)
+        if isinstance(task, Detection):
+            return predict_boxes(engine, image, results_of), key_of(image.image)
+        return results_of(network.run(engine, [image]))[0], key_of(image)
 
     return engine.name, predict
 

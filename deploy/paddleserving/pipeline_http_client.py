@@ -4,6 +4,7 @@
     python deploy/paddleserving/pipeline_http_client.py --url http://127.0.0.1:18080/imagenet/prediction \\
         --image_dir test_images --batch_size 2
 
+--draw FOLDER saves what a detector's service draws: the images with their boxes.
 Exit code: 0 every image was predicted, 1 the service does not answer or answers with an error.
 """
 

@@ -3,6 +3,7 @@
     python deploy/paddleserving/pipeline_rpc_client.py
     python deploy/paddleserving/pipeline_rpc_client.py --endpoint 127.0.0.1:9993 --image_dir test_images --batch_size 2
 
+--draw FOLDER saves what a detector's service draws: the images with their boxes.
 Exit code: 0 every image was predicted, 1 the service does not answer or answers with an error.
 """
 
@@ -24,7 +25,10 @@ def main():
     messages = load_proto("paddle_serving_server", "pipeline/proto/pipeline_service_pb2.py")
     import grpc
 
-    options = [("grpc.enable_http_proxy", int(not is_loopback(args.endpoint)))]
+    options = [
+        ("grpc.enable_http_proxy", int(not is_loopback(args.endpoint))),
+        ("grpc.max_receive_message_length", -1),  # drawings may have more than its 4 MB
+    ]
     with grpc.insecure_channel(args.endpoint, options=options) as channel:
         inference = channel.unary_unary(
             METHOD,

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from ppcls_lite.data.detection import new_sample
 from ppcls_lite.data.detection.targets import MULTIPLE
-from ppcls_lite.infer.drawing import draw_boxes, drawing_paths, write_image
+from ppcls_lite.infer.drawing import draw_on_file, drawing_paths, write_image
 from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
 from ppcls_lite.infer.engines.training import DETECTOR_INPUTS
@@ -67,6 +65,5 @@ class DetectionPredictor(Predictor):
         for batch in super().predict_all(paths):
             for path, result in batch:
                 if path in targets and not isinstance(result, UserError):
-                    image = cv2.cvtColor(new_sample(Path(path).read_bytes())["image"], cv2.COLOR_RGB2BGR)
-                    write_image(draw_boxes(image, result), targets[path])
+                    write_image(draw_on_file(Path(path).read_bytes(), result), targets[path])
             yield batch

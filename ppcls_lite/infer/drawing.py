@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 
+from ppcls_lite.data.detection import new_sample
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.files import atomic_write
 
@@ -28,6 +29,11 @@ def draw_boxes(image, result):
     return drawn
 
 
+def draw_on_file(content, result):
+    """As `draw_boxes`, on the image in the bytes of a file; UserError for other bytes."""
+    return draw_boxes(cv2.cvtColor(new_sample(content)["image"], cv2.COLOR_RGB2BGR), result)
+
+
 def drawing_paths(paths, folder):
     """{path: where its drawing goes below `folder`}; UserError when that would be one of the images themselves.
 
@@ -49,16 +55,25 @@ def drawing_paths(paths, folder):
     return targets
 
 
-def write_image(image, path):
-    """Write the BGR `image` as a JPEG, whole or not at all; UserError when it cannot be written."""
+def encode_jpeg(image):
+    """The bytes of a JPEG file of the BGR `image`; UserError for one that is too large for the format."""
     try:
         written, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     except cv2.error:
         written = False
     if not written:  # more than 65,500 pixels on one side
-        raise UserError(f"{path}: an image of {image.shape[1]}x{image.shape[0]} pixels cannot be a JPEG file")
+        raise UserError(f"an image of {image.shape[1]}x{image.shape[0]} pixels cannot be a JPEG file")
+    return data.tobytes()
+
+
+def write_image(image, path):
+    """Write the BGR `image` as a JPEG, whole or not at all; UserError when it cannot be written."""
+    try:
+        data = encode_jpeg(image)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     try:
         with atomic_write(path, "wb") as stream:
-            stream.write(data.tobytes())
+            stream.write(data)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -35,15 +35,17 @@ def prepare_array(array, transforms):
 
 def read_detector_image(path, transforms):
     """The file at `path` as a `DetectorImage`; UserError for a file that is not an image."""
+    prepared = _read(path, lambda content: prepare_detector_image(content, transforms))
+    check_input(path, prepared.image)
+    return prepared
 
-    def prepare(content):
-        sample = new_sample(content)
-        height, width = sample["image"].shape[:2]
-        return transforms(sample), (width, height)
 
-    sample, size = _read(path, prepare)
-    check_input(path, sample["image"])
-    return DetectorImage(np.ascontiguousarray(sample["image"]), sample["scale_factor"], size)
+def prepare_detector_image(content, transforms):
+    """The bytes of an image file, or an array [H, W, 3] (uint8, RGB), as a `DetectorImage`; UserError otherwise."""
+    sample = new_sample(content)
+    height, width = sample["image"].shape[:2]
+    sample = transforms(sample)
+    return DetectorImage(np.ascontiguousarray(sample["image"]), sample["scale_factor"], (width, height))
 
 
 def stack_images(images):

@@ -18,10 +18,10 @@ _CLASSES = ("class_ids", "label_names", "label")
 class RankedAnswers:
     """Whether the ranked answers of one client, names with scores, are the predictions, over all its images.
 
-    The base of what is answered for classes and from a gallery. Identical is: the same names in the same order, and
-    every score the very number: as text, a score has all digits of its float32 number. Nothing less agrees, unless
-    there is a `limit`: of a server that computes with another engine, the names are the same, and no score differs by
-    more than that. Subclasses count images in `add`, and say how far the answers lie apart.
+    The base of what is answered for classes, from a gallery, and of boxes. Identical is: the same names in the same
+    order, and every score the very number: as text, a score has all digits of its float32 number. Nothing less agrees,
+    unless there is a `limit`: of a server that computes with another engine, the names are the same, and no score
+    differs by more than that. Subclasses count images in `add`, and say how far the answers lie apart.
     """
 
     client: str
@@ -33,6 +33,7 @@ class RankedAnswers:
 
     ranked = "classes"  # what is named
     answered = "scores"  # what depends on the image
+    more = ""  # further figures
 
     @property
     def agrees(self):
@@ -47,7 +48,7 @@ class RankedAnswers:
         return (
             f"{self.client}: largest difference {self.largest:.3g} ({allowed(self.limit)}), "
             f"{self.identical} of {self.images} images identical, "
-            f"{self.images - self.topk_mismatches} of {self.images} with the same {self.ranked}: "
+            f"{self.images - self.topk_mismatches} of {self.images} with the same {self.ranked}{self.more}: "
             f"{verdict(self, self.answered)}"
         )
 
@@ -104,8 +105,8 @@ class AnswerAgreement(RankedAnswers):
         return None if self.spread is None else round(self.spread, 5)
 
     @staticmethod
-    def entry(result):
-        """The entry of a result in a file of full precision."""
+    def entry(result, expected):
+        """The entry of a result in a file of full precision; `expected` is that of the same image."""
         return answer_rows(result if _has_form(result) else _EMPTY)
 
 
@@ -174,8 +175,8 @@ def _exact(agreement, answers, expected, script):
     client = agreement.client
     exact = ExactPredictions([image for image, _ in answers])
     predicted, everything = f"{client}_predicted", slice(0, len(answers))
-    exact.add(predicted, everything, map(agreement.entry, expected))
-    exact.add(client, everything, [agreement.entry(found) for _, found in answers])
+    exact.add(predicted, everything, map(agreement.entry, expected, expected))
+    exact.add(client, everything, [agreement.entry(found, wanted) for (_, found), wanted in zip(answers, expected)])
     exact.describe(predicted, f"Paddle Inference, {script}")
     exact.describe(client, f"service, {client.replace('_', ' ')}")
     exact.compare(client, predicted, agreement.limit)

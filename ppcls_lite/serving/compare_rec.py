@@ -34,7 +34,7 @@ class EmbeddingAnswers(EmbeddingAgreement):
         return {"client": content.pop("engine"), "limit": content.pop("tolerance"), "identical": identical, **content}
 
     @staticmethod
-    def entry(result):
+    def entry(result, expected):
         """The entry of a result in a file of full precision."""
         return embedding_row(_row(result)[0])
 
@@ -91,7 +91,7 @@ class GalleryAnswers(RankedAnswers):
     share = spread  # an embedding's length is 1
 
     @staticmethod
-    def entry(result):
+    def entry(result, expected):
         """The entry of a result in a file of full precision; the second entry of a name is `name (2)`, and so on."""
         names, scores = (result["rec_docs"], result["rec_scores"]) if _has_form(result) else ([], [])
         numbered = [f"{name} ({names[: at + 1].count(name)})" for at, name in enumerate(names)]

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ppcls_lite.infer.engines import create_engine
 from ppcls_lite.infer.engines.options import EngineOptions
+from ppcls_lite.serving.network import ImageNetwork
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.log import logger
 
@@ -58,45 +58,61 @@ class Engines:
         together: images that may be computed together.
         shape: [3, H, W] of an image.
         threads: of each engine, whatever its bits; None: 1, or those of `options` where 1 changes a bit.
+        network: how its engines are fed, an `ImageNetwork` where it is not given.
     Attributes:
         name, threads, together: what is in effect.
+        output_shape: of one image.
     """
 
-    def __init__(self, model_dir, options, count, together, shape, threads=None):
-        self._probe = np.random.default_rng(0).standard_normal((max(together, 2), *shape), dtype=np.float32)
+    def __init__(self, model_dir, options, count, together, shape, threads=None, network=None):
+        self._network = network or ImageNetwork()
+        images = np.random.default_rng(0).standard_normal((max(together, 2), *shape), dtype=np.float32)
+        self._probe = self._network.probe(images)
         options = replace(options, sample_shape=list(shape))
         first, options = self._choose_threads(model_dir, options, threads)
         first.say_effects()
         self.name, self.threads = first.name, options.cpu_num_threads
+        self.output_shape = self._expected.shape[1:]
         self.together = together
         self._free = queue.LifoQueue()  # the one used last has its data in the processor's cache
         for number in range(count):
-            engine = create_engine(None, model_dir, options) if number else first
+            engine = self._network.create(model_dir, options) if number else first
             self.together = self._same_together(engine)
             self._free.put(engine)
         if self.together < together:
             logger.info(f"{self.name}: more than {self.together} images together would have other last bits")
 
     def predict(self, images):
-        """Outputs [N, ...] of images [N, 3, H, W]; waits for an engine that is free."""
+        """Outputs [N, ...] of N images as the network's `prepare` made them; waits for an engine that is free."""
         engine = self._free.get()
         try:
-            return _run(engine, images, self.together)
+            return self._run(engine, images, self.together)
         finally:
             self._free.put(engine)
+
+    def close(self):
+        """Free all engines; nothing may be predicted any longer."""
+        while not self._free.empty():
+            self._free.get().close()
+
+    def _run(self, engine, images, together):
+        """The engine's outputs, with so many images at a time."""
+        starts = range(0, len(images), together)
+        parts = [self._network.run(engine, images[start : start + together]) for start in starts]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _choose_threads(self, model_dir, options, stated):
         """(the first engine, the options of the others); sets the outputs that are expected of the random images."""
         usual = self._create(model_dir, options)
         if options.engine == "auto":  # what it took is for all of them
             options = replace(options, engine=usual.name)
-        self._expected = _run(usual, self._probe, 1)
+        self._expected = self._run(usual, self._probe, 1)
         threads = stated or 1
         if threads == options.cpu_num_threads or usual.device != "cpu":
             return usual, options
         fitted = replace(options, cpu_num_threads=threads)
         engine = self._create(model_dir, fitted)
-        found = _run(engine, self._probe, 1)
+        found = self._run(engine, self._probe, 1)
         same = _same_bits(found, self._expected)
         if not same:
             logger.warning(
@@ -112,8 +128,8 @@ class Engines:
 
     def _create(self, model_dir, options):
         """An engine whose settings are in effect, and which has not said so."""
-        engine = create_engine(None, model_dir, options)
-        engine.prove({engine.input_names[0]: self._probe[:1]}, say=False)
+        engine = self._network.create(model_dir, options)
+        engine.prove(self._network.inputs(engine, self._probe[:1]), say=False)
         return engine
 
     def _same_together(self, engine):
@@ -122,17 +138,11 @@ class Engines:
         All numbers below it are run as well, so that the engine has compiled what it needs for each of them.
         """
         for size in range(1, self.together + 1):
-            if not _same_bits(engine.run(self._probe[:size]), self._expected[:size]):
+            if not _same_bits(self._network.run(engine, self._probe[:size]), self._expected[:size]):
                 if size == 1:
                     logger.warning(f"{self.name}: two engines with the same settings have other last bits")
                 return max(size - 1, 1)
         return self.together
-
-
-def _run(engine, images, together):
-    """The engine's outputs, with so many images at a time."""
-    parts = [engine.run(images[start : start + together]) for start in range(0, len(images), together)]
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _same_bits(found, expected):

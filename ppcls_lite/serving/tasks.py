@@ -1,14 +1,17 @@
-"""What the services of a classifier and of a recogniser do differently: how outputs become results, and who says so."""
+"""What the services of classifiers, recognisers and detectors do differently: how a network is fed, how its outputs
+become results, and who says so."""
 
 from functools import partial
 
 from ppcls_lite.infer.gallery import Gallery, fingerprint
 from ppcls_lite.infer.gallery.lookup import Lookup
 from ppcls_lite.infer.gallery.settings import IndexSettings
+from ppcls_lite.infer.model.boxes import DetectionBoxes
 from ppcls_lite.infer.model.config import choose_processing, read_model_config
 from ppcls_lite.infer.model.embedding import Embedding
 from ppcls_lite.infer.model.postprocess import Topk
 from ppcls_lite.infer.rec_config import with_usual_names
+from ppcls_lite.serving.network import DetectorNetwork, ImageNetwork
 from ppcls_lite.utils.config import load_config
 from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.schema import DEPLOY, RECOGNITION
@@ -22,18 +25,20 @@ class ServedTask:
         script: what predicts the same with the exported model.
         config: the name of the prediction config of that script, in deploy/configs.
         postprocess: the class of the post-processing that a model of the task has.
+        network: how its engines are fed.
     """
 
     noun = script = config = postprocess = None
+    network = ImageNetwork()
 
     def read_config(self, path, overrides=()):
         """The prediction config in the file at `path` with the changes `overrides` of the command line."""
         raise NotImplementedError
 
     def results_of(self, postprocess, model_dir, config):
-        """The function from outputs [N, ...] to a dict for each image, with all digits of every number.
+        """The function from outputs [N, ...], and the network's `facts` by name, to a dict for each image.
 
-        Raises UserError for a model of another task, and for settings that cannot be used.
+        Numbers have all digits. Raises UserError for a model of another task, and for settings that cannot be used.
         """
         if not isinstance(postprocess, self.postprocess):
             raise UserError(f"{model_dir}: expected {self.noun}, found a model with {type(postprocess).__name__}")
@@ -42,6 +47,11 @@ class ServedTask:
     def choose_results(self, postprocess, model_dir, config):
         """As `results_of`, of a model of this task."""
         raise NotImplementedError
+
+    def refuse_gallery(self, model_dir, config):
+        """UserError where the prediction config has a gallery, which this task cannot use."""
+        if config.get("IndexProcess"):
+            raise UserError(f"IndexProcess: a gallery needs a recogniser, and {model_dir} is {self.noun}")
 
 
 class Classification(ServedTask):
@@ -53,9 +63,22 @@ class Classification(ServedTask):
         return load_config(path, overrides, DEPLOY)
 
     def choose_results(self, postprocess, model_dir, config):
-        if config.get("IndexProcess"):
-            raise UserError(f"IndexProcess: a gallery needs a recogniser, and {model_dir} is {self.noun}")
+        self.refuse_gallery(model_dir, config)
         return partial(postprocess, decimals=None)
+
+
+class Detection(ServedTask):
+    """The boxes in an image."""
+
+    noun, script, config, postprocess = "a detector", "predict_det.py", "inference_det.yaml", DetectionBoxes
+    network = DetectorNetwork()
+
+    def read_config(self, path, overrides=()):
+        return load_config(path, overrides, DEPLOY)
+
+    def choose_results(self, postprocess, model_dir, config):
+        self.refuse_gallery(model_dir, config)
+        return partial(postprocess, exact=True)
 
 
 class Recognition(ServedTask):
@@ -92,4 +115,4 @@ def _with_matches(lookup, features):
 def task_of_model(model_dir):
     """The task of the exported model in the folder, by its own post-processing."""
     name = (read_model_config(model_dir).get("PostProcess") or {}).get("name")
-    return Recognition() if name == Embedding.__name__ else Classification()
+    return next((task for task in (Recognition(), Detection()) if task.postprocess.__name__ == name), Classification())

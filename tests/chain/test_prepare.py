@@ -245,6 +245,15 @@ def test_a_detector_gets_its_own_data_and_needs_pycocotools(setup):
     annotations = json.loads((setup.tree / "dataset/det_stamps/annotations/instances_train.json").read_text())
     assert len(annotations["images"]) == 12
     assert not (setup.tree / "dataset/digits").exists()
+    shutil.rmtree(setup.tree / "dataset/det_stamps")
+    service = detector.with_name("serving_infer_python.txt")
+    weights = setup.tree / "pretrain_models/CenterNet_MobileNetV3_small_x1_0.pdparams"
+    for provided in (False, True):  # without weights, a short training on lite_data_det makes the model
+        weights.parent.mkdir(exist_ok=True)
+        (weights.touch if provided else weights.unlink)(True)
+        run = setup.run(str(service), "serving_infer", TIPC_PYTHON=sys.executable)
+        assert run.status == 0, run.err
+        assert (setup.tree / "dataset/det_stamps/label_list.txt").is_file() is provided
     blind = setup.notes / "blind"  # an interpreter that has all but pycocotools
     hide = "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n: None if n == 'pycocotools' else f(n)"
     (setup.notes / "sitecustomize.py").write_text(hide)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ppcls_lite.infer.model.postprocess import POSTPROCESS, Named, check_outputs
+from ppcls_lite.infer.model.postprocess import DECIMALS, POSTPROCESS, Named, check_outputs
 from ppcls_lite.utils import checks
+
+CORNER_DECIMALS = 2  # of a printed corner, in pixels
 
 
 @POSTPROCESS.register
@@ -19,14 +21,16 @@ class DetectionBoxes(Named):
         super().__init__(class_id_map_file)
         self.threshold = checks.real("PostProcess.threshold", threshold, 0, 1)
 
-    def __call__(self, boxes, sizes):
-        """One dict per image: class_ids, scores (5 decimals), boxes (x1, y1, x2, y2 with 2 decimals), label_names.
+    def __call__(self, boxes, sizes, exact=False):
+        """One dict per image: class_ids, scores, boxes (x1, y1, x2, y2 in pixels), label_names.
 
-        `boxes` is [N, K, 6] of (label, score, x1, y1, x2, y2), `sizes` has (width, height) of each image. UserError
-        for boxes that are not finite, and for a class without a name.
+        `boxes` is [N, K, 6] of (label, score, x1, y1, x2, y2), `sizes` has (width, height) of each image. Numbers are
+        `rounded` for people and their logs; with `exact` they are the float32 numbers themselves. UserError for boxes
+        that are not finite, and for a class without a name.
         """
         check_outputs(boxes, "boxes")
-        return [self._of_image(rows, *size) for rows, size in zip(boxes, sizes)]
+        results = [self._of_image(rows, *size) for rows, size in zip(boxes, sizes)]
+        return results if exact else [rounded(result) for result in results]
 
     def _of_image(self, rows, width, height):
         rows = rows[rows[:, 1] >= self.threshold]
@@ -34,10 +38,19 @@ class DetectionBoxes(Named):
         corners = np.clip(rows[:, 2:].astype(np.float64), 0, [width, height, width, height])
         return {
             "class_ids": ids,
-            "scores": np.around(rows[:, 1].astype(np.float64), 5).tolist(),
-            "boxes": np.around(corners, 2).tolist(),
+            "scores": rows[:, 1].tolist(),
+            "boxes": corners.tolist(),
             "label_names": [self.name(number) for number in ids] if self.names else [],
         }
+
+
+def rounded(result):
+    """The exact prediction of an image with scores of 5 decimals and corners of 2."""
+    return {
+        **result,
+        "scores": np.around(result["scores"], DECIMALS).tolist(),
+        "boxes": np.around(result["boxes"], CORNER_DECIMALS).tolist(),
+    }
 
 
 def format_det_record(result, path):

@@ -13,6 +13,7 @@ from verdict import DEPLOYMENTS
 
 MOST_LIMIT = 0.01  # that a file of predictions may be allowed to differ by, as a share of numbers above 1
 NOISE = 5e-6  # of the largest output: a network adds in another order in batches of another size
+_NUMBERED = {"classes": "class", "embedding": "number", "boxes": "box"}  # what a kind's places are called
 DEAD = 1e-6  # a network whose outputs for two images differ by less has seen neither
 _AGREED = re.compile(
     r"^(?P<engine>\w+): largest difference (?P<largest>\S+) \(.*?(?P<same>\d+) of (?P<images>\d+) images? bitwise",
@@ -208,12 +209,21 @@ def check_answers(bundle):
 
 def _inferred(bundle):
     """{kind: {image's name in a file: {class, name or place: number}}} of the exact predictions of engines."""
-    found = {"classes": {}, "embedding": {}}
+    found = {"classes": {}, "embedding": {}, "boxes": {}}
     for entry in bundle["predictions"]:
         if entry["exact"] and entry["kind"] in found and entry["engine"] != "training engine":
             for image, prediction in read(bundle, entry)[1].items():
-                found[entry["kind"]].setdefault(image, scores(prediction))
+                known = _places(prediction.rows) if entry["kind"] == "boxes" else scores(prediction)
+                found[entry["kind"]].setdefault(image, known)
     return found
+
+
+def _places(rows):
+    """{place: number} of boxes, rows of class, score and four corners; the classes are part of the places."""
+    numbers = {
+        f"{at} of class {row[0]}, {part}": number for at, row in enumerate(rows) for part, number in enumerate(row[1:])
+    }
+    return {"boxes": len(rows), **numbers}
 
 
 def _other_answers(images, value, predicted):
@@ -227,9 +237,9 @@ def _other_answers(images, value, predicted):
         kind, answered = _answered(result)
         known = _of_image(image, predicted[kind])
         faults += [
-            f"{'number' if kind == 'embedding' else 'class'} {key}: {number:g}"
+            f"{_NUMBERED[kind]} {key}: {number:g}"
             for key, number in answered.items()
-            if known and not abs(known.get(key, -1) - number) <= 1e-4
+            if known and not abs(known.get(key, -1) - number) <= 1e-4 * max(1, abs(number))
         ]
     return faults
 
@@ -244,6 +254,9 @@ def _answered(result):
     """(kind, {class, name or place: number}) of one image's answer; the second of equal names is `name (2)`."""
     if isinstance(result, dict) and "features" in result:
         return "embedding", dict(enumerate(result["features"]))
+    if isinstance(result, dict) and "boxes" in result:
+        labels, numbers = result.get("class_ids") or [], result.get("scores") or []
+        return "boxes", _places([[label, number, *box] for label, number, box in zip(labels, numbers, result["boxes"])])
     if not isinstance(result, dict) or not result.keys() & {"class_ids", "rec_docs"}:
         return "classes", {}
     pair = ("rec_docs", "rec_scores") if "rec_docs" in result else ("class_ids", "scores")

@@ -1,6 +1,7 @@
 """`config.yml` of a service: Paddle Serving's keys and a few more, checked by name and type."""
 
-from dataclasses import fields
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ppcls_lite.serving.request import Limits
@@ -17,6 +18,11 @@ _TOP = {
     "worker_num": int,
     "build_dag_each_worker": bool,
     "grpc_gateway_port": int,
+    "grace_seconds": int,
+    "always_200": bool,
+    "access_log": str,
+    "access_log_file": PATH,
+    "processes": int,
     "limits": dict,
     "dag": dict,
     "op": dict,
@@ -63,45 +69,102 @@ _LOCAL = {
     "min_subgraph_size": int,
     "workdir": str,
 }
+_NAME = re.compile(r"[A-Za-z0-9_.@-]{1,100}")
+_RESERVED = ("v2", "live", "ready", "metrics")  # paths of the service itself
 _PATHS = {"inference_config": (), "model_config": ("local_service_conf",), "index_dir": ("IndexProcess",)}
 STATED = "stated"  # added to an operator: its `local_service_conf` before Paddle Serving puts its own defaults there
 _PRECISIONS = ("fp32", "fp16", "int8")
 
 
+LOG_LEVELS = ("off", "errors", "all")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A config that was checked.
+
+    Attributes:
+        config: the whole content, whose paths are complete.
+        limits: `Limits`.
+        grace_seconds: how long a stop may take.
+        always_200: whether errors have the status 200, as from Paddle Serving's own proxy.
+        access_log, access_log_file: which requests are written, one of LOG_LEVELS, and where (None: standard error).
+        processes: of one service, which share its ports.
+    """
+
+    config: dict
+    limits: Limits
+    host: str = "127.0.0.1"
+    http_port: int = 0
+    rpc_port: int = 0
+    grace_seconds: int = 10
+    always_200: bool = False
+    access_log: str = "off"
+    access_log_file: str = None
+    processes: int = 1
+
+    @property
+    def names(self):
+        """The names of the models."""
+        return list(self.config["op"])
+
+
 def load_service_config(path, overrides=()):
-    """(config, name of its operator, `Limits`) from the YAML at `path` and "op.imagenet.concurrency=4" texts on top.
+    """The `Settings` in the YAML at `path` with "op.imagenet.concurrency=4" texts on top.
 
     Relative paths in the file are taken from its folder, those in overrides from the working folder.
     Raises UserError that names the file or the key, what was found and what was expected.
     """
     operators = read_yaml(path).get("op")
-    if not isinstance(operators, dict) or len(operators) != 1:
+    if not isinstance(operators, dict) or not operators:
         found = f"{len(operators)} operators" if isinstance(operators, dict) else repr(operators)
-        raise UserError(f"{path}: op: expected one operator, found {found:.80}")
-    (name,) = operators
-    limits = {field.name: int for field in fields(Limits)}
-    schema = {
-        "": _TOP,
-        "dag": _DAG,
-        "limits": limits,
-        "op": {name: dict},
-        f"op.{name}": _OP,
-        f"op.{name}.IndexProcess": _INDEX,
-        f"op.{name}.local_service_conf": _LOCAL,
-    }
+        raise UserError(f"{path}: op: expected one operator for each model, found {found:.80}")
+    schema = {"": _TOP, "dag": _DAG, "limits": {field.name: int for field in fields(Limits)}}
+    schema["op"] = dict.fromkeys(operators, dict)
+    for name in operators:
+        _check_name(name, path)
+        schema[f"op.{name}"] = _OP
+        schema[f"op.{name}.IndexProcess"] = _INDEX
+        schema[f"op.{name}.local_service_conf"] = _LOCAL
     written = load_config(path, (), schema)
     config = load_config(path, overrides, schema)
     _check_names(config, schema, path)
-    local, where = config["op"][name].get("local_service_conf") or {}, f"op.{name}.local_service_conf"
+    for name in operators:
+        _complete_operator(config["op"][name], written["op"][name], name, path)
+    if "access_log_file" in config:
+        _resolve(config, written, (), "access_log_file", Path(path).parent)
+    return _settings_of(config)
+
+
+def _check_name(name, path):
+    """Raise UserError for a name that is no part of a path."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in _RESERVED:
+        raise UserError(f"{path}: op: expected a name of letters, digits, '_', '.', '@' and '-', found {name!r:.80}")
+
+
+def _complete_operator(operator, written, name, path):
+    local, where = operator.get("local_service_conf") or {}, f"op.{name}.local_service_conf"
     _check_devices(local, f"{path}: {where}")
     _apply_switches(local, where)
     for key, place in _PATHS.items():
-        _resolve(config["op"][name], written["op"][name], place, key, Path(path).parent)
-    config["op"][name][STATED] = without_nulls(config["op"][name].get("local_service_conf"))
-    stated = without_nulls(config.get("limits"))
-    for key, value in stated.items():
-        checks.whole(f"limits.{key}", value)
-    return config, name, Limits(**stated)
+        _resolve(operator, written, place, key, Path(path).parent)
+    operator[STATED] = without_nulls(operator.get("local_service_conf"))
+
+
+def _settings_of(config):
+    limits = without_nulls(config.get("limits"))
+    for key, value in limits.items():
+        checks.whole(f"limits.{key}", value, 0 if key == "max_wait_ms" else 1)
+    names = ("host", "http_port", "rpc_port", *(field.name for field in fields(Settings)[5:]))
+    stated = {key: config[key] for key in names if config.get(key) is not None}
+    for key in ("grace_seconds", "processes"):
+        checks.whole(key, stated.get(key, 1))
+    level = stated.get("access_log", "off")
+    if level not in LOG_LEVELS:
+        raise UserError(
+            f"access_log: expected {', '.join(LOG_LEVELS)}, found {level!r:.80}{nearest(level, LOG_LEVELS)}"
+        )
+    return Settings(config, Limits(**limits), **stated)
 
 
 def _check_devices(local, where):

@@ -15,11 +15,17 @@ if not hasattr(collections, "Iterable"):
 
 try:
     from paddle_serving_server.pipeline import Op, RequestOp, ResponseOp
-    from paddle_serving_server.pipeline.channel import ChannelTimeoutError
-    from paddle_serving_server.pipeline.pipeline_server import PipelineServer, PipelineServicer, ServerYamlConfChecker
-    from paddle_serving_server.pipeline.proto import pipeline_service_pb2, pipeline_service_pb2_grpc
+    from paddle_serving_server.pipeline.channel import (
+        ChannelData,
+        ChannelDataType,
+        ChannelStopError,
+        ChannelTimeoutError,
+    )
+    from paddle_serving_server.pipeline.dag import DAGExecutor
+    from paddle_serving_server.pipeline.error_catch import CustomExceptionCode as ErrorCode
+    from paddle_serving_server.pipeline.pipeline_server import ServerYamlConfChecker
+    from paddle_serving_server.pipeline.proto import pipeline_service_pb2
     from paddle_serving_server.util import dump_pid_file
-    from paddle_serving_server.web_service import WebService
 except (ImportError, TypeError) as error:  # TypeError: its messages are of another protobuf's time
     raise UserError(
         f"Paddle Serving cannot be imported ({first_line(error)}); set it up with: "
@@ -29,17 +35,19 @@ except (ImportError, TypeError) as error:  # TypeError: its messages are of anot
 logging.getLogger("ppcls_lite").disabled = False  # its import disables all loggers
 
 __all__ = [
+    "ChannelData",
+    "ChannelDataType",
+    "ChannelStopError",
     "ChannelTimeoutError",
+    "DAGExecutor",
+    "ErrorCode",
     "Op",
-    "PipelineServer",
-    "PipelineServicer",
     "RequestOp",
     "ResponseOp",
     "ServerYamlConfChecker",
-    "WebService",
     "dump_pid_file",
     "pipeline_service_pb2",
-    "pipeline_service_pb2_grpc",
+    "quiet_logs",
 ]
 
 _LOG_BYTES, _LOG_FILES = 16 << 20, 2

@@ -8,6 +8,8 @@ from enum import IntEnum
 
 from ppcls_lite.utils.errors import UserError
 
+DRAW = "draw"  # the key of a request that is no image
+
 
 class Code(IntEnum):
     """`err_no` of an answer; Paddle Serving leaves 51 to 99 to services, and has its own numbers above."""
@@ -15,31 +17,55 @@ class Code(IntEnum):
     FORM = 51  # not of the form {"key": ["image"], "value": [base64]}
     LIMIT = 52  # more than the service allows
     IMAGE = 53  # not an image that can be decoded
-    BUSY = 54  # too many requests at once; try again
+    BUSY = 54  # too many requests at once, or the service stops; try again
     MODEL = 55  # scores that are not finite: the fault is in the service
+
+
+_STATUS = {Code.FORM: 400, Code.LIMIT: 413, Code.IMAGE: 422, Code.BUSY: 503}
+
+
+def status_of(number):
+    """The HTTP status of an answer with that `err_no`: 200, or one for each kind of error, so that failures can be
+    counted without reading answers. What the client cannot change is 500."""
+    return _STATUS.get(number, 500) if number else 200
 
 
 class RequestError(UserError):
     """A request that is refused; the message is one line that names what was found and what is expected."""
 
-    def __init__(self, code, message):
+    def __init__(self, code, message, status=None):
         super().__init__(message)
         self.code = code
+        self.status = status or status_of(code)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of one request; `limits` in config.yml."""
+    """The limits of one request, and of all together; `limits` in config.yml."""
 
     max_images: int = 32
     max_body_mb: int = 16
     max_pixels: int = 1 << 26  # of one image: 8192 x 8192
+    max_request_pixels: int = 1 << 26  # of all images of a request together
     max_scans: int = 64  # of one progressive JPEG, each of which costs as much as decoding the whole image
-    max_connections: int = 128
+    max_headers: int = 64
+    max_header_kb: int = 16
+    header_seconds: int = 5  # from the first byte of a request to the end of its header
+    body_seconds: int = 10  # from there to the end of its body
+    request_seconds: int = 30  # from there to its answer
+    idle_seconds: int = 60  # between two requests of a connection
+    max_queue: int = 64  # requests of one model under way: more are refused at once
+    max_wait_ms: int = 0  # a request that would wait longer for an engine is refused at once; 0: whatever it takes
+    memory_mb: int = 256  # of all bodies under way
+    max_connections: int = 8192
 
     @property
     def max_body(self):
         return self.max_body_mb << 20
+
+    @property
+    def memory(self):
+        return self.memory_mb << 20
 
 
 def shown(text, length=60):
@@ -48,18 +74,40 @@ def shown(text, length=60):
 
 
 def check_form(keys, values, limits):
-    """{key: value} of a request's two lists; RequestError when they do not describe images."""
+    """{key: value} of a request's two lists; RequestError when they do not describe images.
+
+    The key `draw` is no image: with the value `true`, the images with their boxes are answered too.
+    """
     if len(keys) != len(values):
         raise RequestError(Code.FORM, f"expected as many values as keys, found {len(keys)} keys, {len(values)} values")
-    if not keys:
-        raise RequestError(Code.FORM, 'expected "key": ["image"] and "value": [base64], found no key')
-    if len(keys) > limits.max_images:
-        raise RequestError(Code.LIMIT, f"{len(keys)} images in one request; expected at most {limits.max_images}")
+    count = count_images(keys)
+    if not count:
+        found = f"{shown(DRAW)} alone" if keys else "no key"
+        raise RequestError(Code.FORM, f'expected "key": ["image"] and "value": [base64], found {found}')
+    if count > limits.max_images:
+        raise RequestError(Code.LIMIT, f"{count} images in one request; expected at most {limits.max_images}")
     texts = dict(zip(keys, values))
     if len(texts) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
         raise RequestError(Code.FORM, f"the key {shown(twice)} appears twice; each image needs a key of its own")
+    if texts.get(DRAW, "true") not in ("true", "false"):
+        raise RequestError(Code.FORM, f"the value of {shown(DRAW)}: expected true or false, found {shown(texts[DRAW])}")
     return texts
+
+
+def count_images(keys):
+    """The number of images among the keys of a request."""
+    return sum(key != DRAW for key in keys)
+
+
+def images_of(texts):
+    """{key: base64} of the images of a request that `check_form` has passed."""
+    return {key: value for key, value in texts.items() if key != DRAW}
+
+
+def wants_drawings(texts):
+    """Whether a request that `check_form` has passed wants the images with their boxes."""
+    return texts.get(DRAW) == "true"
 
 
 def decode_base64(key, value):
@@ -77,8 +125,22 @@ def decode_base64(key, value):
     raise RequestError(Code.FORM, f"the value of {shown(key)} is not base64 ({len(value)} characters)")
 
 
-def transform_image(key, data, transforms, limits):
-    """The network's input [C, H, W] from the bytes of an image file; RequestError says what is wrong with them.
+def check_pixels(images, limits):
+    """Raise RequestError when the headers of the image files {key: bytes} state too many pixels together."""
+    total = 0
+    for key, data in images.items():
+        width, height = _size_of(data)
+        total += width * height
+        if total > limits.max_request_pixels:
+            raise RequestError(
+                Code.LIMIT,
+                f"{shown(key)}: {width}x{height} pixels, with the images before it {total}; expected at most "
+                f"{limits.max_request_pixels} in a request",
+            )
+
+
+def transform_image(key, data, transforms, limits, prepare):
+    """What `prepare(data, transforms)` makes of the bytes of an image file; RequestError says what is wrong with them.
 
     OpenCV checks an image's size itself before it decodes (see `limit_opencv`); for Pillow it is checked here.
     """
@@ -88,7 +150,7 @@ def transform_image(key, data, transforms, limits):
     if any(getattr(op, "decodes", False) and op.backend == "pil" for op in transforms.ops):
         _check_size(key, data, limits)
     try:
-        return transforms(data)
+        return prepare(data, transforms)
     except UserError as error:
         _check_size(key, data, limits)  # the size may be why OpenCV refused
         raise RequestError(Code.IMAGE, f"{shown(key)}: {error}") from None
@@ -101,13 +163,18 @@ def limit_opencv(limits):
 
 def _check_size(key, data, limits):
     """Raise RequestError when the header of an image file states too many pixels."""
+    width, height = _size_of(data)
+    if width * height > limits.max_pixels:
+        raise RequestError(Code.LIMIT, f"{shown(key)}: {width}x{height} pixels; expected at most {limits.max_pixels}")
+
+
+def _size_of(data):
+    """Width and height that the header of an image file states; 0, 0 where it has none that can be read."""
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit raises before it says the size
     try:
         with Image.open(io.BytesIO(data)) as image:
-            width, height = image.size
+            return image.size
     except Exception:  # Pillow's readers raise nearly every built-in type on damaged data
-        return
-    if width * height > limits.max_pixels:
-        raise RequestError(Code.LIMIT, f"{shown(key)}: {width}x{height} pixels; expected at most {limits.max_pixels}")
+        return 0, 0

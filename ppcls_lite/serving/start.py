@@ -4,7 +4,9 @@ import argparse
 
 from ppcls_lite.serving.config import load_service_config
 from ppcls_lite.serving.request import limit_opencv
+from ppcls_lite.utils import checks
 from ppcls_lite.utils.log import setup_logging
+from ppcls_lite.utils.scratch import ScratchFolder
 
 
 def run_service(description, default, build_pipeline):
@@ -22,12 +24,38 @@ def run_service(description, default, build_pipeline):
     parser.add_argument(
         "-o", "--opt", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="replace values"
     )
+    parser.add_argument("--processes", type=checks.argument(), help="processes that share the ports; default: 1")
+    parser.add_argument("--check", action="store_true", help="check the config and load the models, and serve nothing")
     args = parser.parse_args()
-    config, name, limits = load_service_config(args.config, args.opt)
+    overrides = args.opt + ([f"processes={args.processes}"] if args.processes else [])
+    settings = load_service_config(args.config, overrides)
     setup_logging()
-    limit_opencv(limits)
-    from ppcls_lite.serving.server import Service
+    limit_opencv(settings.limits)
+    if args.check:
+        check(settings, build_pipeline)
+        print(f"{args.config}: {', '.join(settings.names)} can be served")
+        return
+    from ppcls_lite.serving.server import Server
+    from ppcls_lite.serving.supervisor import Supervisor, own_command, own_place
 
-    service = Service(name, limits, build_pipeline)
-    service.prepare_pipeline_config(yml_dict=config)
-    service.run_service()
+    def read():
+        again = load_service_config(args.config, overrides)
+        return again.config, again.limits
+
+    place = own_place()
+    if settings.processes > 1 and place is None:
+        with ScratchFolder() as folder:
+            Supervisor(settings, own_command(), folder).run()
+    else:
+        Server(settings, build_pipeline, read, place).run()
+
+
+def check(settings, build_pipeline):
+    """Load the models of a config and let them predict; UserError says what cannot be used. Nothing listens."""
+    from ppcls_lite.serving.access_log import AccessLog
+    from ppcls_lite.serving.models import Models
+    from ppcls_lite.serving.paddle_serving import quiet_logs
+
+    quiet_logs()
+    AccessLog(settings.access_log, settings.access_log_file).close()
+    Models(settings.config, settings.limits, build_pipeline).close()

@@ -95,7 +95,7 @@ PY
 
 # ------------------------------------------------------------------------------------------------------ Paddle Serving
 
-SERVING_MODULES=(grpc flask func_timeout six pytest paddle_serving_server paddle_serving_app paddle_serving_client)
+SERVING_MODULES=(grpc aiohttp prometheus_client flask func_timeout six pytest paddle_serving_server paddle_serving_app paddle_serving_client)
 
 prepare_serving() { # Paddle Serving, in .venv, or looked for in the environment of TIPC_PYTHON
     if [[ -n ${TIPC_PYTHON:-} ]]; then

@@ -18,7 +18,8 @@ from tests.helpers.shell import wait_for
 
 SCRIPT = ROOT / "deploy/paddleserving/classification_web_service.py"
 REC_SCRIPT = SCRIPT.with_name("recognition_web_service.py")
-OPERATORS = {SCRIPT: "imagenet", REC_SCRIPT: "ArcFace"}
+DET_SCRIPT = SCRIPT.with_name("detection_web_service.py")
+OPERATORS = {SCRIPT: "imagenet", REC_SCRIPT: "ArcFace", DET_SCRIPT: "CenterNet"}
 LISTENING = re.compile(r"listening: http://127\.0\.0\.1:(\d+)/(\w+)/prediction and grpc 127\.0\.0\.1:(\d+)")
 
 

@@ -239,8 +239,8 @@ def test_a_server_that_dies_while_it_serves(chain):
     web = chain.script(
         "classification_web_service.py",
         "def main():",
-        "def main():\n    import os, threading\n    from ppcls_lite.serving import gateway\n"
-        "    answer = gateway.as_dict\n    gateway.as_dict = lambda response: os._exit(7)",
+        "def main():\n    import os\n    from ppcls_lite.serving import front\n"
+        "    front.Front.respond = lambda *words: os._exit(7)",
     )
     run = chain.set("web_service", web).run()
     assert run.status == 1

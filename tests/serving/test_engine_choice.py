@@ -23,10 +23,8 @@ LOCAL = "op.imagenet.local_service_conf"
 
 def options_with(*overrides, settings=None):
     """`options_of` the delivered config.yml with these values replaced."""
-    config, _, _ = load_service_config(
-        ROOT / "deploy/paddleserving/config.yml", [f"{LOCAL}.{text}" for text in overrides]
-    )
-    operator = config["op"]["imagenet"]
+    found = load_service_config(ROOT / "deploy/paddleserving/config.yml", [f"{LOCAL}.{text}" for text in overrides])
+    operator = found.config["op"]["imagenet"]
     if settings is None:
         settings = load_config(operator["inference_config"], schema=DEPLOY)["Global"]
     return options_of(operator[STATED], settings)
@@ -129,7 +127,7 @@ def faulty(monkeypatch):
             made.append(Faulty(options.cpu_num_threads, by_threads, largest))
             return made[-1]
 
-        monkeypatch.setattr("ppcls_lite.serving.engines.create_engine", create)
+        monkeypatch.setattr("ppcls_lite.serving.network.create_engine", create)
         monkeypatch.setattr(logger, "propagate", True)  # a script that ran in this process may have ended it
         return made
 

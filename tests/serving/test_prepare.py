@@ -93,7 +93,7 @@ def test_it_is_installed_once_with_the_pins_of_the_environment(setup):
     plain, wheels, client = pip_calls(setup)
     assert plain.startswith(
         "install --disable-pip-version-check --no-input "
-        f"-c {setup.tree}/requirements.txt -c {setup.tree}/requirements-serving.txt grpcio flask "
+        f"-c {setup.tree}/requirements.txt -c {setup.tree}/requirements-serving.txt grpcio aiohttp flask "
     )
     assert "==" not in plain  # the versions are those of the two files
     assert "paddle-serving" not in plain
@@ -220,7 +220,7 @@ def test_the_script_for_an_environment_of_the_user(setup):
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     plain, wheels, _ = pip_calls(setup)
-    assert re.search(r" -q -c /dev/fd/\d+ grpcio flask [a-zA-Z_ -]+$", plain)
+    assert re.search(r" -q -c /dev/fd/\d+ grpcio aiohttp flask [a-zA-Z_ -]+$", plain)
     assert (setup.notes / "constraints").read_text().splitlines() == there
     assert "--no-deps paddle-serving-server-gpu==0.9.0.post112 paddle-serving-app==0.9.0" in wheels
     assert "-c " not in wheels

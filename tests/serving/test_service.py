@@ -21,11 +21,11 @@ from tests.helpers.shell import wait_for
 # ----------------------------------------------------------------------------------------------------- settings
 
 
-def refused(tmp_path, *options, config=None):
+def refused(tmp_path, *options, config=None, script=SCRIPT):
     """The error line of a server that cannot start."""
     settings = ["-c", config] if config else []
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *map(str, settings), "-o", "http_port=0", "rpc_port=0", *options],
+        [sys.executable, str(script), *map(str, settings), "-o", "http_port=0", "rpc_port=0", *options],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -67,8 +67,8 @@ def test_impossible_config_files(tmp_path, converted):
     good = yaml.safe_load((ROOT / "deploy/paddleserving/config.yml").read_text())
     path = tmp_path / "config.yml"
     for change, message in [
-        ({"op": {}}, "op: expected one operator, found 0 operators"),
-        ({"op": None}, "op: expected one operator, found None"),
+        ({"op": {}}, "op: expected one operator for each model, found 0 operators"),
+        ({"op": None}, "op: expected one operator for each model, found None"),
         ({"htp_port": 1}, "unknown section 'htp_port' (did you mean 'http_port'?)"),
         ({"limits": {"max_image": 3}}, "unknown key 'limits.max_image' (did you mean 'max_images'?)"),
         ({"dag": {"is_thread_op": "yes sir"}}, "dag.is_thread_op: expected True or False"),
@@ -186,7 +186,7 @@ runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
 """
 
 
-def test_an_engine_that_fails_and_a_thread_that_dies(tmp_path, converted):
+def test_an_engine_that_fails_and_threads_that_die(tmp_path, converted):
     script = tmp_path / "broken.py"
     script.write_text(BROKEN)
     service = Service(tmp_path, converted, script=script)
@@ -198,11 +198,16 @@ def test_an_engine_that_fails_and_a_thread_that_dies(tmp_path, converted):
             assert answer["err_no"] == 10000
             assert "planted" in answer["err_msg"]
         assert service.results(good) == expected
-        with pytest.raises(OSError, match=r"closed|reset"):  # the answer never comes: the connection ends
-            service.ask(good, keys=["die"])
+        for number in range(1, 5):  # a thread that dies is replaced, and its request is answered
+            answer = service.ask(good, keys=["die"])
+            assert answer["err_no"] == 10000
+            assert "a thread of the service died: ValueError: planted" in answer["err_msg"]
+            assert service.results(good) == expected
+            assert service.log.read_text().count("a thread died and is replaced (ValueError: planted)") == number
+        service.ask(good, keys=["die"])  # that is too often
         assert wait_for(lambda: service.process.poll() is not None)
         assert service.process.returncode == 1
-        assert "error: a thread of the pipeline has died" in service.log.read_text()
+        assert "error: 5 threads of imagenet have died within 60 seconds" in service.log.read_text()
         assert processes(service.process.pid) == []
     finally:
         service.stop()

@@ -13,10 +13,8 @@ GPU = ("device_type=-1", "devices=0")
 
 def chosen(*settings):
     """(engine, device_type) of the delivered config with these settings."""
-    config, name, _ = load_service_config(
-        ROOT / "deploy/paddleserving/config.yml", [f"{CONF}.{setting}" for setting in settings]
-    )
-    local = config["op"][name]["local_service_conf"]
+    found = load_service_config(ROOT / "deploy/paddleserving/config.yml", [f"{CONF}.{setting}" for setting in settings])
+    local = found.config["op"]["imagenet"]["local_service_conf"]
     return local["engine"], local["device_type"]
 
 
@@ -111,10 +109,10 @@ def test_the_config_of_insightface_with_its_own_options(settings, engine, device
     """Its keys and values; only the operators are threads, as all are here."""
     path = write_config(INSIGHTFACE, "config.yml")
     options = ["op.ArcFace.concurrency=1", *(f"op.ArcFace.local_service_conf.{setting}" for setting in settings)]
-    config, name, _ = load_service_config(path, options)
-    operator = config["op"][name]
+    found = load_service_config(path, options)
+    operator = found.config["op"]["ArcFace"]
     local = operator["local_service_conf"]
-    assert (name, operator["concurrency"]) == ("ArcFace", 1)
+    assert (found.names, operator["concurrency"]) == (["ArcFace"], 1)
     assert (local.get("engine"), local.get("device_type")) == (engine, device)
     assert local["model_config"] == str(path.parent / "MobileFaceNet_128_serving")
 

@@ -18,6 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 CONFIG=test_tipc/configs/MobileNetV3_small_x1_0/train_infer_python.txt
 TOOLS=$PWD/.venv-tests
+TRITON=$PWD/.venv-triton # a client that some tests ask the service with
 
 # shellcheck source=tests/lanes.sh
 source tests/lanes.sh
@@ -32,6 +33,7 @@ main() {
     bash test_tipc/prepare.sh "$CONFIG" whole_train_whole_infer || exit 1
     bash deploy/docker/install.sh python cpu || exit 1
     install_once "$TOOLS" tests/requirements.txt .venv/bin/python || exit 1
+    install_once "$TRITON" tests/requirements-triton.txt .venv/bin/python --no-deps || exit 1
     if (($# > 0)); then
         run_pytest "$@"
         exit
@@ -69,17 +71,17 @@ worker_count() { # one more than there are cores, at most 4: each takes about 1 
 }
 
 run_pytest() { # PYTEST_ARGUMENT...
-    PYTHONPATH=$TOOLS TIPC_PYTHON=$PWD/.venv/bin/python .venv/bin/python -m pytest -p no:cacheprovider "$@"
+    PYTHONPATH=$TOOLS:$TRITON TIPC_PYTHON=$PWD/.venv/bin/python .venv/bin/python -m pytest -p no:cacheprovider "$@"
 }
 
-install_once() { # FOLDER REQUIREMENTS PYTHON: packages in a folder beside the environment; the marker is written last
+install_once() { # FOLDER REQUIREMENTS PYTHON PIP_OPTION...: packages in a folder beside the environment; the marker is written last
     local stamp
     stamp=$("$3" -V) && stamp+=" $(cksum <"$2")"
     [[ -f $1/ready && $(<"$1/ready") == "$stamp" ]] && return
     echo "installing $2 into ${1##*/}"
     rm -rf "$1"
     # pip remarks on packages beside this folder, which it does not use
-    if ! "$3" -m pip install --disable-pip-version-check --no-input --target "$1" -r "$2" >"$1.log" 2>&1; then
+    if ! "$3" -m pip install --disable-pip-version-check --no-input --target "$1" -r "$2" "${@:4}" >"$1.log" 2>&1; then
         tail -n 5 "$1.log" >&2
         return 1
     fi

@@ -14,13 +14,8 @@ Exit code: 0 measured, 1 a service does not start or answers wrongly.
 
 import argparse
 import base64
-import contextlib
 import json
-import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -29,6 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from ppcls_lite.serving.running import RunningService, free_ports
 from ppcls_lite.utils.errors import UserError, run_main
 from ppcls_lite.utils.files import REPO, atomic_write, replace_block
 from ppcls_lite.utils.machine import describe_processor, usable_cores
@@ -44,75 +40,25 @@ SERVICES = {
     "ours_one_engine": ("classification_web_service.py", ["op.imagenet.concurrency=1"]),
     "ours_no_batching": ("classification_web_service.py", ["op.imagenet.batch_size=1"]),
     "ours": ("classification_web_service.py", []),
+    "ours_two_processes": ("classification_web_service.py", ["processes=2", "op.imagenet.concurrency=1"]),
     "ours_two_threads": ("classification_web_service.py", [f"{LOCAL}.thread_num=2"]),
     "ours_openvino": ("classification_web_service.py", [f"{LOCAL}.engine=openvino"]),
 }
-SECONDS_TO_START = 120
 BARE_SECONDS = 1.5
 BARE_BATCH = 4  # as the service predicts under load
 PREDICTOR, LIMIT = "predictor", "decoding and predictor"
 
 
-class Server:
-    """One service in a separate session, on free ports."""
-
-    def __init__(self, name, model, folder):
-        self.name, self.folder = name, Path(folder, name)
-        self.folder.mkdir()
-        script, settings = SERVICES[name]
-        self.port, rpc_port = free_ports(2)
-        if script.startswith("benchmark_stock"):
-            arguments = [model, str(self.port), str(rpc_port), *settings]
-        else:
-            arguments = [
-                "-o",
-                f"http_port={self.port}",
-                f"rpc_port={rpc_port}",
-                f"{LOCAL}.model_config={model}",
-                *settings,
-            ]
-        with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(HERE / script), *arguments],
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def wait(self, question):
-        """Until it answers the question; returns the answer."""
-        from ppcls_lite.serving.load import exchange
-
-        head = f"POST /imagenet/prediction HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(question)}\r\n\r\n"
-        end = time.monotonic() + SECONDS_TO_START
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS_TO_START) as connection:
-                    answer, _ = exchange(connection, head.encode() + question)
-                if answer.get("err_no") == 0:
-                    return answer
-            except (OSError, ValueError, TypeError):
-                pass
-            time.sleep(0.1)  # between two attempts
-        log = (self.folder / "log").read_text(errors="replace").strip().splitlines()[-3:]
-        raise UserError(f"{self.name}: the service did not become ready: {' | '.join(log)}")
-
-    def stop(self):
-        """Kill its whole session: workers and the proxy of the stock server outlive it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
-def free_ports(count):
-    """Ports that nothing listens on at this moment."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+def start(name, model, folder):
+    """The service of that name in SERVICES, started on free ports."""
+    script, settings = SERVICES[name]
+    ports = free_ports(2)
+    if script.startswith("benchmark_stock"):
+        arguments = [model, *map(str, ports), *settings]
+    else:
+        places = [f"http_port={ports[0]}", f"rpc_port={ports[1]}", f"{LOCAL}.model_config={model}"]
+        arguments = ["-o", *places, *settings]
+    return RunningService(name, ports[0], [sys.executable, str(HERE / script), *arguments], Path(folder, name))
 
 
 def bare_rate(threads, work):
@@ -261,7 +207,7 @@ def main():
         convert(args.dirname, model, f"{folder}/client", feed_aliases=["x"], fetch_aliases=["prediction"])
         try:
             for name in args.services:
-                servers.append(Server(name, model, folder))
+                servers.append(start(name, model, folder))
                 servers[-1].wait(body)
             found, limits = measure(servers, Bare(model, data, cores), body, args)
         finally:

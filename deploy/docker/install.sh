@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # What the Dockerfiles run to set up an image; it works outside of a container, too.
 #
-#   bash deploy/docker/install.sh system          the packages of apt_packages.txt, by apt-get: as root, Debian or Ubuntu
+#   bash deploy/docker/install.sh system [LIST]   the packages of apt_packages.txt, and of another list, by apt-get: as
+#                                                 root, Debian or Ubuntu
 #   bash deploy/docker/install.sh python cpu      .venv, with all that the chains need on a CPU
 #   bash deploy/docker/install.sh python gpu      .venv-docker, with requirements-gpu.txt and Paddle Serving
 #
@@ -16,7 +17,7 @@ GPU=.venv-docker
 
 main() {
     case "$*" in
-        system) install_system ;;
+        system | 'system '*) install_system "${@:2}" ;;
         'python cpu') install_cpu ;;
         'python gpu') install_gpu ;;
         *)
@@ -31,11 +32,11 @@ die() { # MESSAGE
     exit 1
 }
 
-install_system() {
+install_system() { # [LIST]
     local -a wanted missing=()
     local package
     command -v apt-get >/dev/null || die "there is no apt-get: install what deploy/docker/apt_packages.txt names yourself"
-    mapfile -t wanted < <(grep -v '^#' deploy/docker/apt_packages.txt)
+    mapfile -t wanted < <(grep -hv '^#' deploy/docker/apt_packages.txt "$@")
     for package in "${wanted[@]}"; do is_installed "$package" || missing+=("$package"); done
     if ((${#missing[@]} == 0)); then
         echo "all ${#wanted[@]} packages are there"

@@ -18,7 +18,8 @@ from ppcls_lite.utils.errors import UserError
 from ppcls_lite.utils.schema import DEPLOY, RECOGNITION
 
 ROOT, PATH = Path.cwd(), tuple(sys.path)
-SERVICE = "web_service.py"  # a service's config has a schema of its own, and its script reads it
+# a service's config has a schema of its own, and its script reads it
+SERVICES = ("web_service.py", "rehearse_rolling.py")
 
 OF_RECOGNISERS = ("predict_rec.py", "build_gallery.py")
 
@@ -49,13 +50,13 @@ def read(folder, script, words):
 
 def _check_config(path, options):
     config = getattr(options, "config", None)
-    if not config or path.name.endswith(SERVICE) or not str(config).endswith((".yaml", ".yml")):
+    if not config or path.name.endswith(SERVICES) or not str(config).endswith((".yaml", ".yml")):
         return ""
     if not Path(config).is_file():
         return "" if str(config).startswith("dataset/") else f"{config}: no such config"  # which a command before makes
     try:
         own = RECOGNITION if path.name in OF_RECOGNISERS else DEPLOY
-        schema = {"schema": own} if "deploy/" in f"{path.parent}/" else {}
+        schema = {"schema": own} if path.is_relative_to(ROOT / "deploy") else {}
         if "deploy/slim" in str(path):
             schema = {}
         load_config(config, getattr(options, "override", None) or (), **schema)

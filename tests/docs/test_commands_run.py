@@ -36,7 +36,9 @@ NOT_RUN = {  # {pattern: the test that runs such a command, or the reason why no
     # services, which wait for clients
     r"classification_web_service\.py": "tests/serving/test_service.py",
     r"recognition_web_service\.py": "tests/serving/test_recognition.py",
+    r"detection_web_service\.py": "tests/serving/test_detection.py",
     r"pipeline_(http|rpc)_client\.py": "tests/serving/test_clients.py",
+    r"^curl .*/v2/models/": "tests/serving/test_open_inference.py",
     r"run_cpp_serving\.sh|test_cpp_serving_client\.py|SERVING_BIN=/path": "tests/serving/test_serving_cpp.py",
     r"convergence\.py": "tests/chain/test_convergence.py",
     r"compare_engines\.py .*lite_data_64": "tests/infer/test_compare.py",
@@ -46,6 +48,7 @@ NOT_RUN = {  # {pattern: the test that runs such a command, or the reason why no
     r"--ips=.*192|--gpus=.*PPHGNetV2_B4": "needs GPUs; without: tests/docs/test_documented_commands.py",
     r"--gpus=0,1,2,3 tools/train\.py|CUDA_VISIBLE_DEVICES=0,1,": "needs GPUs",
     r"^sudo ": "tests/train/test_two_machines.py",
+    r"rehearse_rolling\.py": "tests/serving/test_rehearse.py",
     # data sets that nobody has here
     r"tools/train\.py .*(configs/ImageNet/|centernet_coco)": "tests/train/test_official_configs.py",
     r"tools/train\.py .*centernet_stamps": "tests/train/test_detection_training.py",
@@ -55,6 +58,7 @@ NOT_RUN = {  # {pattern: the test that runs such a command, or the reason why no
     r"--model_name=ResNet50": "tests/quick/test_command.py",
     # minutes to hours of measuring
     r"deploy/paddleserving/benchmark\.py": "tests/serving/test_engine_choice.py",
+    r"load_report\.py": "tests/serving/test_open_loop.py",
     r"deploy/cpp/latency\.py": "measures a program that is built with a compiler; tests/cpp build and run it",
     r"train_centernets\.sh": "tests/chain/test_train_centernets.py",
     r"train_arcface\.sh": "tests/chain/test_train_centernets.py",
@@ -65,6 +69,9 @@ NOT_RUN = {  # {pattern: the test that runs such a command, or the reason why no
     r"tests/benchmarks/": "measures for minutes",
     r"versions\.sh": "tests/chain/test_try_versions.py",
     # the system, its packages, and programs that are built
+    r"/etc/ppcls_lite|/etc/systemd|^systemctl ": "tests/serving/test_systemd.py",
+    r"/etc/nginx|^nginx |^openssl ": "tests/serving/test_nginx.py",
+    r"^kubectl ": "tests/serving/test_kubernetes.py",
     r"^apt-get |^pip install|-m pip install|install_serving\.sh": "installs packages, as tests/run.sh does",
     r"-m venv": "makes an environment; tests/chain/test_lanes.py",
     r"tests/run\.sh": "runs these tests",

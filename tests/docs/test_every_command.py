@@ -65,10 +65,15 @@ ELSEWHERE = {
     "apt-get": "packages of the system; `.ci/run` installs them",
     "build/ppcls_infer": "tests/cpp build the program and run it",
     "cmake": "tests/cpp build the program",
+    "curl": "tests/serving/test_nginx.py and test_open_inference.py ask the same",
     "docker": "tests/docker run what the image runs",
+    "kubectl": "needs a cluster; tests/serving/test_kubernetes.py check the manifests",
     "make": "tests/lite build the program",
+    "nginx": "tests/serving/test_nginx.py run it",
+    "openssl": "tests/helpers/nginx.py run it",
     "pip": "tests/run.sh installs from the same lists",
     "ppcls_lite": "tests/quick run the installed command",
+    "systemctl": "changes the system; tests/serving/test_systemd.py",
     "sudo": "needs a second network; the script's head says how it was run",
 }
 # and those of Python that start no script of ours, by their first three words

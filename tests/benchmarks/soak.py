@@ -1,6 +1,6 @@
 """Does the service grow while it works? Half an hour at half its capacity, then five minutes at twice.
 
-    python tests/benchmarks/soak.py --model deploy/paddleserving/digits_serving --save test_log/serving_soak
+    python tests/benchmarks/soak.py --model deploy/paddleserving/digits_serving --save docs/measured/serving_soak
 
 A tenth of the requests is bad: no JSON, no image, too large, cut off. Requests leave at their times (open loop).
 Memory, descriptors and threads of the service are read every five seconds, and written to samples.jsonl, the summary to

@@ -1,5 +1,6 @@
 """What the service tells Prometheus: requests by outcome, seconds by stage, batches, queues, connections, memory."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from ppcls_lite.serving.request import Code
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _SIZES = (1, 2, 4, 8, 16, 32)
-_OUTCOMES = {0: "ok", **{code: code.name.lower() for code in Code}}
+_OF_CODE = {0: "ok", **{code: code.name.lower() for code in Code}}
+PROTOCOLS, OUTCOMES = ("http", "v2", "grpc"), (*_OF_CODE.values(), "error", "lost")
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # set before this module is imported: several processes are counted together
 
 
@@ -22,8 +24,9 @@ class Metrics:
     """
 
     def __init__(self, models, places, rpc):
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+        disable_created_metrics()  # a second series for each, which nobody reads
         self.models, self.places, self.rpc = models, places, rpc
         self.registry = CollectorRegistry()
         to = {"registry": self.registry}
@@ -43,22 +46,29 @@ class Metrics:
                 "Open connections of HTTP, and calls of gRPC that are being received.",
                 ["protocol"],
             ),
-            ("serving_closed_connections", "Connections that lost their place or took too long.", []),
-            ("serving_threads_replaced", "Worker threads that died and were replaced.", ["model"]),
-            ("serving_reloads", "Reloads of the models.", ["result"]),
-            ("serving_log_lines_dropped", "Lines that the access log had no room for.", []),
             ("serving_memory_bytes", "Resident memory.", []),
             ("serving_open_files", "Open descriptors.", []),
         ):
             self._gauges[name] = Gauge(name, text, labels, multiprocess_mode="livesum", **to)
-        self._children = {}
+        self._totals = {  # counters: with a process that ends, a sum of gauges would fall
+            name: Counter(name, text, labels, **to)
+            for name, text, labels in (
+                ("serving_closed_connections", "Connections that lost their place or took too long.", []),
+                ("serving_threads_replaced", "Worker threads that died and were replaced.", ["model"]),
+                ("serving_reloads", "Reloads of the models.", ["result"]),
+                ("serving_log_lines_dropped", "Lines that the access log could not write.", []),
+            )
+        }
+        self._children, self._counted = {}, {}
+        for labels in itertools.product(models, PROTOCOLS, OUTCOMES):
+            self._child(self._requests, *labels)  # from 0 on: a rate knows the first error
         self.dropped = lambda: 0
 
     def observe(self, exchange):
         """Count a request that was answered."""
         if not exchange.model:
             return  # a page, or no request at all
-        outcome = exchange.outcome or _OUTCOMES.get(exchange.err_no, "error")
+        outcome = exchange.outcome or _OF_CODE.get(exchange.err_no, "error")
         self._child(self._requests, exchange.model, exchange.protocol, outcome).inc()
         self._child(self._seconds, exchange.model, "whole").observe(exchange.seconds)
         if exchange.job is not None:
@@ -76,33 +86,61 @@ class Metrics:
             found = self._children[key] = metric.labels(*labels)
         return found
 
+    def _count(self, name, now, *labels):
+        """Bring a total up to what this process has counted by now."""
+        total = self._totals[name]
+        child = self._child(total, *labels) if labels else total
+        child.inc(now - self._counted.get((name, labels), 0))
+        self._counted[name, labels] = now
+
     def refresh(self):
         """Set all that is not counted as it happens."""
         gauges = self._gauges
         for name, pipeline in self.models.items():
             gauges["serving_queue_length"].labels(name).set(pipeline.waiting)
             gauges["serving_under_way"].labels(name).set(pipeline.under_way)
-            gauges["serving_threads_replaced"].labels(name).set(self.models.replaced(name))
+            self._count("serving_threads_replaced", self.models.replaced(name), name)
         gauges["serving_connections"].labels("http").set(len(self.places.connections))
         gauges["serving_connections"].labels("grpc").set(self.rpc.calls)
-        gauges["serving_closed_connections"].set(self.places.refused)
+        self._count("serving_closed_connections", self.places.refused)
         for result, count in self.models.reloads.items():
-            gauges["serving_reloads"].labels(result).set(count)
-        gauges["serving_log_lines_dropped"].set(self.dropped())
+            self._count("serving_reloads", count, result)
+        self._count("serving_log_lines_dropped", self.dropped())
         memory, files = resources()
         gauges["serving_memory_bytes"].set(memory)
         gauges["serving_open_files"].set(files)
 
     def page(self):
         """(type, bytes) of what Prometheus reads."""
-        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
         self.refresh()
-        registry = self.registry
-        if FOLDER in os.environ:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)
+        if FOLDER not in os.environ:
+            return CONTENT_TYPE_LATEST, generate_latest(self.registry)
+        registry = CollectorRegistry()
+        registry.register(_AllProcesses(os.environ[FOLDER]))
         return CONTENT_TYPE_LATEST, generate_latest(registry)
+
+
+class _AllProcesses:
+    """Reads the files of all processes; one that a process is making just now is still empty, and counts nothing."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def collect(self):
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        files = [entry.path for entry in os.scandir(self._folder) if entry.name.endswith(".db") and _size(entry)]
+        return MultiProcessCollector.merge(files)
+
+
+def _size(entry):
+    """Bytes of a file; 0 where the supervisor has removed it."""
+    try:
+        return entry.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def resources():

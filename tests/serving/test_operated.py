@@ -136,7 +136,7 @@ def test_only_errors_are_written_and_a_full_disk_stops_nobody(converted, tmp_pat
         for _ in range(5):
             assert service.ask(GOOD)["err_no"] == 0
             assert service.ask("!")["err_no"] == 51
-        assert wait_for(lambda: figures(service)["serving_log_lines_dropped"] == 5)
+        assert wait_for(lambda: figures(service)["serving_log_lines_dropped_total"] == 5)
     finally:
         assert service.stop() == 0
     assert "Traceback" not in service.log.read_text()
@@ -201,7 +201,7 @@ def test_a_new_model_is_loaded_beside_the_old_one(own_model, recognizer, exporte
         assert not any(text.startswith("lost") for text in found)
         assert all(repr(new[0]["scores"][0])[:8] in text for text in found)
         assert outcome.seconds
-        assert figures(service)['serving_reloads{result="ok"}'] == 1
+        assert figures(service)['serving_reloads_total{result="ok"}'] == 1
     finally:
         assert service.stop() == 0
     assert len(re.findall("asked: .*", service.log.read_text())) == 1
@@ -230,7 +230,7 @@ def test_a_reload_that_fails_changes_nothing(own_model, fault, tmp_path):
         service.process.send_signal(signal.SIGHUP)
         assert wait_for(lambda: service.said(re.compile("reload: the models stay as they are: .*")))
         assert service.results(GOOD) == before
-        assert figures(service)['serving_reloads{result="failed"}'] == 1
+        assert figures(service)['serving_reloads_total{result="failed"}'] == 1
         assert "Traceback" not in service.log.read_text()
     finally:
         assert service.stop() == 0

@@ -7,6 +7,7 @@ import time
 
 from ppcls_lite.serving.access_log import request_id
 from ppcls_lite.serving.connections import json_response
+from ppcls_lite.serving.hostile import check_json
 from ppcls_lite.serving.job import Answer, Job
 from ppcls_lite.serving.request import Code, RequestError, check_form, shown
 
@@ -218,6 +219,7 @@ def zip_form(content, limits):
 
 def parse(body):
     """{"key": texts, "value": texts, "logid": number} of a JSON body; RequestError for anything else."""
+    check_json(body)
     try:
         content = json.loads(body, parse_int=_whole)
     except (ValueError, RecursionError) as error:

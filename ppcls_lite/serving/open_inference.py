@@ -1,10 +1,12 @@
 """The requests of the Open Inference Protocol, version 2, which KServe, Triton and others speak: every byte checked."""
 
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from ppcls_lite.serving.hostile import check_json
 from ppcls_lite.serving.open_model import IMAGE, RESULT
 from ppcls_lite.serving.open_tensors import read_elements, read_floats
 from ppcls_lite.serving.request import Code, RequestError, shown
@@ -40,6 +42,7 @@ def parse_request(body, json_length, interface, limits):
     Raises RequestError for everything that does not fit the protocol, the model or the limits.
     """
     length = _json_length(json_length, len(body))
+    check_json(body[:length], limits.max_images * math.prod(interface.input_shape))
     content = _parse_json(body[:length])
     parameters = _parameters(content, "the request")
     outputs = _outputs(content, _flag(parameters, "binary_data_output", "the request", False), interface)

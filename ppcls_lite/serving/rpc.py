@@ -13,11 +13,13 @@ import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from ppcls_lite.serving.access_log import request_id
+from ppcls_lite.serving.hostile import read_message
 from ppcls_lite.serving.job import Answer, Job
 from ppcls_lite.serving.paddle_serving import pipeline_service_pb2 as messages
 from ppcls_lite.serving.request import Code, RequestError, check_form, shown
 
 SERVICE, HEALTH = "baidu.paddle_serving.pipeline_serving.PipelineService", "grpc.health.v1.Health"
+_FIELDS = 1000  # of a message, without its images
 _STREAMS = 32  # calls of one connection at once
 _HANDSHAKE_SECONDS = 5
 _CALLS = 4096  # at once; those that never send end with their deadline
@@ -62,11 +64,13 @@ class Rpc:
         server = grpc.aio.server(options=options(self.limits, most, shared), maximum_concurrent_rpcs=_CALLS)
         check, reply = _health_messages()
         infer = grpc.stream_unary_rpc_method_handler(
-            self._infer, messages.Request.FromString, messages.Response.SerializeToString
+            self._infer,
+            None,
+            messages.Response.SerializeToString,  # None: bytes, which are looked at first
         )
-        health = grpc.stream_unary_rpc_method_handler(self._health, check.FromString, reply.SerializeToString)
-        watch = grpc.stream_stream_rpc_method_handler(self._watch, check.FromString, reply.SerializeToString)
-        self._reply = reply
+        health = grpc.stream_unary_rpc_method_handler(self._health, None, reply.SerializeToString)
+        watch = grpc.stream_stream_rpc_method_handler(self._watch, None, reply.SerializeToString)
+        self._check, self._reply = check, reply
         server.add_generic_rpc_handlers(
             (
                 grpc.method_handlers_generic_handler(SERVICE, {"inference": infer}),
@@ -89,14 +93,15 @@ class Rpc:
             self.calls -= 1
 
     async def _infer(self, requests, context):
-        request = await self._first(requests, context)
+        data = await self._first(requests, context)
         exchange = RpcExchange(context)
         context.set_trailing_metadata((("x-request-id", exchange.id),))
-        size = request.ByteSize()
+        size = len(data)
         self.held += size
         try:
             if self.held > self.limits.memory:
                 raise RequestError(Code.BUSY, "too many large requests at once; try again")
+            request = read_message(messages.Request, data, _FIELDS + 2 * self.limits.max_images, ("tensors",))
             answer = await self._compute(exchange, request, context)
         except RequestError as error:
             answer = Answer.refusing(error)
@@ -121,8 +126,6 @@ class Rpc:
 
     async def _compute(self, exchange, request, context):
         self.front.check_stops()
-        if request.tensors:
-            raise RequestError(Code.FORM, 'tensors are not accepted; expected key ["image"] and value [base64]')
         models = self.front.models
         name = request.name or next(iter(models))
         if name not in models:
@@ -135,14 +138,22 @@ class Rpc:
         job.method = request.method
         return await self.front.compute(exchange, job)
 
+    async def _asked_name(self, requests, context):
+        """The name in a message of `grpc.health.v1`."""
+        data = await self._first(requests, context)
+        try:
+            return read_message(self._check, data, _FIELDS).service
+        except RequestError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
     async def _health(self, requests, context):
-        name = (await self._first(requests, context)).service
+        name = await self._asked_name(requests, context)
         if name and name != SERVICE and name not in self.front.models:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {shown(name)}")
         return await self._status(name)
 
     async def _watch(self, requests, context):
-        name = (await self._first(requests, context)).service
+        name = await self._asked_name(requests, context)
         last = None
         while True:
             known = not name or name == SERVICE or name in self.front.models

@@ -40,8 +40,10 @@ def measure(service, body, args):
 
     answer = service.wait(body)
     questions = [Question(body, dict(zip(answer["key"], answer["value"])))]
-    outcomes = [run_load(service.port, PATH, questions, CLIENTS, args.seconds) for _ in range(args.rounds)]
-    capacity = statistics.median(len(outcome.seconds) / outcome.wall for outcome in outcomes)
+    capacity = args.capacity
+    if not capacity:
+        outcomes = [run_load(service.port, PATH, questions, CLIENTS, args.seconds) for _ in range(args.rounds)]
+        capacity = statistics.median(len(outcome.seconds) / outcome.wall for outcome in outcomes)
     print(f"capacity: {capacity:.0f} requests a second, as {CLIENTS} clients get them", flush=True)
     found = []
     for step in args.steps:
@@ -63,6 +65,7 @@ def main():
         "-o", "--opt", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="of the service"
     )
     parser.add_argument("--steps", nargs="+", type=float, default=STEPS, help="parts of the capacity")
+    parser.add_argument("--capacity", type=float, help="requests a second; measured where it is not given")
     parser.add_argument("--seconds", type=float, default=5, help="for each step in a round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=float, help="largest p99 at the last step, in those of the first")

@@ -32,8 +32,8 @@ def _row(capacity, loads):
     middle = statistics.median
     refusals = sorted(seconds for load in loads for seconds in load.refused)
     return Row(
-        loads[0].offered / capacity,
-        middle(load.sent / load.wall for load in loads),
+        loads[0].rate / capacity,
+        middle(load.offered for load in loads),
         middle(load.throughput for load in loads),
         middle(len(load.refused) / max(load.sent, 1) for load in loads),
         middle(load.percentile(0.5) for load in loads),

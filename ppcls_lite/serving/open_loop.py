@@ -6,10 +6,10 @@ those of many independent users are, and an answer's latency counts from the tim
 """
 
 import asyncio
-import contextlib
 import json
 import multiprocessing
 import random
+import resource
 import time
 from typing import NamedTuple
 
@@ -21,13 +21,19 @@ BUSY = 54  # err_no of a request that was refused at once
 class Load(NamedTuple):
     """What became of the requests: seconds of each good answer, how many were refused, and what went wrong."""
 
-    offered: float  # requests a second
+    rate: float  # requests a second that were wanted
     sent: int
     seconds: list
     refused: list  # seconds until a refusal
-    wrong: list
-    wall: float
+    wrong: list  # a text for each that was wrong or lost
+    duration: float  # seconds over which the requests were spread
+    wall: float  # seconds until the last good answer, less the time of the quickest; at least the duration
     cpu: float  # seconds that the client itself used
+
+    @property
+    def offered(self):
+        """Requests per second that were sent, however late they were answered."""
+        return self.sent / self.duration
 
     @property
     def throughput(self):
@@ -69,6 +75,8 @@ def arrivals(rate, seconds, seed):
 
 
 def _work(sender, port, path, questions, rate, seconds, seed):
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection for each request under way
     client = _Client(port, path, questions)
     load = asyncio.run(client.run(arrivals(rate, seconds, seed), seconds))
     sender.send((rate, *load))
@@ -81,7 +89,7 @@ class _Client:
         head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: "
         self.ready = [(head.encode() + b"%d\r\n\r\n" % len(q.body) + q.body, q.expected) for q in questions]
         self.port, self.free = port, []
-        self.seconds, self.refused, self.wrong = [], [], []
+        self.seconds, self.refused, self.wrong, self.last = [], [], [], 0.0
 
     async def run(self, times, seconds):
         start, tasks = time.perf_counter(), set()
@@ -92,21 +100,20 @@ class _Client:
             task = asyncio.ensure_future(self._ask(start + at, *self.ready[number % len(self.ready)]))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-        if tasks:
-            await asyncio.wait(tasks, timeout=ANSWER_SECONDS)
-        wall = max(time.perf_counter() - start, seconds)
+        await asyncio.gather(*tasks)
+        wall = max(self.last - start - min(self.seconds, default=0.0), seconds)
         for _, writer in self.free:
             writer.close()
-        return len(times), self.seconds, self.refused, self.wrong[:20], wall, time.process_time()
+        return len(times), self.seconds, self.refused, self.wrong, seconds, wall, time.process_time()
 
     async def _ask(self, due, data, expected):
         reader = writer = None
         try:
-            reader, writer = self.free.pop() if self.free else await asyncio.open_connection("127.0.0.1", self.port)
+            reader, writer = self._take() or await asyncio.open_connection("127.0.0.1", self.port)
             writer.write(data)
-            answer, closes = await _answer(reader)
-        except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-            self.wrong.append(f"lost: {error!r}")
+            answer, closes = await asyncio.wait_for(_answer(reader), ANSWER_SECONDS)
+        except (OSError, ValueError, EOFError, asyncio.LimitOverrunError, asyncio.TimeoutError) as error:
+            self.wrong.append(f"lost: {error!r:.300}")
             if writer is not None:
                 writer.close()
             return
@@ -116,21 +123,39 @@ class _Client:
         else:
             self.free.append((reader, writer))
 
+    def _take(self):
+        """The connection that was used last; None where the server has closed all that were free."""
+        while self.free:
+            reader, writer = self.free.pop()
+            if not (reader.at_eof() or writer.is_closing()):
+                return reader, writer
+            writer.close()
+        return None
+
     def _note(self, answer, expected, seconds):
-        if answer["err_no"] == BUSY:
+        error = answer.get("err_no")
+        if error == BUSY:
             self.refused.append(seconds)
-        elif expected is None and answer["err_no"]:
+        elif expected is None and error:
             pass  # refused, as it should be
-        elif expected is not None and not answer["err_no"] and dict(zip(answer["key"], answer["value"])) == expected:
+        elif (
+            expected is not None
+            and error == 0
+            and dict(zip(answer.get("key", ()), answer.get("value", ()))) == expected
+        ):
             self.seconds.append(seconds)
+            self.last = time.perf_counter()
         else:
             self.wrong.append(f"wrong: {answer!r:.300}")
 
 
 async def _answer(reader):
+    """(the JSON object of an answer, whether the server closes the connection); ValueError for another answer."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    length = int(head.partition(b"content-length: ")[2].split()[0])
-    closes = b"connection: close" in head
-    with contextlib.suppress(UnicodeDecodeError):
-        return json.loads(await reader.readexactly(length)), closes
-    raise ValueError("not an answer")
+    length = head.partition(b"content-length:")[2].partition(b"\r\n")[0].strip()
+    if not length.isdigit():
+        raise ValueError(f"an answer without a Content-Length: {head[:100]!r}")
+    answer = json.loads(await reader.readexactly(int(length)))
+    if not isinstance(answer, dict):
+        raise ValueError(f"an answer that is not a JSON object: {answer!r:.100}")
+    return answer, b"connection: close" in head

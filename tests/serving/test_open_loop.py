@@ -149,11 +149,12 @@ def samples(part="half", **changed):
 def load(**changed):
     return Load(
         *{
-            "offered": 9,
+            "rate": 9,
             "sent": 9,
             "seconds": [0.1],
             "refused": [],
             "wrong": [],
+            "duration": 1,
             "wall": 1,
             "cpu": 1,
             **changed,
